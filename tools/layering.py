@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Who may include whom (docs/architecture.md, "Layers"). Prints each violation; status 1 if any."""
+
+import re
+import sys
+from pathlib import Path
+
+# A source file belongs to the longest prefix that fits it; it may include files of its own layer and
+# of the layers named here. Prefixes that are not listed are outside the rules (tests, examples).
+ALLOWED = {
+    "hypercall": (),
+    "vmbus": ("hypercall",),
+    "hypervisor": ("hypercall",),
+    "drivers/proto": ("hypercall", "vmbus"),
+    "guest-sdk": ("hypercall", "vmbus"),
+    "drivers/vsc": ("hypercall", "vmbus", "drivers/proto", "guest-sdk"),
+    "drivers/vsp": ("hypercall", "vmbus", "drivers/proto"),
+    "parent/include": ("hypercall",),
+    "parent/common": ("hypercall", "parent/include"),
+    "parent/driver": ("hypercall", "parent/include"),
+    "parent/worker": ("hypercall", "vmbus", "drivers/proto", "drivers/vsp", "parent/include",
+                      "parent/common"),
+    "parent/ctl": ("parent/include", "parent/common"),
+}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
+
+
+def layer_of(path):
+    """The layer that a path (relative to the root) belongs to, or None."""
+    parts = path.split("/")
+    for depth in range(len(parts) - 1, 0, -1):
+        prefix = "/".join(parts[:depth])
+        if prefix in ALLOWED:
+            return prefix
+    return None
+
+
+def included_file(root, source, kind, name):
+    """The file of ours that an include names, relative to the root; None if it is not ours."""
+    candidates = [root / name]
+    if kind == '"':
+        candidates.insert(0, source.parent / name)
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate.resolve().relative_to(root).as_posix()
+    return None
+
+
+def violations(root):
+    """Yield one sentence per include that the rules forbid."""
+    root = root.resolve()
+    for top in sorted({prefix.split("/")[0] for prefix in ALLOWED}):
+        for source in sorted((root / top).rglob("*.[chS]")):
+            rel = source.relative_to(root).as_posix()
+            layer = layer_of(rel)
+            if layer is None:
+                continue
+            for number, line in enumerate(source.read_text(errors="replace").splitlines(), 1):
+                match = INCLUDE.match(line)
+                target = match and included_file(root, source, match[1], match[2])
+                if not target or target.startswith(layer + "/"):
+                    continue
+                if layer_of(target) not in ALLOWED[layer]:
+                    yield f"{rel}:{number}: {layer} may not include {target}"
+
+
+def main():
+    root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent
+    found = list(violations(root))
+    for sentence in found:
+        print(sentence)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
