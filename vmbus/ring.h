@@ -101,7 +101,7 @@ enum vmbus_ring_status vmbus_ring_reader_init(
 enum vmbus_ring_status vmbus_ring_writer_init(
 	struct vmbus_ring_writer *writer, void *const *pages, uint32_t page_count);
 
-// Copies the next packet to buffer (private, aligned to 8, `size` bytes) and describes it in
+// Copies the next packet to buffer (private, of uint64_t, `size` bytes) and describes it in
 // *packet, whose pointers lead into buffer. The packet is consumed on our side, and given back to
 // the writer by the next commit. Returns VMBUS_RING_OK, VMBUS_RING_EMPTY, or why the ring is
 // broken.
@@ -135,9 +135,9 @@ bool vmbus_ring_writer_commit(struct vmbus_ring_writer *writer);
 uint32_t vmbus_ring_packet_room(uint32_t header_length, uint32_t payload_length);
 
 // After VMBUS_RING_FULL: asks the reader to signal when there is room for `room` bytes
-// (vmbus_ring_packet_room). Returns true if there is room already, so that no signal may come and
-// the caller writes at once; false: wait for the channel's signal, then write again. The request
-// ends with the next successful write. Commit what was written before waiting.
+// (vmbus_ring_packet_room). Returns false: wait for the channel's signal, then write again. Returns
+// true if there is room already, so that no signal may come, or if the ring is broken: write at
+// once, and learn which. The request ends with the next successful write. Commit before waiting.
 bool vmbus_ring_writer_wait(struct vmbus_ring_writer *writer, uint32_t room);
 
 // Returns the name of a status, for logs: a constant string.
