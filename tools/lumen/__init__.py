@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The harness behind ./lumen: dependencies, build, images, machine, tests. Standard library only."""

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The command line: one parser per command, one sentence and status 122 for a wrong one."""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from lumen import kernels, status, ui
+from lumen.qemu import Disk
+from lumen.status import Failure
+
+UNITS = {"K": 1 / 1024, "M": 1, "G": 1024}
+MAX_CPUS = 64
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with our way to say that the command line is wrong."""
+
+    def error(self, message):
+        message = message[0].lower() + message[1:]
+        raise Failure(f"{message.rstrip('.')}; see {self.prog} --help.", status.BAD_ARGUMENTS)
+
+
+def memory_size(text):
+    """512M, 1G, 262144K or a number of MiB, to MiB."""
+    match = re.fullmatch(r"(\d+)([KMG]?)i?B?", text, re.I)
+    size = match and int(int(match[1]) * UNITS[match[2].upper() or "M"])
+    if not match or not 16 <= size <= 60 * 1024:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size from 16M to 60G")
+    return size + size % 2  # the worker gives memory in pages of 2 MiB
+
+
+def processors(text):
+    if not text.isdigit() or not 1 <= int(text) <= MAX_CPUS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processors from 1 to {MAX_CPUS}")
+    return int(text)
+
+
+def seconds(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time in seconds")
+    return value
+
+
+def disk(text):
+    read_only = text.endswith(",ro")
+    return Disk(Path(text[:-3] if read_only else text).absolute(), read_only)
+
+
+def file_path(text):
+    return Path(text).absolute()
+
+
+def run_name(text):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no name: letters, digits, '.', '_' and '-', at most 32")
+    return text
+
+
+def _machine_options(parser):
+    parser.add_argument("--root-cpus", type=processors, default=2, metavar="N",
+                        help="processors of the machine, all of them the root's too (2)")
+    parser.add_argument("--accel", choices=("auto", "tcg", "kvm"), default="auto",
+                        help="auto: KVM where this processor shows svm, else TCG")
+    parser.add_argument("--memory", type=memory_size, default=512, metavar="SIZE",
+                        help="memory for children (512M)")
+    parser.add_argument("--disk", type=disk, action="append", default=[], metavar="FILE[,ro]",
+                        help="a raw disk image or block device; can be given again")
+    parser.add_argument("--timeout", type=seconds, metavar="S",
+                        help="give up after S seconds, status 121 (on a terminal: never; else 600)")
+    parser.add_argument("--gdb", action="store_true",
+                        help="wait for gdb on port 1234 before the first instruction")
+    parser.add_argument("--update", action="store_true",
+                        help="take the newest stock kernel instead of the one fetched before")
+    parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
+
+
+def _add_run(commands):
+    parser = commands.add_parser(
+        "run", help="boot a child on the hypervisor",
+        description="Boot one child partition. Its console is standard input and output; on a "
+        "terminal Ctrl-] leaves. 'run linux' boots the example: a stock Debian kernel whose root "
+        "file system is a VMBus disk. On a terminal it ends in the child's shell, otherwise the "
+        "child checks itself and powers off.",
+        epilog=status.TABLE, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", nargs="?", type=run_name, metavar="NAME",
+                        help="an example (linux), or with --kernel the child's name")
+    parser.add_argument("--kernel", type=file_path, metavar="FILE",
+                        help="a Linux bzImage, or an ELF file with a PVH note")
+    parser.add_argument("--initrd", type=file_path, metavar="FILE", help="its initial RAM disk")
+    parser.add_argument("--append", default="", metavar="TEXT",
+                        help="its command line (for an example: added to it)")
+    parser.add_argument("--cpus", type=processors, default=1, metavar="N",
+                        help="the child's virtual processors (1)")
+    parser.add_argument("--kernel-package", default=kernels.CLOUD, metavar="PACKAGE",
+                        help=f"for an example: the Debian package with its kernel ({kernels.CLOUD})")
+    _machine_options(parser)
+    parser.set_defaults(call=_run)
+
+
+def _add_shell(commands):
+    parser = commands.add_parser(
+        "shell", help="a shell in the root partition, with lumenctl",
+        description="Boot the hypervisor and the root partition; a shell there, with lumenctl. "
+        "Disks are /dev/lumen-disk0 and so on.",
+        epilog=status.TABLE, formatter_class=argparse.RawDescriptionHelpFormatter)
+    _machine_options(parser)
+    parser.set_defaults(call=_shell)
+
+
+def _add_test(commands):
+    parser = commands.add_parser(
+        "test", help="run tests, all of them by default",
+        description="unit: hosted, under ASan and UBSan. conformance: on the hypervisor (none yet). "
+        "system: boots. fuzz: FUZZ_SECONDS (environment, 30) for each target.",
+        epilog=status.TABLE, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("suites", nargs="*", metavar="SUITE",
+                        help="unit, conformance, system, fuzz")
+    parser.add_argument("--only", metavar="PATTERN", default="",
+                        help="only system tests whose name contains PATTERN")
+    parser.add_argument("--list", action="store_true", help="only name the system tests")
+    parser.set_defaults(call=_test)
+
+
+def _add_bench(commands):
+    parser = commands.add_parser("bench", help="measure", description="Measure sizes, exits and times.",
+                                 epilog=status.TABLE,
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.set_defaults(call=_bench)
+
+
+def _add_check(commands):
+    parser = commands.add_parser(
+        "check", help="format, clang-tidy, cppcheck, layering",
+        description="Check the sources: clang-format, clang-tidy, cppcheck, who includes whom.",
+        epilog=status.TABLE, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.set_defaults(call=_check)
+
+
+def _options(args):
+    from lumen.run import Options
+    common = ("memory", "root_cpus", "accel", "timeout", "gdb", "bare")
+    options = Options(disks=list(args.disk), **{name: getattr(args, name) for name in common})
+    for name in ("kernel", "initrd", "append", "cpus"):
+        if hasattr(args, name):
+            setattr(options, name, getattr(args, name))
+    return options
+
+
+def _run(args):
+    from lumen import run
+    return run.run_command(_options(args), args.name, args.kernel_package, args.update)
+
+
+def _shell(args):
+    from lumen import run
+    return run.shell_command(_options(args), args.update)
+
+
+def _test(args):
+    from lumen import tests
+    return tests.test_command(args.suites, args.only, args.list)
+
+
+def _bench(args):
+    from lumen import bench
+    return bench.bench_command(args.json)
+
+
+def _check(_args):
+    from lumen import check
+    return check.check_command()
+
+
+def parser():
+    """The whole command line."""
+    top = Parser(prog="./lumen", description="Build, run and test Lumen.", epilog=status.TABLE,
+                 formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for add in (_add_run, _add_shell, _add_test, _add_bench, _add_check):
+        add(commands)
+    return top
+
+
+def main(argv):
+    """Returns the exit status."""
+    try:
+        args = parser().parse_args(argv)
+        return args.call(args)
+    except Failure as failure:
+        ui.say(str(failure))
+        return failure.status
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        ui.say("interrupted.")
+        return status.OUR_FAULT
+    except BrokenPipeError:
+        return status.OUR_FAULT

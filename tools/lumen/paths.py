@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Where things are. All generated files are under build/."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build"
+RELEASE = BUILD / "release"
+UNIT = BUILD / "unit"
+FUZZ = BUILD / "fuzz"
+KERNELS = BUILD / "kernels"
+IMAGES = BUILD / "images"
+RUN = BUILD / "run"
+LOG = BUILD / "log"
+
+HYPERVISOR = RELEASE / "hypervisor/lumen.elf"
+WORKER = RELEASE / "parent/worker/lumen-worker"
+LUMENCTL = RELEASE / "parent/ctl/lumenctl"
+DRIVER = RELEASE / "parent/driver/mshv.ko"
+BUSYBOX = Path("/bin/busybox")
+
+
+def relative(path):
+    """The path as seen from the repository root, where QEMU is started; no spaces come in that way."""
+    try:
+        return str(Path(path).relative_to(ROOT))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The machine: QEMU's command line, and QEMU as a child process that cannot outlive us."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lumen import paths
+from lumen.status import bad
+
+# CPU flags (/proc/cpuinfo) of the processors that the hypervisor can drive. /dev/kvm says nothing:
+# without nested virtualization it is there and of no use.
+HYPERVISOR_FLAGS = ("svm",)
+BARE_EXIT_PORT = 0xF4
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass
+class Disk:
+    """A file or block device given to a child."""
+
+    path: Path
+    read_only: bool = False
+
+
+@dataclass
+class Machine:
+    """What to start. Sizes in MiB."""
+
+    kernel: str
+    append: str
+    modules: list = field(default_factory=list)  # multiboot modules, "file arguments"
+    initrd: str = ""  # instead of modules, for a Linux kernel
+    memory: int = 1024
+    cpus: int = 2
+    accel: str = "tcg"
+    disks: list = field(default_factory=list)
+    terminal: bool = False  # lumen.console is a terminal (hvc0) in the root
+    bare: bool = False  # no hypervisor: the kernel's own console is the machine's console
+    icount: bool = False
+    gdb: bool = False
+    root_log: str = ""
+
+
+def _cpu_flags():
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("flags"):
+                return set(line.split())
+    except OSError:
+        pass
+    return set()
+
+
+def choose_accelerator(wanted, bare=False):
+    """auto, tcg or kvm to tcg or kvm."""
+    usable = os.access("/dev/kvm", os.R_OK | os.W_OK)
+    nested = bare or any(flag in _cpu_flags() for flag in HYPERVISOR_FLAGS)
+    if wanted == "kvm" and not usable:
+        raise bad("--accel kvm: there is no /dev/kvm that this user may open.")
+    if wanted == "kvm" and not nested:
+        raise bad("--accel kvm: this processor shows no svm flag, so KVM cannot run a hypervisor "
+                  "inside; use --accel tcg.")
+    if wanted == "auto":
+        return "kvm" if usable and nested and not bare else "tcg"
+    return wanted
+
+
+def _escape(text):
+    """QEMU splits many values at commas; a doubled one is a comma."""
+    return str(text).replace(",", ",,")
+
+
+def _accel_arguments(machine):
+    if machine.accel == "kvm":
+        return ["-accel", "kvm", "-cpu", "host"]
+    if machine.icount:
+        return ["-accel", "tcg,thread=single", "-cpu", "max", "-icount", "shift=0,sleep=off",
+                "-rtc", "base=2025-01-01,clock=vm", "-seed", "1"]
+    return ["-accel", "tcg,thread=multi", "-cpu", "max"]
+
+
+def _drive(index, disk):
+    option = "on" if disk.read_only else "off"
+    return ["-drive", f"if=none,id=disk{index},format=raw,cache=writeback,discard=unmap,"
+            f"read-only={option},file={_escape(disk.path)}"]
+
+
+def _disk_arguments(machine):
+    words = ["-device", "virtio-scsi-pci"] if machine.bare and machine.disks else []
+    for index, disk in enumerate(machine.disks):
+        words += _drive(index, disk)
+        device = "scsi-hd" if machine.bare else "virtio-blk-pci"
+        words += ["-device", f"{device},drive=disk{index},serial=lumen-disk{index}"]
+    return words
+
+
+def _console_arguments(machine, console_fd, control_fd):
+    if machine.bare:
+        return ["-chardev", f"socket,id=console,fd={console_fd}", "-serial", "chardev:console",
+                "-device", f"isa-debug-exit,iobase={BARE_EXIT_PORT:#x},iosize=1"]
+    port = "virtconsole" if machine.terminal else "virtserialport"
+    return ["-serial", f"file:{machine.root_log}",
+            "-device", "virtio-serial-pci",
+            "-chardev", f"socket,id=console,fd={console_fd}",
+            "-device", f"{port},chardev=console,name=lumen.console",
+            "-chardev", f"socket,id=control,fd={control_fd}",
+            "-device", "virtserialport,chardev=control,name=lumen.control"]
+
+
+def _kernel_arguments(machine):
+    words = ["-kernel", paths.relative(machine.kernel), "-append", machine.append]
+    if machine.modules:
+        words += ["-initrd", ",".join(_escape(m) for m in machine.modules)]
+    elif machine.initrd:
+        words += ["-initrd", paths.relative(machine.initrd)]
+    return words
+
+
+def arguments(machine, console_fd, control_fd):
+    """QEMU's command line. The machine is "pc": it boots faster than q35 and has all that is needed."""
+    return ["qemu-system-x86_64", "-name", "lumen", "-machine", "pc", *_accel_arguments(machine),
+            "-smp", str(machine.cpus), "-m", str(machine.memory),
+            "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+            *_kernel_arguments(machine),
+            *_console_arguments(machine, console_fd, control_fd),
+            *_disk_arguments(machine), *(["-s", "-S"] if machine.gdb else [])]
+
+
+def _die_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Running:
+    """A started machine: its process and our ends of its console and control channel."""
+
+    def __init__(self, machine, messages_path):
+        self.console, console = socket.socketpair()
+        self.control, control = socket.socketpair()
+        fds = (console.fileno(), control.fileno())
+        argv = arguments(machine, *fds)
+        with open(messages_path, "wb") as messages:
+            messages.write((" ".join(argv) + "\n").encode())
+            messages.flush()
+            # A process group of its own: Ctrl-C at a terminal is for us to handle.
+            self.process = subprocess.Popen(
+                argv, cwd=paths.ROOT, pass_fds=fds, stdin=subprocess.DEVNULL, stdout=messages,
+                stderr=messages, preexec_fn=_die_with_parent, process_group=0)
+        console.close()
+        control.close()
+
+    def stop(self, grace=5.0):
+        """End the machine whatever it is doing, and wait for that."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(grace)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def close(self):
+        """Stop it and give up the channels."""
+        self.stop()
+        self.console.close()
+        self.control.close()

@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""./lumen run and ./lumen shell: from options to a machine, and what came of it."""
+
+import contextlib
+import fcntl
+import os
+import stat
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lumen import build, deps, images, kernelfile, kernels, paths, qemu, session, status, ui
+from lumen.status import Failure, bad
+
+ROOT_APPEND = "console=ttyS0 panic=-1 tsc=reliable rdinit=/init"
+CHILD_APPEND = "console=ttyS0"
+# The root needs this much for itself, and the hypervisor for itself and its tables (MiB).
+ROOT_MEMORY = 384
+HYPERVISOR_MEMORY = 64
+UNATTENDED_TIMEOUT = 600
+SECTOR = 512
+EXAMPLES = ("linux",)
+
+
+@dataclass
+class Options:
+    """What a run is asked for. Sizes in MiB, times in seconds."""
+
+    name: str = "child"
+    kernel: Path | None = None
+    initrd: Path | None = None
+    append: str = ""
+    disks: list = field(default_factory=list)
+    memory: int = 512
+    cpus: int = 1
+    root_cpus: int = 2
+    accel: str = "auto"
+    timeout: float | None = None
+    gdb: bool = False
+    bare: bool = False
+    mode: str = "run"
+    script: str = ""  # mode test: what the root runs
+    files: dict = field(default_factory=dict)  # more files for the root: {name below /lumen: path}
+    icount: bool = False
+    hypervisor_append: str = ""
+
+
+@dataclass
+class Result:
+    """How a run ended, with all that was seen."""
+
+    status: int
+    console: str
+    notes: list
+    messages: list
+    seconds: float
+    directory: Path
+    ready_after: float | None
+
+    @property
+    def root_log(self):
+        """The hypervisor's log and the root's console."""
+        path = self.directory / "root.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+
+class Directory:
+    """build/run/<name>, held for as long as the run lasts."""
+
+    def __init__(self, name):
+        self.path = paths.RUN / name
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = open(self.path / ".lock", "w", encoding="ascii")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise bad(f"a run with the name {name} is under way; give this one another name.") from None
+
+    def __enter__(self):
+        return self.path
+
+    def __exit__(self, *_):
+        self._lock.close()
+
+
+def check_disk(disk):
+    """A disk must exist, be readable (and writable) and hold whole sectors."""
+    path, read_only = disk.path, disk.read_only
+    try:
+        info = os.stat(path)
+        with open(path, "rb" if read_only else "r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+    except OSError as error:
+        hint = " (add ,ro to use it read-only)" if not read_only and os.access(path, os.R_OK) else ""
+        raise bad(f"the disk {path} cannot be opened: {error.strerror}{hint}.") from None
+    if not (stat.S_ISREG(info.st_mode) or stat.S_ISBLK(info.st_mode)):
+        raise bad(f"the disk {path} is neither a file nor a block device.")
+    if size < SECTOR or size % SECTOR:
+        raise bad(f"the disk {path} has {size} bytes: not a whole number of {SECTOR}-byte sectors, "
+                  "at least one.")
+
+
+def check_files(options):
+    """Everything that can be found wrong before anything is built or booted."""
+    if options.kernel:
+        kernelfile.check(options.kernel)
+    if options.initrd and not os.access(options.initrd, os.R_OK):
+        raise bad(f"the initrd {options.initrd} cannot be read.")
+    for disk in options.disks:
+        check_disk(disk)
+
+
+def prepare(bare=False, update=False, kernel_package=kernels.CLOUD):
+    """Dependencies, the root's kernel, the build. Returns (root kernel, child's kernel)."""
+    deps.need(deps.BUILD, deps.MACHINE)
+    root = kernels.get(update=update)
+    child = root
+    if kernel_package != kernels.CLOUD:
+        child = kernels.get(kernel_package, headers=False, update=update)
+    build.release(root)
+    if not bare:
+        build.need(paths.HYPERVISOR, paths.DRIVER, paths.WORKER, paths.LUMENCTL)
+    return root, child
+
+
+def example(options, child_kernel, directory):
+    """Fill in the parts of examples/linux that the options do not give."""
+    helpers = [paths.RELEASE / "examples/linux/lumen-report"]
+    initrd, pristine = images.example_linux(child_kernel, helpers)
+    disk = directory / "disk.img"
+    images.copy_sparse(pristine, disk)
+    options.kernel = options.kernel or child_kernel.image
+    options.initrd = options.initrd or initrd
+    options.disks = [qemu.Disk(disk), *options.disks]
+
+
+def _words(options):
+    """Disks as the root names them."""
+    return " ".join(f"lumen-disk{i}" + (",ro" if d.read_only else "")
+                    for i, d in enumerate(options.disks))
+
+
+def _root_config(options, terminal_size):
+    columns, rows = terminal_size or ("", "")
+    return {"MODE": options.mode, "NAME": options.name, "MEMORY": f"{options.memory}M",
+            "CPUS": options.cpus, "APPEND": options.append, "DISKS": _words(options),
+            "COLUMNS": columns, "ROWS": rows}
+
+
+def _terminal_size():
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return None
+    return tuple(os.get_terminal_size(sys.stdout.fileno()))
+
+
+def _run_files(options, directory):
+    files = dict(options.files)
+    if options.mode == "run" or options.kernel:
+        files["kernel"] = options.kernel
+    if options.initrd:
+        files["initrd"] = options.initrd
+    if options.mode == "test":
+        script = directory / "test.sh"
+        script.write_text(options.script)
+        files["test.sh"] = script
+    return files
+
+
+def _mib(path):
+    return (os.stat(path).st_size >> 20) + 1
+
+
+def _root_machine(options, root_kernel, directory):
+    """The whole machine: hypervisor, root, and memory for the child."""
+    base = images.root_initrd(root_kernel, {
+        "bin/lumen-worker": paths.WORKER, "bin/lumenctl": paths.LUMENCTL, "lib/mshv.ko": paths.DRIVER})
+    initrd = directory / "root.cpio"
+    files = _run_files(options, directory)
+    terminal = options.mode == "shell"
+    images.run_initrd(base, initrd, _root_config(options, terminal and _terminal_size()), files)
+    # The initrd is there twice while it is unpacked, and the kernel and initrd of the child stay.
+    memory = ROOT_MEMORY + HYPERVISOR_MEMORY + 2 * _mib(initrd) + options.memory
+    machine = qemu.Machine(
+        kernel=paths.HYPERVISOR, append=options.hypervisor_append, memory=memory,
+        cpus=options.root_cpus, disks=options.disks, terminal=terminal,
+        root_log=paths.relative(directory / "root.log"))
+    if options.bare:
+        machine.kernel, machine.append, machine.initrd = root_kernel.image, ROOT_APPEND, initrd
+    else:
+        kernel = paths.relative(root_kernel.image)
+        machine.modules = [f"{kernel} {ROOT_APPEND}", paths.relative(initrd)]
+    return machine
+
+
+def _bare_child_machine(options):
+    """For trying an image: the child's kernel on the plain machine, disks by virtio-scsi."""
+    append = f"{options.append} lumen.bare lumen.port={qemu.BARE_EXIT_PORT:#x}"
+    return qemu.Machine(kernel=options.kernel, append=append, initrd=options.initrd or "",
+                        memory=options.memory, cpus=options.cpus, disks=options.disks, bare=True)
+
+
+def _machine(options, root_kernel, directory):
+    if options.bare and options.mode == "run":
+        machine = _bare_child_machine(options)
+    else:
+        machine = _root_machine(options, root_kernel, directory)
+    machine.accel = qemu.choose_accelerator(options.accel, options.bare)
+    machine.icount, machine.gdb = options.icount, options.gdb
+    return machine
+
+
+def start(options, root_kernel, directory, attach=False, prepare_session=None):
+    """Boot and wait for the end. attach: our standard input and output are the console."""
+    for old in ("root.log", "console.log", "qemu.log"):
+        (directory / old).unlink(missing_ok=True)
+    machine = _machine(options, root_kernel, directory)
+    running = qemu.Running(machine, directory / "qemu.log")
+    stdin = sys.stdin.fileno() if attach and sys.stdin else None
+    echo = sys.stdout.fileno() if attach else None
+    with open(directory / "console.log", "wb") as log:
+        current = session.Session(running, options.timeout, stdin, echo, log)
+        if prepare_session:
+            prepare_session(current)
+        with session.terminated_like_an_exception() if attach else contextlib.nullcontext(), \
+                session.raw_terminal(attach and sys.stdin.isatty() and sys.stdout.isatty()):
+            code = current.run()
+    if machine.bare and not current.hung and not current.left:
+        code = _bare_status(running.process.returncode)
+    return Result(code, current.console.decode(errors="replace"), current.notes, current.messages,
+                  current.elapsed(), directory, current.ready_after)
+
+
+def _bare_status(code):
+    """isa-debug-exit ends QEMU with 2 * status + 1; an ordinary power-off gives 0."""
+    return status.OK if code == 0 else code >> 1 if code > 0 and code & 1 else status.OUR_FAULT
+
+
+def explain(result):
+    """Say in words how it ended, if that is not plain from the console."""
+    where = paths.relative(result.directory)
+    meaning = {
+        status.CRASHED: "the child crashed",
+        status.HUNG: "the time is up: the child hung",
+        status.RESET: "the child asked for a reset",
+        status.OUR_FAULT: "the machine ended without a word from the root partition",
+    }
+    if result.status in meaning and not (result.status == status.OUR_FAULT and result.notes):
+        ui.say(f"{meaning[result.status]} (logs: {where}).")
+    if result.status == status.OUR_FAULT:
+        for name in ("qemu.log", "root.log"):
+            text = ui.tail(result.directory / name, 12)
+            if text:
+                print(f"--- the end of {where}/{name}:\n{text}", file=sys.stderr)
+
+
+def _is_terminal():
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def run_command(options, name, kernel_package, update):
+    """./lumen run"""
+    check_files(options)
+    is_example = name in EXAMPLES and not (options.kernel and options.initrd)
+    if not is_example and not options.kernel:
+        known = ", ".join(EXAMPLES)
+        raise bad(f"there is no example {name} (there is: {known}); to run a kernel give --kernel."
+                  if name else f"what to run? Name an example ({known}) or give --kernel.")
+    if not _is_terminal() and options.timeout is None:
+        options.timeout = UNATTENDED_TIMEOUT
+    options.name = name or "child"
+    with build.lock():
+        root_kernel, child_kernel = prepare(options.bare, update, kernel_package)
+    with Directory(options.name) as directory:
+        if is_example:
+            action = " lumen.action=shell" if _is_terminal() and "lumen.action" not in options.append \
+                else ""
+            options.append = f"{CHILD_APPEND} {options.append}".strip() + action
+            with build.lock():
+                example(options, child_kernel, directory)
+        result = start(options, root_kernel, directory, attach=True)
+    explain(result)
+    return result.status
+
+
+def shell_command(options, update):
+    """./lumen shell"""
+    options.mode, options.name = "shell", "shell"
+    check_files(options)
+    with build.lock():
+        root_kernel, _ = prepare(options.bare, update)
+    with Directory(options.name) as directory:
+        result = start(options, root_kernel, directory, attach=True)
+    if result.status >= status.CRASHED:
+        explain(result)
+    return result.status
+
+
+def require_success(result, what):
+    """For steps that are not themselves a test: any status but 0 is our fault."""
+    if result.status != status.OK:
+        raise Failure(f"{what} ended with status {result.status} "
+                      f"(logs: {paths.relative(result.directory)}).")

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""One run of a machine: its console to and from us, its control messages, its time limit, its end."""
+
+import contextlib
+import os
+import selectors
+import signal
+import sys
+import termios
+import time
+import tty
+
+from lumen import status, ui
+
+LEAVE = b"\x1d"  # Ctrl-]
+HUNG_GRACE = 20.0  # seconds that the root gets to say what it knows about a child that hung
+
+
+@contextlib.contextmanager
+def raw_terminal(wanted):
+    """The terminal on standard input without line editing and signals, put back at the end."""
+    if not wanted:
+        yield
+        return
+    fd = sys.stdin.fileno()
+    before = termios.tcgetattr(fd)
+    try:
+        tty.setraw(fd)
+        yield
+    finally:
+        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+
+class Session:
+    """Runs a machine to its end. Everything it saw is in console (bytes), notes and messages."""
+
+    def __init__(self, running, timeout=None, stdin=None, echo=None, console_log=None):
+        """stdin, echo: file descriptors or None. timeout: seconds or None."""
+        self.running = running
+        self.stdin = stdin
+        self.echo = echo
+        self.log = console_log
+        self.started = time.monotonic()
+        self.deadline = self.started + timeout if timeout else None
+        self.console = bytearray()
+        self.messages = []
+        self.notes = []
+        self.ready_after = None
+        self.status = None
+        self.left = False
+        self.hung = False
+        self._partial = b""
+        self._pending_in = b""
+        self._watchers = []
+        self._open = {running.console, running.control}
+        self._selector = selectors.DefaultSelector()
+
+    # What a test or a command may do while the machine runs.
+
+    def when(self, text, action):
+        """Call action(session) once, when the console has printed text."""
+        self._watchers.append((text.encode(), action))
+
+    def type(self, text):
+        """Send keystrokes to the console."""
+        self._pending_in += text.encode()
+
+    def tell(self, word):
+        """Send one control message to the root partition."""
+        with contextlib.suppress(OSError):
+            self.running.control.sendall(word.encode() + b"\n")
+
+    def elapsed(self):
+        return time.monotonic() - self.started
+
+    # The loop.
+
+    def run(self):
+        """Until the machine ends, somebody leaves or the time is up. Returns the exit status."""
+        for sock in (self.running.console, self.running.control):
+            sock.setblocking(False)
+        pidfd = os.pidfd_open(self.running.process.pid)
+        self._selector.register(self.running.console, selectors.EVENT_READ, self._console_readable)
+        self._selector.register(self.running.control, selectors.EVENT_READ, self._control_readable)
+        self._selector.register(pidfd, selectors.EVENT_READ, lambda: None)
+        if self.stdin is not None:
+            self._selector.register(self.stdin, selectors.EVENT_READ, self._stdin_readable)
+        try:
+            while self.running.process.poll() is None and not self.left:
+                self._turn()
+            self.running.stop()
+            self._drain()
+        finally:
+            self._selector.close()
+            os.close(pidfd)
+            self.running.close()
+        return self._outcome()
+
+    def _turn(self):
+        for key, _ in self._selector.select(self._wait_time()):
+            key.data()
+        self._flush_input()
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            self._time_is_up()
+
+    def _wait_time(self):
+        limit = 0.05 if self._pending_in else 60.0
+        if self.deadline is not None:
+            limit = min(limit, max(self.deadline - time.monotonic(), 0.0) + 0.01)
+        return limit
+
+    def _time_is_up(self):
+        if self.hung or self.ready_after is None:
+            self.hung = True
+            self.left = True
+            return
+        self.hung = True
+        self.tell("hung")
+        self.deadline = time.monotonic() + HUNG_GRACE
+
+    def _receive(self, sock):
+        """Bytes, or b"" after unregistering a socket that is closed."""
+        try:
+            data = sock.recv(65536)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            data = b""
+        if not data:
+            self._open.discard(sock)
+            self._selector.unregister(sock)
+        return data
+
+    def _console_readable(self):
+        data = self._receive(self.running.console)
+        self.console += data
+        if self.log and data:
+            self.log.write(data)
+            self.log.flush()
+        if self.echo is not None and data:
+            _write_all(self.echo, data)
+        for watcher in [w for w in self._watchers if w[0] in self.console]:
+            self._watchers.remove(watcher)
+            watcher[1](self)
+
+    def _control_readable(self):
+        data = self._partial + self._receive(self.running.control)
+        *lines, self._partial = data.split(b"\n")
+        for line in lines:
+            self._message(line.decode(errors="replace").strip("\r"))
+
+    def _message(self, line):
+        word, _, rest = line.partition(" ")
+        self.messages.append(line)
+        if word == "status" and rest.isdigit():
+            self.status = int(rest)
+        elif word == "ready":
+            self.ready_after = self.elapsed()
+        elif word == "note":
+            self.notes.append(rest)
+            if self.echo is not None:
+                end = "\r" if sys.stderr.isatty() else ""
+                ui.say(rest + end)
+
+    def _stdin_readable(self):
+        data = os.read(self.stdin, 4096)
+        if LEAVE in data and os.isatty(self.stdin):
+            self.left = True
+        elif not data:
+            self._selector.unregister(self.stdin)
+            self._pending_in += b"\x04"  # end of file, as a terminal says it
+        else:
+            self._pending_in += data
+
+    def _flush_input(self):
+        if not self._pending_in:
+            return
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):
+            sent = self.running.console.send(self._pending_in)
+            self._pending_in = self._pending_in[sent:]
+
+    def _drain(self):
+        """What the machine said before it ended is still in the sockets."""
+        for sock, reader in ((self.running.console, self._console_readable),
+                             (self.running.control, self._control_readable)):
+            while sock in self._open:
+                reader()
+
+    def _outcome(self):
+        if self.hung:
+            return status.HUNG
+        if self.status is not None:
+            return self.status
+        if self.left:
+            return status.OK
+        return status.OUR_FAULT
+
+
+def _write_all(fd, data):
+    while data:
+        try:
+            data = data[os.write(fd, data):]
+        except BlockingIOError:
+            time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def terminated_like_an_exception():
+    """SIGTERM and SIGHUP unwind the stack, so that machines are stopped and terminals put back."""
+    def raise_exit(number, _frame):
+        raise SystemExit(128 + number)
+
+    before = {n: signal.signal(n, raise_exit) for n in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
