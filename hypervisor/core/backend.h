@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The architecture backend (SVM, later VT-x): enter a VP, say in neutral terms why it came back, second-level entries,
+// interrupt injection. Generic code sees nothing else of the vendor.
+#pragma once
+
+#include "hypercall/registers.h"
+#include "hypervisor/core/gpa_map.h"
+
+struct vp;
+
+enum exit_reason {
+	EXIT_NONE,	   // handled inside the backend; enter again
+	EXIT_INTERRUPT,	   // a physical interrupt (already acknowledged)
+	EXIT_NMI,
+	EXIT_CPUID,
+	EXIT_HLT,
+	EXIT_HYPERCALL,	   // VMMCALL or VMCALL
+	EXIT_RDMSR,
+	EXIT_WRMSR,
+	EXIT_IO,
+	EXIT_GPA_FAULT,	   // second-level fault
+	EXIT_CR8_WRITE,
+	EXIT_XSETBV,
+	EXIT_WBINVD,
+	EXIT_UNDEFINED,	   // an instruction that guests do not have: #UD
+	EXIT_SHUTDOWN,	   // triple fault
+	EXIT_INVALID_STATE,// the processor refused the VP's state
+	EXIT_REASONS,
+};
+
+struct vp_exit {
+	enum exit_reason reason;
+	uint32_t vendor_code;	  // the vendor's own exit code, for the trace
+	uint8_t insn_length;	  // 0 = not known: vp_skip_insn() decodes
+	union {
+		struct {
+			uint16_t port;
+			uint8_t size; // 1, 2, 4
+			bool in, string, rep;
+			uint8_t address_bytes; // 2, 4, 8; for string forms
+			uint8_t segment;
+		} io;
+		struct {
+			uint64_t gpa;
+			unsigned int access; // one of enum gpa_access
+		} fault;
+	};
+};
+
+struct backend {
+	const char *name;
+	struct gpa_entry_format gpa_format;
+
+	bool (*probe)(const char **why_not); // on the boot processor: can this machine do it?
+	void (*cpu_enable)(void);	     // on each processor, once
+
+	// Vendor state of a VP, from PAGES (backend->vp_pages zeroed pages). Leaves the VP in the state after INIT / power-on.
+	unsigned int vp_pages;
+	void (*vp_init)(struct vp *vp, void *const *pages);
+	void (*vp_reset)(struct vp *vp);
+
+	// VP becomes, ceases to be, the one whose state this processor holds.
+	void (*load)(struct vp *vp);
+	void (*save)(struct vp *vp);
+
+	// Runs VP until it exits. General registers, RIP, RSP and RFLAGS are exchanged through vp->regs.
+	void (*enter)(struct vp *vp, struct vp_exit *exit);
+
+	// The vector (or -1) that the processor is to deliver as soon as the VP takes interrupts. Called before each entry.
+	void (*offer_interrupt)(struct vp *vp, int vector);
+	// After an exit: the offered vector was taken.
+	bool (*interrupt_taken)(struct vp *vp);
+
+	void (*inject_exception)(struct vp *vp, unsigned int vector, bool has_code, uint32_t code);
+	bool (*inject_nmi)(struct vp *vp); // false: one is pending already, or NMIs are blocked
+	void (*clear_interrupt_shadow)(struct vp *vp);
+
+	// All of VP's address translations must be gone before its next entry. Own VP, or one that is out of the guest.
+	void (*flush_tlb)(struct vp *vp);
+
+	// Registers that vp->regs does not hold, by TLFS name: segment and table registers, CR0-4, DR, EFER and the MSRs that the
+	// processor swaps. The VP is this processor's own, or paused. False: not one of these, or (write) a value the processor
+	// would refuse.
+	bool (*get_register)(struct vp *vp, enum hv_register_name name, struct hv_register_value *value);
+	bool (*set_register)(struct vp *vp, enum hv_register_name name, const struct hv_register_value *value);
+};
+
+extern const struct backend *backend; // chosen at boot

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The frame table.
+#include "hypervisor/core/frame.h"
+
+enum { FRAME_NO_RAM = 0xffff, FRAME_HYPERVISOR = 0xfffe, FRAME_MAPS_MAX = 0xfffd };
+
+static uint16_t *frames;
+static uint64_t frame_count;
+
+uint64_t frame_table_bytes(uint64_t top_spa)
+{
+	return ALIGN_UP((top_spa >> 12) * sizeof(frames[0]), 4096);
+}
+
+void frame_table_init(uint64_t top_spa, void *storage)
+{
+	frames = storage;
+	frame_count = top_spa >> 12;
+	memset(frames, 0xff, frame_count * sizeof(frames[0]));
+}
+
+static void mark(uint64_t first, uint64_t count, uint16_t value)
+{
+	for (uint64_t i = first; i < first + count && i < frame_count; i++)
+		frames[i] = value;
+}
+
+void frame_mark_ram(uint64_t first_page, uint64_t count)
+{
+	mark(first_page, count, 0);
+}
+
+void frame_mark_hypervisor(uint64_t first_page, uint64_t count)
+{
+	mark(first_page, count, FRAME_HYPERVISOR);
+}
+
+static uint16_t frame_state(uint64_t page)
+{
+	return page < frame_count ? READ_ONCE(frames[page]) : FRAME_NO_RAM;
+}
+
+bool frame_is_ram(uint64_t spa_page)
+{
+	return frame_state(spa_page) != FRAME_NO_RAM;
+}
+
+bool frame_is_hypervisor(uint64_t spa_page)
+{
+	return frame_state(spa_page) == FRAME_HYPERVISOR;
+}
+
+static bool get_one(uint64_t page)
+{
+	uint16_t old = frame_state(page);
+
+	do {
+		if (old >= FRAME_MAPS_MAX)
+			return false;
+	} while (!__atomic_compare_exchange_n(
+		&frames[page], &old, old + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+	return true;
+}
+
+bool frame_map_get(uint64_t first_page, uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++) {
+		if (!get_one(first_page + i)) {
+			frame_map_put(first_page, i);
+			return false;
+		}
+	}
+	return true;
+}
+
+void frame_map_put(uint64_t first_page, uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++)
+		__atomic_fetch_sub(&frames[first_page + i], 1, __ATOMIC_RELEASE);
+}
+
+bool frame_take(uint64_t spa_page)
+{
+	uint16_t unmapped = 0;
+
+	return spa_page < frame_count && __atomic_compare_exchange_n(&frames[spa_page], &unmapped,
+						 FRAME_HYPERVISOR, false, __ATOMIC_ACQ_REL,
+						 __ATOMIC_RELAXED);
+}
+
+void frame_release(uint64_t spa_page)
+{
+	__atomic_store_n(&frames[spa_page], 0, __ATOMIC_RELEASE);
+}

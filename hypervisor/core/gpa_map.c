@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Second-level page tables: a radix tree of four levels. Level 0 has 4 KiB leaves, level 1 2 MiB, level 2 1 GiB.
+//
+// Besides what the backend's format knows, an entry may be DYING: not present for the processor, but still holding its frames
+// until gpa_map_reap(). Lookups take no lock: an entry is one aligned 64-bit word, and tables are freed with the map only.
+#include "hypervisor/core/gpa_map.h"
+#include "hypervisor/core/backend.h"
+#include "hypervisor/core/frame.h"
+#include "hypervisor/core/partition.h"
+#include "hypervisor/x86/memory.h"
+
+#define TOP_LEVEL 3
+#define ENTRIES	  512
+#define DYING	  BIT(11) // with the present bits of all formats (2:0) clear
+
+static const struct gpa_entry_format *format(void)
+{
+	return &backend->gpa_format;
+}
+
+static enum gpa_order level_order(int level)
+{
+	return level * 9;
+}
+
+static unsigned int entry_index(uint64_t gpa_page, int level)
+{
+	return gpa_page >> level_order(level) & (ENTRIES - 1);
+}
+
+static bool is_present(uint64_t entry)
+{
+	return entry & 7;
+}
+
+static bool is_leaf(uint64_t entry, int level)
+{
+	return is_present(entry) && (level == 0 || format()->is_leaf(entry, level_order(level)));
+}
+
+static uint64_t *table_of(uint64_t entry)
+{
+	return page_to_va(format()->page(entry));
+}
+
+// Puts a table of 512 smaller leaves, or an empty table, in the place of ENTRY.
+static bool push_down(struct gpa_map *map, uint64_t *entry, int level)
+{
+	uint64_t *table = page_alloc(map->pool);
+	uint64_t old = *entry, page;
+
+	if (!table)
+		return false;
+	if (old) {
+		page = format()->page(old);
+		for (int i = 0; i < ENTRIES; i++)
+			table[i] = format()->leaf(page + ((uint64_t)i << level_order(level - 1)),
+				format()->access(old), level_order(level - 1));
+	}
+	WRITE_ONCE(*entry, format()->table(va_to_page(table)));
+	return true;
+}
+
+// The entry for GPA_PAGE at LEVEL, making (and splitting) what is above it. NULL: no memory, or just being removed.
+static uint64_t *make_entry(struct gpa_map *map, uint64_t gpa_page, int level)
+{
+	uint64_t *entry = &map->top[entry_index(gpa_page, TOP_LEVEL)];
+
+	for (int at = TOP_LEVEL; at > level; at--) {
+		if (*entry & DYING && !is_present(*entry))
+			return NULL;
+		if ((!*entry || is_leaf(*entry, at)) && !push_down(map, entry, at))
+			return NULL;
+		entry = &table_of(*entry)[entry_index(gpa_page, at - 1)];
+	}
+	return entry;
+}
+
+// The lowest entry that exists for GPA_PAGE, and its level.
+static uint64_t *find_entry(const struct gpa_map *map, uint64_t gpa_page, int *level)
+{
+	uint64_t *entry = &map->top[entry_index(gpa_page, TOP_LEVEL)];
+	int at = TOP_LEVEL;
+
+	for (; at > 0; at--) {
+		uint64_t value = READ_ONCE(*entry);
+
+		if (!is_present(value) || is_leaf(value, at))
+			break;
+		entry = &table_of(value)[entry_index(gpa_page, at - 1)];
+	}
+	*level = at;
+	return entry;
+}
+
+static struct overlay *overlay_at(const struct gpa_map *map, uint64_t gpa_page)
+{
+	struct overlay *overlay = map->overlays;
+
+	while (overlay && overlay->gpa_page != gpa_page)
+		overlay = overlay->next;
+	return overlay;
+}
+
+// Where the mapping of a page itself stands: in the tables, or below the overlay that covers it.
+static uint64_t *mapping_slot(struct gpa_map *map, uint64_t gpa_page, uint64_t *entry, int level)
+{
+	struct overlay *overlay = level == 0 ? overlay_at(map, gpa_page) : NULL;
+
+	return overlay ? &overlay->below : entry;
+}
+
+bool gpa_map_init(struct gpa_map *map, struct page_pool *pool, bool counts_frames)
+{
+	*map = (struct gpa_map){ .pool = pool, .counts_frames = counts_frames };
+	map->top = page_alloc(pool);
+	return map->top;
+}
+
+static void free_table(struct gpa_map *map, uint64_t *table, int level)
+{
+	for (int i = 0; i < ENTRIES; i++) {
+		if (is_leaf(table[i], level)) {
+			if (map->counts_frames && !frame_is_hypervisor(format()->page(table[i])))
+				frame_map_put(format()->page(table[i]), 1ull << level_order(level));
+		} else if (is_present(table[i])) {
+			free_table(map, table_of(table[i]), level - 1);
+		}
+	}
+	page_free(map->pool, table);
+}
+
+void gpa_map_destroy(struct gpa_map *map)
+{
+	while (map->overlays)
+		overlay_clear(map, map->overlays);
+	if (map->top)
+		free_table(map, map->top, TOP_LEVEL);
+	map->top = NULL;
+	map->mapped_pages = 0;
+}
+
+static enum gpa_map_result set_locked(struct gpa_map *map, uint64_t gpa_page, uint64_t spa_page, int level,
+	unsigned int access)
+{
+	uint64_t count = 1ull << level_order(level);
+	uint64_t *entry;
+	int at;
+
+	// Nothing may be there yet, not even an empty table: it could hold an overlay.
+	entry = mapping_slot(map, gpa_page, find_entry(map, gpa_page, &at), at);
+	if (at < level || *entry)
+		return GPA_MAP_BUSY;
+	entry = make_entry(map, gpa_page, level);
+	if (!entry)
+		return GPA_MAP_NO_MEMORY;
+	if (map->counts_frames && !frame_map_get(spa_page, count))
+		return GPA_MAP_BAD_FRAME;
+	entry = mapping_slot(map, gpa_page, entry, level);
+	WRITE_ONCE(*entry, format()->leaf(spa_page, access, level_order(level)));
+	map->mapped_pages += count;
+	return GPA_MAP_OK;
+}
+
+enum gpa_map_result gpa_map_set(
+	struct gpa_map *map, uint64_t gpa_page, uint64_t spa_page, enum gpa_order order, unsigned int access)
+{
+	enum gpa_map_result result;
+
+	if (gpa_page >> (GPA_BITS - PAGE_SHIFT) || (gpa_page | spa_page) & ((1ull << order) - 1))
+		return GPA_MAP_BAD_ADDRESS;
+	spin_lock(&map->lock);
+	result = set_locked(map, gpa_page, spa_page, order / 9, access);
+	spin_unlock(&map->lock);
+	return result;
+}
+
+// Splits the leaf that BOUNDARY cuts, if there is one.
+static bool split_at(struct gpa_map *map, uint64_t boundary)
+{
+	uint64_t *entry;
+	int level;
+
+	for (;;) {
+		entry = find_entry(map, boundary, &level);
+		if (!is_leaf(*entry, level) || !(boundary & ((1ull << level_order(level)) - 1)))
+			return true;
+		if (!push_down(map, entry, level))
+			return false;
+	}
+}
+
+static bool in_range(uint64_t gpa_page, uint64_t count)
+{
+	uint64_t end;
+
+	return !__builtin_add_overflow(gpa_page, count, &end) && end <= 1ull << (GPA_BITS - PAGE_SHIFT);
+}
+
+// Calls VISIT for each mapping (present or dying) in a range that cuts no leaf.
+static void for_each_mapping(struct gpa_map *map, uint64_t gpa_page, uint64_t count,
+	void (*visit)(struct gpa_map *map, uint64_t *slot, int level))
+{
+	uint64_t end = gpa_page + count, size;
+	uint64_t *slot;
+	int level;
+
+	for (; gpa_page < end; gpa_page = ALIGN_DOWN(gpa_page, size) + size) {
+		slot = find_entry(map, gpa_page, &level);
+		size = 1ull << level_order(level);
+		slot = mapping_slot(map, gpa_page, slot, level);
+		if (*slot)
+			visit(map, slot, level);
+	}
+}
+
+static void make_dying(struct gpa_map *map, uint64_t *slot, int level)
+{
+	if (!is_leaf(*slot, level))
+		return;
+	WRITE_ONCE(*slot, format()->page(*slot) << PAGE_SHIFT | DYING);
+	map->mapped_pages -= 1ull << level_order(level);
+}
+
+static void reap(struct gpa_map *map, uint64_t *slot, int level)
+{
+	uint64_t entry = *slot;
+
+	if (is_present(entry) || !(entry & DYING))
+		return;
+	if (map->counts_frames)
+		frame_map_put(ALIGN_DOWN(entry, PAGE_SIZE) >> PAGE_SHIFT, 1ull << level_order(level));
+	WRITE_ONCE(*slot, 0);
+}
+
+bool gpa_map_clear(struct gpa_map *map, uint64_t gpa_page, uint64_t count)
+{
+	bool split;
+
+	if (!in_range(gpa_page, count))
+		return true;
+	spin_lock(&map->lock);
+	split = split_at(map, gpa_page) && split_at(map, gpa_page + count);
+	if (split)
+		for_each_mapping(map, gpa_page, count, make_dying);
+	spin_unlock(&map->lock);
+	return split;
+}
+
+void gpa_map_reap(struct gpa_map *map, uint64_t gpa_page, uint64_t count)
+{
+	if (!in_range(gpa_page, count))
+		return;
+	quiesce_wait();
+	spin_lock(&map->lock);
+	for_each_mapping(map, gpa_page, count, reap);
+	spin_unlock(&map->lock);
+}
+
+bool gpa_map_lookup(const struct gpa_map *map, uint64_t gpa_page, unsigned int access, uint64_t *spa_page)
+{
+	uint64_t entry;
+	int level;
+
+	if (gpa_page >> (GPA_BITS - PAGE_SHIFT))
+		return false;
+	entry = READ_ONCE(*find_entry(map, gpa_page, &level));
+	if (!is_leaf(entry, level) || (format()->access(entry) & access) != access)
+		return false;
+	*spa_page = format()->page(entry) + (gpa_page & ((1ull << level_order(level)) - 1));
+	return true;
+}
+
+// A page shows its newest overlay, the first in the list (TLFS leaves the order open); that one knows what lies below.
+static void overlay_remove(struct gpa_map *map, struct overlay *overlay)
+{
+	bool shown = overlay_at(map, overlay->gpa_page) == overlay;
+	struct overlay **link = &map->overlays;
+	struct overlay *next;
+	uint64_t *entry;
+	int level;
+
+	if (!overlay->active)
+		return;
+	while (*link != overlay)
+		link = &(*link)->next;
+	*link = overlay->next;
+	overlay->active = false;
+	if (!shown)
+		return;
+	entry = find_entry(map, overlay->gpa_page, &level);
+	next = overlay_at(map, overlay->gpa_page);
+	if (next)
+		next->below = overlay->below;
+	WRITE_ONCE(*entry, next ? format()->leaf(next->spa_page, next->access, GPA_4K) : overlay->below);
+}
+
+static void overlay_add(struct gpa_map *map, struct overlay *overlay, uint64_t *entry)
+{
+	struct overlay *covered = overlay_at(map, overlay->gpa_page);
+
+	overlay->below = covered ? covered->below : *entry;
+	WRITE_ONCE(*entry, format()->leaf(overlay->spa_page, overlay->access, GPA_4K));
+	overlay->next = map->overlays;
+	map->overlays = overlay;
+	overlay->active = true;
+}
+
+bool overlay_set(
+	struct gpa_map *map, struct overlay *overlay, uint64_t gpa_page, void *page, unsigned int access)
+{
+	uint64_t *entry;
+
+	if (gpa_page >> (GPA_BITS - PAGE_SHIFT))
+		return false;
+	spin_lock(&map->lock);
+	entry = make_entry(map, gpa_page, 0);
+	if (entry) {
+		overlay_remove(map, overlay);
+		overlay->gpa_page = gpa_page;
+		overlay->spa_page = va_to_page(page);
+		overlay->access = access;
+		overlay_add(map, overlay, entry);
+	}
+	spin_unlock(&map->lock);
+	return entry;
+}
+
+void overlay_clear(struct gpa_map *map, struct overlay *overlay)
+{
+	spin_lock(&map->lock);
+	overlay_remove(map, overlay);
+	spin_unlock(&map->lock);
+}

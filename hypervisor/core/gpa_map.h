@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// A partition's guest physical address space: the second-level page table that the processor walks. Four levels of 512
+// entries, with leaves of 4 KiB, 2 MiB and 1 GiB; the backend gives the format of an entry.
+#pragma once
+
+#include "hypervisor/core/page_pool.h"
+
+#define GPA_BITS 48
+
+enum gpa_access {
+	GPA_READ = 1,
+	GPA_WRITE = 2,
+	GPA_EXECUTE = 4,
+	GPA_RWX = 7,
+};
+
+enum gpa_order { // log2 of a leaf's size in 4 KiB pages
+	GPA_4K = 0,
+	GPA_2M = 9,
+	GPA_1G = 18,
+};
+
+// The vendor's entry format. ORDER is GPA_4K, GPA_2M or GPA_1G. An entry of 0 is not present.
+struct gpa_entry_format {
+	uint64_t (*leaf)(uint64_t spa_page, unsigned int access, enum gpa_order order);
+	uint64_t (*table)(uint64_t spa_page);
+	bool (*is_leaf)(uint64_t entry, enum gpa_order order);
+	uint64_t (*page)(uint64_t entry); // the SPA page that a leaf or table entry points to
+	unsigned int (*access)(uint64_t entry);
+};
+
+struct overlay;
+
+struct gpa_map {
+	struct spinlock lock; // guards the tables and overlays; taken before page_pool locks
+	uint64_t *top;	      // level 4 table
+	struct page_pool *pool;
+	bool counts_frames;	// a child's map: each leaf holds a frame_map_get()
+	uint64_t mapped_pages;	// 4 KiB pages that leaves map, overlays not counted
+	struct overlay *overlays; // the active ones
+};
+
+// Functions that change the map take map->lock themselves; lookups take none: an entry or a frame that has been removed is
+// reused only after a flush and a grace period. Page numbers are in units of 4 KiB.
+bool gpa_map_init(struct gpa_map *map, struct page_pool *pool, bool counts_frames);
+
+// Frees all tables and drops all leaves. No VP may use the map any more, and a grace period has passed.
+void gpa_map_destroy(struct gpa_map *map);
+
+enum gpa_map_result { GPA_MAP_OK, GPA_MAP_NO_MEMORY, GPA_MAP_BAD_FRAME, GPA_MAP_BAD_ADDRESS, GPA_MAP_BUSY };
+
+// Maps 2^ORDER pages; GPA_PAGE and SPA_PAGE are multiples of that. GPA_MAP_BUSY: part of it is mapped (gpa_map_clear first).
+enum gpa_map_result gpa_map_set(
+	struct gpa_map *map, uint64_t gpa_page, uint64_t spa_page, enum gpa_order order, unsigned int access);
+
+// Removing is done in three steps: gpa_map_clear() makes the pages not present (those that are not mapped are passed over),
+// partition_flush_gpa() makes the VPs forget them, gpa_map_reap() waits for a grace period and lets go of the frames.
+// Splitting a large leaf may need a page: false = none, nothing changed.
+bool gpa_map_clear(struct gpa_map *map, uint64_t gpa_page, uint64_t count);
+void gpa_map_reap(struct gpa_map *map, uint64_t gpa_page, uint64_t count);
+
+// Looks a page up as the processor would see it (overlays included). False: not mapped, or not with all of ACCESS.
+// The answer is good until this processor's next quiescent point.
+bool gpa_map_lookup(const struct gpa_map *map, uint64_t gpa_page, unsigned int access, uint64_t *spa_page);
+
+// Overlay pages (TLFS: GPA Overlay Pages): a hypervisor-owned page covers a GPA; the page below comes back when it goes.
+struct overlay {
+	struct overlay *next;
+	bool active;
+	uint64_t gpa_page;
+	uint64_t spa_page;
+	unsigned int access;
+	uint64_t below; // the leaf entry (4 KiB format) that the overlay hides, 0 = none
+};
+
+// Moves the overlay to GPA_PAGE (or removes it). False: no memory to split a large leaf (nothing changed), or an address
+// beyond GPA_BITS. The caller flushes with partition_flush_gpa().
+bool overlay_set(struct gpa_map *map, struct overlay *overlay, uint64_t gpa_page, void *page, unsigned int access);
+void overlay_clear(struct gpa_map *map, struct overlay *overlay);

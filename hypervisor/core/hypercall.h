@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Hypercalls: one dispatcher that checks everything the table can express, and handlers that see private copies only.
+#pragma once
+
+#include "hypercall/call.h"
+#include "hypercall/table.h"
+#include "hypervisor/core/partition.h"
+
+struct hypercall {
+	struct vp *vp;		    // the caller, in its own context
+	struct partition *partition;// vp->partition
+	const void *in;		    // input header, private copy
+	uint32_t variable_size;	    // bytes of variable header that follow the fixed one
+	const void *rep_in;	    // input elements from the rep start index on
+	uint32_t reps;		    // how many of them
+	uint32_t reps_done;	    // set by handlers of rep calls
+	void *out;		    // output header, zeroed
+	void *rep_out;		    // output elements from the rep start index on, zeroed
+};
+
+// Handlers have no side effects when they fail, but for the elements that reps_done counts. A rep call may do a part of
+// its elements and return HV_STATUS_SUCCESS with reps_done < reps: the guest then re-executes the rest.
+typedef hv_status hypercall_handler(struct hypercall *call);
+
+// EXIT_HYPERCALL of VP: decodes its registers, does the call, sets its result and advances RIP.
+void hypercall_exit(struct vp *vp);

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Partitions, and how they are found. Lifetimes: what a lookup returns stays valid until this processor's next quiescent point
+// (it enters a guest or idles); whoever frees an object first unlinks it and then calls quiesce_wait(). Lookups take no lock.
+#pragma once
+
+#include "hypercall/partition.h"
+#include "hypercall/port.h"
+#include "hypercall/status.h"
+#include "hypervisor/core/clock.h"
+#include "hypervisor/core/gpa_map.h"
+#include "hypervisor/core/page_pool.h"
+#include "hypervisor/core/vp.h"
+
+#define PARTITION_ROOT_ID   1ull
+#define PARTITION_MAX	    1024 // slots of the table
+#define PARTITION_MAX_VPS   64
+
+enum partition_state { // TLFS: Partition States
+	PARTITION_CREATED,
+	PARTITION_INITIALIZED,
+	PARTITION_FINALIZED,
+};
+
+struct port_table; // core/port.c
+
+struct partition {
+	hv_partition_id id;
+	struct partition *parent;
+	uint64_t privileges; // HV_PARTITION_PRIVILEGE_MASK
+	uint64_t creation_flags;
+
+	struct spinlock lock; // guards state, vps[] (writers), properties. Taken before all other locks but sched's
+	enum partition_state state;
+	bool is_root;
+
+	struct page_pool pool;
+	struct gpa_map gpa;
+	struct vp *vps[PARTITION_MAX_VPS]; // atomic pointers; NULL = none
+	uint32_t vp_count;
+	uint32_t cpu_weight;
+
+	// Partition-wide synthetic MSRs; guarded by lock.
+	uint64_t guest_os_id, hypercall_msr, reference_tsc_msr;
+	void *hypercall_page, *reference_tsc_page;
+	struct overlay hypercall_overlay, reference_tsc_overlay;
+	uint64_t tsc_origin;	// host TSC at reference time 0
+	uint64_t tsc_offset;	// guest TSC = host TSC + offset
+	uint64_t tsc_invariant_control;
+
+	struct port_table *ports;	// that this partition owns
+	struct port_table *connections; // that this partition may use
+
+	uint64_t synthetic_features; // HvPartitionPropertySyntheticProcFeatures
+	uint32_t unimplemented_msr_action;
+	struct intercepts *intercepts; // what the parent installed (core/intercept.c)
+	uint64_t *stats;
+};
+
+extern struct partition *root_partition;
+
+// Finds a partition by id; CALLER may name itself (HV_PARTITION_ID_SELF), and its children. NULL: no such partition.
+struct partition *partition_find(hv_partition_id id);
+
+// The VP with INDEX, or NULL.
+static inline struct vp *partition_vp(struct partition *partition, uint32_t index)
+{
+	return index < PARTITION_MAX_VPS ? __atomic_load_n(&partition->vps[index], __ATOMIC_ACQUIRE) : NULL;
+}
+
+#define partition_for_each_vp(vp, partition)                                      \
+	for (uint32_t i_ = 0; i_ < PARTITION_MAX_VPS; i_++)                       \
+		if ((vp = partition_vp(partition, i_)))
+
+// All VPs of the partition drop their second-level translations before this returns (those in a guest are brought out).
+// Locks may be held.
+void partition_flush_gpa(struct partition *partition);
+
+// TLFS reference time of the partition at a host TSC value.
+static inline uint64_t partition_reference_time(const struct partition *partition, uint64_t host_tsc)
+{
+	return tsc_to_100ns(host_tsc - partition->tsc_origin);
+}
+
+// Waits until every other processor has passed a quiescent point since the call. Management hypercalls only, and no locks
+// held: a processor that waits counts as quiescent, and nobody may wait for it in turn.
+void quiesce_wait(void);

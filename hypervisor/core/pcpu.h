@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What each physical processor has of its own. Found at the base of its stack, so that no segment register is needed: the
+// guest's FS, GS, TR and LDTR stay loaded while the hypervisor runs.
+#pragma once
+
+#include "hypervisor/core/sched.h"
+#include "hypervisor/core/timer.h"
+
+#define PCPU_MAX	64
+#define PCPU_STACK_SIZE 16384ul // aligned to its size
+
+struct pcpu {
+	uint32_t index, apic_id;
+	bool online;
+	struct vp *loaded; // whose vendor state and extended registers this processor holds
+	struct run_queue run_queue;
+	struct timer_queue timers;
+	bool timers_changed;	 // a timer was armed, or the local APIC timer fired
+	bool reschedule;	 // somebody was queued, or the slice is over
+	uint64_t quiescent;	 // counts quiescent points; bit 0 set: idle or in a guest (always quiescent)
+	bool idle;
+	bool unload;		 // vp_pause() waits for cpu->loaded to be saved
+
+	void *hypercall_input, *hypercall_output; // a page each, private copies
+	void *arch;				  // the backend's per-processor area
+	uint64_t interrupts[4];			  // vectors that arrived and wait for irq_dispatch()
+	bool nmi;
+};
+
+extern struct pcpu *pcpus[PCPU_MAX];
+extern uint32_t pcpu_count;
+
+static inline struct pcpu *this_cpu(void)
+{
+	uint64_t sp;
+
+	__asm__("mov %%rsp, %0" : "=r"(sp));
+	return *(struct pcpu **)(sp & ~(PCPU_STACK_SIZE - 1));
+}
+
+// Sends a processor the "look again" interrupt.
+void pcpu_kick(struct pcpu *cpu);

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Weighted fair scheduling: each run queue is sorted by virtual time (run time divided by weight); the smallest runs next.
+#include "hypervisor/core/sched.h"
+#include "hypervisor/core/clock.h"
+#include "hypervisor/core/partition.h"
+#include "hypervisor/core/pcpu.h"
+#include "hypervisor/core/trace.h"
+#include "hypervisor/x86/apic.h"
+#include "hypervisor/x86/irq.h"
+
+#define WEIGHT_UNIT 100 // TLFS: the default CPU weight
+
+static uint64_t slice_ticks(void)
+{
+	return tsc_hz / 200; // 5 ms
+}
+
+static void enqueue(struct run_queue *rq, struct vp *vp)
+{
+	struct vp *later;
+
+	list_for_each(later, &rq->queue, run_link)
+		if (later->vruntime > vp->vruntime)
+			break;
+	list_insert_before(&later->run_link, &vp->run_link);
+	rq->queued++;
+	vp->run_state = VP_QUEUED;
+}
+
+static void dequeue(struct run_queue *rq, struct vp *vp)
+{
+	list_remove(&vp->run_link);
+	rq->queued--;
+}
+
+// Charges the current VP for its time since the last call.
+static void account(struct run_queue *rq, uint64_t now)
+{
+	struct vp *vp = rq->current;
+	uint64_t ran = now - rq->current_since;
+
+	rq->current_since = now;
+	vp->runtime_tsc += ran;
+	vp->vruntime += ran * WEIGHT_UNIT / vp->weight;
+	rq->min_vruntime = MAX(rq->min_vruntime, vp->vruntime - MIN(vp->vruntime, slice_ticks()));
+}
+
+// An idle processor takes over a VP whose state no processor holds; others run where they last ran.
+static struct pcpu *choose_cpu(struct vp *vp)
+{
+	if (vp->pinned || vp->loaded_on || vp->cpu->idle)
+		return vp->cpu;
+	for (uint32_t i = 0; i < pcpu_count; i++)
+		if (pcpus[i]->online && pcpus[i]->idle)
+			return pcpus[i];
+	return vp->cpu;
+}
+
+void sched_wake(struct vp *vp)
+{
+	struct pcpu *cpu = READ_ONCE(vp->cpu);
+	struct run_queue *rq = &cpu->run_queue;
+	bool blocked;
+
+	spin_lock(&rq->lock);
+	// run_state leaves BLOCKED only under this lock, and a blocked VP's cpu changes only here: one waker wins.
+	blocked = vp->cpu == cpu && vp->run_state == VP_BLOCKED;
+	if (blocked) {
+		vp->run_state = VP_QUEUED;
+		cpu = choose_cpu(vp);
+	}
+	spin_unlock(&rq->lock);
+	if (!blocked)
+		return;
+
+	rq = &cpu->run_queue;
+	spin_lock(&rq->lock);
+	vp->cpu = cpu;
+	// A sleeper gets at most one slice of credit, or it could starve the others when it comes back.
+	vp->vruntime = MAX(vp->vruntime, rq->min_vruntime - MIN(rq->min_vruntime, slice_ticks()));
+	enqueue(rq, vp);
+	spin_unlock(&rq->lock);
+	WRITE_ONCE(cpu->reschedule, true);
+	if (cpu != this_cpu())
+		pcpu_kick(cpu);
+}
+
+bool sched_block(struct vp *vp)
+{
+	struct run_queue *rq = &this_cpu()->run_queue;
+	bool blocked;
+
+	spin_lock(&rq->lock);
+	vp->run_state = VP_BLOCKED;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST); // pairs with vp_kick(): request first, then look at run_state
+	blocked = !vp_runnable(vp);
+	if (!blocked)
+		vp->run_state = VP_RUNNING;
+	spin_unlock(&rq->lock);
+	return blocked;
+}
+
+bool sched_should_yield(void)
+{
+	struct pcpu *cpu = this_cpu();
+	struct run_queue *rq = &cpu->run_queue;
+	uint64_t now = tsc_read();
+	struct vp *first;
+	bool yield = false;
+
+	WRITE_ONCE(cpu->reschedule, false);
+	spin_lock(&rq->lock);
+	account(rq, now);
+	first = list_first(&rq->queue, struct vp, run_link);
+	if (!first) {
+		rq->slice_end = UINT64_MAX;
+	} else if (rq->slice_end == UINT64_MAX) {
+		rq->slice_end = now + slice_ticks();
+		cpu->timers_changed = true;
+	}
+	if (first)
+		yield = now >= rq->slice_end || first->vruntime + slice_ticks() / 4 < rq->current->vruntime;
+	spin_unlock(&rq->lock);
+	return yield;
+}
+
+static struct vp *pick(struct run_queue *rq)
+{
+	struct vp *vp;
+
+	spin_lock(&rq->lock);
+	vp = list_first(&rq->queue, struct vp, run_link);
+	if (vp) {
+		dequeue(rq, vp);
+		vp->run_state = VP_RUNNING;
+		rq->current = vp;
+		rq->current_since = tsc_read();
+		rq->slice_end = rq->queued ? rq->current_since + slice_ticks() : UINT64_MAX;
+		rq->min_vruntime = MAX(rq->min_vruntime, vp->vruntime - MIN(vp->vruntime, slice_ticks()));
+	}
+	spin_unlock(&rq->lock);
+	return vp;
+}
+
+// Moves a waiting VP from another processor's queue to this one.
+static bool steal(struct pcpu *cpu)
+{
+	struct vp *vp, *found = NULL;
+
+	for (uint32_t i = 0; i < pcpu_count && !found; i++) {
+		struct run_queue *rq = &pcpus[i]->run_queue;
+
+		if (pcpus[i] == cpu || !READ_ONCE(rq->queued))
+			continue;
+		spin_lock(&rq->lock);
+		list_for_each(vp, &rq->queue, run_link)
+			if (!vp->pinned && !vp->loaded_on) {
+				found = vp;
+				dequeue(rq, vp);
+				break;
+			}
+		spin_unlock(&rq->lock);
+	}
+	if (!found)
+		return false;
+	spin_lock(&cpu->run_queue.lock);
+	found->cpu = cpu;
+	found->vruntime = MAX(found->vruntime, cpu->run_queue.min_vruntime);
+	enqueue(&cpu->run_queue, found);
+	spin_unlock(&cpu->run_queue.lock);
+	return true;
+}
+
+// The VP leaves the processor's run queue slot; if it only yielded, it queues again.
+static void put_current(struct run_queue *rq)
+{
+	struct vp *vp = rq->current;
+
+	spin_lock(&rq->lock);
+	account(rq, tsc_read());
+	rq->current = NULL;
+	if (vp->run_state == VP_RUNNING)
+		enqueue(rq, vp);
+	spin_unlock(&rq->lock);
+}
+
+// A processor that idles keeps the last VP's state loaded, as that VP is likely to be the next; but not if somebody
+// has paused the VP to look at it.
+static void unload_if_paused(struct pcpu *cpu)
+{
+	if (cpu->loaded && READ_ONCE(cpu->loaded->pause_count))
+		vp_unload(cpu->loaded);
+}
+
+static void idle(struct pcpu *cpu)
+{
+	WRITE_ONCE(cpu->idle, true);
+	__atomic_fetch_add(&cpu->quiescent, 1, __ATOMIC_SEQ_CST);
+	if (!READ_ONCE(cpu->run_queue.queued) && !READ_ONCE(cpu->unload))
+		irq_halt();
+	WRITE_ONCE(cpu->idle, false);
+	__atomic_fetch_add(&cpu->quiescent, 1, __ATOMIC_SEQ_CST);
+}
+
+void sched_run(void)
+{
+	struct pcpu *cpu = this_cpu();
+	struct vp *vp;
+
+	for (;;) {
+		irq_dispatch();
+		timers_update();
+		unload_if_paused(cpu);
+		vp = pick(&cpu->run_queue);
+		if (vp) {
+			vp_run(vp);
+			put_current(&cpu->run_queue);
+		} else if (!steal(cpu)) {
+			idle(cpu);
+		}
+	}
+}
+
+void timers_update(void)
+{
+	struct pcpu *cpu = this_cpu();
+	uint64_t next;
+
+	if (!cpu->timers_changed)
+		return;
+	cpu->timers_changed = false;
+	next = timers_run(tsc_read());
+	if (cpu->run_queue.slice_end <= tsc_read())
+		cpu->reschedule = true;
+	apic_timer_set(MIN(next, cpu->run_queue.slice_end));
+}
+
+void pcpu_kick(struct pcpu *cpu)
+{
+	apic_send_ipi(cpu->apic_id, IRQ_VECTOR_KICK);
+}
+
+void quiesce_wait(void)
+{
+	struct pcpu *self = this_cpu();
+	uint64_t seen;
+
+	__atomic_fetch_add(&self->quiescent, 1, __ATOMIC_SEQ_CST);
+	for (uint32_t i = 0; i < pcpu_count; i++) {
+		if (pcpus[i] == self || !pcpus[i]->online)
+			continue;
+		seen = __atomic_load_n(&pcpus[i]->quiescent, __ATOMIC_SEQ_CST);
+		while (!(seen & 1) && __atomic_load_n(&pcpus[i]->quiescent, __ATOMIC_SEQ_CST) == seen)
+			cpu_relax();
+	}
+	__atomic_fetch_add(&self->quiescent, 1, __ATOMIC_SEQ_CST);
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// One-shot timers in TSC ticks, kept in one queue per processor and driven by its local APIC timer.
+#pragma once
+
+#include "hypervisor/core/list.h"
+#include "hypervisor/core/spinlock.h"
+
+struct timer_queue;
+
+struct timer {
+	struct list link;
+	struct timer_queue *queue; // the queue that it is on, NULL = idle; changes under queue->lock
+	uint64_t deadline;	   // TSC
+	void (*fire)(struct timer *timer); // in the host context of the queue's processor; not under queue->lock
+};
+
+struct timer_queue {
+	struct spinlock lock; // leaf lock
+	struct list armed;    // by deadline
+};
+
+void timer_queue_init(struct timer_queue *queue);
+void timer_init(struct timer *timer, void (*fire)(struct timer *timer));
+
+// Arms (or arms again) TIMER on this processor's queue. A deadline in the past fires at the next timers_run().
+void timer_arm(struct timer *timer, uint64_t deadline);
+
+// After it returns the timer is idle; FIRE may still be running on another processor.
+void timer_cancel(struct timer *timer);
+
+// Fires what is due on this processor and returns the next deadline (UINT64_MAX: none).
+uint64_t timers_run(uint64_t now);

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// A virtual processor.
+//
+// Ownership: all state of a VP belongs to the processor that runs it, or, while the VP is paused (vp_pause) or not yet started,
+// to the one that paused it. What others may touch at any time is marked "atomic" or names its lock. Others ask through
+// vp->requests and vp_kick().
+#pragma once
+
+#include "hypercall/intercept.h"
+#include "hypercall/registers.h"
+#include "hypervisor/core/list.h"
+#include "hypervisor/core/synic.h"
+#include "hypervisor/core/timer.h"
+#include "hypervisor/x86/vapic.h"
+
+struct partition;
+struct pcpu;
+
+enum vp_request { // bits of vp->requests
+	VP_REQ_FLUSH_TLB = 1 << 0, // drop all translations
+	VP_REQ_NMI = 1 << 1,
+	VP_REQ_INIT = 1 << 2,
+	VP_REQ_SIPI = 1 << 3,	 // vector in vp->sipi_vector
+	VP_REQ_MESSAGES = 1 << 4, // a message queue of the SynIC may have something to deliver
+	VP_REQ_TIMERS = 1 << 5,	 // synthetic or APIC timers expired: vp->expired_timers
+	VP_REQ_EXIT = 1 << 6,	 // come out and look again (pause, suspend, interrupt)
+};
+
+enum vp_run_state {
+	VP_BLOCKED, // nothing to do: halted, suspended, waiting for SIPI, paused
+	VP_QUEUED,  // on the run queue of vp->cpu
+	VP_RUNNING, // current on vp->cpu
+};
+
+enum vp_activity { // TLFS: HV_INTERNAL_ACTIVITY_REGISTER
+	VP_ACTIVE,
+	VP_HALTED,
+	VP_WAIT_FOR_SIPI, // after INIT (TLFS: startup suspend)
+};
+
+struct vp_regs { // in the processor's encoding order of the sixteen
+	uint64_t gpr[16];
+	uint64_t rip, rflags;
+};
+enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
+
+enum { VP_TIMERS = HV_SYNIC_STIMER_COUNT + 1, VP_APIC_TIMER = HV_SYNIC_STIMER_COUNT };
+
+struct vp {
+	struct partition *partition;
+	uint32_t index;
+
+	// --- scheduling (core/sched.c); guarded by the run queue lock of vp->cpu ---
+	struct pcpu *cpu;
+	struct pcpu *loaded_on; // whose registers hold this VP's state; NULL = it is all in memory
+	bool pinned; // the root's VPs stay on their processor
+	enum vp_run_state run_state;
+	struct list run_link;
+	uint64_t vruntime;
+	uint32_t weight;
+	uint64_t runtime_tsc; // total time run
+
+	// --- what others may set at any time ---
+	uint32_t requests;	// atomic, enum vp_request
+	uint32_t expired_timers;// atomic, bit per timer: STIMER 0-3, APIC timer
+	uint32_t pause_count;	// atomic; > 0: must not run
+	uint32_t sipi_vector;	// atomic
+	uint64_t guest_seq;	// odd while in the guest; written by the running processor only
+
+	// --- execution state ---
+	struct vp_regs regs;
+	enum vp_activity activity;
+	bool explicit_suspend;	// TLFS: HvRegisterExplicitSuspend
+	bool intercept_suspend; // TLFS: HvRegisterInterceptSuspend
+	bool event_pending;	// an exception was queued by HvRegisterPendingEvent0 (see x86/events)
+	uint64_t xcr0;
+	uint64_t tsc_aux;
+	uint64_t tsc_adjust;
+	uint64_t apic_base;	// IA32_APIC_BASE
+	uint64_t pat, mtrr_def_type;
+	uint64_t dr[4];
+	void *xsave; // one page
+	void *arch;  // the backend's
+
+	struct vapic apic;
+	struct synic synic;
+	struct timer timers[VP_TIMERS];
+
+	// VP assist page (TLFS: Virtual Processor Assist Page)
+	uint64_t assist_msr;
+	void *assist_page;
+	struct overlay assist_overlay;
+
+	// The intercept message that suspends this VP; on the parent's queue while in flight.
+	struct message intercept;
+
+	struct hv_crash { uint64_t p[5], ctl; } crash;
+
+	// Counters by TLFS index, one page, readable by the parent (HvCallMapStatsPage2); exits by reason among them.
+	uint64_t *stats;
+};
+
+// Counts one in the VP's statistics page.
+#define vp_count(vp, counter) ((vp)->stats[counter]++)
+
+// Makes a VP (TLFS: HvCallCreateVp), suspended. NULL: the pool is dry (everything taken is given back).
+struct vp *vp_create(struct partition *partition, uint32_t index, uint32_t apic_id);
+void vp_destroy(struct vp *vp); // not running; all other processors have passed a grace period
+
+// Architectural state after INIT (waiting for SIPI) or at power-on.
+void vp_reset(struct vp *vp, bool power_on);
+
+// Brings VP out of the guest and keeps it out until vp_resume(). Returns when it is out. From the host context of another VP;
+// a partition pauses only VPs of its children, so that this cannot wait in a circle.
+void vp_pause(struct vp *vp);
+void vp_resume(struct vp *vp);
+
+// Raises REQUESTS and makes sure that VP notices soon: wakes it if blocked, kicks it if in the guest. Any context.
+void vp_request(struct vp *vp, uint32_t requests);
+
+// As vp_request() for a change that the VP's own pre-entry checks will find (interrupt pending, suspend changed).
+void vp_kick(struct vp *vp);
+
+// Waits until VP has been out of the guest at some moment since the call. Kicks it.
+void vp_wait_out_of_guest(struct vp *vp);
+
+// Has VP anything to run for? Read by the scheduler before it blocks the VP, after a full barrier.
+bool vp_runnable(const struct vp *vp);
+
+// Puts VP's state into memory, from this processor's registers (vp->loaded_on is this one).
+void vp_unload(struct vp *vp);
+
+// Runs VP on this processor until it blocks or should yield (core/run.c).
+void vp_run(struct vp *vp);
+
+// --- for exit handlers: own VP only ---
+void vp_skip_insn(struct vp *vp, unsigned int length); // also clears the interrupt shadow
+void vp_inject_ud(struct vp *vp);
+void vp_inject_gp(struct vp *vp); // #GP(0)
+
+// All registers by TLFS name (own VP or paused): HV_STATUS_UNKNOWN_REGISTER_NAME, HV_STATUS_INVALID_REGISTER_VALUE, ...
+hv_status vp_get_register(struct vp *vp, enum hv_register_name name, struct hv_register_value *value);
+hv_status vp_set_register(struct vp *vp, enum hv_register_name name, const struct hv_register_value *value);

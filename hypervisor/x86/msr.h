@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// A guest's RDMSR, WRMSR and CPUID. Default: #GP.
+#pragma once
+
+#include "hypervisor/core/vp.h"
+
+void msr_read_exit(struct vp *vp);
+void msr_write_exit(struct vp *vp);
+void cpuid_exit(struct vp *vp);
+
+// By number (own VP or paused): for exits and for the register hypercalls alike. False: #GP.
+bool msr_read(struct vp *vp, uint32_t msr, uint64_t *value);
+bool msr_write(struct vp *vp, uint32_t msr, uint64_t value);
+
+struct cpuid_result { uint32_t eax, ebx, ecx, edx; };
+void cpuid_read(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result);
