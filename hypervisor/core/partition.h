@@ -54,12 +54,48 @@ struct partition {
 	uint32_t unimplemented_msr_action;
 	struct intercepts *intercepts; // what the parent installed (core/intercept.c)
 	uint64_t *stats;
+	struct overlay stats_overlay[2]; // in the parent's map, by enum hv_stats_area_type
+
+	uint32_t holds; // atomic; see partition_hold()
 };
+_Static_assert(sizeof(struct partition) <= PAGE_SIZE, "a partition is one page");
 
 extern struct partition *root_partition;
 
-// Finds a partition by id; CALLER may name itself (HV_PARTITION_ID_SELF), and its children. NULL: no such partition.
+// Finds a partition by id. NULL: no such partition. HV_PARTITION_ID_SELF is the caller's business (core/handlers.h).
 struct partition *partition_find(hv_partition_id id);
+
+// The child of PARENT that was created next after the one with id PREVIOUS (HV_PARTITION_ID_INVALID: the first one);
+// HV_PARTITION_ID_INVALID when there is none.
+hv_partition_id partition_next_child(const struct partition *parent, hv_partition_id previous);
+
+// The privileges that a new partition has; CPUID shows them as its features.
+uint64_t partition_default_privileges(bool root);
+
+// Sets up PARTITION (zeroed, one page) in state PARTITION_CREATED; PARENT is NULL for the root. Needs no page. Not visible yet.
+void partition_init(struct partition *partition, struct partition *parent);
+
+// Gives PARTITION an id (the root: PARTITION_ROOT_ID) and makes it visible. False: too many partitions.
+bool partition_publish(struct partition *partition);
+
+// PARTITION_CREATED -> PARTITION_INITIALIZED: takes from partition->pool what every partition has (its GPA map, port and
+// connection tables, statistics, ...). HV_STATUS_INSUFFICIENT_MEMORY, and nothing taken, when the pool is dry.
+hv_status partition_initialize(struct partition *partition);
+
+// PARTITION_INITIALIZED -> PARTITION_FINALIZED: destroys all that the partition has; its pages are back in its pool.
+// Exclusive hold; not for the root.
+void partition_finalize(struct partition *partition);
+
+// Takes PARTITION out of sight, waits and frees it to its parent's pool. Exclusive hold; pool empty.
+void partition_delete(struct partition *partition);
+
+// Waiting (vp_pause, partition_flush_gpa, quiesce_wait) ends the validity of lookups, as this processor counts as quiescent while
+// it waits. Who waits during work on a partition that is not its own first takes a hold: the partition and its VPs then stay until the
+// release. An exclusive hold excludes all others; those who destroy take that one. Both are tries and never wait: on
+// false, the hypercall is to be executed again (HYPERCALL_RETRY).
+enum partition_hold_mode { PARTITION_SHARED, PARTITION_EXCLUSIVE };
+bool partition_hold(struct partition *partition, enum partition_hold_mode mode);
+void partition_release(struct partition *partition, enum partition_hold_mode mode);
 
 // The VP with INDEX, or NULL.
 static inline struct vp *partition_vp(struct partition *partition, uint32_t index)

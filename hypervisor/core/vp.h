@@ -44,6 +44,11 @@ struct vp_regs { // in the processor's encoding order of the sixteen
 };
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
 
+enum {
+	VP_ARCH_PAGES_MAX = 16, // backend->vp_pages is at most that
+	VP_EOI_MESSAGES = 2,
+};
+
 enum { VP_TIMERS = HV_SYNIC_STIMER_COUNT + 1, VP_APIC_TIMER = HV_SYNIC_STIMER_COUNT };
 
 struct vp {
@@ -81,6 +86,7 @@ struct vp {
 	uint64_t dr[4];
 	void *xsave; // one page
 	void *arch;  // the backend's
+	void *arch_pages[VP_ARCH_PAGES_MAX]; // what backend->vp_init() got
 
 	struct vapic apic;
 	struct synic synic;
@@ -93,24 +99,38 @@ struct vp {
 
 	// The intercept message that suspends this VP; on the parent's queue while in flight.
 	struct message intercept;
+	struct message eoi[VP_EOI_MESSAGES]; // EOIs of level-triggered interrupts, to the parent
+	uint64_t eoi_vectors[4]; // those that still wait for a message; own VP only
+	bool eoi_pending;	 // any of them set: intercept_flush_eoi() before entry
+	struct spinlock direct_lock; // guards taking a message from synic.direct; before synic.lock
 
 	struct hv_crash { uint64_t p[5], ctl; } crash;
 
 	// Counters by TLFS index, one page, readable by the parent (HvCallMapStatsPage2); exits by reason among them.
 	uint64_t *stats;
+	struct overlay stats_overlay[2]; // in the parent's map, by enum hv_stats_area_type
 };
 
 // Counts one in the VP's statistics page.
 #define vp_count(vp, counter) ((vp)->stats[counter]++)
 
-// Makes a VP (TLFS: HvCallCreateVp), suspended. NULL: the pool is dry (everything taken is given back).
+// Makes a VP (TLFS: HvCallCreateVp), explicitly suspended, in its power-on state (index 0: ready; others: waiting for SIPI), and
+// publishes it in partition->vps[]. INDEX is free. NULL: the pool is dry (everything taken is given back).
 struct vp *vp_create(struct partition *partition, uint32_t index, uint32_t apic_id);
-void vp_destroy(struct vp *vp); // not running; all other processors have passed a grace period
+
+// Takes VP out of partition->vps[], pauses it for good and takes back what others could reach it by. Exclusive hold. Then the caller waits
+// for a grace period (of the parent's GPA map too: vp_retire says true if an overlay of it has to go) and frees it.
+bool vp_retire(struct vp *vp);
+void vp_destroy(struct vp *vp);
 
 // Architectural state after INIT (waiting for SIPI) or at power-on.
 void vp_reset(struct vp *vp, bool power_on);
 
-// Brings VP out of the guest and keeps it out until vp_resume(). Returns when it is out. From the host context of another VP;
+// SIPI: VP (waiting for it) starts in real mode at VECTOR * 4 KiB. Own VP or paused.
+void vp_startup(struct vp *vp, unsigned int vector);
+
+// Brings VP out of the guest and keeps it out until vp_resume(). Returns when it is out, its exit handlers have ended and no
+// processor holds its state any more (pcpu->loaded): all of it is in memory. Ends the validity of lookups (partition_hold). From the host context of another VP;
 // a partition pauses only VPs of its children, so that this cannot wait in a circle.
 void vp_pause(struct vp *vp);
 void vp_resume(struct vp *vp);
