@@ -48,8 +48,9 @@ struct block_iovec {
 	size_t length; // bytes
 };
 
-// One operation. The submitter owns it, keeps it and its iov unchanged until done() has been
-// called, and then may use it again, also from within done().
+// One operation. From submit() to done() it is the backend's, which may change offset, length and
+// the iov (to count what is transferred); after that, also within done(), the submitter may use it
+// again.
 struct block_request {
 	enum block_op op;
 	uint32_t flags;		 // BLOCK_REQUEST_*
