@@ -124,14 +124,15 @@ struct hv_input_signal_event {
 HV_ASSERT_SIZE(struct hv_input_signal_event, 8);
 HV_ASSERT_OFFSET(struct hv_input_signal_event, flag_number, 4);
 
-// TLFS: HvCallPostMessageDirect. The page shows the SINT at 13 and the message at 16; Linux and
+// TLFS: HvCallPostMessageDirect. The page has the SINT at 13 and the message at 16; Linux and
 // OpenVMM, which issue the call, have them as here.
 struct hv_input_post_message_direct {
 	hv_partition_id partition_id;
 	hv_vp_index vp_index;
 	uint8_t vtl;
 	uint8_t rsvd_z0[3];
-	uint32_t sint_index;
+	uint8_t sint_index;
+	uint8_t rsvd_z2[3];
 	uint8_t message[HV_MESSAGE_SIZE]; // struct hv_message
 	uint32_t rsvd_z1;
 };
