@@ -4,6 +4,7 @@
 import argparse
 import re
 import sys
+import traceback
 from pathlib import Path
 
 from lumen import kernels, status, ui
@@ -202,4 +203,7 @@ def main(argv):
         ui.say("interrupted.")
         return status.OUR_FAULT
     except BrokenPipeError:
+        return status.OUR_FAULT
+    except Exception:  # pylint: disable=broad-except
+        traceback.print_exc()
         return status.OUR_FAULT

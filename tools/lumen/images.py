@@ -15,9 +15,10 @@ ROOT_INIT = paths.ROOT / "parent/root/init"
 EXAMPLE = paths.ROOT / "examples/linux"
 
 ROOT_MODULES = ["virtio_pci", "virtio_blk", "virtio_console"]
-# The child's own drivers for its disk; the last ones only serve the trial without a hypervisor.
-CHILD_MODULES = ["hv_vmbus", "hv_storvsc", "sd_mod", "ext4", "crc32c_generic", "crc32c_intel"]
-BARE_MODULES = ["virtio_pci", "virtio_scsi"]
+# The child's own drivers for its disk and file system; BARE serves the trial without a hypervisor.
+COMMON_MODULES = ["sd_mod", "ext4", "crc32c_generic", "crc32c_intel"]
+CHILD_MODULES = ["hv_vmbus", "hv_storvsc", *COMMON_MODULES]
+BARE_MODULES = ["virtio_pci", "virtio_scsi", *COMMON_MODULES]
 
 FREE_MIB = 100
 FIXED_UUID = "4c756d65-6e00-4000-8000-000000000001"
@@ -124,8 +125,10 @@ def _fill_example_tree(tree, kernel, helpers):
     _install(paths.BUSYBOX, tree / "bin/busybox", 0o755)
     (tree / "bin/sh").symlink_to("busybox")
     _install(EXAMPLE / "sbin-init", tree / "sbin/init", 0o755)
-    for action in sorted((EXAMPLE / "actions").iterdir()):
-        _install(action, tree / "lib/lumen" / action.name, 0o755)
+    for script in sorted((EXAMPLE / "actions").iterdir()):
+        _install(script, tree / "lib/lumen" / script.name, 0o755)
+    for script in sorted((EXAMPLE / "bin").iterdir()):
+        _install(script, tree / "bin" / script.name, 0o755)
     for helper in helpers:
         _install(helper, tree / "bin" / helper.name, 0o755)
     target = tree / f"lib/modules/{kernel.release}"
@@ -153,7 +156,8 @@ def _make_ext4(tree, product):
 
 def _example_disk(kernel, directory, helpers):
     product = directory / "root.ext4"
-    sources = [EXAMPLE / "sbin-init", *sorted((EXAMPLE / "actions").iterdir()), *helpers]
+    sources = [EXAMPLE / "sbin-init", *sorted((EXAMPLE / "actions").iterdir()),
+               *sorted((EXAMPLE / "bin").iterdir()), *helpers]
     digest = stamp.key([*_generators(), paths.BUSYBOX, kernel.image, *sources], FREE_MIB)
     if not stamp.fresh(product, digest):
         tree = directory / "tree"

@@ -53,7 +53,7 @@ class Session:
         self._pending_in = b""
         self._watchers = []
         self._open = {running.console, running.control}
-        self._selector = selectors.DefaultSelector()
+        self._selector = selectors.SelectSelector()  # takes plain files too, as epoll does not
 
     # What a test or a command may do while the machine runs.
 
