@@ -21,7 +21,7 @@ ALLOWED = {
     "parent/driver": ("hypercall", "parent/include"),
     "parent/worker": ("hypercall", "vmbus", "drivers/proto", "drivers/vsp", "parent/include",
                       "parent/common"),
-    "parent/ctl": ("parent/include", "parent/common"),
+    "parent/ctl": ("hypercall", "parent/include", "parent/common"),
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')

@@ -6,13 +6,10 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "parent/worker/acpi/dsdt.h"
 #include "parent/worker/layout.h"
 
-// iasl's output defines unsigned char dsdt_aml_code[]: the two words make it private.
-static const
-#include "dsdt.hex"
-
-	struct acpi_header {
+struct acpi_header {
 	char signature[4];
 	uint32_t length;
 	uint8_t revision;
@@ -258,7 +255,7 @@ uint32_t acpi_tables_write(uint8_t *to, uint32_t room_size, uint64_t gpa, uint32
 
 	room_append(&room, &placeholder, sizeof(placeholder));
 	room_align(&room);
-	dsdt_gpa = room_end_table(&room, room_append(&room, dsdt_aml_code, sizeof(dsdt_aml_code)));
+	dsdt_gpa = room_end_table(&room, room_append(&room, dsdt_aml_code, dsdt_aml_size));
 	xsdt.tables[0] = write_fadt(&room, dsdt_gpa);
 	xsdt.tables[1] = write_madt(&room, vp_count);
 	xsdt_gpa = room_end_table(&room, room_append(&room, &xsdt, sizeof(xsdt)));

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// See child_config.h.
+#include "parent/common/child_config.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MEMORY_UNIT = 2 << 20, TIMEOUT_MAX_S = 365 * 24 * 3600 };
+
+void child_config_init(struct child_config *config)
+{
+	memset(config, 0, sizeof(*config));
+	config->vps = 1;
+	config->memory = CHILD_MEMORY_DEFAULT;
+}
+
+bool child_config_parse_number(const char *text, uint64_t max, uint64_t *number)
+{
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*number = strtoull(text, &end, 10);
+	return !errno && !*end && *number <= max;
+}
+
+bool child_config_parse_size(const char *text, uint64_t *size)
+{
+	static const char units[] = "KMGT";
+	size_t length = strlen(text);
+	const char *unit = length ? strchr(units, text[length - 1]) : NULL;
+	unsigned shift = unit && *unit ? 10 * (unsigned)(unit - units + 1) : 0;
+	char digits[24];
+
+	if (shift)
+		length--;
+	if (!length || length >= sizeof(digits))
+		return false;
+	memcpy(digits, text, length);
+	digits[length] = 0;
+	if (!child_config_parse_number(digits, UINT64_MAX >> shift, size))
+		return false;
+	*size <<= shift;
+	return true;
+}
+
+static const char *set_text(char *to, size_t room, const char *value)
+{
+	if (strlen(value) >= room)
+		return "is too long";
+	if (strpbrk(value, "\n\r"))
+		return "has a line break in it";
+	strcpy(to, value);
+	return NULL;
+}
+
+static const char *set_kernel(struct child_config *config, const char *value)
+{
+	return set_text(config->kernel, sizeof(config->kernel), value);
+}
+
+static const char *set_initrd(struct child_config *config, const char *value)
+{
+	return set_text(config->initrd, sizeof(config->initrd), value);
+}
+
+static const char *set_append(struct child_config *config, const char *value)
+{
+	return set_text(config->append, sizeof(config->append), value);
+}
+
+static const char *set_memory(struct child_config *config, const char *value)
+{
+	if (!child_config_parse_size(value, &config->memory))
+		return "is not a size such as 512M or 2G";
+	if (config->memory < 16ull << 20 || config->memory > 60ull << 30)
+		return "is not between 16M and 60G";
+	if (config->memory % MEMORY_UNIT)
+		return "is not a multiple of 2M";
+	return NULL;
+}
+
+static const char *set_vps(struct child_config *config, const char *value)
+{
+	uint64_t vps;
+
+	if (!child_config_parse_number(value, CHILD_VPS_MAX, &vps) || !vps)
+		return "is not a number from 1 to 64";
+	config->vps = (uint32_t)vps;
+	return NULL;
+}
+
+static const char *set_timeout(struct child_config *config, const char *value)
+{
+	uint64_t seconds;
+
+	if (!child_config_parse_number(value, TIMEOUT_MAX_S, &seconds))
+		return "is not a number of seconds, at most a year";
+	config->timeout_s = (uint32_t)seconds;
+	return NULL;
+}
+
+// A disk is PATH, PATH,ro or PATH,rw.
+static const char *set_disk(struct child_config *config, const char *value)
+{
+	struct child_disk *disk = &config->disks[config->disk_count];
+	const char *error;
+	char *option;
+
+	if (config->disk_count == CHILD_DISKS_MAX)
+		return "is one disk too many: there can be 8";
+	error = set_text(disk->path, sizeof(disk->path), value);
+	if (error)
+		return error;
+	option = strrchr(disk->path, ',');
+	disk->read_only = option && !strcmp(option, ",ro");
+	if (disk->read_only || (option && !strcmp(option, ",rw")))
+		*option = 0;
+	if (!*disk->path)
+		return "names no file";
+	config->disk_count++;
+	return NULL;
+}
+
+static const struct config_key {
+	const char *name;
+	const char *(*set)(struct child_config *config, const char *value);
+} config_keys[] = {
+	{ "kernel", set_kernel },
+	{ "initrd", set_initrd },
+	{ "append", set_append },
+	{ "memory", set_memory },
+	{ "cpus", set_vps },
+	{ "timeout", set_timeout },
+	{ "disk", set_disk },
+};
+
+const char *child_config_set(struct child_config *config, const char *key, const char *value)
+{
+	for (size_t i = 0; i < sizeof(config_keys) / sizeof(*config_keys); i++)
+		if (!strcmp(key, config_keys[i].name))
+			return config_keys[i].set(config, value);
+	return "is not known";
+}
+
+static void print_config(const struct child_config *config, FILE *file)
+{
+	fprintf(file, "kernel %s\ninitrd %s\nappend %s\n", config->kernel, config->initrd,
+		config->append);
+	fprintf(file, "memory %llu\ncpus %u\ntimeout %u\n", (unsigned long long)config->memory,
+		config->vps, config->timeout_s);
+	// Always with an option: a path may end in ",ro" itself.
+	for (uint32_t i = 0; i < config->disk_count; i++)
+		fprintf(file, "disk %s,%s\n", config->disks[i].path,
+			config->disks[i].read_only ? "ro" : "rw");
+}
+
+int child_config_write(const struct child_config *config, const char *path)
+{
+	FILE *file = fopen(path, "we");
+	int failed;
+
+	if (!file)
+		return errno;
+	print_config(config, file);
+	failed = ferror(file);
+	if (fclose(file) || failed)
+		return EIO;
+	return 0;
+}
+
+static bool read_lines(struct child_config *config, FILE *file, char *error, unsigned int size)
+{
+	static char line[CHILD_PATH_MAX + 64];
+
+	while (fgets(line, sizeof(line), file)) {
+		char *value = strchr(line, ' ');
+		const char *why;
+
+		line[strcspn(line, "\n")] = 0;
+		if (!value) {
+			snprintf(error, size, "The child's config has a line without a value.");
+			return false;
+		}
+		*value++ = 0;
+		why = child_config_set(config, line, value);
+		if (why) {
+			snprintf(error, size, "The child's %s %.200s %s.", line, value, why);
+			return false;
+		}
+	}
+	return true;
+}
+
+bool child_config_read(
+	struct child_config *config, const char *path, char *error, unsigned int size)
+{
+	FILE *file = fopen(path, "re");
+	bool done;
+
+	child_config_init(config);
+	if (!file) {
+		snprintf(error, size, "The child's config %s cannot be read: %s.", path,
+			strerror(errno));
+		return false;
+	}
+	done = read_lines(config, file, error, size);
+	fclose(file);
+	return done;
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What a child is made of: written by `lumenctl create`, read by its worker. A text file, one
+// `key value` per line; a value ends at the line's end.
+#ifndef PARENT_CHILD_CONFIG_H
+#define PARENT_CHILD_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum {
+	CHILD_DISKS_MAX = 8,
+	CHILD_VPS_MAX = 64,
+	CHILD_PATH_MAX = 4096,
+	CHILD_APPEND_MAX = 2048,
+};
+
+#define CHILD_MEMORY_DEFAULT (512ull << 20)
+
+struct child_disk {
+	char path[CHILD_PATH_MAX];
+	bool read_only;
+};
+
+struct child_config {
+	char kernel[CHILD_PATH_MAX];
+	char initrd[CHILD_PATH_MAX]; // "" for none
+	char append[CHILD_APPEND_MAX];
+	uint64_t memory; // bytes
+	uint32_t vps;
+	uint32_t timeout_s; // from start to the end; 0 for none
+	uint32_t disk_count;
+	struct child_disk disks[CHILD_DISKS_MAX];
+};
+
+// Fills in the defaults: one VP, CHILD_MEMORY_DEFAULT, nothing else.
+void child_config_init(struct child_config *config);
+
+// Reads a size such as 512M, 2G, 65536K or 1048576 (bytes). Returns false if it is none.
+bool child_config_parse_size(const char *text, uint64_t *size);
+
+// Reads a decimal number up to `max`. Returns false if it is none.
+bool child_config_parse_number(const char *text, uint64_t max, uint64_t *number);
+
+// Sets one key from its text. Returns NULL, or why not: the end of a sentence that begins with the
+// key and the text.
+const char *child_config_set(struct child_config *config, const char *key, const char *value);
+
+// Writes the file. Returns 0 or an errno.
+int child_config_write(const struct child_config *config, const char *path);
+
+// Reads the file. Returns true, or false with a sentence in error (`size` bytes).
+bool child_config_read(
+	struct child_config *config, const char *path, char *error, unsigned int size);
+
+#endif

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// lumenctl create and delete: the files of a child.
+#include "parent/ctl/ctl.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct option child_options[] = {
+	{ "kernel", required_argument, NULL, 'o' },
+	{ "initrd", required_argument, NULL, 'o' },
+	{ "append", required_argument, NULL, 'o' },
+	{ "memory", required_argument, NULL, 'o' },
+	{ "cpus", required_argument, NULL, 'o' },
+	{ "disk", required_argument, NULL, 'o' },
+	{ "timeout", required_argument, NULL, 'o' },
+	{ 0 },
+};
+
+// The worker may have another working directory: makes a path absolute, and finds out at once
+// whether the file can be opened.
+static int check_file(const char *what, char *path, int mode)
+{
+	char resolved[PATH_MAX];
+
+	if (!realpath(path, resolved) || access(resolved, mode))
+		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The %s %s cannot be opened: %s.", what,
+			path, strerror(errno));
+	snprintf(path, CHILD_PATH_MAX, "%s", resolved);
+	return 0;
+}
+
+static int check_files(struct child_config *config)
+{
+	int status = check_file("kernel", config->kernel, R_OK);
+
+	if (!status && *config->initrd)
+		status = check_file("initrd", config->initrd, R_OK);
+	for (uint32_t i = 0; !status && i < config->disk_count; i++)
+		status = check_file("disk", config->disks[i].path,
+			config->disks[i].read_only ? R_OK : R_OK | W_OK);
+	return status;
+}
+
+static int parse_options(int argc, char **argv, struct child_config *config)
+{
+	int option, index;
+
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":", child_options, &index)) != -1) {
+		const char *why;
+
+		if (option == ':')
+			return ctl_wrong("%s needs a value.", argv[optind - 1]);
+		if (option != 'o')
+			return ctl_wrong("%s does not know %s.", argv[0], argv[optind - 1]);
+		why = child_config_set(config, child_options[index].name, optarg);
+		if (why)
+			return ctl_wrong("--%s %s %s.", child_options[index].name, optarg, why);
+	}
+	return 0;
+}
+
+int ctl_parse_child(int argc, char **argv, const char **name, struct child_config *config)
+{
+	int status;
+
+	child_config_init(config);
+	status = parse_options(argc, argv, config);
+	if (status)
+		return status;
+	if (optind + 1 != argc)
+		return ctl_wrong("%s needs one name for the child.", argv[0]);
+	*name = argv[optind];
+	if (!rundir_name_valid(*name))
+		return ctl_wrong("%s cannot be a name: 1 to 31 letters, digits, - and _.", *name);
+	if (!*config->kernel)
+		return ctl_wrong("%s needs --kernel.", argv[0]);
+	return check_files(config);
+}
+
+int ctl_remove_child(const char *name)
+{
+	static const char *const files[] = { RUNDIR_CONFIG, RUNDIR_LOCK, RUNDIR_SOCKET, RUNDIR_LOG,
+		RUNDIR_CONSOLE, RUNDIR_CONSOLE_OLD, RUNDIR_STATUS };
+	char path[RUNDIR_PATH_MAX];
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
+		if (rundir_path(path, name, files[i]))
+			unlink(path);
+	if (!rundir_path(path, name, "") || (rmdir(path) && errno != ENOENT))
+		return ctl_fail(LUMEN_EXIT_OUR_FAULT, "The directory of %s cannot be removed: %s.",
+			name, strerror(errno));
+	return 0;
+}
+
+static int make_room(const char *name, bool replace)
+{
+	struct rundir_status status;
+
+	if (rundir_read_status(name, &status))
+		return 0;
+	if (status.state == RUNDIR_RUNNING)
+		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The child %s is running.", name);
+	if (!replace)
+		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS,
+			"There is a child %s already: delete it first.", name);
+	return ctl_remove_child(name);
+}
+
+int ctl_make_child(const char *name, const struct child_config *config, bool replace)
+{
+	char path[RUNDIR_PATH_MAX];
+	int error, status = make_room(name, replace);
+
+	if (status)
+		return status;
+	if (!rundir_path(path, name, "ctl"))
+		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The path of %s is too long.", name);
+	if (mkdir(rundir_base(), 0700) && errno != EEXIST)
+		return ctl_fail(LUMEN_EXIT_OUR_FAULT, "%s cannot be made: %s.", rundir_base(),
+			strerror(errno));
+	rundir_path(path, name, "");
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return ctl_fail(
+			LUMEN_EXIT_OUR_FAULT, "%s cannot be made: %s.", path, strerror(errno));
+	rundir_path(path, name, RUNDIR_CONFIG);
+	error = child_config_write(config, path);
+	if (!error)
+		return 0;
+	return ctl_fail(LUMEN_EXIT_OUR_FAULT, "%s cannot be written: %s.", path, strerror(error));
+}
+
+int ctl_create(int argc, char **argv)
+{
+	static struct child_config config;
+	const char *name;
+	int status = ctl_parse_child(argc, argv, &name, &config);
+
+	return status ? status : ctl_make_child(name, &config, false);
+}
+
+int ctl_delete(int argc, char **argv)
+{
+	struct rundir_status child;
+	const char *name;
+	int status = ctl_one_name(argc, argv, &name, false, NULL);
+
+	if (!status)
+		status = ctl_find(name, &child);
+	if (status)
+		return status;
+	if (child.state == RUNDIR_RUNNING)
+		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The child %s is running.", name);
+	return ctl_remove_child(name);
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// lumenctl: its commands and what they share.
+#ifndef CTL_CTL_H
+#define CTL_CTL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "parent/common/child_config.h"
+#include "parent/common/exit_status.h"
+#include "parent/common/rundir.h"
+
+// A command gets its own arguments, argv[0] being its name, and returns lumenctl's exit status.
+struct ctl_command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *arguments; // for the usage line
+	const char *summary;   // one line
+	const char *details;   // for its --help; "" if there is nothing more to say
+};
+
+// The commands, one file each, and the table of them in main.c.
+int ctl_create(int argc, char **argv);
+int ctl_delete(int argc, char **argv);
+int ctl_start(int argc, char **argv);
+int ctl_run(int argc, char **argv);
+int ctl_list(int argc, char **argv);
+int ctl_console(int argc, char **argv);
+int ctl_stop(int argc, char **argv);
+int ctl_kill(int argc, char **argv);
+int ctl_wait(int argc, char **argv);
+int ctl_stat(int argc, char **argv);
+int ctl_trace(int argc, char **argv);
+
+// Says "lumenctl: <sentence>" on standard error. Returns `status`.
+__attribute__((format(printf, 2, 3))) int ctl_fail(int status, const char *format, ...);
+
+// As ctl_fail, for a wrong command line: adds where to find help, and returns the status for it.
+__attribute__((format(printf, 1, 2))) int ctl_wrong(const char *format, ...);
+
+// Takes the options of a command that knows only --json (if `json` is not NULL), and exactly one
+// NAME (or at most one, if `optional`; *name is then NULL). Returns 0 or an exit status.
+int ctl_one_name(int argc, char **argv, const char **name, bool optional, bool *json);
+
+// Returns 0 if there is such a child, with its status; else says so and returns an exit status.
+int ctl_find(const char *name, struct rundir_status *status);
+
+// Reads the arguments of create and run: NAME and the options. Checks that the files are there and
+// makes their paths absolute. Returns 0 or an exit status.
+int ctl_parse_child(int argc, char **argv, const char **name, struct child_config *config);
+
+// Makes the child's directory and config. `replace`: a child of that name that does not run goes.
+int ctl_make_child(const char *name, const struct child_config *config, bool replace);
+
+// Removes the files of a child that does not run.
+int ctl_remove_child(const char *name);
+
+// Starts the child's worker and waits until it says that the child runs.
+int ctl_start_child(const char *name);
+
+// Connects to the child's worker and makes a request. Returns the socket, from which the rest of
+// the answer can be read, or -1 after saying why.
+int ctl_request(const char *name, const char *request);
+
+// Connects standard input and output to the console until the child ends or `leave` bytes
+// (Ctrl-]) are typed. Returns 0, or an exit status; *left says which it was.
+int ctl_attach(const char *name, bool *left);
+
+// Waits for the child's end, says why if it was not in order, and returns its status.
+int ctl_wait_child(const char *name);
+
+// Prints `text` as a JSON string, quotes included.
+void ctl_print_json_string(const char *text);
+
+#endif

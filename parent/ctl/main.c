@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// lumenctl: the table of its commands, and help.
+#include "parent/ctl/ctl.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CHILD_OPTIONS                                                                              \
+	"  --kernel F      a Linux bzImage, or an ELF file with a PVH note (required)\n"           \
+	"  --initrd F      its initial RAM disk\n"                                                 \
+	"  --append S      its command line\n"                                                     \
+	"  --memory SIZE   such as 512M or 2G; a multiple of 2M (default 512M)\n"                  \
+	"  --cpus N        virtual processors, 1 to 64 (default 1)\n"                              \
+	"  --disk F[,ro]   a disk: a raw file or a block device; up to 8 of them\n"                \
+	"  --timeout S     end it after so many seconds (default: never)\n"
+
+static const struct ctl_command commands[] = {
+	{ "create", ctl_create, "NAME --kernel F [options]", "describe a child", CHILD_OPTIONS },
+	{ "start", ctl_start, "NAME", "start a child that was created, or one that has ended", "" },
+	{ "run", ctl_run, "NAME --kernel F [options]",
+		"create, start, console and wait in one; ends with the child's status",
+		CHILD_OPTIONS "Ctrl-] ends the child. A child of this name that has ended is "
+			      "replaced.\n" },
+	{ "list", ctl_list, "[--json]", "all children and their states", "" },
+	{ "console", ctl_console, "NAME", "the child's console here; Ctrl-] leaves it", "" },
+	{ "stop", ctl_stop, "NAME", "ask the child to shut down",
+		"A child without a shutdown channel cannot be asked: then this fails and says "
+		"so.\n" },
+	{ "kill", ctl_kill, "NAME", "end the child at once", "" },
+	{ "wait", ctl_wait, "NAME", "wait for the child's end; ends with its status", "" },
+	{ "stat", ctl_stat, "NAME [--json]", "counters of a running child", "" },
+	{ "trace", ctl_trace, "[NAME] [--json]",
+		"the hypervisor's trace: of one child, or of everything", "" },
+	{ "delete", ctl_delete, "NAME", "forget a child that does not run", "" },
+};
+
+enum { COMMANDS = sizeof(commands) / sizeof(*commands) };
+
+static void print_statuses(void)
+{
+	printf("\nExit status of run and wait:\n");
+#define X(number, name, text) printf("  %-5d  %s\n", number, text);
+	LUMEN_EXIT_STATUSES(X)
+#undef X
+	printf("  1..99  the status that the child reported before it powered off\n"
+	       "Other commands: 0, or 122 or 123.\n");
+}
+
+static int print_help(void)
+{
+	printf("usage: lumenctl COMMAND ...\n\nChildren of this root partition.\n\n");
+	for (int i = 0; i < COMMANDS; i++)
+		printf("  %-8s  %s\n", commands[i].name, commands[i].summary);
+	printf("\nlumenctl COMMAND --help says more about one of them.\n");
+	print_statuses();
+	return 0;
+}
+
+static int print_command_help(const struct ctl_command *command)
+{
+	printf("usage: lumenctl %s %s\n\n%s\n", command->name, command->arguments,
+		command->summary);
+	if (*command->details)
+		printf("\n%s", command->details);
+	return 0;
+}
+
+int ctl_fail(int status, const char *format, ...)
+{
+	va_list arguments;
+
+	fflush(stdout);
+	fprintf(stderr, "lumenctl: ");
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fprintf(stderr, "\n");
+	return status;
+}
+
+int ctl_wrong(const char *format, ...)
+{
+	va_list arguments;
+
+	fprintf(stderr, "lumenctl: ");
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fprintf(stderr, " (lumenctl --help says more)\n");
+	return LUMEN_EXIT_BAD_ARGUMENTS;
+}
+
+int ctl_one_name(int argc, char **argv, const char **name, bool optional, bool *json)
+{
+	static const struct option options[] = { { "json", no_argument, NULL, 'j' }, { 0 } };
+	int option;
+
+	*name = NULL;
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+		if (option != 'j' || !json)
+			return ctl_wrong("%s does not know %s.", argv[0], argv[optind - 1]);
+		*json = true;
+	}
+	if (optind == argc)
+		return optional ? 0 : ctl_wrong("%s needs the name of a child.", argv[0]);
+	if (optind + 1 < argc)
+		return ctl_wrong(
+			"%s takes one name; %s is one too many.", argv[0], argv[optind + 1]);
+	*name = argv[optind];
+	return 0;
+}
+
+int ctl_find(const char *name, struct rundir_status *status)
+{
+	int error = rundir_name_valid(name) ? rundir_read_status(name, status) : ENOENT;
+
+	if (!error)
+		return 0;
+	if (error == ENOENT)
+		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "There is no child %s.", name);
+	return ctl_fail(
+		LUMEN_EXIT_OUR_FAULT, "The files of %s cannot be read: %s.", name, strerror(error));
+}
+
+static bool wants_help(int argc, char **argv)
+{
+	return argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"));
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		return ctl_wrong("A command is missing.");
+	if (wants_help(argc, argv))
+		return print_help();
+	for (int i = 0; i < COMMANDS; i++) {
+		if (strcmp(argv[1], commands[i].name))
+			continue;
+		if (wants_help(argc - 1, argv + 1))
+			return print_command_help(&commands[i]);
+		return commands[i].run(argc - 1, argv + 1);
+	}
+	return ctl_wrong("There is no command %s.", argv[1]);
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// lumenctl trace: what is in the hypervisor's trace ring now, oldest entry first.
+#include "parent/ctl/ctl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "hypercall/lumen_trace.h"
+
+#define TRACE_DEVICE "/dev/mshv-trace"
+
+enum { ENTRIES_MAX = 1 << 24, EVERYTHING = -1 };
+
+struct trace_copy {
+	struct lumen_trace_header header;
+	uint64_t next_after; // when all entries were copied
+	struct lumen_trace_entry *entries;
+};
+
+static const struct trace_event {
+	const char *name, *a, *b;
+} trace_events[LUMEN_TRACE_EVENT_MAX] = {
+#define X(number, name, text, a_text, b_text) [number] = { text, a_text, b_text },
+	LUMEN_TRACE_EVENTS(X)
+#undef X
+};
+
+static bool read_all(int fd, uint64_t offset, void *to, size_t length)
+{
+	char *at = to;
+
+	while (length) {
+		ssize_t got = pread(fd, at, length, (off_t)offset);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return false;
+		at += got;
+		offset += (uint64_t)got;
+		length -= (size_t)got;
+	}
+	return true;
+}
+
+static int check_header(const struct lumen_trace_header *header)
+{
+	if (header->magic != LUMEN_TRACE_MAGIC || header->version != LUMEN_TRACE_VERSION ||
+		header->entry_bytes != sizeof(struct lumen_trace_entry) || !header->entries ||
+		header->entries > ENTRIES_MAX)
+		return ctl_fail(LUMEN_EXIT_OUR_FAULT,
+			"The trace of this hypervisor has a format that is not known here.");
+	return 0;
+}
+
+static int copy_trace(int fd, struct trace_copy *copy)
+{
+	struct lumen_trace_header after;
+	size_t size;
+	int status;
+
+	if (!read_all(fd, 0, &copy->header, sizeof(copy->header)))
+		return ctl_fail(LUMEN_EXIT_OUR_FAULT, TRACE_DEVICE " cannot be read.");
+	status = check_header(&copy->header);
+	if (status)
+		return status;
+	size = copy->header.entries * sizeof(*copy->entries);
+	copy->entries = malloc(size);
+	if (!copy->entries || !read_all(fd, LUMEN_TRACE_HEADER_SIZE, copy->entries, size) ||
+		!read_all(fd, 0, &after, sizeof(after)))
+		return ctl_fail(LUMEN_EXIT_OUR_FAULT, TRACE_DEVICE " cannot be read.");
+	copy->next_after = after.next;
+	return 0;
+}
+
+static void print_number(const char *name, uint64_t value, bool json)
+{
+	if (!name || !strcmp(name, "-"))
+		return;
+	if (json)
+		printf(", \"%s\": %" PRIu64, name, value);
+	else
+		printf("  %s 0x%" PRIx64, name, value);
+}
+
+static void print_entry(
+	const struct lumen_trace_entry *entry, uint64_t start, uint64_t hz, bool json, bool first)
+{
+	const struct trace_event *event =
+		&trace_events[entry->event < LUMEN_TRACE_EVENT_MAX ? entry->event : 0];
+	double us = hz ? (double)(entry->tsc - start) * 1e6 / (double)hz : 0;
+
+	if (json)
+		printf("%s\n  {\"us\": %.3f, \"cpu\": %u", first ? "" : ",", us, entry->cpu);
+	else
+		printf("%14.3f us  cpu %-2u ", us, entry->cpu);
+	if (entry->vp == LUMEN_TRACE_NO_VP)
+		printf(json ? ", \"partition\": null" : "       -  ");
+	else
+		printf(json ? ", \"partition\": %u, \"vp\": %u" : "%5u.%-3u ", entry->vp >> 16,
+			entry->vp & 0xffff);
+	if (json)
+		printf(", \"event\": \"%s\"", event->name ? event->name : "unknown");
+	else
+		printf(" %-10s", event->name ? event->name : "unknown");
+	print_number(event->name ? event->a : "a", entry->a, json);
+	print_number(event->name ? event->b : "b", entry->b, json);
+	printf(json ? "}" : "\n");
+}
+
+// Prints what was whole while it was copied: entries that the writers have come round to in the
+// meantime are left out.
+static void print_trace(const struct trace_copy *copy, long partition, bool json)
+{
+	uint64_t count = copy->header.entries;
+	uint64_t first = copy->next_after > count ? copy->next_after - count : 0;
+	uint64_t start = 0;
+	bool none = true;
+
+	if (json)
+		printf("[");
+	for (uint64_t i = first; i < copy->header.next; i++) {
+		const struct lumen_trace_entry *entry = &copy->entries[i % count];
+
+		if (!entry->tsc)
+			continue;
+		if (partition != EVERYTHING &&
+			(entry->vp == LUMEN_TRACE_NO_VP || entry->vp >> 16 != partition))
+			continue;
+		if (none)
+			start = entry->tsc;
+		print_entry(entry, start, copy->header.tsc_hz, json, none);
+		none = false;
+	}
+	if (json)
+		printf("%s]\n", none ? "" : "\n");
+}
+
+// The partition id is one of the worker's statistics.
+static int find_partition(const char *name, long *partition)
+{
+	unsigned long long id = 0;
+	struct rundir_status child;
+	int fd, status = ctl_find(name, &child);
+	char line[300];
+	FILE *answer;
+
+	if (status)
+		return status;
+	if (child.state != RUNDIR_RUNNING)
+		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The child %s does not run.", name);
+	fd = ctl_request(name, "stat");
+	if (fd < 0)
+		return LUMEN_EXIT_OUR_FAULT;
+	answer = fdopen(fd, "r");
+	while (fgets(line, sizeof(line), answer))
+		if (sscanf(line, "partition_id %llu", &id) == 1)
+			break;
+	fclose(answer);
+	*partition = (long)id;
+	return 0;
+}
+
+int ctl_trace(int argc, char **argv)
+{
+	struct trace_copy copy = { .entries = NULL };
+	long partition = EVERYTHING;
+	const char *name;
+	bool json = false;
+	int fd, status = ctl_one_name(argc, argv, &name, true, &json);
+
+	if (!status && name)
+		status = find_partition(name, &partition);
+	if (status)
+		return status;
+	fd = open(TRACE_DEVICE, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return ctl_fail(LUMEN_EXIT_OUR_FAULT, TRACE_DEVICE " cannot be opened: %s.",
+			strerror(errno));
+	status = copy_trace(fd, &copy);
+	if (!status)
+		print_trace(&copy, partition, json);
+	free(copy.entries);
+	close(fd);
+	return status;
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// See console.h.
+#include "parent/worker/console.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "parent/common/rundir.h"
+#include "parent/worker/log.h"
+
+// The log is in memory (/run): two files of at most this many bytes each.
+enum { LOG_FILE_MAX = 4 << 20, LOG_CHUNK = 4096 };
+
+static void log_path(const struct console *console, const char *file, char *path)
+{
+	snprintf(path, RUNDIR_PATH_MAX, "%s/%s", console->directory, file);
+}
+
+static void open_log(struct console *console)
+{
+	char path[RUNDIR_PATH_MAX];
+
+	log_path(console, RUNDIR_CONSOLE, path);
+	console->log_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	console->log_length = 0;
+	if (console->log_fd < 0)
+		log_line("the console log %s cannot be written: %s", path, strerror(errno));
+}
+
+void console_init(struct console *console, const char *directory, const struct console_wake *wake)
+{
+	memset(console, 0, sizeof(*console));
+	pthread_mutex_init(&console->lock, NULL);
+	console->wake = *wake;
+	console->directory = directory;
+	open_log(console);
+}
+
+void console_put(struct console *console, uint8_t byte)
+{
+	bool wake;
+
+	pthread_mutex_lock(&console->lock);
+	console->history[console->written++ % CONSOLE_HISTORY] = byte;
+	wake = !console->awake;
+	console->awake = true;
+	pthread_mutex_unlock(&console->lock);
+	if (wake)
+		console->wake.wake(console->wake.context);
+}
+
+int console_get(struct console *console)
+{
+	bool wake = false;
+	int byte = -1;
+
+	pthread_mutex_lock(&console->lock);
+	if (console->input_count) {
+		byte = console->input[console->input_first];
+		console->input_first = (console->input_first + 1) % CONSOLE_INPUT;
+		console->input_count--;
+	}
+	if (!console->input_count && console->input_refused) {
+		console->input_refused = false;
+		wake = true;
+	}
+	pthread_mutex_unlock(&console->lock);
+	if (wake)
+		console->wake.wake(console->wake.context);
+	return byte;
+}
+
+size_t console_input(struct console *console, const uint8_t *bytes, size_t length)
+{
+	size_t taken = 0;
+
+	pthread_mutex_lock(&console->lock);
+	while (taken < length && console->input_count < CONSOLE_INPUT) {
+		uint32_t at = (console->input_first + console->input_count) % CONSOLE_INPUT;
+
+		console->input[at] = bytes[taken++];
+		console->input_count++;
+	}
+	if (taken < length)
+		console->input_refused = true;
+	pthread_mutex_unlock(&console->lock);
+	return taken;
+}
+
+static uint64_t oldest(const struct console *console)
+{
+	return console->written > CONSOLE_HISTORY ? console->written - CONSOLE_HISTORY : 0;
+}
+
+uint64_t console_oldest(struct console *console)
+{
+	uint64_t position;
+
+	pthread_mutex_lock(&console->lock);
+	position = oldest(console);
+	pthread_mutex_unlock(&console->lock);
+	return position;
+}
+
+// Copies what lies between the position and the end, up to the end of the ring.
+static size_t copy_history(
+	const struct console *console, uint64_t *position, uint8_t *to, size_t size)
+{
+	size_t at = *position % CONSOLE_HISTORY;
+	size_t length = CONSOLE_HISTORY - at;
+
+	if (length > console->written - *position)
+		length = console->written - *position;
+	if (length > size)
+		length = size;
+	memcpy(to, console->history + at, length);
+	*position += length;
+	return length;
+}
+
+size_t console_read(struct console *console, uint64_t *position, uint8_t *to, size_t size)
+{
+	uint64_t first;
+	size_t length;
+
+	pthread_mutex_lock(&console->lock);
+	first = oldest(console);
+	if (*position < first) {
+		int said = snprintf((char *)to, size, "\r\n[lumen: %llu bytes are lost]\r\n",
+			(unsigned long long)(first - *position));
+
+		length = (size_t)said < size ? (size_t)said : size - 1;
+		*position = first;
+	} else {
+		length = copy_history(console, position, to, size);
+	}
+	pthread_mutex_unlock(&console->lock);
+	return length;
+}
+
+// Keeps the current log file as the old one and begins a new one.
+static void rotate_log(struct console *console)
+{
+	char path[RUNDIR_PATH_MAX], old[RUNDIR_PATH_MAX];
+
+	log_path(console, RUNDIR_CONSOLE, path);
+	log_path(console, RUNDIR_CONSOLE_OLD, old);
+	close(console->log_fd);
+	if (rename(path, old))
+		log_line("the console log %s cannot be renamed: %s", path, strerror(errno));
+	open_log(console);
+}
+
+bool console_log(struct console *console)
+{
+	uint8_t chunk[LOG_CHUNK];
+	bool any = false;
+	size_t length;
+
+	while ((length = console_read(console, &console->logged, chunk, sizeof(chunk)))) {
+		any = true;
+		if (console->log_fd >= 0 && write(console->log_fd, chunk, length) < 0) {
+			log_line("the console log is lost from here: %s", strerror(errno));
+			close(console->log_fd);
+			console->log_fd = -1;
+		}
+		console->log_length += length;
+		if (console->log_fd >= 0 && console->log_length >= LOG_FILE_MAX)
+			rotate_log(console);
+	}
+	return any;
+}
+
+bool console_sleep(struct console *console)
+{
+	bool nothing;
+
+	pthread_mutex_lock(&console->lock);
+	nothing = console->logged == console->written;
+	if (nothing)
+		console->awake = false;
+	pthread_mutex_unlock(&console->lock);
+	return nothing;
+}

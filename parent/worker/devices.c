@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// See devices.h.
+#include "parent/worker/devices.h"
+
+#include <string.h>
+
+#include "parent/common/exit_status.h"
+#include "parent/worker/layout.h"
+
+static void uart_send(void *context, uint8_t byte)
+{
+	struct devices *devices = context;
+
+	console_put(devices->console, byte);
+}
+
+static int uart_receive(void *context)
+{
+	struct devices *devices = context;
+
+	return console_get(devices->console);
+}
+
+static void uart_interrupt(void *context, bool high)
+{
+	struct devices *devices = context;
+
+	ioapic_set_line(&devices->ioapic, LAYOUT_CONSOLE_IRQ, high);
+}
+
+static void ioapic_deliver(void *context, const struct ioapic_interrupt *interrupt)
+{
+	struct devices *devices = context;
+
+	devices->wiring.interrupt(devices->wiring.context, interrupt);
+}
+
+void devices_init(
+	struct devices *devices, struct console *console, const struct devices_wiring *wiring)
+{
+	struct uart_wiring uart = {
+		.context = devices,
+		.send = uart_send,
+		.receive = uart_receive,
+		.interrupt = uart_interrupt,
+	};
+
+	memset(devices, 0, sizeof(*devices));
+	pthread_mutex_init(&devices->lock, NULL);
+	devices->wiring = *wiring;
+	devices->console = console;
+	uart_init(&devices->uart, &uart);
+	ioapic_init(&devices->ioapic, devices, ioapic_deliver);
+}
+
+static uint8_t console_read_byte(struct devices *devices, unsigned offset)
+{
+	return uart_read(&devices->uart, offset);
+}
+
+static void console_write_byte(struct devices *devices, unsigned offset, uint8_t value)
+{
+	uart_write(&devices->uart, offset, value);
+}
+
+// All but the exit status read as 0: nothing ever wakes the child, and no sleep is under way.
+static uint8_t power_read_byte(struct devices *devices, unsigned offset)
+{
+	return offset == LAYOUT_EXIT_STATUS - LAYOUT_SLEEP_CONTROL ? devices->exit_status : 0;
+}
+
+enum { SLEEP_ENABLE = 0x20, SLEEP_TYPE_SHIFT = 2, SLEEP_TYPE_MASK = 7 }; // ACPI 6.4, 4.8.3.7
+
+static void power_write_byte(struct devices *devices, unsigned offset, uint8_t value)
+{
+	switch (LAYOUT_SLEEP_CONTROL + offset) {
+	case LAYOUT_SLEEP_CONTROL:
+		if ((value & SLEEP_ENABLE) &&
+			(value >> SLEEP_TYPE_SHIFT & SLEEP_TYPE_MASK) == LAYOUT_SLEEP_TYPE_S5)
+			devices->request = POWER_OFF;
+		break;
+	case LAYOUT_RESET:
+		if (value == LAYOUT_RESET_VALUE)
+			devices->request = POWER_RESET;
+		break;
+	case LAYOUT_EXIT_STATUS:
+		devices->exit_status = value < LUMEN_EXIT_CHILD_MAX ? value : LUMEN_EXIT_CHILD_MAX;
+		break;
+	default: // the status register has only bits that are cleared by writing them
+		break;
+	}
+}
+
+static const struct port_range {
+	uint16_t first, count;
+	uint8_t (*read)(struct devices *devices, unsigned offset);
+	void (*write)(struct devices *devices, unsigned offset, uint8_t value);
+} port_ranges[] = {
+	{ LAYOUT_CONSOLE_PORT, UART_PORTS, console_read_byte, console_write_byte },
+	{ LAYOUT_SLEEP_CONTROL, LAYOUT_POWER_PORTS, power_read_byte, power_write_byte },
+};
+
+static const struct port_range *find_range(uint32_t port)
+{
+	for (unsigned i = 0; i < sizeof(port_ranges) / sizeof(*port_ranges); i++)
+		if (port >= port_ranges[i].first &&
+			port - port_ranges[i].first < port_ranges[i].count)
+			return &port_ranges[i];
+	return NULL;
+}
+
+uint32_t devices_port_read(struct devices *devices, uint16_t port, unsigned size)
+{
+	uint32_t value = 0;
+
+	pthread_mutex_lock(&devices->lock);
+	for (unsigned i = 0; i < size; i++) {
+		const struct port_range *range = find_range(port + i);
+		uint8_t byte = range ? range->read(devices, port + i - range->first) : 0xff;
+
+		value |= (uint32_t)byte << i * 8;
+	}
+	if (find_range(port))
+		devices->counters.port_reads++;
+	else
+		devices->counters.unknown_reads++;
+	pthread_mutex_unlock(&devices->lock);
+	return value;
+}
+
+enum power_request devices_port_write(
+	struct devices *devices, uint16_t port, unsigned size, uint32_t value)
+{
+	enum power_request request;
+
+	pthread_mutex_lock(&devices->lock);
+	for (unsigned i = 0; i < size; i++) {
+		const struct port_range *range = find_range(port + i);
+
+		if (range)
+			range->write(devices, port + i - range->first, (uint8_t)(value >> i * 8));
+	}
+	if (find_range(port))
+		devices->counters.port_writes++;
+	else
+		devices->counters.unknown_writes++;
+	request = devices->request;
+	devices->request = POWER_NONE;
+	pthread_mutex_unlock(&devices->lock);
+	return request;
+}
+
+// The I/O APIC's registers are 32 bits wide; other widths do not reach it.
+static bool is_ioapic(struct devices *devices, uint64_t gpa, unsigned size)
+{
+	if (gpa >= LAYOUT_IOAPIC && gpa - LAYOUT_IOAPIC < LAYOUT_IOAPIC_SIZE && size == 4) {
+		devices->counters.ioapic_accesses++;
+		return true;
+	}
+	devices->counters.unknown_memory++;
+	return false;
+}
+
+uint64_t devices_memory_read(struct devices *devices, uint64_t gpa, unsigned size)
+{
+	uint64_t value = UINT64_MAX;
+
+	pthread_mutex_lock(&devices->lock);
+	if (is_ioapic(devices, gpa, size))
+		value = ioapic_read(&devices->ioapic, (uint32_t)(gpa - LAYOUT_IOAPIC));
+	pthread_mutex_unlock(&devices->lock);
+	return value;
+}
+
+void devices_memory_write(struct devices *devices, uint64_t gpa, unsigned size, uint64_t value)
+{
+	pthread_mutex_lock(&devices->lock);
+	if (is_ioapic(devices, gpa, size))
+		ioapic_write(&devices->ioapic, (uint32_t)(gpa - LAYOUT_IOAPIC), (uint32_t)value);
+	pthread_mutex_unlock(&devices->lock);
+}
+
+void devices_input_ready(struct devices *devices)
+{
+	pthread_mutex_lock(&devices->lock);
+	uart_input_ready(&devices->uart);
+	pthread_mutex_unlock(&devices->lock);
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Decodes the instructions with which drivers access device registers in memory: the MOV family.
+// Portable.
+#ifndef WORKER_INSTRUCTION_H
+#define WORKER_INSTRUCTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { INSTRUCTION_MAX = 15 }; // bytes; SDM 2A, 2.3.11
+
+struct instruction {
+	uint8_t length;	       // of the instruction, in bytes
+	uint8_t memory_size;   // bytes in memory: 1, 2, 4 or 8
+	uint8_t register_size; // bytes of the register that a load replaces: 1, 2, 4 or 8
+	uint8_t reg;	       // 0 (RAX) to 15 (R15); not with an immediate
+	bool store;	       // to memory
+	bool immediate;	       // a store of `value`
+	bool high_byte;	       // the register is AH, CH, DH or BH (reg 0 to 3)
+	bool sign_extend;      // a load, MOVSX
+	uint64_t value;
+};
+
+// Decodes the instruction in `bytes`, of which `count` are there, for a code segment of `bits` (16,
+// 32 or 64). Returns false if it is none of ours or not all of it is there.
+bool instruction_decode(
+	const uint8_t *bytes, unsigned count, unsigned bits, struct instruction *instruction);
+
+// What a load leaves in its 64-bit register: `old` with the memory's `value` in it.
+uint64_t instruction_load(const struct instruction *instruction, uint64_t old, uint64_t value);
+
+// What a store writes: its immediate, or what it takes from its 64-bit register `reg`.
+uint64_t instruction_store(const struct instruction *instruction, uint64_t reg);
+
+#endif
