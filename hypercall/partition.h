@@ -20,7 +20,7 @@
 #define HV_PARTITION_CREATION_FLAG_HYPERCALL_DOORBELL_PAGE_ENABLED (1ull << 20)
 #define HV_PARTITION_CREATION_FLAG_X2APIC_CAPABLE		   (1ull << 22)
 
-// The interface's version: minor 6, build 9 (Linux's HV_COMPATIBILITY_21_H2).
+// What Linux asks for in HvCallCreatePartition.
 #define HV_COMPATIBILITY_VERSION 0x609
 
 // TLFS: HV_PARTITION_PROPERTY_CODE. Those that have a meaning on x64 without VTLs and isolation.
@@ -47,7 +47,6 @@ enum hv_partition_property_code {
 	HvPartitionPropertyReferenceTscPageActive = 0x00050019,
 	HvPartitionPropertyAutoEoiEnabled = 0x0005001a,
 	HvPartitionPropertyDepositStatus = 0x0005001e,
-	HvPartitionPropertyGitsTranslaterBaseAddress = 0x00050029,
 	HvPartitionPropertyProcessorVendor = 0x00060000,
 	HvPartitionPropertyProcessorFeaturesDeprecated = 0x00060001,
 	HvPartitionPropertyProcessorXsaveFeatures = 0x00060002,
