@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 
 from lumen import paths, ui
@@ -38,13 +39,18 @@ def _meson_files():
 
 def _configure(directory, options, env):
     stamp = directory / ".lumen-configured"
-    wanted = json.dumps([options, env, _meson_files()])
-    if (directory / "build.ninja").exists() and stamp.exists() and stamp.read_text() == wanted:
+    wanted = {"options": [*options, env], "files": _meson_files()}
+    before = {}
+    if (directory / "build.ninja").exists() and stamp.exists():
+        before = json.loads(stamp.read_text())
+    if before == wanted:
         return
-    again = ["--wipe"] if (directory / "meson-private").exists() else []
+    again = ["--reconfigure"] if before.get("options") == wanted["options"] else []
+    if not again:
+        shutil.rmtree(directory, ignore_errors=True)
     ui.command(f"configuring {paths.relative(directory)}",
                ["meson", "setup", *again, *options, directory, paths.ROOT], env=env)
-    stamp.write_text(wanted)
+    stamp.write_text(json.dumps(wanted))
 
 
 def _ninja(directory, targets=()):

@@ -58,9 +58,9 @@ def file_path(text):
 
 
 def run_name(text):
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}", text):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,30}", text):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no name: letters, digits, '.', '_' and '-', at most 32")
+            f"{text!r} is no name: 1 to 31 letters, digits, '-' and '_'")
     return text
 
 

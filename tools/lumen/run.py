@@ -3,6 +3,7 @@
 
 import contextlib
 import fcntl
+import math
 import os
 import stat
 import sys
@@ -18,6 +19,10 @@ CHILD_APPEND = "console=ttyS0"
 ROOT_MEMORY = 384
 HYPERVISOR_MEMORY = 64
 UNATTENDED_TIMEOUT = 600
+# The worker ends a child in time; if it does not, we do, after this many seconds for the root's own
+# start and end.
+ROOT_TIME = 90
+MAX_DISKS = 8
 SECTOR = 512
 EXAMPLES = ("linux",)
 
@@ -102,12 +107,26 @@ def check_disk(disk):
 
 def check_files(options):
     """Everything that can be found wrong before anything is built or booted."""
+    qemu.choose_accelerator(options.accel, options.bare)
     if options.kernel:
         kernelfile.check(options.kernel)
     if options.initrd and not os.access(options.initrd, os.R_OK):
         raise bad(f"the initrd {options.initrd} cannot be read.")
+    if len(options.disks) > MAX_DISKS:
+        raise bad(f"{len(options.disks)} disks are too many: at most {MAX_DISKS}.")
     for disk in options.disks:
         check_disk(disk)
+    _check_shared(options.disks)
+
+
+def _check_shared(disks):
+    """One file may be several disks only if all of them are read-only."""
+    seen = {}
+    for disk in disks:
+        path = os.path.realpath(disk.path)
+        if path in seen and not (disk.read_only and seen[path]):
+            raise bad(f"the disk {disk.path} is given twice, and not read-only each time.")
+        seen[path] = disk.read_only
 
 
 def prepare(bare=False, update=False, kernel_package=kernels.CLOUD):
@@ -123,10 +142,14 @@ def prepare(bare=False, update=False, kernel_package=kernels.CLOUD):
     return root, child
 
 
+def example_images(child_kernel):
+    """(initrd, pristine disk) of examples/linux for this kernel."""
+    return images.example_linux(child_kernel, [paths.RELEASE / "examples/linux/lumen-report"])
+
+
 def example(options, child_kernel, directory):
     """Fill in the parts of examples/linux that the options do not give."""
-    helpers = [paths.RELEASE / "examples/linux/lumen-report"]
-    initrd, pristine = images.example_linux(child_kernel, helpers)
+    initrd, pristine = example_images(child_kernel)
     disk = directory / "disk.img"
     images.copy_sparse(pristine, disk)
     options.kernel = options.kernel or child_kernel.image
@@ -143,7 +166,7 @@ def _words(options):
 def _root_config(options, terminal_size):
     columns, rows = terminal_size or ("", "")
     return {"MODE": options.mode, "NAME": options.name, "MEMORY": f"{options.memory}M",
-            "CPUS": options.cpus, "APPEND": options.append, "DISKS": _words(options),
+            "CPUS": options.cpus, "TIMEOUT": math.ceil(options.timeout or 0) or "", "APPEND": options.append, "DISKS": _words(options),
             "COLUMNS": columns, "ROWS": rows}
 
 
@@ -209,6 +232,12 @@ def _machine(options, root_kernel, directory):
     return machine
 
 
+def _time_limit(options):
+    if options.timeout is None or options.bare:
+        return options.timeout
+    return options.timeout + ROOT_TIME
+
+
 def start(options, root_kernel, directory, attach=False, prepare_session=None):
     """Boot and wait for the end. attach: our standard input and output are the console."""
     for old in ("root.log", "console.log", "qemu.log"):
@@ -218,7 +247,7 @@ def start(options, root_kernel, directory, attach=False, prepare_session=None):
     stdin = sys.stdin.fileno() if attach and sys.stdin else None
     echo = sys.stdout.fileno() if attach else None
     with open(directory / "console.log", "wb") as log:
-        current = session.Session(running, options.timeout, stdin, echo, log)
+        current = session.Session(running, _time_limit(options), stdin, echo, log)
         if prepare_session:
             prepare_session(current)
         with session.terminated_like_an_exception() if attach else contextlib.nullcontext(), \

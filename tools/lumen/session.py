@@ -114,7 +114,7 @@ class Session:
             self.hung = True
             self.left = True
             return
-        self.hung = True
+        self.hung = True  # the root's turn to say what it knows
         self.tell("hung")
         self.deadline = time.monotonic() + HUNG_GRACE
 

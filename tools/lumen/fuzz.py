@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The fuzz targets: each for some seconds, from the seeds in tests/fuzz/seeds/<target>."""
+
+import concurrent.futures
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from lumen import paths, ui
+from lumen.status import Failure, bad
+
+DEFAULT_SECONDS = 30
+GRACE = 120  # seconds: a target that is not done so long after its time is stuck
+MAX_INPUT_SECONDS = 10
+
+
+def _seconds():
+    text = os.environ.get("FUZZ_SECONDS", str(DEFAULT_SECONDS))
+    if not text.isdigit() or int(text) == 0:
+        raise bad(f"FUZZ_SECONDS={text} is not a number of seconds.")
+    return int(text)
+
+
+def _command(target, corpus, found, limit):
+    seeds = paths.ROOT / "tests/fuzz/seeds" / target.name
+    return [str(target), f"-max_total_time={limit}", f"-timeout={MAX_INPUT_SECONDS}",
+            "-print_final_stats=1", f"-artifact_prefix={found}/", str(corpus),
+            *([str(seeds)] if seeds.is_dir() else [])]
+
+
+def _one(target, limit):
+    """(target, exit status, its output)"""
+    corpus = paths.FUZZ / "corpus" / target.name
+    found = paths.FUZZ / "found" / target.name
+    for directory in (corpus, found):
+        directory.mkdir(parents=True, exist_ok=True)
+    try:
+        done = subprocess.run(_command(target, corpus, found, limit), stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=limit + GRACE, check=False)
+    except subprocess.TimeoutExpired as late:
+        return target, None, (late.stdout or b"").decode(errors="replace")
+    return target, done.returncode, done.stdout.decode(errors="replace")
+
+
+def _judge(report, target, code, output):
+    name = f"fuzz.{target.name.removeprefix('fuzz_')}"
+    runs = re.search(r"stat::number_of_executed_units:\s*(\d+)", output)
+    if code == 0 and runs and int(runs[1]) > 0:
+        report.ok(name, f"{runs[1]} inputs")
+    elif code is None:
+        report.not_ok(name, "it did not end in time")
+    else:
+        report.not_ok(name, "\n".join(output.splitlines()[-60:]))
+
+
+def run(report, targets):
+    """targets: paths of the programs."""
+    limit = _seconds()
+    if not targets:
+        raise Failure("there are no fuzz targets in build/fuzz.")
+    workers = os.cpu_count() or 1
+    step = ui.Step(f"fuzzing {len(targets)} targets, {limit} s each")
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        jobs = [pool.submit(_one, Path(t), limit) for t in targets]
+        while jobs:
+            done, _ = concurrent.futures.wait(jobs, timeout=0.5,
+                                              return_when=concurrent.futures.FIRST_COMPLETED)
+            for job in done:
+                jobs.remove(job)
+                _judge(report, *job.result())
+            step.tick(f"{len(jobs)} to go")
+    step.done()
