@@ -47,9 +47,19 @@ struct vp_exit {
 	};
 };
 
+enum cpu_mode { // bits; the lowest two are the CPL
+	CPU_MODE_CPL = 3,
+	CPU_MODE_PROTECTED = 1 << 2, // CR0.PE
+	CPU_MODE_64BIT = 1 << 3,     // EFER.LMA and CS.L
+};
+
 struct backend {
 	const char *name;
 	struct gpa_entry_format gpa_format;
+
+	// What the hypercall page holds (TLFS: Establishing the Hypercall Interface).
+	const uint8_t *hypercall_code;
+	unsigned int hypercall_code_size;
 
 	bool (*probe)(const char **why_not); // on the boot processor: can this machine do it?
 	void (*cpu_enable)(void);	     // on each processor, once
@@ -74,6 +84,9 @@ struct backend {
 	void (*inject_exception)(struct vp *vp, unsigned int vector, bool has_code, uint32_t code);
 	bool (*inject_nmi)(struct vp *vp); // false: one is pending already, or NMIs are blocked
 	void (*clear_interrupt_shadow)(struct vp *vp);
+
+	// The processor's mode, enum cpu_mode, without the cost of get_register(). NULL: not offered.
+	unsigned int (*cpu_mode)(const struct vp *vp);
 
 	// All of VP's address translations must be gone before its next entry. Own VP, or one that is out of the guest.
 	void (*flush_tlb)(struct vp *vp);

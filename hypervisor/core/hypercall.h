@@ -22,5 +22,9 @@ struct hypercall {
 // its elements and return HV_STATUS_SUCCESS with reps_done < reps: the guest then re-executes the rest.
 typedef hv_status hypercall_handler(struct hypercall *call);
 
+// What a handler may return besides the TLFS's statuses. The guest sees neither.
+#define HYPERCALL_RETRY	       ((hv_status)0xffff) // somebody else works on the object: the guest is to issue the call again
+#define HYPERCALL_TARGET_GONE  ((hv_status)0xfffe) // success, and the target partition with its hold is no more
+
 // EXIT_HYPERCALL of VP: decodes its registers, does the call, sets its result and advances RIP.
 void hypercall_exit(struct vp *vp);

@@ -107,6 +107,9 @@ static inline struct vp *partition_vp(struct partition *partition, uint32_t inde
 	for (uint32_t i_ = 0; i_ < PARTITION_MAX_VPS; i_++)                       \
 		if ((vp = partition_vp(partition, i_)))
 
+// Removes the overlays that show an object's statistics from its parent's map. True: there was one, the caller has to flush.
+bool stats_overlays_clear(struct partition *parent, struct overlay overlays[2]);
+
 // All VPs of the partition drop their second-level translations before this returns (those in a guest are brought out).
 // Locks may be held.
 void partition_flush_gpa(struct partition *partition);

@@ -22,9 +22,10 @@ struct pcpu {
 	bool unload;		 // vp_pause() waits for cpu->loaded to be saved
 
 	void *hypercall_input, *hypercall_output; // a page each, private copies
-	void *arch;				  // the backend's per-processor area
+	void *arch;  // the backend's per-processor area, two pages
+	void *stack; // lowest address
 	uint64_t interrupts[4];			  // vectors that arrived and wait for irq_dispatch()
-	bool nmi;
+	bool irq_pending;			  // interrupts[] is not empty
 };
 
 extern struct pcpu *pcpus[PCPU_MAX];

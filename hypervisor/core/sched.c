@@ -129,7 +129,10 @@ static struct vp *pick(struct run_queue *rq)
 	struct vp *vp;
 
 	spin_lock(&rq->lock);
-	vp = list_first(&rq->queue, struct vp, run_link);
+	while ((vp = list_first(&rq->queue, struct vp, run_link)) && READ_ONCE(vp->pause_count)) {
+		dequeue(rq, vp);
+		vp->run_state = VP_BLOCKED; // vp_resume() wakes it
+	}
 	if (vp) {
 		dequeue(rq, vp);
 		vp->run_state = VP_RUNNING;
@@ -154,7 +157,7 @@ static bool steal(struct pcpu *cpu)
 			continue;
 		spin_lock(&rq->lock);
 		list_for_each(vp, &rq->queue, run_link)
-			if (!vp->pinned && !vp->loaded_on) {
+			if (!vp->pinned && !vp->loaded_on && !READ_ONCE(vp->pause_count)) {
 				found = vp;
 				dequeue(rq, vp);
 				break;
@@ -188,6 +191,8 @@ static void put_current(struct run_queue *rq)
 // has paused the VP to look at it.
 static void unload_if_paused(struct pcpu *cpu)
 {
+	WRITE_ONCE(cpu->unload, false);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST); // pairs with vp_pause(): pause_count first, then unload
 	if (cpu->loaded && READ_ONCE(cpu->loaded->pause_count))
 		vp_unload(cpu->loaded);
 }
@@ -219,6 +224,19 @@ void sched_run(void)
 			idle(cpu);
 		}
 	}
+}
+
+void sched_remove(struct vp *vp)
+{
+	struct run_queue *rq = &vp->cpu->run_queue;
+
+	// pick() leaves a paused VP on the queue until it is the first; steal() passes it by.
+	spin_lock(&rq->lock);
+	if (vp->run_state == VP_QUEUED) {
+		dequeue(rq, vp);
+		vp->run_state = VP_BLOCKED;
+	}
+	spin_unlock(&rq->lock);
 }
 
 void timers_update(void)

@@ -28,3 +28,6 @@ bool sched_should_yield(void);
 
 // Fires due timers and sets the processor's interrupt timer for the next one or the end of the slice. Own processor.
 void timers_update(void);
+
+// VP, paused for good and a grace period ago, is on no run queue any more.
+void sched_remove(struct vp *vp);

@@ -8,6 +8,7 @@
 struct vp;
 
 extern uint32_t trace_mask; // bit per event number
+extern uint64_t trace_spa, trace_bytes; // where the root finds it
 
 void trace_write(enum lumen_trace_event event, const struct vp *vp, uint64_t a, uint64_t b);
 

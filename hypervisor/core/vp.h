@@ -77,6 +77,7 @@ struct vp {
 	enum vp_activity activity;
 	bool explicit_suspend;	// TLFS: HvRegisterExplicitSuspend
 	bool intercept_suspend; // TLFS: HvRegisterInterceptSuspend
+	int offered_vector;	// what the backend was last asked to deliver, -1 = none
 	bool event_pending;	// an exception was queued by HvRegisterPendingEvent0 (see x86/events)
 	uint64_t xcr0;
 	uint64_t tsc_aux;

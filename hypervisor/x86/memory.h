@@ -28,3 +28,29 @@ static inline uint64_t va_to_page(const void *va)
 {
 	return va_to_spa(va) >> PAGE_SHIFT;
 }
+
+// The physical memory that the hypervisor takes for itself at boot: the 2 MiB of its image and a piece at the top of RAM
+// below 4 GiB. Everything comes from that piece by boot_alloc(); what is left goes to the root's page pool.
+struct memory_reserve {
+	uint64_t base, end, next;
+};
+extern struct memory_reserve reserve;
+
+#define IMAGE_FRAME_BASE 0x200000ul
+#define IMAGE_FRAME_END	 0x400000ul
+
+// Chooses the reserve from the loader's memory map. Early, before memory_init().
+void memory_reserve_init(void);
+uint64_t memory_top(void); // end of RAM
+// Zeroed pages. Panics when the reserve is too small, which its size rules out.
+void *boot_alloc(unsigned int pages);
+
+// Builds and loads the final address space: W^X image, direct map of RAM, nothing else.
+void memory_init(void);
+extern uint64_t host_cr3;
+
+// Maps one page of device registers, uncached. Boot only; the same page gives the same address.
+volatile uint32_t *map_device(uint64_t spa);
+
+// Maps the stack of processor INDEX (guarded below by unmapped pages); returns its lowest address.
+void *map_stack(unsigned int index);

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The trace ring.
+#include "hypervisor/core/trace.h"
+#include "hypervisor/core/clock.h"
+#include "hypervisor/core/partition.h"
+#include "hypervisor/core/pcpu.h"
+#include "hypervisor/x86/memory.h"
+
+uint32_t trace_mask = UINT32_MAX;
+uint64_t trace_spa, trace_bytes;
+
+static struct lumen_trace_header *header;
+static struct lumen_trace_entry *ring;
+
+void trace_init(void *pages, uint64_t bytes)
+{
+	header = pages;
+	ring = (void *)((char *)pages + PAGE_SIZE);
+	*header = (struct lumen_trace_header){
+		.magic = LUMEN_TRACE_MAGIC,
+		.version = LUMEN_TRACE_VERSION,
+		.entry_bytes = sizeof(*ring),
+		.entries = 1, // a power of two, so that the free-running count needs only a mask
+		.tsc_hz = tsc_hz,
+	};
+	while (header->entries * 2 * sizeof(*ring) <= bytes - PAGE_SIZE)
+		header->entries *= 2;
+	trace_spa = va_to_spa(pages);
+	trace_bytes = bytes;
+}
+
+void trace_write(enum lumen_trace_event event, const struct vp *vp, uint64_t a, uint64_t b)
+{
+	uint64_t at = __atomic_fetch_add(&header->next, 1, __ATOMIC_RELAXED);
+
+	ring[at & (header->entries - 1)] = (struct lumen_trace_entry){
+		.tsc = tsc_read(),
+		.event = event,
+		.cpu = this_cpu()->index,
+		.vp = vp ? vp->partition->id << 16 | vp->index : 0,
+		.a = a,
+		.b = b,
+	};
+}

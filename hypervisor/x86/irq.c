@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Physical interrupts, from the entry code to the virtual APIC.
+#include "hypervisor/x86/irq.h"
+#include "hypervisor/core/intercept.h"
+#include "hypervisor/core/log.h"
+#include "hypervisor/core/partition.h"
+#include "hypervisor/core/pcpu.h"
+#include "hypervisor/x86/apic.h"
+#include "hypervisor/x86/trap.h"
+
+// Level-triggered interrupts that are in service physically until the root's VP ends them. The physical EOI ends the highest
+// one, so an early EOI of a lower one has to wait for those above.
+struct level_state {
+	uint64_t ended[4];
+};
+static struct level_state level_state[PCPU_MAX];
+
+void irq_window(void)
+{
+	__asm__ volatile("stgi\n\tsti\n\tnop\n\tnop\n\tcli\n\tclgi" ::: "memory");
+}
+
+void irq_halt(void)
+{
+	__asm__ volatile("stgi\n\tsti\n\thlt\n\tcli\n\tclgi" ::: "memory");
+}
+
+// Called by the interrupt entry with interrupts off: must only note.
+void irq_note(unsigned int vector)
+{
+	struct pcpu *cpu = this_cpu();
+
+	cpu->interrupts[vector / 64] |= BIT(vector % 64);
+	cpu->irq_pending = true;
+}
+
+static void device_interrupt(struct pcpu *cpu, unsigned int vector)
+{
+	struct vp *vp = partition_vp(root_partition, cpu->index);
+	bool level = apic_is_level(vector);
+
+	if (!level)
+		apic_eoi();
+	if (!vp || !vapic_interrupt(vp, vector, level ? VAPIC_LEVEL : VAPIC_EDGE)) {
+		log_limited("no VP takes the interrupt with vector %x", vector);
+		if (level)
+			apic_eoi();
+	}
+}
+
+static void dispatch(struct pcpu *cpu, unsigned int vector)
+{
+	switch (vector) {
+	case IRQ_VECTOR_SPURIOUS:
+		return;
+	case IRQ_VECTOR_TIMER:
+		cpu->timers_changed = true;
+		apic_eoi();
+		return;
+	case IRQ_VECTOR_KICK:
+		apic_eoi();
+		return;
+	default:
+		device_interrupt(cpu, vector);
+	}
+}
+
+void irq_dispatch(void)
+{
+	struct pcpu *cpu = this_cpu();
+
+	cpu->irq_pending = false;
+	// From the highest down, which is the order of the physical in-service register.
+	for (int word = 3; word >= 0; word--) {
+		while (cpu->interrupts[word]) {
+			unsigned int bit = 63 - __builtin_clzll(cpu->interrupts[word]);
+
+			cpu->interrupts[word] &= ~BIT(bit);
+			dispatch(cpu, word * 64 + bit);
+		}
+	}
+}
+
+void vapic_level_eoi(struct vp *vp, unsigned int vector)
+{
+	struct level_state *state = &level_state[this_cpu()->index];
+	unsigned int highest;
+
+	if (!vp->partition->is_root) {
+		intercept_apic_eoi(vp, vector);
+		return;
+	}
+	state->ended[vector / 64] |= BIT(vector % 64);
+	while ((highest = apic_highest_in_service()) && bit_test(state->ended, highest)) {
+		state->ended[highest / 64] &= ~BIT(highest % 64);
+		apic_eoi();
+	}
+}
+
+void irq_nmi(void)
+{
+	struct vp *vp = partition_vp(root_partition, 0);
+
+	irq_window(); // takes it
+	if (vp)
+		vp_request(vp, VP_REQ_NMI);
+}

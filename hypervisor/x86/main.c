@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// From the boot loader to the scheduler: the boot processor's way, and that of the others.
+#include "hypervisor/core/backend.h"
+#include "hypervisor/core/clock.h"
+#include "hypervisor/core/frame.h"
+#include "hypervisor/core/log.h"
+#include "hypervisor/core/partition.h"
+#include "hypervisor/core/pcpu.h"
+#include "hypervisor/core/trace.h"
+#include "hypervisor/x86/acpi.h"
+#include "hypervisor/x86/apic.h"
+#include "hypervisor/x86/boot_info.h"
+#include "hypervisor/x86/console.h"
+#include "hypervisor/x86/cpu.h"
+#include "hypervisor/x86/memory.h"
+#include "hypervisor/x86/root.h"
+#include "hypervisor/x86/state.h"
+#include "hypervisor/x86/trap.h"
+#include "hypervisor/x86/xstate.h"
+
+enum { TRACE_PAGES = 64, TRAMPOLINE_PAGE = 0x8 };
+
+extern const struct backend svm_backend;
+extern char trampoline_start[], trampoline_end[], image_start[], image_end[];
+extern uint64_t trampoline_stack;
+void boot_call_on_stack(void *stack_top, void (*go_on)(void)) __attribute__((noreturn));
+
+const struct backend *backend = &svm_backend;
+struct pcpu *pcpus[PCPU_MAX];
+uint32_t pcpu_count;
+uint64_t tsc_hz, tsc_to_100ns_scale;
+
+// Measures the TSC against channel 2 of the 8254, whose clock is 1,193,182 Hz.
+static void calibrate_tsc(void)
+{
+	enum { TICKS = 59659 }; // 50 ms
+	uint64_t start, ticks;
+
+	outb(0x61, (inb(0x61) & ~2) | 1); // gate on, speaker off
+	outb(0x43, 0xb0);		  // channel 2, mode 0
+	outb(0x42, TICKS & 0xff);
+	outb(0x42, TICKS >> 8);
+	start = tsc_read();
+	while (!(inb(0x61) & 0x20))
+		cpu_relax();
+	ticks = tsc_read() - start;
+	tsc_hz = mul_div(ticks, 1193182, TICKS);
+	// scale = 10^7 * 2^64 / hz
+	tsc_to_100ns_scale = ((unsigned __int128)10000000 << 64) / tsc_hz;
+}
+
+static void frames_init(void)
+{
+	frame_table_init(memory_top(), boot_alloc(frame_table_bytes(memory_top()) / PAGE_SIZE));
+	for (unsigned int i = 0; i < boot_info.memory_count; i++) {
+		const struct memory_range *m = &boot_info.memory[i];
+		uint64_t first = ALIGN_UP(m->base, PAGE_SIZE) >> PAGE_SHIFT;
+		uint64_t end = (m->base + m->length) >> PAGE_SHIFT;
+
+		if (m->type == MEMORY_RAM && end > first)
+			frame_mark_ram(first, end - first);
+	}
+	frame_mark_hypervisor(IMAGE_FRAME_BASE >> PAGE_SHIFT, (IMAGE_FRAME_END - IMAGE_FRAME_BASE) >> PAGE_SHIFT);
+	frame_mark_hypervisor(reserve.base >> PAGE_SHIFT, (reserve.end - reserve.base) >> PAGE_SHIFT);
+}
+
+static struct pcpu *pcpu_create(uint32_t id)
+{
+	struct pcpu *cpu = boot_alloc(1);
+
+	_Static_assert(sizeof(struct pcpu) <= PAGE_SIZE, "one page");
+	cpu->index = pcpu_count;
+	cpu->apic_id = id;
+	cpu->quiescent = 0;
+	cpu->hypercall_input = boot_alloc(1);
+	cpu->hypercall_output = boot_alloc(1);
+	cpu->arch = boot_alloc(2);
+	cpu->stack = map_stack(pcpu_count);
+	*(struct pcpu **)cpu->stack = cpu;
+	list_init(&cpu->run_queue.queue);
+	cpu->run_queue.slice_end = UINT64_MAX;
+	timer_queue_init(&cpu->timers);
+	pcpus[pcpu_count++] = cpu;
+	return cpu;
+}
+
+static void create_pcpus(void)
+{
+	uint32_t ids[PCPU_MAX], self = apic_id();
+	unsigned int count = acpi_processors(ids, PCPU_MAX);
+
+	pcpu_create(self);
+	for (unsigned int i = 0; i < count; i++)
+		if (ids[i] != self)
+			pcpu_create(ids[i]);
+}
+
+// What each processor does on its own stack before it runs anything.
+static void cpu_enable(void)
+{
+	trap_init();
+	apic_enable();
+	xstate_enable();
+	backend->cpu_enable();
+	__atomic_store_n(&this_cpu()->online, true, __ATOMIC_RELEASE);
+}
+
+void ap_main(void)
+{
+	memory_init();
+	cpu_enable();
+	sched_run();
+}
+
+static void delay_us(uint64_t us)
+{
+	uint64_t end = tsc_read() + tsc_hz / 1000000 * us;
+
+	while (tsc_read() < end)
+		cpu_relax();
+}
+
+static bool wait_online(struct pcpu *cpu, uint64_t us)
+{
+	uint64_t end = tsc_read() + tsc_hz / 1000000 * us;
+
+	while (!__atomic_load_n(&cpu->online, __ATOMIC_ACQUIRE) && tsc_read() < end)
+		cpu_relax();
+	return cpu->online;
+}
+
+static void start_processor(struct pcpu *cpu)
+{
+	trampoline_stack = (uint64_t)cpu->stack + PCPU_STACK_SIZE;
+	apic_send_init(cpu->apic_id);
+	delay_us(10000); // Intel MP 1.4, B.4
+	apic_send_startup(cpu->apic_id, TRAMPOLINE_PAGE);
+	if (wait_online(cpu, 1000))
+		return;
+	apic_send_startup(cpu->apic_id, TRAMPOLINE_PAGE);
+	if (!wait_online(cpu, 2000000))
+		panic("processor with APIC id %u does not start", cpu->apic_id);
+}
+
+// The page below 1 MiB is the root's RAM: its content is put back.
+static void start_processors(void)
+{
+	char saved[256], *page = page_to_va(TRAMPOLINE_PAGE);
+	size_t size = trampoline_end - trampoline_start;
+
+	ASSERT(size <= sizeof(saved));
+	memcpy(saved, page, size);
+	memcpy(page, trampoline_start, size);
+	for (uint32_t i = 1; i < pcpu_count; i++)
+		start_processor(pcpus[i]);
+	memcpy(page, saved, size);
+}
+
+static void main_on_stack(void)
+{
+	trap_init();
+	create_root_partition();
+	cpu_enable();
+	start_processors();
+	log_info("%u processor%s, TSC %lu MHz, %s", pcpu_count, pcpu_count == 1 ? "" : "s", tsc_hz / 1000000,
+		backend->name);
+	start_root();
+	sched_run();
+}
+
+static void check_machine(void)
+{
+	const char *why_not;
+
+	if (!backend->probe(&why_not))
+		panic("%s", why_not);
+}
+
+void boot_main(uint32_t magic, uint32_t info)
+{
+	boot_info_read(magic, info);
+	console_init();
+	log_info("Lumen hypervisor, image %lx-%lx", (uint64_t)image_start, (uint64_t)image_end);
+	check_machine();
+	memory_reserve_init();
+	memory_init();
+	frames_init();
+	calibrate_tsc();
+	trace_init(boot_alloc(TRACE_PAGES), TRACE_PAGES * PAGE_SIZE);
+	apic_enable();
+	create_pcpus();
+	boot_call_on_stack((char *)pcpus[0]->stack + PCPU_STACK_SIZE, main_on_stack);
+}

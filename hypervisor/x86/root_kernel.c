@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Loading the root's kernel: a Linux bzImage by the 32-bit boot protocol (Documentation/arch/x86/boot.rst).
+#include "hypervisor/core/backend.h"
+#include "hypervisor/core/log.h"
+#include "hypervisor/core/partition.h"
+#include "hypervisor/core/sched.h"
+#include "hypervisor/x86/acpi.h"
+#include "hypervisor/x86/boot_info.h"
+#include "hypervisor/x86/cpu.h"
+#include "hypervisor/x86/memory.h"
+#include "hypervisor/x86/root.h"
+#include "hypervisor/x86/state.h"
+
+enum { // in boot_params
+	BP_ACPI_RSDP = 0x070,
+	BP_E820_COUNT = 0x1e8,
+	BP_SETUP = 0x1f1,
+	BP_E820 = 0x2d0,
+	E820_MAX = 128,
+};
+
+enum { PARAMS_SPA = 0x10000, CMDLINE_SPA = 0x20000, CMDLINE_MAX = 2048 };
+
+struct setup_header { // at BP_SETUP
+	uint8_t setup_sects;
+	uint16_t root_flags;
+	uint32_t syssize;
+	uint16_t ram_size, vid_mode, root_dev, boot_flag, jump;
+	char magic[4];
+	uint16_t version;
+	uint32_t realmode_swtch;
+	uint16_t start_sys_seg, kernel_version;
+	uint8_t type_of_loader, loadflags;
+	uint16_t setup_move_size;
+	uint32_t code32_start, ramdisk_image, ramdisk_size, bootsect_kludge;
+	uint16_t heap_end_ptr;
+	uint8_t ext_loader_ver, ext_loader_type;
+	uint32_t cmd_line_ptr, initrd_addr_max, kernel_alignment;
+	uint8_t relocatable_kernel, min_alignment;
+	uint16_t xloadflags;
+	uint32_t cmdline_size, hardware_subarch;
+	uint64_t hardware_subarch_data;
+	uint32_t payload_offset, payload_length;
+	uint64_t setup_data, pref_address;
+	uint32_t init_size, handover_offset;
+} __attribute__((packed));
+_Static_assert(offsetof(struct setup_header, code32_start) == 0x214 - BP_SETUP, "boot.rst");
+_Static_assert(offsetof(struct setup_header, init_size) == 0x260 - BP_SETUP, "boot.rst");
+
+struct e820_entry {
+	uint64_t base, length;
+	uint32_t type;
+} __attribute__((packed));
+
+static void add_e820(uint8_t *params, uint64_t from, uint64_t to, uint32_t type)
+{
+	struct e820_entry *entries = (void *)(params + BP_E820);
+
+	if (from >= to)
+		return;
+	if (params[BP_E820_COUNT] == E820_MAX)
+		panic("the memory map has more than %u entries", E820_MAX);
+	entries[params[BP_E820_COUNT]++] = (struct e820_entry){ from, to - from, type };
+}
+
+// The loader's map, with the hypervisor's pieces cut out of RAM.
+static void fill_e820(uint8_t *params)
+{
+	const struct { uint64_t base, end; } holes[] = { { IMAGE_FRAME_BASE, IMAGE_FRAME_END },
+		{ reserve.base, reserve.end } }; // ascending
+
+	for (unsigned int i = 0; i < boot_info.memory_count; i++) {
+		const struct memory_range *m = &boot_info.memory[i];
+		uint64_t at = m->base, end = m->base + m->length;
+
+		for (unsigned int h = 0; h < ARRAY_SIZE(holes) && m->type == MEMORY_RAM; h++) {
+			if (holes[h].base < at || holes[h].end > end)
+				continue;
+			add_e820(params, at, holes[h].base, MEMORY_RAM);
+			add_e820(params, holes[h].base, holes[h].end, MEMORY_RESERVED);
+			at = holes[h].end;
+		}
+		add_e820(params, at, end, m->type);
+	}
+}
+
+// The initrd goes below the reserve, clear of where the kernel unpacks itself.
+static uint64_t move_initrd(uint64_t kernel_end)
+{
+	const struct boot_module *initrd = &boot_info.modules[1];
+	uint64_t size = initrd->end - initrd->start;
+	uint64_t to = ALIGN_DOWN(MIN(reserve.base, 0x7fff0000ull) - size, PAGE_SIZE);
+
+	if (size > reserve.base || to < kernel_end)
+		panic("too little memory for the root's kernel and its initrd of %lu MiB", size >> 20);
+	memmove(spa_to_va(to), spa_to_va(initrd->start), size);
+	return to;
+}
+
+static void check_kernel(const struct setup_header *setup, uint64_t size)
+{
+	uint64_t setup_bytes = (setup->setup_sects + 1) * 512ul;
+
+	if (size < 4096 || memcmp(setup->magic, "HdrS", 4) || setup->version < 0x020c || size <= setup_bytes)
+		panic("the first boot module is no Linux bzImage of boot protocol 2.12 or later");
+}
+
+static uint64_t load_kernel(uint8_t *params)
+{
+	const struct boot_module *kernel = &boot_info.modules[0];
+	const uint8_t *image = spa_to_va(kernel->start);
+	struct setup_header *setup = (void *)(params + BP_SETUP);
+	uint64_t payload, entry, size = kernel->end - kernel->start;
+
+	check_kernel((const void *)(image + BP_SETUP), size);
+	memcpy(setup, image + BP_SETUP, sizeof(*setup));
+	payload = (setup->setup_sects + 1) * 512ul;
+	entry = setup->pref_address;
+	if (boot_info.module_count > 1) {
+		uint64_t at = move_initrd(entry + setup->init_size);
+
+		setup->ramdisk_image = at;
+		setup->ramdisk_size = boot_info.modules[1].end - boot_info.modules[1].start;
+	}
+	setup->type_of_loader = 0xff;
+	setup->code32_start = entry;
+	setup->cmd_line_ptr = CMDLINE_SPA;
+	memmove(spa_to_va(entry), image + payload, size - payload);
+	return entry;
+}
+
+// The first word of a module's command line is the file's name.
+static void copy_cmdline(void)
+{
+	const char *from = boot_info.modules[0].cmdline;
+	size_t length;
+
+	while (*from && *from != ' ')
+		from++;
+	while (*from == ' ')
+		from++;
+	length = MIN(strlen(from), CMDLINE_MAX - 1ul);
+	memcpy(spa_to_va(CMDLINE_SPA), from, length);
+	((char *)spa_to_va(CMDLINE_SPA))[length] = 0;
+}
+
+static void set_flat(struct vp *vp, enum hv_register_name name, uint16_t selector, uint16_t attributes)
+{
+	struct hv_register_value value = { 0 };
+
+	value.segment.limit = UINT32_MAX;
+	value.segment.selector = selector;
+	value.segment.attributes = attributes;
+	backend->set_register(vp, name, &value);
+}
+
+void start_root(void)
+{
+	struct vp *vp = partition_vp(root_partition, 0);
+	uint8_t *params = spa_to_va(PARAMS_SPA);
+
+	if (!boot_info.module_count)
+		panic("no boot module: the first one is the root's kernel, the second its initrd");
+	memset(params, 0, PAGE_SIZE);
+	copy_cmdline();
+	vp->regs.rip = load_kernel(params);
+	fill_e820(params);
+	*(uint64_t *)(params + BP_ACPI_RSDP) = acpi_rsdp();
+
+	vp->regs.gpr[RSI] = PARAMS_SPA;
+	vp->regs.rflags = 2;
+	set_flat(vp, HvX64RegisterCs, 0x10, 0xc09b);
+	set_flat(vp, HvX64RegisterDs, 0x18, 0xc093);
+	set_flat(vp, HvX64RegisterEs, 0x18, 0xc093);
+	set_flat(vp, HvX64RegisterSs, 0x18, 0xc093);
+	vp_set_reg64(vp, HvX64RegisterCr0, CR0_PE | CR0_ET);
+	sched_wake(vp);
+}

@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The SVM backend (APM2 chapter 15): nested paging, virtual interrupts through V_IRQ.
+#include "hypervisor/core/backend.h"
+#include "hypervisor/core/log.h"
+#include "hypervisor/core/partition.h"
+#include "hypervisor/core/pcpu.h"
+#include "hypervisor/x86/cpu.h"
+#include "hypervisor/x86/irq.h"
+#include "hypervisor/x86/memory.h"
+#include "hypervisor/x86/svm.h"
+#include "hypervisor/x86/xstate.h"
+
+// Permission maps (APM2 15.10, 15.11). Static: their addresses are physical, the image is one physical range.
+static uint8_t msr_map[8192] __attribute__((aligned(4096)));
+static uint8_t io_map_root[12288] __attribute__((aligned(4096)));
+static uint8_t io_map_child[12288] __attribute__((aligned(4096)));
+
+static uint32_t asid_count, svm_features;
+enum { SVM_FEATURE_NP = 1 << 0, SVM_FEATURE_NRIPS = 1 << 3, SVM_FEATURE_FLUSH_ASID = 1 << 6 };
+
+struct svm_cpu { // pcpu->arch, one page; the host save area follows
+	uint32_t next_asid;
+	uint64_t generation;
+};
+
+static uint64_t image_spa(const void *p)
+{
+	return (uint64_t)p - HV_IMAGE_BASE;
+}
+
+static struct svm_vp *svm_vp(const struct vp *vp)
+{
+	return vp->arch;
+}
+
+// --- second-level entries: those of ordinary page tables (APM2 15.25.5); user pages, as nested walks are user accesses ---
+
+enum { NPT_PRESENT = 1, NPT_WRITE = 2, NPT_USER = 4, NPT_LARGE = 1 << 7 };
+#define NPT_NX	 BIT(63)
+#define NPT_ADDR 0x000ffffffffff000ull
+
+static uint64_t npt_leaf(uint64_t spa_page, unsigned int access, enum gpa_order order)
+{
+	return spa_page << PAGE_SHIFT | NPT_PRESENT | NPT_USER | (access & GPA_WRITE ? NPT_WRITE : 0) |
+		(access & GPA_EXECUTE ? 0 : NPT_NX) | (order ? NPT_LARGE : 0);
+}
+
+static uint64_t npt_table(uint64_t spa_page)
+{
+	return spa_page << PAGE_SHIFT | NPT_PRESENT | NPT_WRITE | NPT_USER;
+}
+
+static bool npt_is_leaf(uint64_t entry, enum gpa_order order)
+{
+	return !order || entry & NPT_LARGE;
+}
+
+static uint64_t npt_page(uint64_t entry)
+{
+	return (entry & NPT_ADDR) >> PAGE_SHIFT;
+}
+
+static unsigned int npt_access(uint64_t entry)
+{
+	return GPA_READ | (entry & NPT_WRITE ? GPA_WRITE : 0) | (entry & NPT_NX ? 0 : GPA_EXECUTE);
+}
+
+// --- the machine ---
+
+static bool svm_probe(const char **why_not)
+{
+	struct cpuid_regs r;
+	uint64_t vm_cr;
+
+	*why_not = "this processor has no SVM (CPUID 0x80000001 ECX bit 2)";
+	if (cpuid(0x80000000, 0).eax < 0x8000000a || !(cpuid(0x80000001, 0).ecx & 1 << 2))
+		return false;
+	*why_not = "SVM is disabled by the firmware (VM_CR.SVMDIS)";
+	if (msr_rd_safe(MSR_VM_CR, &vm_cr) && vm_cr & BIT(4))
+		return false;
+	r = cpuid(0x8000000a, 0);
+	svm_features = r.edx;
+	asid_count = r.ebx;
+	*why_not = "this processor has SVM without nested paging";
+	return svm_features & SVM_FEATURE_NP;
+}
+
+static void msr_map_pass(uint32_t msr)
+{
+	uint32_t bit = msr < 0x2000 ? msr * 2 : 0x800 * 8 + (msr - 0xc0000000) * 2;
+
+	msr_map[bit / 8] &= ~(3 << bit % 8);
+}
+
+static void init_maps(void)
+{
+	// What VMLOAD and VMSAVE carry needs no intercept: while the VP is loaded the processor holds the guest's.
+	static const uint32_t pass[] = { 0x174, 0x175, 0x176, MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK,
+		MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE };
+
+	memset(msr_map, 0xff, sizeof(msr_map));
+	memset(io_map_child, 0xff, sizeof(io_map_child));
+	for (unsigned int i = 0; i < ARRAY_SIZE(pass); i++)
+		msr_map_pass(pass[i]);
+}
+
+static void svm_cpu_enable(void)
+{
+	struct svm_cpu *cpu = this_cpu()->arch;
+
+	if (this_cpu()->index == 0)
+		init_maps();
+	cpu->next_asid = 1;
+	cpu->generation = 1;
+	msr_wr(MSR_EFER, msr_rd(MSR_EFER) | EFER_SVME);
+	msr_wr(MSR_VM_HSAVE_PA, va_to_spa(cpu) + PAGE_SIZE);
+	__asm__ volatile("clgi");
+}
+
+// --- a VP ---
+
+static void reset_segment(struct svm_segment *s, uint16_t selector, uint64_t base, uint16_t attributes)
+{
+	*s = (struct svm_segment){ selector, attributes, 0xffff, base };
+}
+
+static void svm_vp_reset(struct vp *vp)
+{
+	struct vmcb *vmcb = svm_vp(vp)->vmcb;
+
+	memset(&vmcb->es, 0, sizeof(*vmcb) - offsetof(struct vmcb, es));
+	reset_segment(&vmcb->cs, 0xf000, 0xffff0000, 0x09b);
+	reset_segment(&vmcb->ds, 0, 0, 0x093);
+	vmcb->es = vmcb->ss = vmcb->fs = vmcb->gs = vmcb->ds;
+	reset_segment(&vmcb->ldtr, 0, 0, 0x082);
+	reset_segment(&vmcb->tr, 0, 0, 0x08b);
+	reset_segment(&vmcb->gdtr, 0, 0, 0);
+	reset_segment(&vmcb->idtr, 0, 0, 0);
+	vmcb->efer = EFER_SVME; // the processor insists; guests do not see it
+	vmcb->cr0 = CR0_ET | CR0_NW | CR0_CD;
+	vmcb->dr6 = 0xffff0ff0;
+	vmcb->dr7 = 0x400;
+	vmcb->pat = 0x0007040600070406ull;
+	vmcb->interrupt_shadow = 0;
+	vmcb->event_injection = 0;
+	vmcb->vintr = SVM_V_MASKING;
+	svm_vp(vp)->asid_cpu = NULL;
+}
+
+static void svm_vp_init(struct vp *vp, void *const *pages)
+{
+	struct svm_vp *s = pages[1];
+	struct vmcb *vmcb = pages[0];
+
+	vp->arch = s;
+	s->vmcb = vmcb;
+	s->vmcb_spa = va_to_spa(vmcb);
+	vmcb->intercept_cr_write = 1 << 8;
+	// #AC and #DB could keep the processor busy for ever in their own delivery; #MC is the machine's.
+	vmcb->intercept_exceptions = 1 << 1 | 1 << 17 | 1 << 18;
+	vmcb->intercept1 = SVM_I1_INTR | SVM_I1_NMI | SVM_I1_INIT | SVM_I1_CPUID | SVM_I1_INVD | SVM_I1_HLT |
+		SVM_I1_INVLPGA | SVM_I1_IO | SVM_I1_MSR | SVM_I1_SHUTDOWN;
+	vmcb->intercept2 = SVM_I2_VMRUN | SVM_I2_VMMCALL | SVM_I2_VMLOAD | SVM_I2_VMSAVE | SVM_I2_STGI |
+		SVM_I2_CLGI | SVM_I2_SKINIT | SVM_I2_MONITOR | SVM_I2_MWAIT | SVM_I2_MWAIT_ARMED |
+		SVM_I2_XSETBV;
+	vmcb->msrpm_base = image_spa(msr_map);
+	vmcb->iopm_base = image_spa(vp->partition->is_root ? io_map_root : io_map_child);
+	vmcb->nested_control = SVM_NESTED_PAGING;
+	vmcb->nested_cr3 = va_to_spa(vp->partition->gpa.top);
+	vmcb->tsc_offset = vp->partition->tsc_offset;
+	svm_vp_reset(vp);
+}
+
+static void vmload(struct svm_vp *s)
+{
+	__asm__ volatile("vmload %0" : : "a"(s->vmcb_spa) : "memory");
+}
+
+static void vmsave(struct svm_vp *s)
+{
+	__asm__ volatile("vmsave %0" : : "a"(s->vmcb_spa) : "memory");
+}
+
+// All components that fit the one page that a VP has; guests are offered no others.
+static void xsave(struct vp *vp)
+{
+	xcr0_write(host_xcr0);
+	__asm__ volatile("xsave64 (%0)" : : "r"(vp->xsave), "a"(-1), "d"(-1) : "memory");
+}
+
+static void xrstor(struct vp *vp)
+{
+	xcr0_write(host_xcr0);
+	__asm__ volatile("xrstor64 (%0)" : : "r"(vp->xsave), "a"(-1), "d"(-1) : "memory");
+	xcr0_write(vp->xcr0);
+}
+
+static void svm_load(struct vp *vp)
+{
+	vmload(svm_vp(vp));
+	xrstor(vp);
+	write_dr0(vp->dr[0]);
+	write_dr1(vp->dr[1]);
+	write_dr2(vp->dr[2]);
+	write_dr3(vp->dr[3]);
+	msr_wr_safe(MSR_TSC_AUX, vp->tsc_aux);
+}
+
+static void svm_save(struct vp *vp)
+{
+	vmsave(svm_vp(vp));
+	xsave(vp);
+	vp->dr[0] = read_dr0();
+	vp->dr[1] = read_dr1();
+	vp->dr[2] = read_dr2();
+	vp->dr[3] = read_dr3();
+}
+
+struct vmcb *svm_sync(struct vp *vp)
+{
+	if (vp->loaded_on)
+		vmsave(svm_vp(vp));
+	return svm_vp(vp)->vmcb;
+}
+
+void svm_sync_back(struct vp *vp)
+{
+	if (vp->loaded_on)
+		vmload(svm_vp(vp));
+}
+
+// Gives VP an address space identifier of this processor that nothing stale is tagged with.
+static void assign_asid(struct svm_vp *s, struct vmcb *vmcb, struct svm_cpu *cpu)
+{
+	vmcb->tlb_control = SVM_TLB_KEEP;
+	if (likely(s->asid_cpu == cpu && s->asid_generation == cpu->generation))
+		return;
+	if (cpu->next_asid >= asid_count) {
+		cpu->generation++;
+		cpu->next_asid = 1;
+	}
+	if (cpu->next_asid == 1)
+		vmcb->tlb_control = SVM_TLB_FLUSH_ALL;
+	vmcb->asid = cpu->next_asid++;
+	s->asid_cpu = cpu;
+	s->asid_generation = cpu->generation;
+}
+
+static void svm_flush_tlb(struct vp *vp)
+{
+	svm_vp(vp)->asid_cpu = NULL;
+}
+
+// --- events ---
+
+static void svm_offer_interrupt(struct vp *vp, int vector)
+{
+	struct vmcb *vmcb = svm_vp(vp)->vmcb;
+
+	vp->offered_vector = vector;
+	// Priority against the TPR was decided by the virtual APIC; CR8 writes exit, so it cannot change behind its back.
+	vmcb->vintr = SVM_V_MASKING | vapic_get_cr8(vp);
+	if (vector >= 0)
+		vmcb->vintr |= SVM_V_IRQ | SVM_V_IGN_TPR | 15ull << SVM_V_PRIO_SHIFT |
+			(uint64_t)vector << SVM_V_VECTOR_SHIFT;
+}
+
+// The processor clears V_IRQ when it starts to deliver. If that was cut short by an exit, it counts as not taken: the
+// request stays and is offered again.
+static bool svm_interrupt_taken(struct vp *vp)
+{
+	struct vmcb *vmcb = svm_vp(vp)->vmcb;
+
+	if (vp->offered_vector < 0 || vmcb->vintr & SVM_V_IRQ)
+		return false;
+	return !(vmcb->exit_int_info & SVM_EVENT_VALID &&
+		(vmcb->exit_int_info >> SVM_EVENT_TYPE_SHIFT & 7) == SVM_EVENT_INTR);
+}
+
+static void inject(struct vp *vp, unsigned int type, unsigned int vector, bool has_code, uint32_t code)
+{
+	svm_vp(vp)->vmcb->event_injection = SVM_EVENT_VALID | type << SVM_EVENT_TYPE_SHIFT | vector |
+		(has_code ? SVM_EVENT_ERROR_CODE | (uint64_t)code << 32 : 0);
+}
+
+static void svm_inject_exception(struct vp *vp, unsigned int vector, bool has_code, uint32_t code)
+{
+	inject(vp, SVM_EVENT_EXCEPTION, vector, has_code, code);
+}
+
+static bool svm_inject_nmi(struct vp *vp)
+{
+	if (svm_vp(vp)->vmcb->event_injection & SVM_EVENT_VALID)
+		return false;
+	inject(vp, SVM_EVENT_NMI, 2, false, 0);
+	return true;
+}
+
+static void svm_clear_interrupt_shadow(struct vp *vp)
+{
+	svm_vp(vp)->vmcb->interrupt_shadow = 0;
+}
+
+// An exit in the middle of the delivery of an exception or NMI: deliver it again at the next entry. External interrupts are
+// offered again by the virtual APIC; software interrupts, #BP and #OF happen again as RIP is still at their instruction.
+static void redeliver(struct vmcb *vmcb)
+{
+	uint64_t event = vmcb->exit_int_info;
+	unsigned int type = event >> SVM_EVENT_TYPE_SHIFT & 7, vector = event & 0xff;
+
+	if (type == SVM_EVENT_NMI || (type == SVM_EVENT_EXCEPTION && vector != 3 && vector != 4))
+		vmcb->event_injection = event;
+}
+
+// --- exits ---
+
+static void exit_io(const struct vmcb *vmcb, struct vp_exit *exit)
+{
+	uint64_t info = vmcb->exit_info1; // APM2 15.10.2
+
+	exit->reason = EXIT_IO;
+	exit->insn_length = vmcb->exit_info2 - vmcb->rip;
+	exit->io.port = info >> 16;
+	exit->io.in = info & 1;
+	exit->io.string = info >> 2 & 1;
+	exit->io.rep = info >> 3 & 1;
+	exit->io.size = info >> 4 & 7;
+	exit->io.address_bytes = (info >> 7 & 7) * 2;
+	exit->io.segment = info >> 10 & 7;
+}
+
+static void exit_npf(const struct vmcb *vmcb, struct vp_exit *exit)
+{
+	exit->reason = EXIT_GPA_FAULT;
+	exit->fault.gpa = vmcb->exit_info2;
+	exit->fault.access = vmcb->exit_info1 & BIT(4) ? GPA_EXECUTE :
+		vmcb->exit_info1 & BIT(1)	       ? GPA_WRITE :
+							 GPA_READ;
+}
+
+static void exit_exception(struct vp *vp, const struct vmcb *vmcb, struct vp_exit *exit)
+{
+	unsigned int vector = vmcb->exit_code - SVM_EXIT_EXCEPTION;
+
+	exit->reason = EXIT_NONE;
+	if (vector == 18)
+		panic("machine check while partition %lu ran", vp->partition->id);
+	svm_inject_exception(vp, vector, vector == 17, vmcb->exit_info1);
+}
+
+struct exit_row {
+	uint8_t reason, length;
+};
+
+// Exits that need no more than their reason; the instruction's length where the processor does not report it.
+static const struct exit_row exit_rows[] = {
+	[SVM_EXIT_CR8_WRITE] = { EXIT_CR8_WRITE, 0 },
+	[SVM_EXIT_INTR] = { EXIT_INTERRUPT, 0 },
+	[SVM_EXIT_NMI] = { EXIT_NMI, 0 },
+	[SVM_EXIT_INIT] = { EXIT_INTERRUPT, 0 },
+	[SVM_EXIT_CPUID] = { EXIT_CPUID, 2 },
+	[SVM_EXIT_INVD] = { EXIT_WBINVD, 2 },
+	[SVM_EXIT_HLT] = { EXIT_HLT, 1 },
+	[SVM_EXIT_INVLPGA] = { EXIT_UNDEFINED, 3 },
+	[SVM_EXIT_SHUTDOWN] = { EXIT_SHUTDOWN, 0 },
+	[SVM_EXIT_VMRUN] = { EXIT_UNDEFINED, 3 },
+	[SVM_EXIT_VMMCALL] = { EXIT_HYPERCALL, 3 },
+	[SVM_EXIT_VMLOAD] = { EXIT_UNDEFINED, 3 },
+	[SVM_EXIT_VMSAVE] = { EXIT_UNDEFINED, 3 },
+	[SVM_EXIT_STGI] = { EXIT_UNDEFINED, 3 },
+	[SVM_EXIT_CLGI] = { EXIT_UNDEFINED, 3 },
+	[SVM_EXIT_SKINIT] = { EXIT_UNDEFINED, 3 },
+	[SVM_EXIT_MONITOR] = { EXIT_UNDEFINED, 3 },
+	[SVM_EXIT_MWAIT] = { EXIT_UNDEFINED, 3 },
+	[SVM_EXIT_MWAIT_ARMED] = { EXIT_UNDEFINED, 3 },
+	[SVM_EXIT_XSETBV] = { EXIT_XSETBV, 3 },
+};
+
+static void decode_exit(struct vp *vp, const struct vmcb *vmcb, struct vp_exit *exit)
+{
+	uint64_t code = vmcb->exit_code;
+
+	exit->vendor_code = code;
+	if (code == SVM_EXIT_MSR) {
+		exit->reason = vmcb->exit_info1 ? EXIT_WRMSR : EXIT_RDMSR;
+		exit->insn_length = 2;
+	} else if (code == SVM_EXIT_IO) {
+		exit_io(vmcb, exit);
+	} else if (code == SVM_EXIT_NPF) {
+		exit_npf(vmcb, exit);
+	} else if (code - SVM_EXIT_EXCEPTION < 32) {
+		exit_exception(vp, vmcb, exit);
+	} else if (code < ARRAY_SIZE(exit_rows) && exit_rows[code].reason) {
+		exit->reason = exit_rows[code].reason;
+		exit->insn_length = exit_rows[code].length;
+		if (svm_features & SVM_FEATURE_NRIPS && exit->insn_length)
+			exit->insn_length = vmcb->next_rip - vmcb->rip;
+	} else {
+		exit->reason = EXIT_INVALID_STATE;
+	}
+}
+
+static void svm_enter(struct vp *vp, struct vp_exit *exit)
+{
+	struct svm_vp *s = svm_vp(vp);
+	struct vmcb *vmcb = s->vmcb;
+
+	assign_asid(s, vmcb, this_cpu()->arch);
+	vmcb->rax = vp->regs.gpr[RAX];
+	vmcb->rsp = vp->regs.gpr[RSP];
+	vmcb->rip = vp->regs.rip;
+	vmcb->rflags = vp->regs.rflags;
+
+	svm_run(vp->regs.gpr, s->vmcb_spa);
+
+	vp->regs.gpr[RAX] = vmcb->rax;
+	vp->regs.gpr[RSP] = vmcb->rsp;
+	vp->regs.rip = vmcb->rip;
+	vp->regs.rflags = vmcb->rflags;
+	vmcb->event_injection = 0;
+
+	exit->insn_length = 0;
+	decode_exit(vp, vmcb, exit);
+	if (unlikely(vmcb->exit_int_info & SVM_EVENT_VALID))
+		redeliver(vmcb);
+	if (exit->reason == EXIT_INTERRUPT)
+		irq_window();
+}
+
+const struct backend svm_backend = {
+	.name = "AMD SVM",
+	.gpa_format = { npt_leaf, npt_table, npt_is_leaf, npt_page, npt_access },
+	.hypercall_code = (const uint8_t[]){ 0x0f, 0x01, 0xd9, 0xc3 }, // vmmcall; ret
+	.hypercall_code_size = 4,
+	.probe = svm_probe,
+	.cpu_enable = svm_cpu_enable,
+	.vp_pages = 2,
+	.vp_init = svm_vp_init,
+	.vp_reset = svm_vp_reset,
+	.load = svm_load,
+	.save = svm_save,
+	.enter = svm_enter,
+	.offer_interrupt = svm_offer_interrupt,
+	.interrupt_taken = svm_interrupt_taken,
+	.inject_exception = svm_inject_exception,
+	.inject_nmi = svm_inject_nmi,
+	.clear_interrupt_shadow = svm_clear_interrupt_shadow,
+	.flush_tlb = svm_flush_tlb,
+	.get_register = svm_get_register,
+	.set_register = svm_set_register,
+};

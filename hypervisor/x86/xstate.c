@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Extended state, and the emulation of CR8 writes.
+#include "hypervisor/x86/xstate.h"
+#include "hypervisor/core/log.h"
+#include "hypervisor/core/vp.h"
+#include "hypervisor/x86/cpu.h"
+#include "hypervisor/x86/gva.h"
+#include "hypervisor/x86/insn.h"
+#include "hypervisor/x86/state.h"
+
+enum { X87 = 1 << 0, SSE = 1 << 1, AVX = 1 << 2, AVX512 = 7 << 5, PKRU = 1 << 9 };
+
+uint64_t host_xcr0;
+
+void xstate_enable(void)
+{
+	struct cpuid_regs r;
+
+	if (!(cpuid(1, 0).ecx & 1 << 26))
+		panic("this processor has no XSAVE");
+	write_cr4(read_cr4() | CR4_OSXSAVE);
+	r = cpuid(0xd, 0);
+	host_xcr0 = r.eax & (X87 | SSE | AVX | AVX512 | PKRU);
+	xcr0_write(host_xcr0);
+	ASSERT(cpuid(0xd, 0).ebx <= PAGE_SIZE);
+}
+
+bool vp_xcr0_valid(uint64_t value)
+{
+	if (!(value & X87) || value & ~host_xcr0 || (value & AVX && !(value & SSE)))
+		return false;
+	return !(value & AVX512) || (value & (AVX512 | AVX)) == (AVX512 | AVX);
+}
+
+void vp_emulate_cr8_write(struct vp *vp)
+{
+	uint8_t bytes[15];
+	struct insn insn;
+	uint64_t base, value;
+
+	if (!insn_decode(bytes, gva_fetch(vp, bytes, sizeof(bytes)), vp_code_mode(vp, &base), &insn) ||
+		insn.kind != INSN_MOV_CR8) {
+		vp_inject_ud(vp);
+		return;
+	}
+	value = vp->regs.gpr[insn.reg];
+	if (value & ~0xfull) {
+		vp_inject_gp(vp);
+		return;
+	}
+	vapic_set_cr8(vp, value);
+	vp_skip_insn(vp, insn.length);
+}
