@@ -13,8 +13,14 @@ enum gva_access { // bits
 
 enum gva_result { GVA_OK, GVA_NOT_PRESENT, GVA_PROTECTION, GVA_RESERVED_BITS, GVA_UNMAPPED_GPA };
 
-// Translates GVA (a linear address) of VP (own or paused). Does not set accessed or dirty bits. *GPA: the physical address.
+// Translates GVA (a linear address) of VP (own or paused). Does not set accessed or dirty bits.
+// *GPA: the physical address.
 enum gva_result gva_translate(struct vp *vp, uint64_t gva, unsigned int access, gpa_t *gpa);
 
 // Reads up to MAX bytes of the instruction at CS:RIP; returns how many could be read.
 unsigned int gva_fetch(struct vp *vp, uint8_t *bytes, unsigned int max);
+
+// Fetches and decodes the instruction at CS:RIP. False: it cannot be read, or is none that the
+// decoder knows.
+struct insn;
+bool gva_fetch_insn(struct vp *vp, struct insn *insn);

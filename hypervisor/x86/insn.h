@@ -1,28 +1,60 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Just enough of an x86 decoder: the length of what exits, and the moves that reach the xAPIC page.
+// Just enough of an x86 decoder: the length of what exits, and the instructions by which a guest
+// reaches its xAPIC page.
 #pragma once
 
 #include "hypervisor/core/lib.h"
 
 enum insn_kind {
-	INSN_OTHER,    // known length, nothing else
-	INSN_LOAD,     // memory -> register (MOV, MOVZX, MOVSX)
-	INSN_STORE,    // register -> memory
-	INSN_STORE_IMM,// immediate -> memory
-	INSN_MOV_CR8,  // register -> CR8
-	// (more as needed: AND/OR/XOR/TEST/CMP/XCHG with memory)
+	INSN_OTHER,	// known length, nothing else
+	INSN_LOAD,	// memory -> register (MOV, MOVZX, MOVSX, MOVSXD)
+	INSN_STORE,	// register -> memory
+	INSN_STORE_IMM, // immediate -> memory
+	INSN_XCHG,	// register <-> memory
+	INSN_ALU,	// memory and a register or an immediate, flags
+	INSN_MOV_CR8,	// register -> CR8
+};
+
+enum insn_alu { // the first eight in the encoding's order
+	ALU_ADD,
+	ALU_OR,
+	ALU_ADC,
+	ALU_SBB,
+	ALU_AND,
+	ALU_SUB,
+	ALU_XOR,
+	ALU_CMP,
+	ALU_TEST,
 };
 
 struct insn {
 	enum insn_kind kind;
+	enum insn_alu alu;
 	uint8_t length;
-	uint8_t size;	  // operand bytes in memory: 1, 2, 4, 8
-	uint8_t dest_size;// register bytes written
+	uint8_t size;	   // operand bytes in memory: 1, 2, 4, 8
+	uint8_t dest_size; // register bytes written
+	bool memory;	   // one operand is memory (else ModRM names two registers)
 	bool sign_extend;
-	uint8_t reg;	  // 0..15
-	bool high_byte;	  // AH, CH, DH, BH
-	uint64_t imm;
+	uint8_t reg;	// 0..15
+	bool high_byte; // reg 0..3 means AH, CH, DH, BH
+	bool has_imm;	// INSN_ALU: the other operand is imm
+	bool to_reg;	// INSN_ALU: the register is the destination
+	uint64_t imm;	// sign-extended
 };
 
 // MODE_BITS is 16, 32 or 64 (code segment's default). False: not decodable from these bytes.
-bool insn_decode(const uint8_t *bytes, unsigned int count, unsigned int mode_bits, struct insn *insn);
+bool insn_decode(
+	const uint8_t *bytes, unsigned int count, unsigned int mode_bits, struct insn *insn);
+
+// A register operand of SIZE bytes among GPR[16] (encoding order), zero-extended. Writing 4 bytes
+// clears the upper half, as the processor does.
+uint64_t insn_get_reg(const uint64_t *gpr, unsigned int reg, bool high_byte, unsigned int size);
+void insn_set_reg(
+	uint64_t *gpr, unsigned int reg, bool high_byte, unsigned int size, uint64_t value);
+
+// What INSN_LOAD writes to its register for VALUE read from memory.
+uint64_t insn_extend(const struct insn *insn, uint64_t value);
+
+// A op B on SIZE bytes; updates the six arithmetic flags in *RFLAGS. For CMP and TEST the result is
+// A (nothing to write).
+uint64_t insn_alu(enum insn_alu op, uint64_t a, uint64_t b, unsigned int size, uint64_t *rflags);

@@ -4,6 +4,7 @@
 
 #include "hypervisor/core/vp.h"
 
+// Own VP, at the exit: emulate, tell the parent or inject #GP, and advance RIP.
 void msr_read_exit(struct vp *vp);
 void msr_write_exit(struct vp *vp);
 void cpuid_exit(struct vp *vp);
@@ -12,5 +13,14 @@ void cpuid_exit(struct vp *vp);
 bool msr_read(struct vp *vp, uint32_t msr, uint64_t *value);
 bool msr_write(struct vp *vp, uint32_t msr, uint64_t value);
 
-struct cpuid_result { uint32_t eax, ebx, ecx, edx; };
+struct cpuid_result {
+	uint32_t eax, ebx, ecx, edx;
+};
 void cpuid_read(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result);
+
+// The XCR0 components that guests may use: those of the processor that fit into vp->xsave (one
+// page).
+uint64_t guest_xcr0_mask(void);
+
+// May a guest load VALUE into XCR0?
+bool guest_xcr0_valid(uint64_t value);

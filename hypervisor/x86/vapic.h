@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The virtual local APIC (APM2 chapter 16): xAPIC and x2APIC, in software. Interrupt requests may come from any processor;
-// everything else belongs to the VP's own.
+// The virtual local APIC (APM2 chapter 16): xAPIC and x2APIC, in software. Interrupt requests may
+// come from any processor; everything else belongs to the VP's own.
 #pragma once
 
 #include "hypervisor/core/lib.h"
@@ -8,21 +8,33 @@
 struct vp;
 struct partition;
 
-enum vapic_lvt { LVT_CMCI, LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR, LVT_COUNT };
+enum vapic_lvt {
+	LVT_CMCI,
+	LVT_TIMER,
+	LVT_THERMAL,
+	LVT_PERF,
+	LVT_LINT0,
+	LVT_LINT1,
+	LVT_ERROR,
+	LVT_COUNT
+};
 
 struct vapic {
-	uint32_t id;	  // initial APIC id
-	uint64_t irr[4];  // atomic: requested
-	uint64_t level[4];// atomic: the pending request is level-triggered (TMR at acceptance)
+	uint32_t id;	      // initial APIC id
+	uint64_t irr[4];      // atomic: requested
+	uint64_t level[4];    // atomic: the pending request is level-triggered (TMR at acceptance)
 	uint64_t auto_eoi[4]; // atomic: the pending request ends itself (TLFS: SINTx AutoEOI)
-	uint64_t isr[4], tmr[4];
+	uint64_t isr[4];
+	uint64_t tmr[4]; // level-triggered, of those in service
 	uint32_t tpr, ldr, dfr, svr, esr, esr_shadow;
 	uint64_t icr;
 	uint32_t lvt[LVT_COUNT];
 	uint32_t timer_divide, timer_initial;
-	uint64_t timer_start; // TSC when the count was loaded
-	uint64_t tsc_deadline;// guest TSC; 0 = disarmed
-	bool no_eoi_offered;  // the "no EOI required" bit of the VP assist page is set for the interrupt in service
+	uint64_t timer_start; // host TSC at which the running count was (or would have been) loaded
+	uint64_t timer_due;   // host TSC of the next expiry; 0 = not running
+	uint64_t tsc_deadline; // guest TSC; 0 = disarmed
+	bool no_eoi_offered;   // the "no EOI required" bit of the VP assist page is set for the
+			       // interrupt in service
 };
 
 enum vapic_irq_flags {
@@ -31,11 +43,23 @@ enum vapic_irq_flags {
 	VAPIC_AUTO_EOI = 2,
 };
 
+// Sets the id and resets to power-on. vp->timers[VP_APIC_TIMER] is set up already.
 void vapic_init(struct vp *vp, uint32_t apic_id);
-void vapic_reset(struct vp *vp, bool power_on); // INIT keeps the id and APIC base
 
-// Requests VECTOR (16..255) of VP and makes sure that it notices. Any context. False: the APIC is disabled, or the vector illegal.
+// Own VP or paused. INIT keeps the id and APIC base; power-on makes VP 0 the bootstrap processor,
+// in xAPIC mode.
+void vapic_reset(struct vp *vp, bool power_on);
+
+// The frequency of the APIC timer before its divider (HV_X64_MSR_APIC_FREQUENCY).
+#define VAPIC_TIMER_HZ 200000000ull
+
+// Requests VECTOR (16..255) of VP and makes sure that it notices. Any context. False: the APIC is
+// disabled, or the vector illegal.
 bool vapic_interrupt(struct vp *vp, unsigned int vector, enum vapic_irq_flags flags);
+
+// An EOI ended level-triggered VECTOR of VP, own VP. The root's goes on to the physical APIC, a
+// child's to its parent. Not ours.
+void vapic_level_eoi(struct vp *vp, unsigned int vector);
 
 // Own VP: the vector that may be delivered now (its class is above the processor priority), or -1.
 int vapic_pending(const struct vp *vp);
@@ -43,7 +67,8 @@ int vapic_pending(const struct vp *vp);
 void vapic_accepted(struct vp *vp, unsigned int vector);
 void vapic_eoi(struct vp *vp);
 
-// The EOI assist (TLFS: EOI MSR / VP assist page): after each exit, and before each entry (after vapic_pending).
+// The EOI assist (TLFS: EOI MSR / VP assist page): after each exit, and before each entry (after
+// vapic_pending).
 void vapic_assist_collect(struct vp *vp);
 void vapic_assist_offer(struct vp *vp);
 
@@ -51,22 +76,26 @@ void vapic_assist_offer(struct vp *vp);
 uint64_t vapic_get_cr8(const struct vp *vp);
 void vapic_set_cr8(struct vp *vp, uint64_t cr8);
 
-// x2APIC MSRs 0x800-0x8FF, IA32_APIC_BASE, IA32_TSC_DEADLINE and HV_X64_MSR_EOI/ICR/TPR. False: #GP.
+// x2APIC MSRs 0x800-0x8FF, IA32_APIC_BASE, IA32_TSC_DEADLINE and HV_X64_MSR_EOI/ICR/TPR. False:
+// #GP.
 bool vapic_read_msr(struct vp *vp, uint32_t msr, uint64_t *value);
 bool vapic_write_msr(struct vp *vp, uint32_t msr, uint64_t value);
 
-// A second-level fault at GPA: true if it hit VP's xAPIC page and was emulated (or an exception injected).
+// A second-level fault at GPA: true if it hit VP's xAPIC page and was emulated (or an exception
+// injected).
 bool vapic_mmio(struct vp *vp, uint64_t gpa);
 
 // The APIC timer (vp->timers[VP_APIC_TIMER]) expired; own VP.
 void vapic_timer_expired(struct vp *vp);
 
-// Delivers an interrupt in APIC terms within a partition: DELIVERY as in the ICR (0 fixed, 1 lowest, 2 SMI, 4 NMI, 5 INIT, 6 SIPI),
-// DEST an APIC id or logical set. The sender of an IPI, or NULL. False: no VP matches or the mode is not supported.
+// Delivers an interrupt in APIC terms within a partition: DELIVERY as in the ICR (0 fixed, 1
+// lowest, 2 SMI, 4 NMI, 5 INIT, 6 SIPI), DEST an APIC id or logical set. The sender of an IPI, or
+// NULL. False: no VP matches or the mode is not supported.
 struct vapic_message {
 	uint32_t dest;
 	bool logical, level;
 	uint8_t delivery, vector;
 	uint8_t shorthand; // ICR: 0 none, 1 self, 2 all, 3 all but self
 };
-bool vapic_deliver(struct partition *partition, struct vp *sender, const struct vapic_message *message);
+bool vapic_deliver(
+	struct partition *partition, struct vp *sender, const struct vapic_message *message);

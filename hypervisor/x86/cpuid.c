@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// CPUID as guests see it: the processor's leaves through masks (what is not named here is hidden),
+// and the TLFS's own.
+#include "hypercall/cpuid.h"
+#include "hypervisor/core/intercept.h"
+#include "hypervisor/core/pcpu.h"
+#include "hypervisor/core/trace.h"
+#include "hypervisor/x86/msr.h"
+#include "hypervisor/x86/state.h"
+#include "hypervisor/x86/vapic_internal.h"
+
+enum { CPUID_LENGTH = 2 };
+
+enum {
+	MAX_BASIC = 0xd,
+	MAX_EXTENDED = 0x80000021,
+	LUMEN_VERSION = 0x00000001, // 0.1
+	LUMEN_REVISION = 0,
+	SPIN_RETRIES = 0xfff, // before HvCallNotifyLongSpinWait
+};
+
+#define ALL 0xffffffffu
+
+// Leaf 1 ECX and EDX bits with a meaning of their own here.
+#define CPUID1_ECX_X2APIC	(1u << 21)
+#define CPUID1_ECX_TSC_DEADLINE (1u << 24)
+#define CPUID1_ECX_OSXSAVE	(1u << 27)
+#define CPUID1_EDX_MCE		(1u << 7)
+#define CPUID1_EDX_APIC		(1u << 9)
+#define CPUID1_EDX_MCA		(1u << 14)
+#define CPUID1_EDX_HTT		(1u << 28)
+#define CPUID7_ECX_OSPKE	(1u << 4)
+#define CPUID81_ECX_CMP_LEGACY	(1u << 1)
+#define CPUID87_EDX_INVARIANT	(1u << 8)
+
+// SSE3 PCLMULQDQ SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND
+#define MASK_1_ECX 0x76da3203u
+// FPU .. CX8, APIC, SEP .. PSE36, CLFSH, MMX .. SS
+#define MASK_1_EDX 0x0f8bfbffu
+// FSGSBASE BMI1 AVX2 FDP SMEP BMI2 ERMS INVPCID FPCSDS AVX512F/DQ RDSEED ADX SMAP IFMA CLFLUSHOPT
+// CLWB AVX512CD SHA AVX512BW/VL. Not: TSC_ADJUST (a partition has one TSC), SGX, transactions,
+// monitoring, MPX, trace.
+#define MASK_7_EBX 0xf1bf27e9u
+// VBMI UMIP PKU VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG VPOPCNTDQ RDPID CLDEMOTE MOVDIRI MOVDIR64B.
+// Not: WAITPKG, CET, LA57, TME.
+#define MASK_7_ECX 0x1a405f4eu
+// AVX512_4VNNIW, _4FMAPS, FSRM, VP2INTERSECT, SERIALIZE, AVX512_FP16. Not: speculation controls
+// (their MSRs), AMX, PMU.
+#define MASK_7_EDX   0x0080411cu
+#define MASK_7_1_EAX 0x00001c30u // AVX_VNNI AVX512_BF16 FZRM FSRS FSRC
+#define MASK_D_1_EAX 0x00000007u // XSAVEOPT XSAVEC XGETBV(1). Not: XSAVES
+// LAHF AltMovCr8 ABM SSE4A MisalignSSE 3DNowPrefetch XOP FMA4 TCE TBM TopologyExtensions
+// DataBreakpoint. Not: SVM, ExtApicSpace, OSVW, IBS, SKINIT, WDT, LWP, performance counters,
+// MONITORX.
+#define MASK_81_ECX 0x046309f1u
+// As leaf 1 in the bits that AMD repeats; SYSCALL NX MmxExt FFXSR Page1GB RDTSCP LM 3DNow
+#define MASK_81_EDX 0xefd3fbffu
+#define MASK_88_EBX 0x00000205u // CLZERO XSaveErPtr WBNOINVD. Not: RDPRU, IBPB and its kin
+// NoNestedDataBp LfenceAlwaysSerializing NullSelectorClearsBase FSRS FSRC
+#define MASK_821_EAX 0x00000c45u
+
+#define XCR0_X87_SSE_AVX 0x7ull
+#define XCR0_AVX512	 0xe0ull
+#define XCR0_PKRU	 0x200ull
+#define XSAVE_HEADER_END 576u // legacy area and header
+
+struct leaf {
+	uint32_t number;
+	struct cpuid_result mask;
+	void (*fix)(struct vp *vp, uint32_t subleaf, struct cpuid_result *r);
+};
+
+// The processor's answer; zero for leaves that it does not have.
+static struct cpuid_result host(uint32_t leaf, uint32_t subleaf)
+{
+	struct cpuid_regs r;
+
+	if (leaf > cpuid(leaf & 0x80000000, 0).eax)
+		return (struct cpuid_result){ 0 };
+	r = cpuid(leaf, subleaf);
+	return (struct cpuid_result){ r.eax, r.ebx, r.ecx, r.edx };
+}
+
+// Topology: one package, each VP a core with caches of its own.
+
+static uint32_t core_count(const struct vp *vp)
+{
+	return MAX(READ_ONCE(vp->partition->vp_count), 1u);
+}
+
+// Bits of an APIC id that tell cores apart.
+static unsigned int core_bits(const struct vp *vp)
+{
+	unsigned int bits = 0;
+
+	while (1u << bits < core_count(vp))
+		bits++;
+	return bits;
+}
+
+static void fix_basic_max(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+{
+	r->eax = MAX_BASIC;
+}
+
+static void fix_features(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+{
+	uint32_t cores = core_count(vp);
+
+	r->ebx = (r->ebx & 0xffff) | MIN(cores, 0xff) << 16 | vp->apic.id << 24;
+	r->ecx |= CPUID1_ECX_X2APIC | CPUID1_ECX_TSC_DEADLINE | HV_CPUID_1_ECX_HYPERVISOR_PRESENT;
+	if (vp_reg64(vp, HvX64RegisterCr4) & CR4_OSXSAVE)
+		r->ecx |= CPUID1_ECX_OSXSAVE;
+	if (cores > 1)
+		r->edx |= CPUID1_EDX_HTT;
+	if (vapic_mode(vp) == VAPIC_DISABLED)
+		r->edx &= ~CPUID1_EDX_APIC;
+	if (!vp->partition->is_root)
+		r->edx &= ~(CPUID1_EDX_MCE | CPUID1_EDX_MCA);
+}
+
+static void fix_intel_caches(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+{
+	r->eax &= 0x3ff; // no sharing
+	if (r->eax & 0x1f)
+		r->eax |= MIN(core_count(vp) - 1, 0x3fu) << 26;
+}
+
+static void fix_power(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+{
+	*r = (struct cpuid_result){ .eax = 1 << 2 }; // ARAT: the APIC timer does not stop
+}
+
+static void fix_structured(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+{
+	switch (subleaf) {
+	case 0:
+		r->eax = MIN(r->eax, 1u);
+		r->ebx &= MASK_7_EBX;
+		r->ecx &= MASK_7_ECX;
+		r->edx &= MASK_7_EDX;
+		if (vp_reg64(vp, HvX64RegisterCr4) & CR4_PKE)
+			r->ecx |= CPUID7_ECX_OSPKE;
+		break;
+	case 1:
+		*r = (struct cpuid_result){ .eax = r->eax & MASK_7_1_EAX };
+		break;
+	default:
+		*r = (struct cpuid_result){ 0 };
+	}
+}
+
+static void fix_topology(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+{
+	enum { LEVEL_THREAD = 1 << 8, LEVEL_CORE = 2 << 8 };
+
+	*r = (struct cpuid_result){ .ecx = subleaf & 0xff, .edx = vp->apic.id };
+	if (subleaf == 0) {
+		r->ebx = 1;
+		r->ecx |= LEVEL_THREAD;
+	} else if (subleaf == 1) {
+		r->eax = core_bits(vp);
+		r->ebx = core_count(vp);
+		r->ecx |= LEVEL_CORE;
+	}
+}
+
+// Where the XSAVE image (standard format) of COMPONENTS ends.
+static uint32_t xsave_size(uint64_t components)
+{
+	uint32_t end = XSAVE_HEADER_END;
+
+	for (unsigned int i = 2; i < 63; i++) {
+		if (components & BIT(i)) {
+			struct cpuid_result r = host(0xd, i);
+
+			end = MAX(end, r.eax + r.ebx);
+		}
+	}
+	return end;
+}
+
+uint64_t guest_xcr0_mask(void)
+{
+	struct cpuid_result r = host(0xd, 0);
+	uint64_t mask = XCR0_X87_SSE_AVX | XCR0_AVX512 | XCR0_PKRU;
+
+	mask &= r.eax | (uint64_t)r.edx << 32;
+	if (xsave_size(mask) > PAGE_SIZE)
+		mask &= XCR0_X87_SSE_AVX;
+	return mask;
+}
+
+bool guest_xcr0_valid(uint64_t value)
+{
+	uint64_t avx512 = value & XCR0_AVX512;
+
+	if (value & ~guest_xcr0_mask() || !(value & 1))
+		return false;
+	if (value & BIT(2) && !(value & BIT(1)))
+		return false;
+	return avx512 == 0 || (avx512 == XCR0_AVX512 && value & BIT(2));
+}
+
+static void fix_xsave(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+{
+	uint64_t mask = guest_xcr0_mask();
+
+	switch (subleaf) {
+	case 0:
+		if (mask)
+			*r = (struct cpuid_result){ mask, xsave_size(vp->xcr0), xsave_size(mask),
+				mask >> 32 };
+		break;
+	case 1:
+		*r = (struct cpuid_result){ .eax = r->eax & MASK_D_1_EAX };
+		break;
+	default:
+		if (subleaf > 62 || !(mask & BIT(subleaf)))
+			*r = (struct cpuid_result){ 0 };
+	}
+}
+
+static void fix_extended_max(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+{
+	r->eax = MIN(r->eax, (uint32_t)MAX_EXTENDED);
+}
+
+static void fix_extended_features(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+{
+	if (core_count(vp) > 1)
+		r->ecx |= CPUID81_ECX_CMP_LEGACY;
+	if (vapic_mode(vp) == VAPIC_DISABLED)
+		r->edx &= ~CPUID1_EDX_APIC;
+	if (!vp->partition->is_root)
+		r->edx &= ~(CPUID1_EDX_MCE | CPUID1_EDX_MCA);
+}
+
+// TLFS: HV_X64_MSR_TSC_INVARIANT_CONTROL decides whether the bit is shown.
+static void fix_invariant_tsc(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+{
+	*r = (struct cpuid_result){ 0 };
+	if (READ_ONCE(vp->partition->tsc_invariant_control) & HV_TSC_INVARIANT_CONTROL_EXPOSE)
+		r->edx = CPUID87_EDX_INVARIANT;
+}
+
+static void fix_address_sizes(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+{
+	uint32_t physical = MIN(r->eax & 0xff, (uint32_t)GPA_BITS);
+
+	r->eax = physical | MIN(r->eax >> 8 & 0xff, 48u) << 8;
+	r->ecx = core_bits(vp) << 12 | MIN(core_count(vp) - 1, 0xffu);
+}
+
+static void fix_amd_caches(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+{
+	r->eax &= 0x3fff; // no sharing
+}
+
+static void fix_amd_topology(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+{
+	*r = (struct cpuid_result){ .eax = vp->apic.id, .ebx = vp->apic.id & 0xff };
+}
+
+static void hv_features(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+{
+	*r = (struct cpuid_result){
+		.eax = vp->partition->privileges,
+		.ebx = vp->partition->privileges >> 32,
+		.edx = HV_FEATURE_EDX_FREQUENCY_REGS | HV_FEATURE_EDX_GUEST_CRASH_REGS |
+		       HV_FEATURE_EDX_SINT_POLLING | HV_FEATURE_EDX_HYPERCALL_MSR_LOCK |
+		       HV_FEATURE_EDX_DIRECT_SYNTHETIC_TIMERS,
+	};
+}
+
+// Each of these saves exits. Local flushes by hypercall would cost some: INVLPG and MOV to CR3 do
+// not exit. Linux uses the EOI assist only with MSR_FOR_APIC, in x2APIC mode too. AutoEOI is not
+// deprecated: it needs no EOI at all.
+static void hv_hints(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+{
+	*r = (struct cpuid_result){
+		.eax = HV_HINT_HYPERCALL_FOR_REMOTE_FLUSH | HV_HINT_MSR_FOR_APIC |
+		       HV_HINT_RELAXED_TIMING | HV_HINT_SYNTHETIC_CLUSTER_IPI |
+		       HV_HINT_EX_PROCESSOR_MASKS,
+		.ebx = SPIN_RETRIES,
+		.ecx = MIN(host(0x80000008, 0).eax & 0xff, (uint32_t)GPA_BITS),
+	};
+}
+
+static void hv_limits(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+{
+	*r = (struct cpuid_result){ .eax = PARTITION_MAX_VPS, .ebx = PCPU_MAX };
+}
+
+static void lumen_trace(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+{
+	*r = (struct cpuid_result){ 0 };
+	if (vp->partition->is_root)
+		*r = (struct cpuid_result){ trace_spa, trace_spa >> 32, trace_bytes, 0 };
+}
+
+// The mask is applied to the processor's answer, then FIX is called.
+static const struct leaf processor_leaves[] = {
+	{ 0x00000000, { 0, ALL, ALL, ALL }, fix_basic_max },
+	{ 0x00000001, { ALL, 0xffff, MASK_1_ECX, MASK_1_EDX }, fix_features },
+	{ 0x00000002, { ALL, ALL, ALL, ALL }, NULL },
+	{ 0x00000004, { ALL, ALL, ALL, ALL }, fix_intel_caches },
+	{ 0x00000006, { 0, 0, 0, 0 }, fix_power },
+	{ 0x00000007, { ALL, ALL, ALL, ALL }, fix_structured },
+	{ 0x0000000b, { 0, 0, 0, 0 }, fix_topology },
+	{ 0x0000000d, { ALL, ALL, ALL, ALL }, fix_xsave },
+	{ 0x80000000, { ALL, ALL, ALL, ALL }, fix_extended_max },
+	{ 0x80000001, { ALL, ALL, MASK_81_ECX, MASK_81_EDX }, fix_extended_features },
+	{ 0x80000002, { ALL, ALL, ALL, ALL }, NULL }, // name
+	{ 0x80000003, { ALL, ALL, ALL, ALL }, NULL },
+	{ 0x80000004, { ALL, ALL, ALL, ALL }, NULL },
+	{ 0x80000005, { ALL, ALL, ALL, ALL }, NULL }, // caches and TLBs
+	{ 0x80000006, { ALL, ALL, ALL, ALL }, NULL },
+	{ 0x80000007, { 0, 0, 0, 0 }, fix_invariant_tsc },
+	{ 0x80000008, { ALL, MASK_88_EBX, 0, 0 }, fix_address_sizes },
+	{ 0x80000019, { ALL, ALL, 0, 0 }, NULL }, // TLBs
+	{ 0x8000001a, { ALL, 0, 0, 0 }, NULL },	  // performance hints
+	{ 0x8000001d, { ALL, ALL, ALL, ALL }, fix_amd_caches },
+	{ 0x8000001e, { 0, 0, 0, 0 }, fix_amd_topology },
+	{ 0x80000021, { MASK_821_EAX, 0, 0, 0 }, NULL },
+};
+
+// The mask is the answer, unless FIX makes it.
+static const struct leaf hypervisor_leaves[] = {
+	{ HV_CPUID_VENDOR,
+		{ HV_CPUID_HARDWARE_FEATURES, HV_VENDOR_EBX, HV_VENDOR_ECX, HV_VENDOR_EDX }, NULL },
+	{ HV_CPUID_INTERFACE, { HV_INTERFACE_SIGNATURE, 0, 0, 0 }, NULL },
+	{ HV_CPUID_VERSION, { LUMEN_REVISION, LUMEN_VERSION, 0, 0 }, NULL },
+	{ HV_CPUID_FEATURES, { 0 }, hv_features },
+	{ HV_CPUID_ENLIGHTENMENT_INFO, { 0 }, hv_hints },
+	{ HV_CPUID_LIMITS, { 0 }, hv_limits },
+	{ HV_CPUID_HARDWARE_FEATURES, { HV_HARDWARE_MSR_BITMAPS | HV_HARDWARE_SLAT, 0, 0, 0 },
+		NULL },
+	{ LUMEN_CPUID_SIGNATURE,
+		{ LUMEN_CPUID_TRACE, LUMEN_SIGNATURE_EBX, LUMEN_SIGNATURE_ECX,
+			LUMEN_SIGNATURE_EDX },
+		NULL },
+	{ LUMEN_CPUID_VERSION, { LUMEN_VERSION, LUMEN_REVISION, 0, 0 }, NULL },
+	{ LUMEN_CPUID_TRACE, { 0 }, lumen_trace },
+};
+
+static const struct leaf *find(const struct leaf *leaves, size_t count, uint32_t number)
+{
+	for (size_t i = 0; i < count; i++)
+		if (leaves[i].number == number)
+			return &leaves[i];
+	return NULL;
+}
+
+void cpuid_read(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result)
+{
+	bool synthetic = leaf >> 28 == 4;
+	const struct leaf *row =
+		synthetic ? find(hypervisor_leaves, ARRAY_SIZE(hypervisor_leaves), leaf)
+			  : find(processor_leaves, ARRAY_SIZE(processor_leaves), leaf);
+
+	*result = (struct cpuid_result){ 0 };
+	if (!row)
+		return;
+	*result = row->mask;
+	if (!synthetic) {
+		struct cpuid_result r = host(leaf, subleaf);
+
+		result->eax &= r.eax;
+		result->ebx &= r.ebx;
+		result->ecx &= r.ecx;
+		result->edx &= r.edx;
+	}
+	if (row->fix)
+		row->fix(vp, subleaf, result);
+}
+
+void cpuid_exit(struct vp *vp)
+{
+	uint64_t *gpr = vp->regs.gpr;
+	struct cpuid_result r;
+
+	cpuid_read(vp, gpr[RAX], gpr[RCX], &r);
+	if (intercept_cpuid(vp, &r))
+		return;
+	gpr[RAX] = r.eax;
+	gpr[RBX] = r.ebx;
+	gpr[RCX] = r.ecx;
+	gpr[RDX] = r.edx;
+	vp_skip_insn(vp, CPUID_LENGTH);
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Page walks in software (APM2 chapter 5). Protection keys are not looked at.
+#include "hypervisor/x86/gva.h"
+#include "hypervisor/x86/insn.h"
+#include "hypervisor/x86/state.h"
+
+enum { PTE_PRESENT = 1, PTE_WRITE = 2, PTE_USER = 4, PTE_LARGE = 0x80 };
+#define PTE_NX	     BIT(63)
+#define PTE_ADDRESS  0x000ffffffffff000ull
+#define RFLAGS_AC    BIT(18)
+#define CR3_PAE_MASK 0xffffffe0ull
+
+enum { SEGMENT_LONG = 1 << 13, SEGMENT_DEFAULT_32 = 1 << 14, SEGMENT_DPL_SHIFT = 5 };
+
+struct walk {
+	struct vp *vp;
+	uint64_t gva, cr0, cr4, efer;
+	unsigned int access;
+	unsigned int levels;	 // 2..5
+	unsigned int entry_size; // 4 or 8
+	uint64_t table;
+	uint64_t rights; // PTE_WRITE and PTE_USER of all levels, PTE_NX of any
+};
+
+unsigned int vp_code_mode(struct vp *vp, uint64_t *base)
+{
+	struct hv_register_value cs = { 0 };
+
+	backend->get_register(vp, HvX64RegisterCs, &cs);
+	*base = cs.segment.base;
+	if (cs.segment.attributes & SEGMENT_LONG && vp_reg64(vp, HvX64RegisterEfer) & EFER_LMA) {
+		*base = 0;
+		return 64;
+	}
+	return cs.segment.attributes & SEGMENT_DEFAULT_32 ? 32 : 16;
+}
+
+unsigned int vp_cpl(struct vp *vp)
+{
+	struct hv_register_value ss = { 0 };
+
+	backend->get_register(vp, HvX64RegisterSs, &ss);
+	return ss.segment.attributes >> SEGMENT_DPL_SHIFT & 3;
+}
+
+static void walk_init(struct walk *w)
+{
+	uint64_t cr3 = vp_reg64(w->vp, HvX64RegisterCr3);
+
+	w->rights = PTE_WRITE | PTE_USER;
+	w->entry_size = w->cr4 & CR4_PAE ? 8 : 4;
+	if (!(w->cr4 & CR4_PAE)) {
+		w->levels = 2;
+		w->table = (uint32_t)cr3 & PTE_ADDRESS;
+	} else if (w->efer & EFER_LMA) {
+		w->levels = w->cr4 & CR4_LA57 ? 5 : 4;
+		w->table = cr3 & PTE_ADDRESS;
+	} else {
+		w->levels = 3;
+		w->table = cr3 & CR3_PAE_MASK;
+	}
+}
+
+static unsigned int level_shift(const struct walk *w, unsigned int level)
+{
+	return PAGE_SHIFT + (level - 1) * (w->entry_size == 8 ? 9 : 10);
+}
+
+static bool canonical(const struct walk *w)
+{
+	unsigned int unused_bits = 64 - level_shift(w, w->levels + 1);
+
+	if (w->levels < 4)
+		return w->gva <= UINT32_MAX;
+	return (uint64_t)((int64_t)(w->gva << unused_bits) >> unused_bits) == w->gva;
+}
+
+static bool may_be_large(const struct walk *w, unsigned int level)
+{
+	if (w->entry_size == 4)
+		return level == 2 && w->cr4 & CR4_PSE;
+	return level == 2 || (level == 3 && w->levels > 3);
+}
+
+// Bits that must be zero in an entry of the 8-byte formats; what lies beyond the second-level map
+// counts among them.
+static uint64_t reserved_bits(const struct walk *w, unsigned int level, bool large)
+{
+	uint64_t reserved = PTE_ADDRESS & ~(BIT(GPA_BITS) - 1);
+
+	if (w->entry_size == 4)
+		return 0;
+	if (!(w->efer & EFER_NXE))
+		reserved |= PTE_NX;
+	if (w->levels == 3 && level == 3) // PDPTE of PAE paging (APM2 5.2.3)
+		return reserved | PTE_NX | 0x1e6;
+	if (level >= 4)
+		reserved |= PTE_LARGE;
+	if (large) // bit 12 is the PAT bit
+		reserved |= (BIT(level_shift(w, level)) - 1) & ~0x1fffull;
+	return reserved;
+}
+
+static uint64_t leaf_address(const struct walk *w, unsigned int level, uint64_t entry)
+{
+	uint64_t offset_mask = BIT(level_shift(w, level)) - 1;
+	uint64_t base = entry & PTE_ADDRESS & ~offset_mask;
+
+	if (w->entry_size == 4 && level == 2) // PSE-36: bits 20:13 are address bits 39:32
+		base |= (entry >> 13 & 0xff) << 32;
+	return base | (w->gva & offset_mask);
+}
+
+static enum gva_result check_rights(const struct walk *w)
+{
+	bool user_page = w->rights & PTE_USER, user = w->access & GVA_USER;
+	bool execute = w->access & GVA_EXECUTE;
+
+	if (user && !user_page)
+		return GVA_PROTECTION;
+	if (w->access & GVA_WRITE && !(w->rights & PTE_WRITE) && (user || w->cr0 & CR0_WP))
+		return GVA_PROTECTION;
+	if (execute && w->rights & PTE_NX)
+		return GVA_PROTECTION;
+	if (user || !user_page)
+		return GVA_OK;
+	if (execute)
+		return w->cr4 & CR4_SMEP ? GVA_PROTECTION : GVA_OK;
+	if (w->cr4 & CR4_SMAP && !(w->vp->regs.rflags & RFLAGS_AC))
+		return GVA_PROTECTION;
+	return GVA_OK;
+}
+
+// One level: reads the entry and checks it. *LEAF: it maps the page.
+static enum gva_result step(struct walk *w, unsigned int level, uint64_t *entry, bool *leaf)
+{
+	uint64_t index_mask = PAGE_SIZE / w->entry_size - 1;
+	uint64_t index = w->gva >> level_shift(w, level) & index_mask;
+	bool pdpte = w->levels == 3 && level == 3;
+
+	*entry = 0;
+	if (!guest_read(
+		    w->vp->partition, gpa(w->table + index * w->entry_size), entry, w->entry_size))
+		return GVA_UNMAPPED_GPA;
+	if (!(*entry & PTE_PRESENT))
+		return GVA_NOT_PRESENT;
+	*leaf = level == 1 || (*entry & PTE_LARGE && may_be_large(w, level));
+	if (*entry & reserved_bits(w, level, *leaf && level > 1))
+		return GVA_RESERVED_BITS;
+	if (!pdpte)
+		w->rights &= *entry | PTE_NX;
+	if (w->entry_size == 8 && !pdpte)
+		w->rights |= *entry & PTE_NX;
+	return GVA_OK;
+}
+
+enum gva_result gva_translate(struct vp *vp, uint64_t gva, unsigned int access, gpa_t *gpa_out)
+{
+	struct walk w = { .vp = vp, .gva = gva, .access = access };
+	enum gva_result result;
+	uint64_t entry;
+	bool leaf;
+
+	w.cr0 = vp_reg64(vp, HvX64RegisterCr0);
+	if (!(w.cr0 & CR0_PG)) {
+		*gpa_out = gpa((uint32_t)gva);
+		return GVA_OK;
+	}
+	w.cr4 = vp_reg64(vp, HvX64RegisterCr4);
+	w.efer = vp_reg64(vp, HvX64RegisterEfer);
+	walk_init(&w);
+	if (!canonical(&w))
+		return GVA_NOT_PRESENT;
+	for (unsigned int level = w.levels;; level--) {
+		result = step(&w, level, &entry, &leaf);
+		if (result != GVA_OK)
+			return result;
+		if (leaf) {
+			*gpa_out = gpa(leaf_address(&w, level, entry));
+			return check_rights(&w);
+		}
+		w.table = entry & PTE_ADDRESS;
+	}
+}
+
+// Reads up to MAX bytes from the linear address, as far as they can be fetched.
+static unsigned int fetch(struct vp *vp, uint64_t address, uint8_t *bytes, unsigned int max)
+{
+	unsigned int access = GVA_EXECUTE | (vp_cpl(vp) == 3 ? GVA_USER : 0), done = 0;
+
+	while (done < max) {
+		unsigned int chunk = MIN(max - done, PAGE_SIZE - address % PAGE_SIZE);
+		gpa_t from;
+
+		if (gva_translate(vp, address, access, &from) != GVA_OK ||
+			!guest_read(vp->partition, from, bytes + done, chunk))
+			break;
+		done += chunk;
+		address += chunk;
+	}
+	return done;
+}
+
+unsigned int gva_fetch(struct vp *vp, uint8_t *bytes, unsigned int max)
+{
+	uint64_t base;
+	unsigned int mode = vp_code_mode(vp, &base);
+	uint64_t address = base + vp->regs.rip;
+
+	return fetch(vp, mode == 64 ? address : (uint32_t)address, bytes, max);
+}
+
+bool gva_fetch_insn(struct vp *vp, struct insn *insn)
+{
+	uint8_t bytes[15];
+	uint64_t base;
+	unsigned int count = gva_fetch(vp, bytes, sizeof(bytes));
+
+	return insn_decode(bytes, count, vp_code_mode(vp, &base), insn);
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The xAPIC page: a second-level fault, the instruction that made it, and the register that it
+// meant (APM2 16.3.2).
+#include "hypervisor/core/log.h"
+#include "hypervisor/x86/gva.h"
+#include "hypervisor/x86/insn.h"
+#include "hypervisor/x86/vapic_internal.h"
+
+// Registers are the first 4 of each 16 bytes; what lies between reads as zero.
+static uint64_t page_read(struct vp *vp, unsigned int offset)
+{
+	uint64_t value = 0;
+
+	if (offset >> 4 < APIC_REGISTERS && offset % 16 < 4)
+		vapic_read_register(vp, offset >> 4, &value);
+	return value >> offset % 4 * 8;
+}
+
+static void page_write(struct vp *vp, unsigned int offset, unsigned int size, uint64_t value)
+{
+	if (offset >> 4 < APIC_REGISTERS && offset % 16 == 0 && size >= 4)
+		vapic_write_register(vp, offset >> 4, (uint32_t)value);
+}
+
+static uint64_t get_reg(const struct vp *vp, const struct insn *insn)
+{
+	return insn_get_reg(vp->regs.gpr, insn->reg, insn->high_byte, insn->dest_size);
+}
+
+static void set_reg(struct vp *vp, const struct insn *insn, uint64_t value)
+{
+	insn_set_reg(vp->regs.gpr, insn->reg, insn->high_byte, insn->dest_size, value);
+}
+
+static void alu(struct vp *vp, unsigned int offset, const struct insn *insn)
+{
+	uint64_t memory = page_read(vp, offset), result;
+	uint64_t other = insn->has_imm ? insn->imm : get_reg(vp, insn);
+	uint64_t *rflags = &vp->regs.rflags;
+
+	if (insn->to_reg) {
+		result = insn_alu(insn->alu, other, memory, insn->size, rflags);
+		if (insn->alu != ALU_CMP)
+			set_reg(vp, insn, result);
+		return;
+	}
+	result = insn_alu(insn->alu, memory, other, insn->size, rflags);
+	if (insn->alu != ALU_CMP && insn->alu != ALU_TEST)
+		page_write(vp, offset, insn->size, result);
+}
+
+static bool emulate(struct vp *vp, unsigned int offset, const struct insn *insn)
+{
+	uint64_t value;
+
+	switch (insn->kind) {
+	case INSN_LOAD:
+		set_reg(vp, insn, insn_extend(insn, page_read(vp, offset)));
+		return true;
+	case INSN_STORE:
+		page_write(vp, offset, insn->size, get_reg(vp, insn));
+		return true;
+	case INSN_STORE_IMM:
+		page_write(vp, offset, insn->size, insn->imm);
+		return true;
+	case INSN_XCHG:
+		value = page_read(vp, offset);
+		page_write(vp, offset, insn->size, get_reg(vp, insn));
+		set_reg(vp, insn, value);
+		return true;
+	case INSN_ALU:
+		alu(vp, offset, insn);
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool vapic_mmio(struct vp *vp, uint64_t gpa)
+{
+	struct insn insn;
+
+	if (vapic_mode(vp) != VAPIC_XAPIC || (gpa ^ vp->apic_base) >> PAGE_SHIFT)
+		return false;
+	if (!gva_fetch_insn(vp, &insn) || !insn.memory || !emulate(vp, gpa % PAGE_SIZE, &insn)) {
+		log_limited("vp %u: cannot emulate xAPIC access %lx at rip %lx", vp->index, gpa,
+			vp->regs.rip);
+		vp_inject_gp(vp);
+		return true;
+	}
+	vp_skip_insn(vp, insn.length);
+	return true;
+}
