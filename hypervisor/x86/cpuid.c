@@ -8,6 +8,7 @@
 #include "hypervisor/x86/msr.h"
 #include "hypervisor/x86/state.h"
 #include "hypervisor/x86/vapic_internal.h"
+#include "hypervisor/x86/xstate.h"
 
 enum { CPUID_LENGTH = 2 };
 
@@ -59,9 +60,6 @@ enum {
 // NoNestedDataBp LfenceAlwaysSerializing NullSelectorClearsBase FSRS FSRC
 #define MASK_821_EAX 0x00000c45u
 
-#define XCR0_X87_SSE_AVX 0x7ull
-#define XCR0_AVX512	 0xe0ull
-#define XCR0_PKRU	 0x200ull
 #define XSAVE_HEADER_END 576u // legacy area and header
 
 struct leaf {
@@ -180,37 +178,14 @@ static uint32_t xsave_size(uint64_t components)
 	return end;
 }
 
-uint64_t guest_xcr0_mask(void)
-{
-	struct cpuid_result r = host(0xd, 0);
-	uint64_t mask = XCR0_X87_SSE_AVX | XCR0_AVX512 | XCR0_PKRU;
-
-	mask &= r.eax | (uint64_t)r.edx << 32;
-	if (xsave_size(mask) > PAGE_SIZE)
-		mask &= XCR0_X87_SSE_AVX;
-	return mask;
-}
-
-bool guest_xcr0_valid(uint64_t value)
-{
-	uint64_t avx512 = value & XCR0_AVX512;
-
-	if (value & ~guest_xcr0_mask() || !(value & 1))
-		return false;
-	if (value & BIT(2) && !(value & BIT(1)))
-		return false;
-	return avx512 == 0 || (avx512 == XCR0_AVX512 && value & BIT(2));
-}
-
 static void fix_xsave(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
 {
-	uint64_t mask = guest_xcr0_mask();
+	uint64_t mask = host_xcr0;
 
 	switch (subleaf) {
 	case 0:
-		if (mask)
-			*r = (struct cpuid_result){ mask, xsave_size(vp->xcr0), xsave_size(mask),
-				mask >> 32 };
+		*r = (struct cpuid_result){ mask, xsave_size(vp->xcr0), xsave_size(mask),
+			mask >> 32 };
 		break;
 	case 1:
 		*r = (struct cpuid_result){ .eax = r->eax & MASK_D_1_EAX };

@@ -17,10 +17,3 @@ struct cpuid_result {
 	uint32_t eax, ebx, ecx, edx;
 };
 void cpuid_read(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result);
-
-// The XCR0 components that guests may use: those of the processor that fit into vp->xsave (one
-// page).
-uint64_t guest_xcr0_mask(void);
-
-// May a guest load VALUE into XCR0?
-bool guest_xcr0_valid(uint64_t value);
