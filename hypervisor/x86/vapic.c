@@ -98,13 +98,13 @@ void vapic_eoi(struct vp *vp)
 // requested later kicks the VP out; vapic_assist_collect() then takes the offer back before
 // anything else looks at the APIC.
 
-static bool single_bit(const uint64_t *set)
+// Is VECTOR the only one of the set?
+static bool is_only(const uint64_t *set, unsigned int vector)
 {
-	unsigned int count = 0;
-
 	for (unsigned int word = 0; word < 4; word++)
-		count += __builtin_popcountll(READ_ONCE(set[word]));
-	return count == 1;
+		if (READ_ONCE(set[word]) & ~(word == vector / 64 ? BIT(vector % 64) : 0))
+			return false;
+	return true;
 }
 
 // The one interrupt whose EOI nobody would have to know of: in service, or about to be taken. -1:
@@ -115,11 +115,12 @@ static int assist_candidate(const struct vp *vp)
 	int in_service = highest(apic->isr), requested = highest(apic->irr);
 
 	if (in_service >= 0) {
-		if (requested >= 0 || !single_bit(apic->isr) || bit_test(apic->tmr, in_service))
+		if (requested >= 0 || !is_only(apic->isr, in_service) ||
+			bit_test(apic->tmr, in_service))
 			return -1;
 		return in_service;
 	}
-	if (requested < 0 || !single_bit(apic->irr) || bit_test(apic->level, requested) ||
+	if (requested < 0 || !is_only(apic->irr, requested) || bit_test(apic->level, requested) ||
 		bit_test(apic->auto_eoi, requested))
 		return -1;
 	return vapic_pending(vp);
