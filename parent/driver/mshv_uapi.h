@@ -197,7 +197,7 @@ _Static_assert(sizeof(struct lumen_mshv_read_stats) == 24, "lumen_mshv_read_stat
 
 /*
  * /dev/mshv-trace: the hypervisor's trace ring, read-only: read() and lseek() see the ring's memory
- * as it is, all of its bytes. It exists if CPUID 0x40000100 has the signature "LumenHv ".
+ * as it is, all of its bytes (hypercall/lumen_trace.h). It exists if the hypervisor has one.
  *
  * /sys/class/misc/mshv/ has one decimal number per file: partitions, vps, ports, connections,
  * deposited_pages, pinned_pages. All are 0 when no child exists, but for deposited_pages, which
