@@ -58,7 +58,7 @@ def check(path):
         try:
             if _has_pvh_note(data):
                 return
-        except struct.error:
+        except (struct.error, IndexError):
             pass
         raise bad(f"{path} is an ELF file without a PVH entry note: no kernel that Lumen can boot.")
     if not _is_bzimage(data):
