@@ -158,7 +158,7 @@ void mshv_hvcall_exit(void)
 {
 	int cpu;
 
-	for_each_possible_cpu (cpu) {
+	for_each_possible_cpu(cpu) {
 		struct hvcall_pages *pages = per_cpu_ptr(&hvcall_pages, cpu);
 
 		free_page((unsigned long)pages->in);
@@ -175,7 +175,7 @@ int mshv_hvcall_init(void)
 		pr_err("this kernel has no hypercall page\n");
 		return -ENODEV;
 	}
-	for_each_possible_cpu (cpu) {
+	for_each_possible_cpu(cpu) {
 		struct hvcall_pages *pages = per_cpu_ptr(&hvcall_pages, cpu);
 
 		pages->in = (void *)get_zeroed_page(GFP_KERNEL);

@@ -217,7 +217,7 @@ static struct mshv_region *region_overlapping(
 {
 	struct mshv_region *region;
 
-	list_for_each_entry (region, &partition->regions, link)
+	list_for_each_entry(region, &partition->regions, link)
 		if (gpa_page < region->gpa_page + region->count &&
 			region->gpa_page < gpa_page + count)
 			return region;
@@ -277,6 +277,6 @@ void mshv_memory_release(struct mshv_partition *partition)
 {
 	struct mshv_region *region, *next;
 
-	list_for_each_entry_safe (region, next, &partition->regions, link)
+	list_for_each_entry_safe(region, next, &partition->regions, link)
 		region_remove(partition, region);
 }

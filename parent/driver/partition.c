@@ -30,7 +30,7 @@ struct mshv_partition *mshv_partition_find(hv_partition_id id)
 {
 	struct mshv_partition *partition;
 
-	hash_for_each_possible_rcu (table, partition, hash, id)
+	hash_for_each_possible_rcu(table, partition, hash, id)
 		if (partition->id == id)
 			return partition;
 	return NULL;

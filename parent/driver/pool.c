@@ -139,7 +139,7 @@ static void guards_free(struct mshv_pool *pool)
 {
 	struct page *page, *next;
 
-	list_for_each_entry_safe (page, next, &pool->guards, lru) {
+	list_for_each_entry_safe(page, next, &pool->guards, lru) {
 		list_del(&page->lru);
 		__free_page(page);
 	}

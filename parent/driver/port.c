@@ -125,7 +125,7 @@ static void ports_free(struct list_head *list)
 {
 	struct mshv_port *port, *next;
 
-	list_for_each_entry (port, list, link) {
+	list_for_each_entry(port, list, link) {
 		if (port->eventfd)
 			mshv_events_unhook(port->first_flag, port->flag_count);
 		if (port->undeletable)
@@ -134,7 +134,7 @@ static void ports_free(struct list_head *list)
 			xa_erase(&ports, port->id);
 	}
 	synchronize_rcu();
-	list_for_each_entry_safe (port, next, list, link) {
+	list_for_each_entry_safe(port, next, list, link) {
 		if (port->eventfd && !port->undeletable)
 			mshv_events_free(port->first_flag, port->flag_count);
 		if (port->eventfd)
@@ -172,7 +172,7 @@ static struct mshv_port *port_find(struct mshv_partition *partition, u32 connect
 {
 	struct mshv_port *port;
 
-	list_for_each_entry (port, &partition->ports, link)
+	list_for_each_entry(port, &partition->ports, link)
 		if (port->connection_id == connection_id)
 			return port;
 	return NULL;
@@ -287,7 +287,7 @@ void mshv_port_release(struct mshv_partition *partition)
 
 	if (list_empty(&partition->ports))
 		return;
-	list_for_each_entry (port, &partition->ports, link) {
+	list_for_each_entry(port, &partition->ports, link) {
 		port_disconnect(port);
 		port_delete(port);
 	}

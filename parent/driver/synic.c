@@ -78,7 +78,7 @@ static void scan_flags(unsigned long *flags)
 	for (word = 0; word < FLAG_WORDS; word++) {
 		unsigned long set = READ_ONCE(flags[word]) ? xchg(&flags[word], 0) : 0;
 
-		for_each_set_bit (bit, &set, BITS_PER_LONG)
+		for_each_set_bit(bit, &set, BITS_PER_LONG)
 			mshv_event_signaled(word * BITS_PER_LONG + bit);
 	}
 }
@@ -107,7 +107,7 @@ void mshv_synic_clear_flag(unsigned int flag)
 	int cpu;
 
 	cpus_read_lock();
-	for_each_online_cpu (cpu) {
+	for_each_online_cpu(cpu) {
 		unsigned long *flags = per_cpu(synic_cpu, cpu).flags;
 
 		if (flags)
@@ -201,7 +201,7 @@ static void pages_free(void)
 {
 	int id;
 
-	for_each_possible_cpu (id) {
+	for_each_possible_cpu(id) {
 		struct synic_cpu *cpu = per_cpu_ptr(&synic_cpu, id);
 
 		free_page((unsigned long)cpu->sim_page);
@@ -214,7 +214,7 @@ static int pages_alloc(void)
 {
 	int id;
 
-	for_each_possible_cpu (id) {
+	for_each_possible_cpu(id) {
 		struct synic_cpu *cpu = per_cpu_ptr(&synic_cpu, id);
 
 		cpu->sim_page = (void *)get_zeroed_page(GFP_KERNEL);
