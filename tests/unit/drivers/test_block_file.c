@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The worker's file backend, with both engines, on a real file.
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "parent/worker/block_file.h"
+
+#define SIZE	 (8u << 20)
+#define REQUESTS 64
+
+static char path[] = "/tmp/lumen-block-XXXXXX";
+static int fd;
+static struct block_file *file;
+static struct block_device *device;
+static struct block_request requests[REQUESTS];
+static struct block_iovec iovs[REQUESTS][2];
+static uint8_t data[REQUESTS][65536];
+static int results[REQUESTS];
+static uint32_t done;
+
+static void setup(void)
+{
+	uint8_t block[4096];
+
+	fd = mkstemp(path);
+	cr_assert_geq(fd, 0);
+	for (uint32_t i = 0; i < SIZE / 4096; i++) {
+		memset(block, (int)i, sizeof(block));
+		memcpy(block, &i, sizeof(i));
+		cr_assert_eq(write(fd, block, sizeof(block)), sizeof(block));
+	}
+	done = 0;
+}
+
+static void teardown(void)
+{
+	if (file)
+		block_file_close(file);
+	file = NULL;
+	close(fd);
+	unlink(path);
+}
+
+static bool have(enum block_file_engine engine)
+{
+	struct failure failure = { 0 };
+
+	file = block_file_open(path, false, engine, &failure);
+	if (!file && engine == BLOCK_FILE_URING)
+		cr_skip_test("no io_uring here: %s", failure.text);
+	cr_assert_not_null(file, "%s", failure.text);
+	device = block_file_device(file);
+	return true;
+}
+
+static void on_done(struct block_request *request, int result)
+{
+	results[request - requests] = result;
+	done++;
+}
+
+static void submit(uint32_t i, enum block_op op, uint32_t flags, uint64_t offset, uint64_t length)
+{
+	const size_t first = length < 1000 ? length : 1000;
+
+	iovs[i][0] = (struct block_iovec){ data[i], first };
+	iovs[i][1] = (struct block_iovec){ data[i] + first, length - first };
+	requests[i] = (struct block_request){ .op = op,
+		.flags = flags,
+		.offset = offset,
+		.length = length,
+		.iov = op <= BLOCK_WRITE ? iovs[i] : NULL,
+		.iov_count = op <= BLOCK_WRITE ? 2 : 0,
+		.done = on_done };
+	results[i] = 1;
+	device->ops->submit(device, &requests[i]);
+}
+
+// Waits on the descriptor, as the worker's loop does.
+static void finish(uint32_t count)
+{
+	device->ops->kick(device);
+	while (done < count) {
+		struct pollfd pollfd = { .fd = block_file_event_fd(file), .events = POLLIN };
+
+		cr_assert_eq(poll(&pollfd, 1, 10000), 1, "%u of %u done", done, count);
+		block_file_poll(file);
+	}
+	cr_assert_eq(done, count);
+	cr_assert_eq(block_file_in_flight(file), 0);
+	done = 0;
+}
+
+static int run(enum block_op op, uint32_t flags, uint64_t offset, uint64_t length)
+{
+	submit(0, op, flags, offset, length);
+	finish(1);
+	return results[0];
+}
+
+// Takes the file out of the page cache, so that reads have to wait.
+static void forget(void)
+{
+	cr_assert_eq(fdatasync(fd), 0);
+	cr_assert_eq(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+}
+
+static void check_block(const uint8_t *at, uint32_t index)
+{
+	uint32_t found;
+
+	memcpy(&found, at, sizeof(found));
+	cr_assert_eq(found, index, "block %u is at %u", found, index);
+	cr_assert_eq(at[4095], (uint8_t)index);
+}
+
+TestSuite(block_file, .init = setup, .fini = teardown);
+
+ParameterizedTestParameters(block_file, everything)
+{
+	static enum block_file_engine engines[] = { BLOCK_FILE_URING, BLOCK_FILE_THREADS,
+		BLOCK_FILE_BEST };
+
+	return cr_make_param_array(enum block_file_engine, engines, 3);
+}
+
+static void read_many(void)
+{
+	forget();
+	for (int round = 0; round < 2; round++) { // cold, then from the page cache
+		for (uint32_t i = 0; i < REQUESTS; i++) {
+			memset(data[i], 0, 8192);
+			submit(i, BLOCK_READ, 0, (uint64_t)(i * 29 % 2000) * 4096, 8192);
+		}
+		finish(REQUESTS);
+		for (uint32_t i = 0; i < REQUESTS; i++) {
+			cr_assert_eq(results[i], 0);
+			check_block(data[i], i * 29 % 2000);
+			check_block(data[i] + 4096, i * 29 % 2000 + 1);
+		}
+	}
+}
+
+static void write_and_read_back(void)
+{
+	static const uint32_t flags[] = { 0, BLOCK_REQUEST_FUA };
+	uint8_t back[65536];
+
+	for (uint32_t i = 0; i < 2; i++) {
+		memset(data[0], 0x40 + (int)i, sizeof(data[0]));
+		cr_assert_eq(run(BLOCK_WRITE, flags[i], 512 * 7, 65536), 0);
+		cr_assert_eq(pread(fd, back, 65536, 512 * 7), 65536);
+		cr_assert_eq(memcmp(back, data[0], 65536), 0);
+	}
+	cr_assert_eq(run(BLOCK_FLUSH, 0, 0, 0), 0);
+}
+
+static void zero_and_unmap(void)
+{
+	uint8_t back[8192];
+	struct stat before, after;
+	int result;
+
+	cr_assert_eq(fstat(fd, &before), 0);
+	cr_assert_eq(run(BLOCK_FLUSH, 0, 0, 0), 0);
+	result = run(BLOCK_WRITE_ZEROES, 0, 4096 * 100, 4096);
+	cr_assert(result == 0 || result == BLOCK_ERROR_UNSUPPORTED);
+	if (result == 0) {
+		cr_assert_eq(pread(fd, back, 8192, 4096 * 100), 8192);
+		cr_assert(back[0] == 0 && memcmp(back, back + 1, 4095) == 0);
+		check_block(back + 4096, 101);
+	}
+	if (device->flags & BLOCK_DEVICE_CAN_UNMAP) {
+		cr_assert_eq(run(BLOCK_UNMAP, 0, 4096 * 200, 4096 * 300), 0);
+		cr_assert_eq(pread(fd, back, 4096, 4096 * 300), 4096);
+		cr_assert(back[0] == 0 && memcmp(back, back + 1, 4095) == 0);
+		cr_assert_eq(fstat(fd, &after), 0);
+		cr_assert_lt(after.st_blocks, before.st_blocks);
+		cr_assert_eq(after.st_size, before.st_size);
+	}
+}
+
+static void end_of_file(void)
+{
+	cr_assert_eq(ftruncate(fd, SIZE / 2), 0);
+	cr_assert_eq(run(BLOCK_READ, 0, SIZE / 2 - 4096, 8192), BLOCK_ERROR_IO);
+	cr_assert_eq(run(BLOCK_READ, 0, SIZE - 4096, 4096), BLOCK_ERROR_IO);
+	cr_assert_eq(run(BLOCK_READ, 0, SIZE / 2 - 4096, 4096), 0);
+	cr_assert_eq(ftruncate(fd, SIZE), 0);
+}
+
+ParameterizedTest(enum block_file_engine *engine, block_file, everything)
+{
+	if (!have(*engine))
+		return;
+	cr_assert_eq(device->block_count, SIZE / 512);
+	cr_assert_eq(device->block_size, 512);
+	cr_assert_eq(device->flags & BLOCK_DEVICE_READ_ONLY, 0);
+	read_many();
+	write_and_read_back();
+	zero_and_unmap();
+	end_of_file();
+}
+
+// Closing waits for what is under way; its done() is called.
+Test(block_file, close_with_requests_in_flight)
+{
+	for (int engine = BLOCK_FILE_BEST; engine <= BLOCK_FILE_THREADS; engine += 2) {
+		have((enum block_file_engine)engine);
+		forget();
+		for (uint32_t i = 0; i < REQUESTS; i++)
+			submit(i, BLOCK_READ, 0, (uint64_t)i * 16 * 4096, 4096);
+		block_file_close(file);
+		file = NULL;
+		cr_assert_eq(done, REQUESTS);
+		for (uint32_t i = 0; i < REQUESTS; i++)
+			check_block(data[i], i * 16);
+		done = 0;
+	}
+}
+
+// More pieces than one system call takes, each of one block.
+Test(block_file, more_than_1024_pieces)
+{
+	static struct block_iovec iov[1025];
+	static uint8_t memory[1025 * 512];
+
+	have(BLOCK_FILE_BEST);
+	for (int round = 0; round < 2; round++) {
+		if (round == 0)
+			forget();
+		for (uint32_t i = 0; i < 1025; i++)
+			iov[i] = (struct block_iovec){ memory + (1024 - i) * 512, 512 };
+		requests[0] = (struct block_request){ .op = BLOCK_READ,
+			.length = sizeof(memory),
+			.iov = iov,
+			.iov_count = 1025,
+			.done = on_done };
+		device->ops->submit(device, &requests[0]);
+		finish(1);
+		cr_assert_eq(results[0], 0);
+		for (uint32_t i = 0; i < 1025; i += 8) {
+			uint32_t found;
+
+			memcpy(&found, memory + (1024 - i) * 512, sizeof(found));
+			cr_assert_eq(found, i / 8);
+		}
+	}
+}
+
+Test(block_file, read_only)
+{
+	struct failure failure = { 0 };
+
+	file = block_file_open(path, true, BLOCK_FILE_BEST, &failure);
+	cr_assert_not_null(file);
+	device = block_file_device(file);
+	cr_assert_eq(device->flags, BLOCK_DEVICE_READ_ONLY);
+	cr_assert_eq(run(BLOCK_READ, 0, 4096, 4096), 0);
+	check_block(data[0], 1);
+	cr_assert_eq(run(BLOCK_WRITE, 0, 4096, 4096), BLOCK_ERROR_READ_ONLY);
+}
+
+Test(block_file, one_writer_at_a_time)
+{
+	struct failure failure = { 0 };
+
+	have(BLOCK_FILE_BEST);
+	cr_assert_null(block_file_open(path, false, BLOCK_FILE_BEST, &failure));
+	cr_assert_not_null(strstr(failure.text, "in use"));
+	cr_assert_null(block_file_open(path, true, BLOCK_FILE_BEST, &failure));
+	block_file_close(file);
+	file = block_file_open(path, true, BLOCK_FILE_BEST, &failure);
+	cr_assert_not_null(file);
+	device = block_file_device(file);
+	{
+		struct block_file *second = block_file_open(path, true, BLOCK_FILE_BEST, &failure);
+
+		cr_assert_not_null(second); // readers share
+		block_file_close(second);
+	}
+}
+
+Test(block_file, disks_that_are_none)
+{
+	struct failure failure = { 0 };
+
+	cr_assert_null(block_file_open("/nonexistent/disk", false, BLOCK_FILE_BEST, &failure));
+	cr_assert_str_eq(failure.text, "disk /nonexistent/disk: No such file or directory");
+	cr_assert_null(block_file_open("/dev/null", false, BLOCK_FILE_BEST, &failure));
+	cr_assert_not_null(strstr(failure.text, "neither a file nor a block device"));
+	cr_assert_null(block_file_open("/tmp", true, BLOCK_FILE_BEST, &failure));
+	cr_assert_eq(ftruncate(fd, 511), 0);
+	cr_assert_null(block_file_open(path, false, BLOCK_FILE_BEST, &failure));
+	cr_assert_not_null(strstr(failure.text, "smaller than one block"));
+}
+
+Test(block_file, serial_is_stable)
+{
+	char first[33], second[33];
+
+	have(BLOCK_FILE_BEST);
+	block_file_serial(file, first, sizeof(first));
+	block_file_close(file);
+	have(BLOCK_FILE_BEST);
+	block_file_serial(file, second, sizeof(second));
+	cr_assert_str_eq(first, second);
+	cr_assert_eq(strlen(first), 24);
+}
