@@ -68,3 +68,12 @@ static inline uint64_t mul_div(uint64_t a, uint64_t b, uint64_t d)
 	__asm__("divq %4" : "=a"(quotient), "=d"(remainder) : "a"((uint64_t)p), "d"(hi), "r"(d));
 	return quotient;
 }
+
+// hi * 2^64 / d, for hi < d.
+static inline uint64_t div_hi(uint64_t hi, uint64_t d)
+{
+	uint64_t quotient, remainder;
+
+	__asm__("divq %4" : "=a"(quotient), "=d"(remainder) : "a"(0ull), "d"(hi), "r"(d));
+	return quotient;
+}

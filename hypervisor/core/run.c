@@ -52,6 +52,19 @@ void vp_wait_out_of_guest(struct vp *vp)
 		cpu_relax();
 }
 
+void partition_flush_gpa(struct partition *partition)
+{
+	struct vp *vp;
+
+	partition_for_each_vp(vp, partition) {
+		__atomic_fetch_or(&vp->requests, VP_REQ_FLUSH_TLB, __ATOMIC_SEQ_CST);
+		if (READ_ONCE(vp->guest_seq) & 1)
+			vp_kick(vp);
+	}
+	partition_for_each_vp(vp, partition)
+		vp_wait_out_of_guest(vp);
+}
+
 // The lock orders us with pick(), which does not run paused VPs: a VP that is seen not running stays so.
 static bool is_running(struct vp *vp)
 {

@@ -45,8 +45,7 @@ static void calibrate_tsc(void)
 		cpu_relax();
 	ticks = tsc_read() - start;
 	tsc_hz = mul_div(ticks, 1193182, TICKS);
-	// scale = 10^7 * 2^64 / hz
-	tsc_to_100ns_scale = ((unsigned __int128)10000000 << 64) / tsc_hz;
+	tsc_to_100ns_scale = div_hi(10000000, tsc_hz);
 }
 
 static void frames_init(void)
