@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HEADERS = ROOT / "hypercall"
 OUTPUT = ROOT / "docs" / "abi.md"
 
-FIELD = re.compile(r"^(?P<type>[\w ]+?)\s+(?P<name>\w+)(?P<array>\[\w*\])?;$")
+FIELD = re.compile(r"^(?P<type>[\w ]+?)\s+(?P<name>\w+)(?P<array>\[[^]]*\])?;$")
 END = re.compile(r"^}\s*(?P<names>[\w, ]*);$")
 OPEN = re.compile(r"^(?P<kind>struct|union)\s*(?P<tag>\w*)\s*{$")
 DEFINE = re.compile(r"^#define (\w+)\s+(.+)$")
@@ -51,7 +51,8 @@ def rows(text, macro):
 
 class Struct:
     """A struct or union: kind, tag, the header's comment above it, and its fields in order. A field
-    is a tuple of depth, C path (None for what cannot be named), type, array, comment."""
+    is a tuple of depth, C path (None for what cannot be named), type, array ("{" if its own fields
+    follow), comment."""
 
     def __init__(self, kind, tag, comment):
         self.kind, self.tag, self.comment, self.fields = kind, tag, comment, []
@@ -72,7 +73,7 @@ def parse_body(lines, at, depth):
             inner, names, at = parse_body(lines, at, depth + 1)
             for name in names or [None]:
                 label = f"{match['kind']} {name or ''}".strip()
-                fields.append((depth, name, label, "", ""))
+                fields.append((depth, name, label, "{", ""))
                 prefix = f"{name}." if name else ""
                 fields += [(d, path and prefix + path, t, a, c) for d, path, t, a, c in inner]
         elif match := END.match(code):
@@ -137,7 +138,7 @@ def struct_lines(struct, layout):
     for depth, path, kind, array, comment in struct.fields:
         indent = "&nbsp;&nbsp;" * depth
         name = path.split(".")[-1] if path else ""
-        if kind.split()[0] in ("struct", "union") and (not path or kind.endswith(name)):
+        if array == "{":
             offset = layout[struct.name, path][0] if path else ""
             body.append((offset, "", f"{indent}*{kind}*", comment))
             continue
@@ -173,8 +174,8 @@ def call_lines(call, by_tag, layout, statuses):
         if struct := by_tag.get(f"hv_{direction}_{snake(call.name)}"):
             if direction == "input" and struct.comment:
                 lines += [struct.comment, ""]
-            lines += [f"{direction.capitalize()}: " + struct_lines(struct, layout)[0], ""]
-            lines += struct_lines(struct, layout)[2:]
+            head, *body = struct_lines(struct, layout)
+            lines += [f"{direction.capitalize()}: {head}", *body]
     for text, size in (("Input", call.input_element), ("Output", call.output_element)):
         if size:
             lines += [f"{text} list: elements of {size} bytes.", ""]

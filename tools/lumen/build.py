@@ -65,21 +65,23 @@ def release(kernel):
 
 
 def unit():
-    """build/unit: hosted code and its tests, under ASan and UBSan."""
+    """build/unit: the unit tests and what they link, under ASan and UBSan."""
     _configure(paths.UNIT, ["-Dunit=true", SANITIZE], {})
-    _ninja(paths.UNIT)
+    _ninja(paths.UNIT, ["meson-test-prereq"])
 
 
 def fuzz():
     """build/fuzz: the fuzz targets, with clang. Returns their paths."""
     _configure(paths.FUZZ, ["-Dfuzz=true", SANITIZE], {"CC": "clang"})
-    _ninja(paths.FUZZ)
     out = subprocess.run(["meson", "introspect", "--targets", str(paths.FUZZ)],
                          capture_output=True, text=True, check=False)
     if out.returncode != 0:
         raise Failure("meson introspect failed in build/fuzz.")
-    return sorted(t["filename"][0] for t in json.loads(out.stdout)
-                  if t["type"] == "executable" and t["name"].startswith("fuzz_"))
+    targets = sorted(t["filename"][0] for t in json.loads(out.stdout)
+                     if t["type"] == "executable" and t["name"].startswith("fuzz_"))
+    if targets:
+        _ninja(paths.FUZZ, [os.path.relpath(t, paths.FUZZ) for t in targets])
+    return targets
 
 
 def need(*artefacts):

@@ -29,6 +29,7 @@ MACHINE = [
     ("kmod", "depmod", "to index kernel modules"),
 ]
 TEST = [
+    ("busybox-static", "/usr/share/doc/busybox-static", "for the harness's own tests"),
     ("libcriterion-dev", "/usr/include/criterion/criterion.h", "for the unit tests"),
     ("clang", "clang", "for the fuzz targets"),
     ("libclang-rt-dev", "/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-x86_64.a",

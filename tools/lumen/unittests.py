@@ -19,7 +19,8 @@ def _tap(text):
         match = TAP_LINE.match(line)
         if match:
             name, _, directive = match[2].partition(" # ")
-            yield match[1] == "ok", name.strip(), directive.upper().startswith("SKIP")
+            name = re.sub(r"\s*\([\d.]+s\)$", "", name.strip())
+            yield match[1] == "ok", name, directive.upper().startswith("SKIP")
 
 
 def _count(report, entry):
