@@ -55,13 +55,13 @@ struct lumen_trace_entry {
 	uint64_t tsc;	// written last; 0: the entry is being written
 	uint16_t event; // enum lumen_trace_event
 	uint16_t cpu;	// the physical processor
-	uint32_t vp;	// partition id << 16 | VP index; all ones: none
+	uint32_t vp;	// partition id << 16 | VP index; 0: none
 	uint64_t a;
 	uint64_t b;
 };
 HV_ASSERT_SIZE(struct lumen_trace_entry, 32);
 HV_ASSERT_OFFSET(struct lumen_trace_entry, vp, 12);
 
-#define LUMEN_TRACE_NO_VP 0xffffffffu
+#define LUMEN_TRACE_NO_VP 0 // there is no partition 0
 
 #endif
