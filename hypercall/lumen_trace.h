@@ -52,7 +52,7 @@ HV_ASSERT_SIZE(struct lumen_trace_header, 32);
 HV_ASSERT_OFFSET(struct lumen_trace_header, next, 16);
 
 struct lumen_trace_entry {
-	uint64_t tsc;	// written last; 0: the entry is being written
+	uint64_t tsc;	// 0: never written
 	uint16_t event; // enum lumen_trace_event
 	uint16_t cpu;	// the physical processor
 	uint32_t vp;	// partition id << 16 | VP index; 0: none
