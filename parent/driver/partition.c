@@ -57,7 +57,8 @@ static void partition_delete(struct mshv_partition *partition)
 	struct hv_input_finalize_partition finalize = { .partition_id = partition->id };
 	struct hv_input_delete_partition delete = { .partition_id = partition->id };
 
-	mshv_simple_call(HvCallFinalizePartition, finalize, NULL);
+	if (partition->initialized)
+		mshv_simple_call(HvCallFinalizePartition, finalize, NULL);
 	mshv_pool_withdraw(&partition->pool);
 	mshv_simple_call(HvCallDeletePartition, delete, NULL);
 	atomic_long_dec(&mshv_counters.partitions);

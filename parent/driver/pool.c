@@ -75,7 +75,8 @@ static unsigned int deposit_pages(
 		page_lend(first + i);
 		input.pfns[i] = page_to_pfn(first + i);
 	}
-	*error = mshv_hvcall(&call, NULL);
+	// To cut the pages out of the root's own map may take a table of the root's pool.
+	*error = mshv_hvcall(&call, pool == &mshv_own_pool ? NULL : &mshv_own_pool);
 	for (i = call.reps_done; i < count; i++)
 		page_return(first + i);
 	return call.reps_done;
