@@ -276,8 +276,10 @@ static void exit_io(struct vp *vp, const struct vp_exit *exit)
 
 static void exit_gpa_fault(struct vp *vp, const struct vp_exit *exit)
 {
-	if (vapic_mmio(vp, exit->fault.gpa))
+	if (vapic_mmio(vp, exit->fault.gpa)) {
+		vp_count(vp, VpApicMmioAccesses);
 		return;
+	}
 	if (!vp->partition->is_root && intercept_gpa(vp, exit))
 		return;
 	log_limited("partition %lu VP %u: no memory at GPA %lx (access %x, rip %lx)", vp->partition->id, vp->index,
@@ -365,8 +367,10 @@ void vp_run(struct vp *vp)
 		__atomic_fetch_add(&cpu->quiescent, 1, __ATOMIC_SEQ_CST);
 		__atomic_fetch_add(&vp->guest_seq, 1, __ATOMIC_SEQ_CST);
 
-		if (backend->interrupt_taken(vp))
+		if (backend->interrupt_taken(vp)) {
 			vapic_accepted(vp, vp->offered_vector);
+			vp_count(vp, VpVirtualInterrupts);
+		}
 		vapic_assist_collect(vp);
 		stats_count_exit(vp, exit.reason);
 		trace(LUMEN_TRACE_VP_EXIT, vp, exit.vendor_code, vp->regs.rip);

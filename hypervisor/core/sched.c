@@ -4,6 +4,7 @@
 #include "hypervisor/core/clock.h"
 #include "hypervisor/core/partition.h"
 #include "hypervisor/core/pcpu.h"
+#include "hypervisor/core/stats.h"
 #include "hypervisor/core/trace.h"
 #include "hypervisor/x86/apic.h"
 #include "hypervisor/x86/irq.h"
@@ -41,6 +42,7 @@ static void account(struct run_queue *rq, uint64_t now)
 
 	rq->current_since = now;
 	vp->runtime_tsc += ran;
+	vp->stats[VpTotalRunTime] = tsc_to_100ns(vp->runtime_tsc);
 	vp->vruntime += ran * WEIGHT_UNIT / vp->weight;
 	rq->min_vruntime = MAX(rq->min_vruntime, vp->vruntime - MIN(vp->vruntime, slice_ticks()));
 }
@@ -137,6 +139,7 @@ static struct vp *pick(struct run_queue *rq)
 		dequeue(rq, vp);
 		vp->run_state = VP_RUNNING;
 		rq->current = vp;
+		vp_count(vp, VpLogicalProcessorDispatches);
 		rq->current_since = tsc_read();
 		rq->slice_end = rq->queued ? rq->current_since + slice_ticks() : UINT64_MAX;
 		rq->min_vruntime = MAX(rq->min_vruntime, vp->vruntime - MIN(vp->vruntime, slice_ticks()));

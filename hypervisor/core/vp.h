@@ -112,7 +112,8 @@ struct vp {
 	struct overlay stats_overlay[2]; // in the parent's map, by enum hv_stats_area_type
 };
 
-// Counts one in the VP's statistics page.
+
+// Counts one in the VP's statistics page (hypercall/stats.h). The processor that runs VP only.
 #define vp_count(vp, counter) ((vp)->stats[counter]++)
 
 // Makes a VP (TLFS: HvCallCreateVp), explicitly suspended, in its power-on state (index 0: ready; others: waiting for SIPI), and
@@ -158,6 +159,8 @@ void vp_run(struct vp *vp);
 void vp_skip_insn(struct vp *vp, unsigned int length); // also clears the interrupt shadow
 void vp_inject_ud(struct vp *vp);
 void vp_inject_gp(struct vp *vp); // #GP(0)
+void vp_emulate_cr8_write(struct vp *vp);
+bool vp_xcr0_valid(uint64_t value); // would XSETBV accept it, and does a VP's state page hold it?
 
 // All registers by TLFS name (own VP or paused): HV_STATUS_UNKNOWN_REGISTER_NAME, HV_STATUS_INVALID_REGISTER_VALUE, ...
 hv_status vp_get_register(struct vp *vp, enum hv_register_name name, struct hv_register_value *value);
