@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// mshv-check: the ioctls of /dev/mshv against a hypervisor, from the root partition. One line per
+// check; exit status 1 if any failed.
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "hypercall/status.h"
+#include "hypercall/table.h"
+#include "parent/driver/check/child.h"
+#include "parent/driver/mshv_uapi.h"
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+#define CONNECTION 0x10001
+#define ROUNDS	   100
+
+// Fails the check it stands in.
+#define EXPECT(condition)                                                                          \
+	do {                                                                                       \
+		if (!(condition)) {                                                                \
+			fprintf(stderr, "  line %d: %s (errno %d)\n", __LINE__, #condition,        \
+				errno);                                                            \
+			return false;                                                              \
+		}                                                                                  \
+	} while (0)
+
+static bool fails_with(int ret, int error)
+{
+	return ret == -1 && errno == error;
+}
+
+// mov $0x12345678,%eax; out %al,$0x80
+static const uint8_t code_out[] = { 0xb8, 0x78, 0x56, 0x34, 0x12, 0xe6, CHILD_PORT };
+
+// jmp .
+static const uint8_t code_loop[] = { 0xeb, 0xfe };
+
+// wrmsr(0x40000000, 0x8100000000000000); then HvCallSignalEvent, fast: EDX:EAX control, EBX:ECX
+// input.
+static const uint8_t code_signal[] = {
+	0xb9, 0x00, 0x00, 0x00, 0x40,			      // mov $0x40000000,%ecx
+	0x31, 0xc0, 0xba, 0x00, 0x00, 0x00, 0x81, 0x0f, 0x30, // xor %eax,%eax; mov ..,%edx; wrmsr
+	0x31, 0xd2, 0xb8, 0x5d, 0x00, 0x01, 0x00,	      // xor %edx,%edx; mov $0x1005d,%eax
+	0x31, 0xdb, 0xb9, 0x01, 0x00, 0x01, 0x00,	      // xor %ebx,%ebx; mov $CONNECTION,%ecx
+	0x0f, 0x01, 0xd9, 0xe6, CHILD_PORT,		      // vmmcall; out
+};
+
+// The same for HvCallPostMessage: the input is at CHILD_DATA.
+static const uint8_t code_post[] = {
+	0xb9, 0x00, 0x00, 0x00, 0x40, 0x31, 0xc0, 0xba, 0x00, 0x00, 0x00, 0x81, 0x0f, 0x30, 0x31,
+	0xd2, 0xb8, 0x5c, 0x00, 0x00, 0x00,			    // mov $0x5c,%eax
+	0x31, 0xdb, 0xb9, 0x00, 0x20, 0x00, 0x00,		    // mov $CHILD_DATA,%ecx
+	0x31, 0xf6, 0x31, 0xff, 0x0f, 0x01, 0xd9, 0xe6, CHILD_PORT, // no output
+};
+
+static bool check_arguments(struct child *child)
+{
+	struct mshv_user_mem_region region = {
+		.size = 4096,
+		.guest_pfn = 1,
+		.userspace_addr = (uintptr_t)child->memory,
+	};
+	struct lumen_mshv_message_port port = { .connection_id = 1u << 24 };
+	struct mshv_create_vp vp = { .vp_index = 0 };
+	uint64_t input[2] = { 0 };
+
+	EXPECT(fails_with(ioctl(child->partition, _IO(MSHV_IOCTL, 0x03)), ENOTTY));
+	EXPECT(fails_with(ioctl(child->partition, MSHV_INITIALIZE_PARTITION), EINVAL));
+	EXPECT(fails_with(ioctl(child->partition, MSHV_CREATE_VP, &vp), EEXIST));
+	EXPECT(fails_with(ioctl(child->partition, MSHV_SET_GUEST_MEMORY, &region), EEXIST));
+	region.flags = 1 << MSHV_SET_MEM_BIT_UNMAP;
+	EXPECT(fails_with(ioctl(child->partition, MSHV_SET_GUEST_MEMORY, &region), EINVAL));
+	region.size = 1;
+	EXPECT(fails_with(ioctl(child->partition, MSHV_SET_GUEST_MEMORY, &region), EINVAL));
+	EXPECT(fails_with(ioctl(child->partition, LUMEN_MSHV_CREATE_MESSAGE_PORT, &port), EINVAL));
+	port = (struct lumen_mshv_message_port){ 1, LUMEN_MSHV_PORT_DEASSIGN };
+	EXPECT(fails_with(ioctl(child->partition, LUMEN_MSHV_CREATE_MESSAGE_PORT, &port), ENOENT));
+	EXPECT(child_hvcall(child->partition, HvCallDeletePartition, 0, input, 8, NULL, 0) == -1);
+	return true;
+}
+
+static bool check_io(struct child *child)
+{
+	uint32_t eax;
+
+	EXPECT(child_set_code(child, code_out, sizeof(code_out)));
+	EXPECT(child_run_to_out(child, &eax));
+	EXPECT(eax == 0x12345678);
+	return true;
+}
+
+static void on_alarm(int signal)
+{
+}
+
+// A signal ends MSHV_RUN_VP; the VP goes on with the next one.
+static bool check_signal(struct child *child)
+{
+	struct itimerval timer = { .it_value.tv_usec = 100000 };
+	struct sigaction action = { .sa_handler = on_alarm };
+	struct hv_message message;
+
+	sigaction(SIGALRM, &action, NULL);
+	EXPECT(child_set_code(child, code_loop, sizeof(code_loop)));
+	setitimer(ITIMER_REAL, &timer, NULL);
+	EXPECT(fails_with(child_run(child, &message), EINTR));
+	return check_io(child);
+}
+
+static bool check_event(struct child *child)
+{
+	struct lumen_mshv_signal_eventfd args = {
+		.connection_id = CONNECTION,
+		.flag_count = 1,
+		.fd = eventfd(0, EFD_NONBLOCK),
+	};
+	struct pollfd poll_event = { .fd = args.fd, .events = POLLIN };
+	uint64_t count = 0;
+	uint32_t eax;
+
+	EXPECT(args.fd >= 0);
+	EXPECT(!ioctl(child->partition, LUMEN_MSHV_SIGNAL_EVENTFD, &args));
+	EXPECT(fails_with(ioctl(child->partition, LUMEN_MSHV_SIGNAL_EVENTFD, &args), EEXIST));
+	EXPECT(child_set_code(child, code_signal, sizeof(code_signal)));
+	EXPECT(child_run_to_out(child, &eax));
+	EXPECT((eax & 0xffff) == HV_STATUS_SUCCESS);
+	EXPECT(poll(&poll_event, 1, 5000) == 1);
+	EXPECT(read(args.fd, &count, sizeof(count)) == sizeof(count) && count == 1);
+	args.flags = LUMEN_MSHV_PORT_DEASSIGN;
+	EXPECT(!ioctl(child->partition, LUMEN_MSHV_SIGNAL_EVENTFD, &args));
+	EXPECT(child_set_code(child, code_signal, sizeof(code_signal)));
+	EXPECT(child_run_to_out(child, &eax));
+	EXPECT((eax & 0xffff) == HV_STATUS_INVALID_CONNECTION_ID);
+	close(args.fd);
+	return true;
+}
+
+static bool check_message(struct child *child)
+{
+	struct lumen_mshv_message_port port = { .connection_id = CONNECTION };
+	struct hv_input_post_message *input = (void *)(child->memory + CHILD_DATA);
+	struct pollfd poll_message = { .fd = child->partition, .events = POLLIN };
+	struct lumen_mshv_get_message got;
+	const struct hv_message *message = (const void *)got.msg_buf;
+	uint32_t eax;
+
+	EXPECT(!ioctl(child->partition, LUMEN_MSHV_CREATE_MESSAGE_PORT, &port));
+	EXPECT(poll(&poll_message, 1, 0) == 0);
+	*input = (struct hv_input_post_message){
+		.connection_id = CONNECTION, .message_type = 1, .payload_size = 6
+	};
+	memcpy(input->payload, "hello", 6);
+	for (int i = 0; i < 3; i++) {
+		input->message_type = (uint32_t)i + 1;
+		EXPECT(child_set_code(child, code_post, sizeof(code_post)));
+		EXPECT(child_run_to_out(child, &eax));
+		EXPECT((eax & 0xffff) == HV_STATUS_SUCCESS);
+	}
+	EXPECT(poll(&poll_message, 1, 5000) == 1);
+	for (uint32_t i = 0; i < 3; i++) {
+		EXPECT(!ioctl(child->partition, LUMEN_MSHV_GET_MESSAGE, &got));
+		EXPECT(got.connection_id == CONNECTION && message->header.message_type == i + 1);
+		EXPECT(message->header.payload_size == 6 && !memcmp(message->payload, "hello", 6));
+	}
+	EXPECT(!fcntl(child->partition, F_SETFL, O_NONBLOCK));
+	EXPECT(fails_with(ioctl(child->partition, LUMEN_MSHV_GET_MESSAGE, &got), EAGAIN));
+	return true;
+}
+
+static bool check_stats(struct child *child)
+{
+	uint64_t counters[512] = { 0 }, any = 0;
+	struct lumen_mshv_read_stats args = {
+		.object_type = LUMEN_MSHV_STATS_VP,
+		.buf_ptr = (uintptr_t)counters,
+		.buf_sz = sizeof(counters),
+	};
+
+	EXPECT(child_set_code(child, code_out, sizeof(code_out)));
+	EXPECT(child_run_to_out(child, &(uint32_t){ 0 }));
+	EXPECT(!ioctl(child->partition, LUMEN_MSHV_READ_STATS, &args));
+	for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
+		any |= counters[i];
+	EXPECT(any);
+	args.vp_index = 1;
+	EXPECT(fails_with(ioctl(child->partition, LUMEN_MSHV_READ_STATS, &args), ENOENT));
+	args.object_type = LUMEN_MSHV_STATS_PARTITION;
+	args.vp_index = 0;
+	EXPECT(!ioctl(child->partition, LUMEN_MSHV_READ_STATS, &args));
+	return true;
+}
+
+static long counter(const char *name)
+{
+	char path[128], text[32] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/class/misc/mshv/%s", name);
+	file = fopen(path, "r");
+	if (!file || !fgets(text, sizeof(text), file)) {
+		perror(path);
+		exit(1);
+	}
+	fclose(file);
+	return strtol(text, NULL, 10);
+}
+
+static bool all_is_back(void)
+{
+	static const char *const zero[] = { "partitions", "vps", "ports", "connections",
+		"pinned_pages" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(zero); i++) {
+		if (counter(zero[i])) {
+			fprintf(stderr, "  %s: %ld\n", zero[i], counter(zero[i]));
+			return false;
+		}
+	}
+	EXPECT(counter("deposited_pages") == counter("own_deposited_pages"));
+	return true;
+}
+
+// A process that has a busy child is killed; everything comes back.
+static bool check_kill(struct child *unused)
+{
+	int started[2];
+	char byte;
+	pid_t pid;
+
+	EXPECT(!pipe(started));
+	pid = fork();
+	if (!pid) {
+		struct child child;
+		struct hv_message message;
+
+		if (!child_create(&child) || !check_message(&child) ||
+			!child_set_code(&child, code_loop, sizeof(code_loop)))
+			_exit(1);
+		if (write(started[1], "", 1) == 1)
+			child_run(&child, &message);
+		_exit(1);
+	}
+	close(started[1]);
+	EXPECT(read(started[0], &byte, 1) == 1);
+	close(started[0]);
+	EXPECT(counter("partitions") >= 1 && counter("pinned_pages") > 0);
+	EXPECT(!kill(pid, SIGKILL) && waitpid(pid, NULL, 0) == pid);
+	return true;
+}
+
+static bool check_rounds(struct child *unused)
+{
+	struct child child;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		EXPECT(child_create(&child));
+		EXPECT(check_io(&child));
+		EXPECT(check_message(&child));
+		child_destroy(&child);
+		EXPECT(all_is_back());
+	}
+	return true;
+}
+
+static const struct {
+	const char *name;
+	bool (*run)(struct child *child);
+	bool own_child; // it makes its child itself
+} checks[] = {
+	{ "arguments", check_arguments, false },
+	{ "io", check_io, false },
+	{ "signal", check_signal, false },
+	{ "event", check_event, false },
+	{ "message", check_message, false },
+	{ "stats", check_stats, false },
+	{ "kill", check_kill, true },
+	{ "rounds", check_rounds, true },
+};
+
+static bool run_check(size_t i)
+{
+	struct child child = { .partition = -1, .vp = -1 };
+	bool ok = (checks[i].own_child || child_create(&child)) && checks[i].run(&child);
+
+	child_destroy(&child);
+	ok = all_is_back() && ok;
+	printf("%s %s\n", ok ? "ok" : "FAIL", checks[i].name);
+	fflush(stdout);
+	return ok;
+}
+
+int main(void)
+{
+	unsigned int failed = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
+		failed += !run_check(i);
+	printf("%zu passed, %u failed\n", ARRAY_SIZE(checks) - failed, failed);
+	return failed ? 1 : 0;
+}
