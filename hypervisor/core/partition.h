@@ -107,6 +107,12 @@ static inline struct vp *partition_vp(struct partition *partition, uint32_t inde
 	for (uint32_t i_ = 0; i_ < PARTITION_MAX_VPS; i_++)                       \
 		if ((vp = partition_vp(partition, i_)))
 
+// The VP that gets what is for anybody in PARTITION: the root's on this processor, so that no other one is disturbed. NULL: no VP.
+struct vp *partition_local_vp(struct partition *partition);
+
+// Brings PARTITION's statistics page up to date, where counts have changed.
+void partition_update_stats(struct partition *partition);
+
 // Removes the overlays that show an object's statistics from its parent's map. True: there was one, the caller has to flush.
 bool stats_overlays_clear(struct partition *parent, struct overlay overlays[2]);
 

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The dispatcher (TLFS: Hypercall Interface). All checks that hypercall/table.h can express are
+// made here, in the order call code, privilege, control word, alignment, bounds; handlers see
+// private copies only.
+#include "hypervisor/core/hypercall.h"
+#include "hypervisor/core/backend.h"
+#include "hypervisor/core/guest_mem.h"
+#include "hypervisor/core/handlers.h"
+#include "hypervisor/core/intercept.h"
+#include "hypervisor/core/pcpu.h"
+#include "hypervisor/core/trace.h"
+#include "hypervisor/x86/state.h"
+
+enum { SIMPLE, REP };
+
+#define INSN_LENGTH 3 // VMMCALL and VMCALL
+
+struct row {
+	uint64_t privilege;
+	hypercall_handler *handler;
+	uint16_t in, in_element, out, out_element;
+	bool rep, fast, variable;
+};
+
+static const struct row rows[] = {
+#define ROW(code, name, kind, in, in_element, out, out_element, fast, variable, privilege)         \
+	{ privilege, hc_##name, in, in_element, out, out_element, (kind) == REP, fast, variable },
+	HV_HYPERCALL_TABLE(ROW)
+#undef ROW
+};
+
+enum {
+#define ROW_NUMBER(code, name, ...) ROW_##name,
+	HV_HYPERCALL_TABLE(ROW_NUMBER)
+#undef ROW_NUMBER
+		ROWS
+};
+
+// Row number plus one by call code; 0: no such call.
+static const uint8_t row_of_code[] = {
+#define ROW_OF_CODE(code, name, ...) [code] = ROW_##name + 1,
+	HV_HYPERCALL_TABLE(ROW_OF_CODE)
+#undef ROW_OF_CODE
+};
+_Static_assert(ROWS < 255 && sizeof(row_of_code) <= 512, "the index stays small");
+
+// One call on its way: what the registers say.
+struct request {
+	const struct row *row;
+	uint64_t control;
+	uint64_t in, out; // GPAs; the input itself in a fast call
+	bool wide;	  // 64-bit caller
+	uint32_t header;  // input header, fixed and variable
+	uint32_t start, count;
+};
+
+static uint32_t in_bytes(const struct request *r)
+{
+	return r->header + r->count * r->row->in_element;
+}
+
+static uint32_t out_bytes(const struct request *r)
+{
+	return r->row->out + r->count * r->row->out_element;
+}
+
+static unsigned int cpu_mode(struct vp *vp)
+{
+	uint64_t base;
+
+	if (likely(backend->cpu_mode))
+		return backend->cpu_mode(vp);
+	return vp_cpl(vp) | (vp_reg64(vp, HvX64RegisterCr0) & CR0_PE ? CPU_MODE_PROTECTED : 0) |
+	       (vp_code_mode(vp, &base) == 64 ? CPU_MODE_64BIT : 0);
+}
+
+static uint64_t pair(uint64_t high, uint64_t low)
+{
+	return high << 32 | (uint32_t)low;
+}
+
+// TLFS: Hypercall Register Conventions.
+static void read_registers(const struct vp *vp, struct request *r)
+{
+	const uint64_t *gpr = vp->regs.gpr;
+
+	if (r->wide) {
+		r->control = gpr[RCX];
+		r->in = gpr[RDX];
+		r->out = gpr[R8];
+	} else {
+		r->control = pair(gpr[RDX], gpr[RAX]);
+		r->in = pair(gpr[RBX], gpr[RCX]);
+		r->out = pair(gpr[RDI], gpr[RSI]);
+	}
+}
+
+static void set_pair(struct vp *vp, uint64_t value)
+{
+	vp->regs.gpr[RDX] = value >> 32;
+	vp->regs.gpr[RAX] = (uint32_t)value;
+}
+
+static void finish(struct vp *vp, const struct request *r, uint64_t result)
+{
+	if (r->wide)
+		vp->regs.gpr[RAX] = result;
+	else
+		set_pair(vp, result);
+	vp_skip_insn(vp, INSN_LENGTH);
+	trace(LUMEN_TRACE_HYPERCALL, vp, r->control, result);
+}
+
+// TLFS: Hypercall Continuation: the instruction is executed again, after interrupts had their
+// chance.
+static void set_start(struct vp *vp, const struct request *r, uint32_t start)
+{
+	uint64_t control = hv_call_restart(r->control, start);
+
+	if (r->wide)
+		vp->regs.gpr[RCX] = control;
+	else
+		set_pair(vp, control);
+}
+
+// TLFS: Hypercall Inputs, Hypercall Status Codes.
+static hv_status check_control(struct request *r)
+{
+	const struct row *row = r->row;
+	uint32_t variable = hv_call_variable_bytes(r->control);
+
+	r->count = hv_call_rep_count(r->control);
+	r->start = hv_call_rep_start(r->control);
+	r->header = row->in + variable;
+	if (r->control & (HV_CALL_RSVD_MASK | HV_CALL_NESTED))
+		return HV_STATUS_INVALID_HYPERCALL_INPUT;
+	if (row->rep ? r->start >= r->count : r->count | r->start)
+		return HV_STATUS_INVALID_HYPERCALL_INPUT;
+	if ((variable && !row->variable) || (hv_call_is_fast(r->control) && !row->fast))
+		return HV_STATUS_INVALID_HYPERCALL_INPUT;
+	return HV_STATUS_SUCCESS;
+}
+
+// One of the two parameter blocks. TLFS-DEVIATION: Alignment Requirements: a page that is not
+// mapped (with this access) gives a status, not a memory intercept; to the guest's kernel it is an
+// address outside its GPA space.
+static hv_status check_block(
+	struct partition *partition, uint64_t gpa, uint32_t bytes, unsigned int access)
+{
+	uint64_t spa_page;
+
+	if (!bytes)
+		return HV_STATUS_SUCCESS;
+	if (gpa % HV_CALL_ALIGNMENT || gpa % PAGE_SIZE + bytes > PAGE_SIZE || gpa >> GPA_BITS)
+		return HV_STATUS_INVALID_ALIGNMENT;
+	if (!gpa_map_lookup(&partition->gpa, gpa >> PAGE_SHIFT, access, &spa_page))
+		return HV_STATUS_INVALID_ALIGNMENT;
+	return HV_STATUS_SUCCESS;
+}
+
+static hv_status check_blocks(struct partition *partition, const struct request *r)
+{
+	hv_status status = HV_STATUS_SUCCESS;
+
+	if (!hv_call_is_fast(r->control))
+		status = check_block(partition, r->in, in_bytes(r), GPA_READ);
+	if (!status)
+		status = check_block(partition, r->out, out_bytes(r), GPA_READ | GPA_WRITE);
+	return status;
+}
+
+// The input's header and the elements from the start index on, at the same offsets in the private
+// page.
+static bool copy_in(struct partition *partition, const struct request *r, char *page)
+{
+	uint32_t done = r->start * r->row->in_element;
+	uint32_t list = in_bytes(r) - r->header - done;
+
+	if (hv_call_is_fast(r->control)) {
+		memcpy(page, &r->in, sizeof(r->in));
+		memcpy(page + sizeof(r->in), &r->out, sizeof(r->out));
+		return true;
+	}
+	return guest_read(partition, gpa(r->in), page, r->header) &&
+	       guest_read(partition, gpa(r->in + r->header + done), page + r->header + done, list);
+}
+
+static void copy_out(struct partition *partition, const struct request *r,
+	const struct hypercall *call, hv_status status)
+{
+	uint64_t list = r->out + r->row->out + r->start * r->row->out_element;
+
+	if (r->row->out && !status)
+		guest_write(partition, gpa(r->out), call->out, r->row->out);
+	if (r->row->out_element && call->reps_done)
+		guest_write(partition, gpa(list), call->rep_out,
+			(size_t)call->reps_done * r->row->out_element);
+}
+
+// Calls the handler with private copies of the parameters.
+static hv_status run(struct vp *vp, const struct request *r, uint32_t *reps_done)
+{
+	char *in = this_cpu()->hypercall_input, *out = this_cpu()->hypercall_output;
+	struct hypercall call = {
+		.vp = vp,
+		.partition = vp->partition,
+		.in = in,
+		.variable_size = r->header - r->row->in,
+		.rep_in = in + r->header + r->start * r->row->in_element,
+		.rep_start = r->start,
+		.reps = r->count - r->start,
+		.out = out,
+		.rep_out = out + r->row->out + r->start * r->row->out_element,
+	};
+	hv_status status;
+
+	if (!copy_in(vp->partition, r, in))
+		return HV_STATUS_INVALID_ALIGNMENT;
+	memset(out, 0, out_bytes(r));
+	status = r->row->handler(&call);
+	*reps_done = call.reps_done;
+	copy_out(vp->partition, r, &call, status);
+	return status;
+}
+
+static void execute(struct vp *vp, struct request *r)
+{
+	uint32_t reps_done = 0;
+	hv_status status = check_control(r);
+
+	if (!status && hv_call_is_fast(r->control) && in_bytes(r) > HV_CALL_FAST_BYTES) {
+		vp_inject_ud(vp); // TLFS: XMM Fast Hypercall Input, which is not offered
+		return;
+	}
+	if (!status)
+		status = check_blocks(vp->partition, r);
+	if (status) {
+		finish(vp, r, hv_result(status, r->row->rep ? r->start : 0));
+		return;
+	}
+	status = run(vp, r, &reps_done);
+	if (r->row->rep)
+		set_start(vp, r, r->start + reps_done);
+	if (status == HYPERCALL_RETRY || (!status && r->start + reps_done < r->count))
+		return; // RIP stays
+	finish(vp, r, hv_result(status, r->start + reps_done));
+}
+
+void hypercall_exit(struct vp *vp)
+{
+	unsigned int mode = cpu_mode(vp), code;
+	struct request r;
+
+	// TLFS: Legal Hypercall Environments, Reporting the Guest OS Identity.
+	if (unlikely((mode & (CPU_MODE_CPL | CPU_MODE_PROTECTED)) != CPU_MODE_PROTECTED ||
+		     !READ_ONCE(vp->partition->guest_os_id))) {
+		vp_inject_ud(vp);
+		return;
+	}
+	r.wide = mode & CPU_MODE_64BIT;
+	read_registers(vp, &r);
+	code = hv_call_code(r.control);
+	if (code >= sizeof(row_of_code) || !row_of_code[code]) {
+		if (!intercept_hypercall(vp))
+			finish(vp, &r, HV_STATUS_INVALID_HYPERCALL_CODE);
+		return;
+	}
+	r.row = &rows[row_of_code[code] - 1];
+	if (!hv_privilege_suffices(vp->partition->privileges, r.row->privilege)) {
+		finish(vp, &r, HV_STATUS_ACCESS_DENIED);
+		return;
+	}
+	execute(vp, &r);
+}

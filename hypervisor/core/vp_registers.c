@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// A VP's registers by TLFS name (HV_REGISTER_NAME): a row for each group of names. What has no row
+// may be the backend's.
+#include "hypervisor/core/backend.h"
+#include "hypervisor/core/partition.h"
+#include "hypervisor/x86/cpu.h"
+#include "hypervisor/x86/msr.h"
+
+// N is the name's place in its row. Getters fill *VALUE, which is zeroed; setters may be NULL:
+// read-only.
+struct row {
+	uint32_t first, count;
+	hv_status (*get)(
+		struct vp *vp, unsigned int n, uint32_t arg, struct hv_register_value *value);
+	hv_status (*set)(
+		struct vp *vp, unsigned int n, uint32_t arg, const struct hv_register_value *value);
+	uint32_t arg;
+};
+
+#define GETTER(name)                                                                               \
+	static hv_status name(__attribute__((unused)) struct vp *vp,                               \
+		__attribute__((unused)) unsigned int n, __attribute__((unused)) uint32_t arg,      \
+		struct hv_register_value *value)
+#define SETTER(name)                                                                               \
+	static hv_status name(__attribute__((unused)) struct vp *vp,                               \
+		__attribute__((unused)) unsigned int n, __attribute__((unused)) uint32_t arg,      \
+		const struct hv_register_value *value)
+
+GETTER(get_gpr)
+{
+	value->reg64 = vp->regs.gpr[n];
+	return HV_STATUS_SUCCESS;
+}
+
+SETTER(set_gpr)
+{
+	vp->regs.gpr[n] = value->reg64;
+	return HV_STATUS_SUCCESS;
+}
+
+GETTER(get_rip)
+{
+	value->reg64 = vp->regs.rip;
+	return HV_STATUS_SUCCESS;
+}
+
+// The parent has finished an instruction, or goes elsewhere: either way nothing holds interrupts
+// back any more.
+SETTER(set_rip)
+{
+	vp->regs.rip = value->reg64;
+	backend->clear_interrupt_shadow(vp);
+	return HV_STATUS_SUCCESS;
+}
+
+#define RFLAGS_VALID 0x003f7fd7ull // all that APM2 3.1.6 defines
+#define RFLAGS_ONE   0x2ull
+
+GETTER(get_rflags)
+{
+	value->reg64 = vp->regs.rflags;
+	return HV_STATUS_SUCCESS;
+}
+
+SETTER(set_rflags)
+{
+	if (value->reg64 & ~RFLAGS_VALID || !(value->reg64 & RFLAGS_ONE))
+		return HV_STATUS_INVALID_REGISTER_VALUE;
+	vp->regs.rflags = value->reg64;
+	return HV_STATUS_SUCCESS;
+}
+
+static bool *suspend_flag(struct vp *vp, unsigned int n)
+{
+	return n ? &vp->intercept_suspend : &vp->explicit_suspend;
+}
+
+GETTER(get_suspend)
+{
+	value->reg64 = *suspend_flag(vp, n);
+	return HV_STATUS_SUCCESS;
+}
+
+SETTER(set_suspend)
+{
+	if (value->reg64 & ~HV_REGISTER_SUSPENDED)
+		return HV_STATUS_INVALID_REGISTER_VALUE;
+	WRITE_ONCE(*suspend_flag(vp, n), value->reg64);
+	vp_kick(vp);
+	return HV_STATUS_SUCCESS;
+}
+
+GETTER(get_activity)
+{
+	if (vp->activity == VP_WAIT_FOR_SIPI)
+		value->reg64 = HV_INTERNAL_ACTIVITY_STARTUP_SUSPEND;
+	else if (vp->activity == VP_HALTED)
+		value->reg64 = HV_INTERNAL_ACTIVITY_HALT_SUSPEND;
+	return HV_STATUS_SUCCESS;
+}
+
+SETTER(set_activity)
+{
+	switch (value->reg64) {
+	case 0:
+		vp->activity = VP_ACTIVE;
+		break;
+	case HV_INTERNAL_ACTIVITY_STARTUP_SUSPEND:
+		vp->activity = VP_WAIT_FOR_SIPI;
+		break;
+	case HV_INTERNAL_ACTIVITY_HALT_SUSPEND:
+		vp->activity = VP_HALTED;
+		break;
+	default:
+		return HV_STATUS_INVALID_REGISTER_VALUE;
+	}
+	vp_kick(vp);
+	return HV_STATUS_SUCCESS;
+}
+
+// What the guest has written there; the guest itself reads the control register as what is
+// supported.
+GETTER(get_crash)
+{
+	value->reg64 = n < HV_X64_MSR_CRASH_P_COUNT ? vp->crash.p[n] : vp->crash.ctl;
+	return HV_STATUS_SUCCESS;
+}
+
+SETTER(set_crash)
+{
+	*(n < HV_X64_MSR_CRASH_P_COUNT ? &vp->crash.p[n] : &vp->crash.ctl) = value->reg64;
+	return HV_STATUS_SUCCESS;
+}
+
+// TLFS: HvRegisterPendingEvent0. Only an exception can be made pending; taking one back is not
+// offered, nor is reading.
+SETTER(set_pending_event)
+{
+	uint64_t event = value->reg128.low;
+	unsigned int vector =
+		(event & HV_PENDING_EVENT_VECTOR_MASK) >> HV_PENDING_EVENT_VECTOR_SHIFT;
+	struct hv_register_value cr2 = { .reg64 = value->reg128.high };
+
+	if (!(event & HV_PENDING_EVENT_PENDING))
+		return HV_STATUS_SUCCESS;
+	if ((event & HV_PENDING_EVENT_TYPE_MASK) >> HV_PENDING_EVENT_TYPE_SHIFT !=
+			HvX64PendingEventException ||
+		vector > 31 || vector == 2)
+		return HV_STATUS_INVALID_REGISTER_VALUE;
+	if (vector == 14)
+		backend->set_register(vp, HvX64RegisterCr2, &cr2);
+	backend->inject_exception(vp, vector, event & HV_PENDING_EVENT_DELIVER_ERROR_CODE,
+		event >> HV_PENDING_EVENT_ERROR_CODE_SHIFT);
+	return HV_STATUS_SUCCESS;
+}
+
+GETTER(get_cr8)
+{
+	value->reg64 = vapic_get_cr8(vp);
+	return HV_STATUS_SUCCESS;
+}
+
+SETTER(set_cr8)
+{
+	if (value->reg64 > 15)
+		return HV_STATUS_INVALID_REGISTER_VALUE;
+	vapic_set_cr8(vp, value->reg64);
+	return HV_STATUS_SUCCESS;
+}
+
+GETTER(get_xfem)
+{
+	value->reg64 = vp->xcr0;
+	return HV_STATUS_SUCCESS;
+}
+
+SETTER(set_xfem)
+{
+	if (!vp_xcr0_valid(value->reg64))
+		return HV_STATUS_INVALID_REGISTER_VALUE;
+	if (vp->loaded_on)
+		return HV_STATUS_INVALID_VP_STATE; // the caller's own: it has an instruction for
+						   // that
+	vp->xcr0 = value->reg64;
+	return HV_STATUS_SUCCESS;
+}
+
+GETTER(get_vp_index)
+{
+	value->reg64 = vp->index;
+	return HV_STATUS_SUCCESS;
+}
+
+GETTER(get_apic_id)
+{
+	value->reg64 = vp->apic.id;
+	return HV_STATUS_SUCCESS;
+}
+
+// The XSAVE area (SDM volume 1, 13.4): x87 and SSE state, the XSTATE_BV bits that say whether it is
+// there, and the reset values.
+enum {
+	AREA_X87 = 0,
+	AREA_X87_BYTES = 24,
+	AREA_ST = 32,
+	AREA_XMM = 160,
+	AREA_XMM_BYTES = 256,
+	AREA_XSTATE_BV = 512
+};
+enum { STATE_X87 = 1, STATE_SSE = 2 };
+#define FCW_RESET 0x37f
+
+// The part of VP's area that BIT of XSTATE_BV is for, made explicit if it was in its initial state.
+static char *extended_state(struct vp *vp, uint64_t bit)
+{
+	char *area = vp->xsave;
+	uint64_t present;
+	const uint16_t fcw = FCW_RESET;
+
+	memcpy(&present, area + AREA_XSTATE_BV, sizeof(present));
+	if (present & bit)
+		return area;
+	if (bit == STATE_X87) {
+		memset(area + AREA_X87, 0, AREA_X87_BYTES);
+		memcpy(area + AREA_X87, &fcw, sizeof(fcw));
+		memset(area + AREA_ST, 0, AREA_XMM - AREA_ST);
+	} else {
+		memset(area + AREA_XMM, 0, AREA_XMM_BYTES);
+	}
+	present |= bit;
+	memcpy(area + AREA_XSTATE_BV, &present, sizeof(present));
+	return area;
+}
+
+// ARG: the register's place in the area, in the lower 16 bits; which state it belongs to, above.
+#define EXTENDED(offset, state) ((offset) | (state) << 16)
+
+GETTER(get_extended)
+{
+	if (vp->loaded_on)
+		return HV_STATUS_INVALID_VP_STATE;
+	memcpy(value, extended_state(vp, arg >> 16) + (arg & 0xffff) + 16 * n, sizeof(*value));
+	return HV_STATUS_SUCCESS;
+}
+
+#define MXCSR_VALID 0xffffu
+
+SETTER(set_extended)
+{
+	if (vp->loaded_on)
+		return HV_STATUS_INVALID_VP_STATE;
+	// XRSTOR refuses an MXCSR with reserved bits.
+	if ((arg & 0xffff) == 16 && value->xmm_control_status.xmm_status_control & ~MXCSR_VALID)
+		return HV_STATUS_INVALID_REGISTER_VALUE;
+	memcpy(extended_state(vp, arg >> 16) + (arg & 0xffff) + 16 * n, value, sizeof(*value));
+	return HV_STATUS_SUCCESS;
+}
+
+static hv_status read_msr(struct vp *vp, uint32_t msr, struct hv_register_value *value)
+{
+	return msr_read(vp, msr, &value->reg64) ? HV_STATUS_SUCCESS
+						: HV_STATUS_UNKNOWN_REGISTER_NAME;
+}
+
+static hv_status write_msr(struct vp *vp, uint32_t msr, const struct hv_register_value *value)
+{
+	return msr_write(vp, msr, value->reg64) ? HV_STATUS_SUCCESS
+						: HV_STATUS_INVALID_REGISTER_VALUE;
+}
+
+// ARG: the first MSR.
+GETTER(get_msr)
+{
+	return read_msr(vp, arg + n, value);
+}
+
+SETTER(set_msr)
+{
+	return write_msr(vp, arg + n, value);
+}
+
+// As above, where the names go over every second MSR.
+GETTER(get_msr_pair)
+{
+	return read_msr(vp, arg + 2 * n, value);
+}
+
+SETTER(set_msr_pair)
+{
+	return write_msr(vp, arg + 2 * n, value);
+}
+
+static const struct row rows[] = {
+	{ HvX64RegisterRax, 16, get_gpr, set_gpr, 0 },
+	{ HvX64RegisterRip, 1, get_rip, set_rip, 0 },
+	{ HvX64RegisterRflags, 1, get_rflags, set_rflags, 0 },
+	{ HvRegisterExplicitSuspend, 2, get_suspend, set_suspend, 0 },
+	{ HvRegisterInternalActivityState, 1, get_activity, set_activity, 0 },
+	{ HvRegisterGuestCrashP0, 6, get_crash, set_crash, 0 },
+	{ HvRegisterPendingEvent0, 1, NULL, set_pending_event, 0 },
+	{ HvX64RegisterCr8, 1, get_cr8, set_cr8, 0 },
+	{ HvX64RegisterXfem, 1, get_xfem, set_xfem, 0 },
+	{ HvRegisterVpIndex, 1, get_vp_index, NULL, 0 },
+	{ HvX64RegisterInitialApicId, 1, get_apic_id, NULL, 0 },
+	{ HvX64RegisterXmm0, 16, get_extended, set_extended, EXTENDED(AREA_XMM, STATE_SSE) },
+	{ HvX64RegisterFpMmx0, 8, get_extended, set_extended, EXTENDED(AREA_ST, STATE_X87) },
+	{ HvX64RegisterFpControlStatus, 1, get_extended, set_extended, EXTENDED(0, STATE_X87) },
+	{ HvX64RegisterXmmControlStatus, 1, get_extended, set_extended, EXTENDED(16, STATE_X87) },
+	{ HvX64RegisterTsc, 1, get_msr, set_msr, MSR_TSC },
+	{ HvX64RegisterApicBase, 1, get_msr, set_msr, MSR_APIC_BASE },
+	{ HvX64RegisterMsrMtrrCap, 1, get_msr, NULL, MSR_MTRR_CAP },
+	{ HvX64RegisterMsrMtrrDefType, 1, get_msr, set_msr, MSR_MTRR_DEF_TYPE },
+	{ HvX64RegisterMsrMtrrPhysBase0, 16, get_msr_pair, set_msr_pair, MSR_MTRR_FIRST },
+	{ HvX64RegisterMsrMtrrPhysMask0, 16, get_msr_pair, set_msr_pair, MSR_MTRR_FIRST + 1 },
+	{ HvX64RegisterMsrMtrrFix64k00000, 1, get_msr, set_msr, 0x250 },
+	{ HvX64RegisterMsrMtrrFix16k80000, 2, get_msr, set_msr, 0x258 },
+	{ HvX64RegisterMsrMtrrFix4kC0000, 8, get_msr, set_msr, 0x268 },
+	{ HvX64RegisterTscAux, 1, get_msr, set_msr, MSR_TSC_AUX },
+	{ HvX64RegisterTscDeadline, 1, get_msr, set_msr, MSR_TSC_DEADLINE },
+	{ HvX64RegisterTscAdjust, 1, get_msr, set_msr, MSR_TSC_ADJUST },
+	{ HvX64RegisterApicId, 0x3e, get_msr, set_msr, MSR_X2APIC_FIRST + 2 },
+	{ HvRegisterProcessorClockFrequency, 1, get_msr, NULL, HV_X64_MSR_TSC_FREQUENCY },
+	{ HvRegisterInterruptClockFrequency, 1, get_msr, NULL, HV_X64_MSR_APIC_FREQUENCY },
+	{ HvRegisterVpRuntime, 1, get_msr, NULL, HV_X64_MSR_VP_RUNTIME },
+	{ HvX64RegisterHypercall, 1, get_msr, set_msr, HV_X64_MSR_HYPERCALL },
+	{ HvRegisterGuestOsId, 1, get_msr, set_msr, HV_X64_MSR_GUEST_OS_ID },
+	{ HvRegisterTimeRefCount, 1, get_msr, NULL, HV_X64_MSR_TIME_REF_COUNT },
+	{ HvX64RegisterSyntheticTpr, 1, get_msr, set_msr, HV_X64_MSR_TPR },
+	{ HvRegisterVpAssistPage, 1, get_msr, set_msr, HV_X64_MSR_VP_ASSIST_PAGE },
+	{ HvRegisterReferenceTsc, 1, get_msr, set_msr, HV_X64_MSR_REFERENCE_TSC },
+	{ HvRegisterSint0, HV_SYNIC_SINT_COUNT, get_msr, set_msr, HV_X64_MSR_SINT0 },
+	{ HvRegisterScontrol, 2, get_msr, set_msr, HV_X64_MSR_SCONTROL },
+	{ HvRegisterSifp, 2, get_msr, set_msr, HV_X64_MSR_SIEFP },
+	{ HvRegisterStimer0Config, 2 * HV_SYNIC_STIMER_COUNT, get_msr, set_msr,
+		HV_X64_MSR_STIMER0_CONFIG },
+};
+
+static const struct row *find_row(uint32_t name)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(rows); i++)
+		if (name - rows[i].first < rows[i].count)
+			return &rows[i];
+	return NULL;
+}
+
+hv_status vp_get_register(
+	struct vp *vp, enum hv_register_name name, struct hv_register_value *value)
+{
+	const struct row *row = find_row(name);
+
+	memset(value, 0, sizeof(*value));
+	if (!row)
+		return backend->get_register(vp, name, value) ? HV_STATUS_SUCCESS
+							      : HV_STATUS_UNKNOWN_REGISTER_NAME;
+	return row->get ? row->get(vp, name - row->first, row->arg, value)
+			: HV_STATUS_UNKNOWN_REGISTER_NAME;
+}
+
+hv_status vp_set_register(
+	struct vp *vp, enum hv_register_name name, const struct hv_register_value *value)
+{
+	const struct row *row = find_row(name);
+	struct hv_register_value now;
+
+	if (row)
+		return row->set ? row->set(vp, name - row->first, row->arg, value)
+				: HV_STATUS_OPERATION_DENIED;
+	if (!backend->get_register(vp, name, &now))
+		return HV_STATUS_UNKNOWN_REGISTER_NAME;
+	return backend->set_register(vp, name, value) ? HV_STATUS_SUCCESS
+						      : HV_STATUS_INVALID_REGISTER_VALUE;
+}
