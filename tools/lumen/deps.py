@@ -19,6 +19,7 @@ BUILD = [
     ("pkg-config", "pkg-config", "to find libraries"),
     ("libelf-dev", "/usr/include/libelf.h", "for the worker's ELF loader"),
     ("liburing-dev", "/usr/include/liburing.h", "for the worker's disks"),
+    ("libxen-dev", "/usr/include/xen/arch-x86/hvm/start_info.h", "for the PVH boot protocol"),
     ("acpica-tools", "iasl", "to compile the child's ACPI tables"),
 ]
 MACHINE = [

@@ -8,7 +8,6 @@ from lumen.status import Failure, bad
 
 def _unit(report, _only):
     with build.lock():
-        deps.need(deps.BUILD, deps.TEST)
         build.unit()
     unittests.run(report)
 
@@ -23,12 +22,17 @@ def _system(report, only):
 
 def _fuzz(report, _only):
     with build.lock():
-        deps.need(deps.BUILD, deps.TEST)
         targets = build.fuzz()
     fuzz.run(report, targets)
 
 
 SUITES = {"unit": _unit, "conformance": _conformance, "system": _system, "fuzz": _fuzz}
+NEEDS = {
+    "unit": [deps.BUILD, deps.TEST],
+    "conformance": [],
+    "system": [deps.BUILD, deps.MACHINE, deps.GRUB],
+    "fuzz": [deps.BUILD, deps.TEST],
+}
 
 
 def test_command(wanted, only, list_only):
@@ -40,13 +44,14 @@ def test_command(wanted, only, list_only):
         for name, doc in systemtests.names():
             print(f"{name:40} {doc}")
         return status.OK
+    chosen = [name for name in SUITES if name in wanted or not wanted]
+    with build.lock():
+        deps.need(*{id(t): t for name in chosen for t in NEEDS[name]}.values())
     report = Report()
-    for name, suite in SUITES.items():
-        if wanted and name not in wanted:
-            continue
+    for name in chosen:
         report.remark(f"suite {name}")
         try:
-            suite(report, only)
+            SUITES[name](report, only)
         except Failure as failure:
             report.not_ok(name, str(failure))
     report.sum()

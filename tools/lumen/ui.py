@@ -80,6 +80,15 @@ def tail(path, lines=30):
     return "\n".join(text.splitlines()[-lines:])
 
 
+def _first_failure(path, lines=40):
+    """What ninja printed about the first thing that failed."""
+    text = path.read_text(errors="replace").splitlines()
+    for number, line in enumerate(text):
+        if line.startswith("FAILED: "):
+            return "\n".join(text[number:number + lines])
+    return ""
+
+
 def command(what, argv, cwd=paths.ROOT, env=None, failure=None):
     """Run argv as a step called what. On failure show the end of its log and raise Failure."""
     paths.LOG.mkdir(parents=True, exist_ok=True)
@@ -96,5 +105,5 @@ def command(what, argv, cwd=paths.ROOT, env=None, failure=None):
         step.done()
         return
     step.done("failed")
-    print(tail(log_path), file=sys.stderr)
+    print(_first_failure(log_path) or tail(log_path), file=sys.stderr)
     raise Failure(f"{failure or what + ' failed'} (the whole log: {paths.relative(log_path)}).")
