@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The ways to crash: a triple fault, and the guest crash MSRs (TLFS: Guest Crash Enlightenment).
+#include <string.h>
+
+#include "hypercall/msr.h"
+#include "parent/worker/exits.h"
+#include "parent/worker/log.h"
+#include "parent/worker/worker.h"
+
+enum { CRASH_MESSAGE_MAX = 4096, LINE = 120, MSR_INSTRUCTION_LENGTH = 2 };
+
+bool exits_unrecoverable(struct vp *vp, const struct hv_message *message)
+{
+	const struct hv_x64_intercept_message_header *header = (const void *)message->payload;
+
+	exits_log_registers(vp);
+	worker_end(vp->worker, LUMEN_EXIT_CRASHED,
+		"The child crashed: triple fault of VP %u at 0x%llx.", vp->index,
+		(unsigned long long)header->rip);
+	return false;
+}
+
+static void log_text(const char *text, size_t length)
+{
+	char line[LINE + 1];
+	size_t used = 0;
+
+	for (size_t i = 0; i < length && text[i]; i++) {
+		if (text[i] >= ' ' && text[i] <= '~')
+			line[used++] = text[i];
+		if (used == LINE || (text[i] == '\n' && used)) {
+			line[used] = 0;
+			log_line("crash: %s", line);
+			used = 0;
+		}
+	}
+	line[used] = 0;
+	if (used)
+		log_line("crash: %s", line);
+}
+
+// P3 is the GPA of a text, P4 its length: both are the child's word.
+static void log_crash_message(struct worker *worker, uint64_t gpa, uint64_t length)
+{
+	char copy[CRASH_MESSAGE_MAX];
+	const void *text;
+
+	if (length > sizeof(copy))
+		length = sizeof(copy);
+	text = guest_memory_at(&worker->memory, gpa, length);
+	if (!text) {
+		log_line("crash: the message at 0x%llx is not in the child's memory",
+			(unsigned long long)gpa);
+		return;
+	}
+	memcpy(copy, text, length);
+	log_text(copy, length);
+}
+
+static void report_crash(struct vp *vp, uint64_t control)
+{
+	static const uint32_t names[HV_X64_MSR_CRASH_P_COUNT] = { HvRegisterGuestCrashP0,
+		HvRegisterGuestCrashP1, HvRegisterGuestCrashP2, HvRegisterGuestCrashP3,
+		HvRegisterGuestCrashP4 };
+	struct hv_register_value p[HV_X64_MSR_CRASH_P_COUNT];
+	int status = partition_get_registers(
+		&vp->worker->partition, vp->index, names, p, HV_X64_MSR_CRASH_P_COUNT);
+
+	if (status) {
+		log_line("VP %u: no crash registers: hypercall status %d", vp->index, status);
+		memset(p, 0, sizeof(p));
+	}
+	log_line("crash: VP %u, control %016llx", vp->index, (unsigned long long)control);
+	for (int i = 0; i < HV_X64_MSR_CRASH_P_COUNT; i++)
+		log_line("crash: P%d %016llx", i, (unsigned long long)p[i].reg64);
+	if (control & HV_CRASH_CTL_CRASH_MESSAGE)
+		log_crash_message(vp->worker, p[3].reg64, p[4].reg64);
+	exits_log_registers(vp);
+	worker_crashed(vp->worker,
+		"The child crashed: it reported 0x%llx 0x%llx 0x%llx 0x%llx 0x%llx.",
+		(unsigned long long)p[0].reg64, (unsigned long long)p[1].reg64,
+		(unsigned long long)p[2].reg64, (unsigned long long)p[3].reg64,
+		(unsigned long long)p[4].reg64);
+}
+
+bool exits_msr(struct vp *vp, const struct hv_message *message)
+{
+	const struct hv_x64_msr_intercept_message *msr = (const void *)message->payload;
+	uint64_t value = (uint32_t)msr->rax | msr->rdx << 32;
+
+	if (msr->msr_number == HV_X64_MSR_CRASH_CTL && (value & HV_CRASH_CTL_CRASH_NOTIFY))
+		report_crash(vp, value);
+	return exits_advance(vp, &msr->header, MSR_INSTRUCTION_LENGTH, NULL, 0);
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The statistics of a child, as `lumenctl stat` prints them: `name value` lines.
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "hypercall/lumen_stats.h"
+#include "parent/worker/exits.h"
+#include "parent/worker/worker.h"
+
+struct stat_text {
+	char *text;
+	size_t length, size;
+};
+
+__attribute__((format(printf, 2, 3))) static void line(
+	struct stat_text *stat, const char *format, ...)
+{
+	size_t room = stat->size - stat->length;
+	va_list arguments;
+	int length;
+
+	va_start(arguments, format);
+	length = vsnprintf(stat->text + stat->length, room, format, arguments);
+	va_end(arguments);
+	// A line that does not fit is left out as a whole, and so are those after it.
+	if (length > 0 && (size_t)length + 1 < room) {
+		stat->length += (size_t)length;
+		stat->text[stat->length++] = '\n';
+	} else {
+		stat->size = stat->length;
+	}
+}
+
+static void number(struct stat_text *stat, const char *name, uint64_t value)
+{
+	line(stat, "%s %llu", name, (unsigned long long)value);
+}
+
+static uint64_t load(const uint64_t *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+struct counter_name {
+	const char *name;
+	unsigned index;
+};
+
+static const struct counter_name partition_counters[] = {
+#define X(name, index) { #name, index },
+	HV_STATS_PARTITION_COUNTERS(X)
+#undef X
+};
+
+static const struct counter_name vp_counters[] = {
+#define X(name, index) { #name, index },
+	HV_STATS_VP_COUNTERS(X)
+#undef X
+};
+
+static const struct counter_name vp_exits[] = {
+#define X(index, name, text) { "exits." text, index },
+	LUMEN_STATS_VP_EXITS(X)
+#undef X
+};
+
+// Counters that are 0 say nothing, and there are many.
+static void counters(struct stat_text *stat, const char *prefix, const struct counter_name *names,
+	size_t count, const uint64_t *page)
+{
+	for (size_t i = 0; i < count; i++)
+		if (page[names[i].index])
+			line(stat, "%s.%s %llu", prefix, names[i].name,
+				(unsigned long long)page[names[i].index]);
+}
+
+#define COUNT(array) (sizeof(array) / sizeof(*(array)))
+
+static void stat_vp(struct stat_text *stat, struct worker *worker, uint32_t index)
+{
+	static const char *const kinds[] = {
+#define X(kind, text) text,
+		EXIT_KINDS(X)
+#undef X
+	};
+	uint64_t page[HV_STATS_COUNTERS], total = 0;
+	char prefix[16];
+
+	snprintf(prefix, sizeof(prefix), "vp%u", index);
+	if (!partition_read_vp_stats(&worker->partition, index, page, HV_STATS_COUNTERS)) {
+		// All reasons, and their sum: to see that one does not occur is the point of it.
+		for (size_t i = 0; i < COUNT(vp_exits); i++) {
+			line(stat, "%s.%s %llu", prefix, vp_exits[i].name,
+				(unsigned long long)page[vp_exits[i].index]);
+			total += page[vp_exits[i].index];
+		}
+		line(stat, "%s.exits.total %llu", prefix, (unsigned long long)total);
+		counters(stat, prefix, vp_counters, COUNT(vp_counters), page);
+	}
+	for (size_t i = 0; i < COUNT(kinds); i++)
+		line(stat, "%s.messages.%s %llu", prefix, kinds[i],
+			(unsigned long long)load(&worker->vps[index].messages[i]));
+}
+
+static void stat_devices(struct stat_text *stat, struct devices *devices)
+{
+	struct devices_counters counted;
+
+	pthread_mutex_lock(&devices->lock);
+	counted = devices->counters;
+	pthread_mutex_unlock(&devices->lock);
+	number(stat, "ports.reads", counted.port_reads);
+	number(stat, "ports.writes", counted.port_writes);
+	number(stat, "ports.unknown_reads", counted.unknown_reads);
+	number(stat, "ports.unknown_writes", counted.unknown_writes);
+	number(stat, "mmio.ioapic", counted.ioapic_accesses);
+	number(stat, "mmio.unknown", counted.unknown_memory);
+}
+
+static const char *channel_state(uint32_t state)
+{
+	static const char *const names[] = {
+		[VMBUS_CHANNEL_FREE] = "free",
+		[VMBUS_CHANNEL_CLOSED] = "closed",
+		[VMBUS_CHANNEL_OPENING] = "opening",
+		[VMBUS_CHANNEL_ABANDONED] = "abandoned",
+		[VMBUS_CHANNEL_OPEN] = "open",
+		[VMBUS_CHANNEL_CLOSING] = "closing",
+	};
+
+	return state < COUNT(names) ? names[state] : "unknown";
+}
+
+static uint32_t state_of(const struct vmbus_host *host, uint32_t relid)
+{
+	for (unsigned i = 0; i < VMBUS_HOST_CHANNELS; i++)
+		if (host->channels[i].relid == relid &&
+			host->channels[i].state != VMBUS_CHANNEL_FREE)
+			return host->channels[i].state;
+	return VMBUS_CHANNEL_FREE;
+}
+
+static void stat_vmbus(struct stat_text *stat, const struct vmbus_host *host)
+{
+	uint64_t violations = 0;
+
+	for (int i = 0; i < VMBUS_VIOLATION_COUNT; i++)
+		violations += host->server.violations[i];
+	line(stat, "vmbus.version %u.%u", host->version >> 16, host->version & 0xffff);
+	number(stat, "vmbus.messages_in", host->messages_in);
+	number(stat, "vmbus.messages_out", host->messages_out);
+	number(stat, "vmbus.retries", host->retries);
+	number(stat, "vmbus.violations", violations);
+	for (unsigned i = 0; i < host->device_count; i++) {
+		const struct vmbus_device *device = host->devices[i];
+
+		line(stat, "vmbus.channel%u.%s.state %s", device->relid, device->name,
+			channel_state(state_of(host, device->relid)));
+		line(stat, "vmbus.channel%u.%s.signals %llu", device->relid, device->name,
+			(unsigned long long)load(&device->signals));
+	}
+}
+
+static void stat_disk(struct stat_text *stat, unsigned index, const struct storage_disk *disk)
+{
+	static const char *const ops[BLOCK_OP_COUNT] = {
+		[BLOCK_READ] = "read",
+		[BLOCK_WRITE] = "write",
+		[BLOCK_FLUSH] = "flush",
+		[BLOCK_UNMAP] = "unmap",
+		[BLOCK_WRITE_ZEROES] = "zero",
+	};
+
+	for (int i = 0; i < BLOCK_OP_COUNT; i++) {
+		line(stat, "disk%u.%s.requests %llu", index, ops[i],
+			(unsigned long long)load(&disk->requests[i]));
+		line(stat, "disk%u.%s.bytes %llu", index, ops[i],
+			(unsigned long long)load(&disk->bytes[i]));
+	}
+}
+
+static void stat_storage(struct stat_text *stat, const struct storage_device *storage)
+{
+	struct storage_vsp_counters counted = storage_device_counters(storage);
+
+	number(stat, "scsi.packets", counted.packets);
+	number(stat, "scsi.requests", counted.requests);
+	number(stat, "scsi.errors", counted.errors);
+	number(stat, "scsi.malformed", counted.malformed);
+	number(stat, "scsi.batches", counted.batches);
+	number(stat, "scsi.signals", counted.signals);
+	number(stat, "scsi.ring_full", counted.ring_full);
+	for (unsigned i = 0; i < storage->disk_count; i++)
+		stat_disk(stat, i, &storage->disks[i]);
+}
+
+size_t worker_stat(struct worker *worker, char *text, size_t size)
+{
+	struct stat_text stat = { .text = text, .size = size };
+	uint64_t page[HV_STATS_COUNTERS];
+
+	number(&stat, "pid", (uint64_t)getpid());
+	number(&stat, "partition_id", worker->partition.id);
+	number(&stat, "memory", worker->config.memory);
+	number(&stat, "cpus", worker->config.vps);
+	if (!partition_read_partition_stats(&worker->partition, page, HV_STATS_COUNTERS))
+		counters(&stat, "partition", partition_counters, COUNT(partition_counters), page);
+	for (uint32_t i = 0; i < worker->config.vps; i++)
+		stat_vp(&stat, worker, i);
+	stat_devices(&stat, &worker->devices);
+	stat_vmbus(&stat, &worker->vmbus);
+	stat_storage(&stat, &worker->storage);
+	return stat.length;
+}

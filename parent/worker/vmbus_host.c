@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// See vmbus_host.h.
+#include "parent/worker/vmbus_host.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "hypercall/status.h"
+#include "parent/worker/worker.h"
+
+enum { RETRY_MS = 5 };
+
+static uint64_t *get_gpadl_words(void *context, uint32_t count)
+{
+	struct vmbus_host *host = context;
+	size_t bytes = count * sizeof(uint64_t);
+	uint64_t *words;
+
+	if (bytes > VMBUS_HOST_GPADL_BYTES - host->gpadl_bytes)
+		return NULL;
+	words = malloc(bytes);
+	if (words)
+		host->gpadl_bytes += bytes;
+	return words;
+}
+
+static void put_gpadl_words(void *context, uint64_t *words, uint32_t count)
+{
+	struct vmbus_host *host = context;
+
+	host->gpadl_bytes -= count * sizeof(uint64_t);
+	free(words);
+}
+
+static struct vmbus_device *find_device(struct vmbus_host *host, uint32_t relid)
+{
+	for (unsigned i = 0; i < host->device_count; i++)
+		if (host->devices[i]->relid == relid)
+			return host->devices[i];
+	return NULL;
+}
+
+// Gets host addresses for the rings' pages, and the port at which the guest signals.
+static bool prepare_open(
+	struct vmbus_host *host, struct vmbus_device *device, const struct vmbus_action *action)
+{
+	const struct vmbus_memory memory = guest_memory_for_vmbus(&host->worker->memory);
+	uint32_t count = action->open.ring_pages;
+	int error;
+
+	device->pages = calloc(count, sizeof(*device->pages));
+	if (!device->pages || !vmbus_gpadl_map(action->open.ring, &memory, device->pages, count))
+		return false;
+	error = partition_open_event(
+		&host->worker->partition, action->open.connection_id, device->event_fd);
+	if (!error)
+		return true;
+	log_line("%s: no port for the guest's signals: %s", device->name, strerror(error));
+	return false;
+}
+
+static void forget_open(struct vmbus_host *host, struct vmbus_device *device)
+{
+	partition_close_event(&host->worker->partition, device->connection_id);
+	free(device->pages);
+	device->pages = NULL;
+	device->open = false;
+}
+
+static bool open_device(
+	struct vmbus_host *host, struct vmbus_device *device, const struct vmbus_action *action)
+{
+	uint32_t split = action->open.downstream_page;
+	struct vmbus_device_open open;
+
+	device->connection_id = action->open.connection_id;
+	device->event_flag = action->open.event_flag;
+	__atomic_store_n(&device->target_vp, action->open.target_vp, __ATOMIC_RELAXED);
+	__atomic_store_n(&device->events, 0, __ATOMIC_RELAXED);
+	if (prepare_open(host, device, action)) {
+		open = (struct vmbus_device_open){
+			.in_pages = device->pages,
+			.in_page_count = split,
+			.out_pages = device->pages + split,
+			.out_page_count = action->open.ring_pages - split,
+			.user_data = action->open.user_data,
+		};
+		device->open = device->ops->open(device, &open);
+	}
+	if (!device->open)
+		forget_open(host, device);
+	return device->open;
+}
+
+static void action_open(struct vmbus_host *host, const struct vmbus_action *action)
+{
+	struct vmbus_device *device = find_device(host, action->relid);
+	bool done = device && open_device(host, device, action);
+
+	if (device)
+		log_line("%s: the child opens its channel%s", device->name,
+			done ? "" : ", and that fails");
+	vmbus_server_open_complete(&host->server, action->relid, done);
+}
+
+static void action_close(struct vmbus_host *host, const struct vmbus_action *action)
+{
+	struct vmbus_device *device = find_device(host, action->relid);
+
+	if (device && device->open)
+		device->ops->close(device); // completed by device_events_ready()
+	else
+		vmbus_server_close_complete(&host->server, action->relid);
+}
+
+static void action_modify(struct vmbus_host *host, const struct vmbus_action *action)
+{
+	struct vmbus_device *device = find_device(host, action->relid);
+
+	if (device)
+		__atomic_store_n(&device->target_vp, action->target_vp, __ATOMIC_SEQ_CST);
+}
+
+static void action_connected(struct vmbus_host *host, const struct vmbus_action *action)
+{
+	host->version = action->version;
+	log_line("the child speaks VMBus %u.%u", action->version >> 16, action->version & 0xffff);
+}
+
+static void action_disconnected(struct vmbus_host *host, const struct vmbus_action *action)
+{
+	(void)action;
+	host->version = 0;
+	log_line("the child has left the VMBus");
+}
+
+static void action_violation(struct vmbus_host *host, const struct vmbus_action *action)
+{
+	log_limited(&host->violations,
+		"the child broke a rule of VMBus: %s (message %u, channel %u)",
+		vmbus_violation_name(action->violation.reason), action->violation.message_type,
+		action->relid);
+}
+
+static void action_nothing(struct vmbus_host *host, const struct vmbus_action *action)
+{
+	(void)host;
+	(void)action;
+}
+
+static void (*const action_handlers[])(
+	struct vmbus_host *host, const struct vmbus_action *action) = {
+	[VMBUS_ACTION_CONNECTED] = action_connected,
+	[VMBUS_ACTION_DISCONNECTED] = action_disconnected,
+	[VMBUS_ACTION_OPEN] = action_open,
+	[VMBUS_ACTION_CLOSE] = action_close,
+	[VMBUS_ACTION_MODIFY] = action_modify,
+	[VMBUS_ACTION_GPADL_TEARDOWN] = action_nothing, // nobody holds one
+	[VMBUS_ACTION_FREED] = action_nothing,
+	[VMBUS_ACTION_VIOLATION] = action_violation,
+};
+
+// Returns false if the hypervisor has no buffer for it now.
+static bool post(struct vmbus_host *host, const struct vmbus_post *post)
+{
+	int status = partition_post_message(&host->worker->partition, post->vp, post->sint,
+		VMBUS_SYNIC_MESSAGE_TYPE, post->bytes, post->length);
+
+	if (status == HV_STATUS_INSUFFICIENT_BUFFERS || status == HV_STATUS_INSUFFICIENT_MEMORY)
+		return false;
+	if (status)
+		log_limited(&host->lost,
+			"a message to the child's VP %u is lost: hypercall status %d", post->vp,
+			status);
+	host->messages_out++;
+	return true;
+}
+
+// Carries out what the last calls of the server led to: actions first, then messages (server.h).
+static void settle(struct vmbus_host *host)
+{
+	const struct vmbus_post *next;
+	struct vmbus_action action;
+
+	while (vmbus_server_next_action(&host->server, &action))
+		action_handlers[action.type](host, &action);
+	while ((next = vmbus_server_next_post(&host->server))) {
+		if (!post(host, next)) {
+			host->retries++;
+			loop_timer_start(&host->retry, RETRY_MS);
+			return;
+		}
+		vmbus_server_posted(&host->server);
+	}
+}
+
+// Takes messages while the server has room for what they lead to. If it has none, the rest waits in
+// the driver, until retry_ready() has posted something.
+static void take_messages(struct vmbus_host *host)
+{
+	struct hv_message message;
+	uint32_t connection;
+	int error = 0;
+
+	while (vmbus_server_ready(&host->server)) {
+		error = partition_get_message(&host->worker->partition, &connection, &message);
+		if (error)
+			break;
+		host->messages_in++;
+		if (message.header.message_type == VMBUS_SYNIC_MESSAGE_TYPE)
+			vmbus_server_message(&host->server, connection, message.payload,
+				message.header.payload_size);
+		settle(host);
+	}
+	if (error && error != EAGAIN && error != EINTR) {
+		worker_end(host->worker, LUMEN_EXIT_CRASHED,
+			"The child floods the VMBus with messages: %s.", strerror(error));
+		loop_change(&host->worker->loop, &host->messages, 0);
+		loop_remove(&host->worker->loop, &host->messages);
+		return;
+	}
+	loop_change(&host->worker->loop, &host->messages, error ? EPOLLIN : 0);
+}
+
+static void messages_ready(struct loop_source *source, uint32_t events)
+{
+	(void)events;
+	take_messages(
+		(struct vmbus_host *)((char *)source - offsetof(struct vmbus_host, messages)));
+}
+
+static void retry_ready(struct loop_source *source, uint32_t events)
+{
+	struct vmbus_host *host =
+		(struct vmbus_host *)((char *)source - offsetof(struct vmbus_host, retry));
+
+	(void)events;
+	loop_event_take(source);
+	settle(host);
+	if (vmbus_server_ready(&host->server))
+		take_messages(host);
+}
+
+static void look_at_device(struct vmbus_host *host, struct vmbus_device *device)
+{
+	uint32_t events = __atomic_exchange_n(&device->events, 0, __ATOMIC_ACQUIRE);
+
+	if (events & VMBUS_DEVICE_FAILED)
+		vmbus_server_rescind(&host->server, device->relid);
+	if (events & VMBUS_DEVICE_CLOSED) {
+		device->ops->closed(device);
+		forget_open(host, device);
+		vmbus_server_close_complete(&host->server, device->relid);
+	}
+	if (events)
+		settle(host);
+}
+
+static void device_events_ready(struct loop_source *source, uint32_t events)
+{
+	struct vmbus_host *host =
+		(struct vmbus_host *)((char *)source - offsetof(struct vmbus_host, device_events));
+
+	(void)events;
+	loop_event_take(source);
+	for (unsigned i = 0; i < host->device_count; i++)
+		look_at_device(host, host->devices[i]);
+}
+
+static bool init_server(struct vmbus_host *host)
+{
+	struct vmbus_server_config config = {
+		.channels = host->channels,
+		.channel_count = VMBUS_HOST_CHANNELS,
+		.gpadls = host->gpadls,
+		.gpadl_count = VMBUS_HOST_GPADLS,
+		.actions = host->actions,
+		.action_count = sizeof(host->actions) / sizeof(*host->actions),
+		.posts = host->posts,
+		.post_count = sizeof(host->posts) / sizeof(*host->posts),
+		.memory = guest_memory_for_vmbus(&host->worker->memory),
+		.storage = { .context = host, .get = get_gpadl_words, .put = put_gpadl_words },
+		.vp_count = host->worker->config.vps,
+		.max_version = VMBUS_VERSION_5_3,
+	};
+
+	if (vmbus_server_init(&host->server, &config))
+		return true;
+	log_line("the VMBus server refuses its own configuration");
+	return false;
+}
+
+static bool open_ports(struct vmbus_host *host)
+{
+	static const uint32_t connections[] = { VMBUS_CONNECTION_MESSAGE,
+		VMBUS_CONNECTION_MESSAGE_MULTICLIENT };
+
+	for (unsigned i = 0; i < sizeof(connections) / sizeof(*connections); i++) {
+		int error = partition_open_messages(&host->worker->partition, connections[i]);
+
+		if (!error)
+			continue;
+		log_line("no message port for connection %u: %s", connections[i], strerror(error));
+		return false;
+	}
+	return true;
+}
+
+bool vmbus_host_start(struct vmbus_host *host, struct worker *worker)
+{
+	struct loop *loop = &worker->loop;
+
+	memset(host, 0, sizeof(*host));
+	host->worker = worker;
+	return init_server(host) && open_ports(host) &&
+	       loop_add(loop, &host->messages, worker->partition.fd, EPOLLIN, messages_ready) &&
+	       loop_add_timer(loop, &host->retry, retry_ready) &&
+	       loop_add_event(loop, &host->device_events, device_events_ready);
+}
+
+bool vmbus_host_offer(struct vmbus_host *host, struct vmbus_device *device)
+{
+	device->host = host;
+	device->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (device->event_fd < 0 || host->device_count == VMBUS_HOST_CHANNELS)
+		return false;
+	device->relid = vmbus_server_offer(&host->server, &device->offer);
+	host->devices[host->device_count++] = device;
+	settle(host);
+	return device->relid != 0;
+}
+
+// Waits until all that is open has been closed.
+static void drain(struct vmbus_host *host)
+{
+	settle(host);
+	while (!vmbus_server_idle(&host->server)) {
+		eventfd_t count;
+
+		// The loop does not run any more: wait for the devices' reports here.
+		struct epoll_event event;
+
+		epoll_wait(host->worker->loop.epoll_fd, &event, 1, RETRY_MS);
+		eventfd_read(host->device_events.fd, &count);
+		for (unsigned i = 0; i < host->device_count; i++)
+			look_at_device(host, host->devices[i]);
+	}
+}
+
+void vmbus_host_stop(struct vmbus_host *host)
+{
+	vmbus_server_reset(&host->server);
+	drain(host);
+	for (unsigned i = 0; i < host->device_count; i++)
+		close(host->devices[i]->event_fd);
+}
+
+void vmbus_device_signal(struct vmbus_device *device)
+{
+	uint32_t vp = __atomic_load_n(&device->target_vp, __ATOMIC_SEQ_CST);
+	int status;
+
+	__atomic_add_fetch(&device->signals, 1, __ATOMIC_RELAXED);
+	if (vp == VMBUS_VP_NO_INTERRUPT)
+		return;
+	status = partition_signal_event(
+		&device->host->worker->partition, vp, VMBUS_SINT, (uint16_t)device->event_flag);
+	if (status)
+		log_limited(&device->host->lost,
+			"%s: a signal to the child's VP %u is lost: hypercall status %d",
+			device->name, vp, status);
+}
+
+void vmbus_device_report(struct vmbus_device *device, enum vmbus_device_event event)
+{
+	__atomic_or_fetch(&device->events, event, __ATOMIC_RELEASE);
+	loop_event_signal(&device->host->device_events);
+}

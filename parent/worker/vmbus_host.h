@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The VMBus server of a child, wired to its partition: messages in and out, and the devices that
+// are offered. All on the main thread but vmbus_device_signal and vmbus_device_report.
+#ifndef WORKER_VMBUS_HOST_H
+#define WORKER_VMBUS_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "parent/worker/log.h"
+#include "parent/worker/loop.h"
+#include "vmbus/server.h"
+
+struct worker;
+struct vmbus_host;
+struct vmbus_device;
+
+enum { VMBUS_HOST_CHANNELS = 16, VMBUS_HOST_GPADLS = 64, VMBUS_HOST_GPADL_BYTES = 64 << 20 };
+
+// What the guest opened a channel with. The pages stay until the device has closed.
+struct vmbus_device_open {
+	void *const *in_pages; // ring from the guest: control page first
+	uint32_t in_page_count;
+	void *const *out_pages; // ring to the guest
+	uint32_t out_page_count;
+	const uint8_t *user_data; // VMBUS_USER_DEFINED_SIZE bytes of the guest's
+};
+
+struct vmbus_device_ops {
+	// Starts serving. Returns false if it cannot (the guest is told).
+	bool (*open)(struct vmbus_device *device, const struct vmbus_device_open *open);
+	// Begins to stop serving; VMBUS_DEVICE_CLOSED is reported when no guest memory is in use.
+	void (*close)(struct vmbus_device *device);
+	// That was reported: gives back what open() took.
+	void (*closed)(struct vmbus_device *device);
+};
+
+// What a device reports from its own thread, as bits.
+enum vmbus_device_event {
+	VMBUS_DEVICE_CLOSED = 1,
+	VMBUS_DEVICE_FAILED = 2, // the guest broke the channel: it is to be rescinded
+};
+
+struct vmbus_device {
+	const struct vmbus_device_ops *ops;
+	const char *name; // for logs and statistics
+	struct vmbus_offer offer;
+	// The host's.
+	struct vmbus_host *host;
+	uint32_t relid;
+	int event_fd;	    // signalled when the guest signals the channel; blocking reads are not
+	uint32_t target_vp; // atomic: whom we signal, or VMBUS_VP_NO_INTERRUPT
+	uint32_t event_flag;
+	uint32_t connection_id;
+	uint32_t events; // atomic: VMBUS_DEVICE_*, reported and not yet seen
+	bool open;
+	void **pages; // of both rings
+	uint64_t signals;
+};
+
+struct vmbus_host {
+	struct worker *worker;
+	struct vmbus_server server;
+	struct loop_source messages;	  // the partition's descriptor
+	struct loop_source retry;	  // a message that could not be posted
+	struct loop_source device_events; // some device has reported something
+	struct vmbus_device *devices[VMBUS_HOST_CHANNELS];
+	unsigned device_count;
+	size_t gpadl_bytes; // in use
+	uint32_t version;   // agreed on, 0 before
+	uint64_t messages_in, messages_out, retries;
+	struct log_limit violations, lost;
+	struct vmbus_server_channel channels[VMBUS_HOST_CHANNELS];
+	struct vmbus_gpadl gpadls[VMBUS_HOST_GPADLS];
+	struct vmbus_action actions[VMBUS_SERVER_ACTIONS(VMBUS_HOST_CHANNELS, VMBUS_HOST_GPADLS)];
+	struct vmbus_post posts[VMBUS_SERVER_POSTS(VMBUS_HOST_CHANNELS, VMBUS_HOST_GPADLS)];
+};
+
+// Starts the server: from now on the child can connect. Returns false after logging why not.
+bool vmbus_host_start(struct vmbus_host *host, struct worker *worker);
+
+// Offers a device. Before the child runs.
+bool vmbus_host_offer(struct vmbus_host *host, struct vmbus_device *device);
+
+// The child is gone: closes all devices, waits for them, and lets go of everything.
+void vmbus_host_stop(struct vmbus_host *host);
+
+// Signals the channel to the guest. Any thread.
+void vmbus_device_signal(struct vmbus_device *device);
+
+// Reports an event to the host. Any thread.
+void vmbus_device_report(struct vmbus_device *device, enum vmbus_device_event event);
+
+#endif

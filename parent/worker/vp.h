@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// A virtual processor: a thread that runs it and answers its intercepts.
+#ifndef WORKER_VP_H
+#define WORKER_VP_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hypercall/synic.h"
+#include "parent/worker/failure.h"
+#include "parent/worker/loader.h"
+
+struct worker;
+
+enum { VP_MESSAGE_KINDS = 8 };
+
+struct vp {
+	struct worker *worker;
+	uint32_t index;
+	int fd; // -1: not created
+	pthread_t thread;
+	bool has_thread;
+	bool stop;			     // atomic: the thread is to end
+	bool finished;			     // atomic: it has
+	uint64_t messages[VP_MESSAGE_KINDS]; // intercepts by kind (exits.h)
+};
+
+// Creates all VPs of the child, suspended, and puts VP 0 at the kernel's entry.
+bool vps_create(struct worker *worker, const struct loader_entry *entry, struct failure *failure);
+
+// Starts their threads.
+bool vps_run(struct worker *worker, struct failure *failure);
+
+// Stops the VPs and ends their threads. The VPs stay, suspended.
+void vps_stop(struct worker *worker);
+
+// Closes their descriptors.
+void vps_close(struct worker *worker);
+
+#endif

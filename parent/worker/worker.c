@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// See worker.h.
+#include "parent/worker/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "hypercall/msr.h"
+#include "parent/worker/acpi/tables.h"
+#include "parent/worker/exits.h"
+#include "parent/worker/layout.h"
+#include "parent/worker/log.h"
+
+enum {
+	CONSOLE_COLLECT_MS = 10, // output of so long a time goes out together
+	CRASH_GRACE_MS = 1000,	 // what a panicking kernel has for its last words
+};
+
+#define WORKER_OF(source, field)                                                                   \
+	((struct worker *)((char *)(source)-offsetof(struct worker, field)))
+
+// How a child ends.
+
+static void store_end(struct worker_end *end, int status, const char *format, va_list arguments)
+{
+	end->status = status;
+	vsnprintf(end->reason, sizeof(end->reason), format, arguments);
+}
+
+void worker_end(struct worker *worker, int status, const char *format, ...)
+{
+	struct worker_end *end = &worker->end;
+	va_list arguments;
+
+	va_start(arguments, format);
+	pthread_mutex_lock(&end->lock);
+	if (!end->ended && !end->crashed)
+		store_end(end, status, format, arguments);
+	end->ended = true;
+	pthread_mutex_unlock(&end->lock);
+	va_end(arguments);
+	loop_event_signal(&worker->end_event);
+}
+
+void worker_crashed(struct worker *worker, const char *format, ...)
+{
+	struct worker_end *end = &worker->end;
+	va_list arguments;
+
+	va_start(arguments, format);
+	pthread_mutex_lock(&end->lock);
+	if (!end->ended && !end->crashed)
+		store_end(end, LUMEN_EXIT_CRASHED, format, arguments);
+	end->crashed = true;
+	pthread_mutex_unlock(&end->lock);
+	va_end(arguments);
+	loop_timer_start(&worker->crash_grace, CRASH_GRACE_MS);
+}
+
+static void end_event_ready(struct loop_source *source, uint32_t events)
+{
+	struct worker *worker = WORKER_OF(source, end_event);
+
+	(void)events;
+	loop_event_take(source);
+	worker->loop.stop = true;
+}
+
+static void crash_grace_ready(struct loop_source *source, uint32_t events)
+{
+	struct worker *worker = WORKER_OF(source, crash_grace);
+
+	(void)events;
+	loop_event_take(source);
+	worker_end(worker, LUMEN_EXIT_CRASHED, "The child crashed.");
+}
+
+static void time_limit_ready(struct loop_source *source, uint32_t events)
+{
+	struct worker *worker = WORKER_OF(source, time_limit);
+
+	(void)events;
+	loop_event_take(source);
+	worker_end(worker, LUMEN_EXIT_HUNG, "The child did not end within %u s.",
+		worker->config.timeout_s);
+}
+
+static void signals_ready(struct loop_source *source, uint32_t events)
+{
+	struct worker *worker = WORKER_OF(source, signals);
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(source->fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		worker_end(worker, LUMEN_EXIT_OUR_FAULT, "The worker was ended by a signal (%s).",
+			strsignal((int)info.ssi_signo));
+}
+
+// The console.
+
+static void wake_for_console(void *context)
+{
+	struct worker *worker = context;
+
+	loop_event_signal(&worker->console_event);
+}
+
+static void pass_console_on(struct worker *worker)
+{
+	console_log(&worker->console);
+	control_console(&worker->control);
+}
+
+// The first output after a pause goes out at once; then what comes is collected for a moment, so
+// that neither side pays for every byte.
+static void console_event_ready(struct loop_source *source, uint32_t events)
+{
+	struct worker *worker = WORKER_OF(source, console_event);
+
+	(void)events;
+	loop_event_take(source);
+	pass_console_on(worker);
+	loop_timer_start(&worker->console_timer, CONSOLE_COLLECT_MS);
+}
+
+static void console_timer_ready(struct loop_source *source, uint32_t events)
+{
+	struct worker *worker = WORKER_OF(source, console_timer);
+
+	(void)events;
+	loop_event_take(source);
+	if (console_sleep(&worker->console))
+		return;
+	pass_console_on(worker);
+	loop_timer_start(&worker->console_timer, CONSOLE_COLLECT_MS);
+}
+
+static void input_from_control(void *context)
+{
+	struct worker *worker = context;
+
+	devices_input_ready(&worker->devices);
+}
+
+static void kill_from_control(void *context)
+{
+	worker_end(context, LUMEN_EXIT_OUR_FAULT, "The child was killed on request.");
+}
+
+static size_t stat_from_control(void *context, char *text, size_t size)
+{
+	return worker_stat(context, text, size);
+}
+
+// Making it all.
+
+static void deliver_interrupt(void *context, const struct ioapic_interrupt *interrupt)
+{
+	static struct log_limit limit;
+	struct worker *worker = context;
+	int status = partition_assert_interrupt(&worker->partition, interrupt);
+
+	if (status)
+		log_limited(&limit, "vector %u for APIC %u is lost: hypercall status %d",
+			interrupt->vector, interrupt->destination, status);
+}
+
+static bool add_signals(struct worker *worker)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return loop_add(&worker->loop, &worker->signals,
+		signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), EPOLLIN, signals_ready);
+}
+
+static bool make_loop(struct worker *worker, struct failure *failure)
+{
+	struct loop *loop = &worker->loop;
+
+	if (loop_init(loop) && loop_add_event(loop, &worker->console_event, console_event_ready) &&
+		loop_add_timer(loop, &worker->console_timer, console_timer_ready) &&
+		loop_add_event(loop, &worker->end_event, end_event_ready) &&
+		loop_add_timer(loop, &worker->time_limit, time_limit_ready) &&
+		loop_add_timer(loop, &worker->crash_grace, crash_grace_ready) &&
+		add_signals(worker))
+		return true;
+	return failure_set(
+		failure, LUMEN_EXIT_OUR_FAULT, "The worker has too few descriptors; see its log.");
+}
+
+static bool load_child(struct worker *worker, struct loader_entry *entry, struct failure *failure)
+{
+	const struct child_config *config = &worker->config;
+	struct loader_input input = {
+		.kernel = config->kernel,
+		.initrd = *config->initrd ? config->initrd : NULL,
+		.command = config->append,
+		.rsdp = LAYOUT_ACPI,
+	};
+	uint8_t *acpi = guest_memory_at(&worker->memory, LAYOUT_ACPI, LAYOUT_ACPI_ROOM);
+
+	if (!acpi_tables_write(acpi, LAYOUT_ACPI_ROOM, LAYOUT_ACPI, config->vps))
+		return failure_set(
+			failure, LUMEN_EXIT_OUR_FAULT, "The ACPI tables do not fit their place.");
+	return loader_load(&worker->memory, &input, entry, failure);
+}
+
+static void make_devices(struct worker *worker)
+{
+	const struct console_wake wake = { .context = worker, .wake = wake_for_console };
+	const struct devices_wiring wiring = { .context = worker, .interrupt = deliver_interrupt };
+
+	console_init(&worker->console, worker->directory, &wake);
+	devices_init(&worker->devices, &worker->console, &wiring);
+}
+
+static bool start_services(struct worker *worker, struct failure *failure)
+{
+	const struct control_wiring control = {
+		.context = worker,
+		.stat = stat_from_control,
+		.kill = kill_from_control,
+		.input = input_from_control,
+	};
+
+	if (vmbus_host_start(&worker->vmbus, worker) &&
+		storage_device_offer(&worker->storage, &worker->vmbus) &&
+		control_init(&worker->control, &worker->loop, &worker->console, worker->directory,
+			&control))
+		return true;
+	return failure_set(failure, LUMEN_EXIT_OUR_FAULT,
+		"The worker cannot start its services; see its log.");
+}
+
+// Once the partition exists. What fails here is taken apart by the end of the process: the driver
+// takes everything back when the descriptors close.
+static bool start_partition(
+	struct worker *worker, const struct loader_entry *entry, struct failure *failure)
+{
+	int status;
+
+	if (!partition_map_memory(&worker->partition, &worker->memory, failure) ||
+		!vps_create(worker, entry, failure))
+		return false;
+	status = partition_intercept_msr_write(&worker->partition, HV_X64_MSR_CRASH_CTL);
+	if (status)
+		log_line("a crash of the child will go unnoticed: hypercall status %d", status);
+	return start_services(worker, failure) && vps_run(worker, failure);
+}
+
+bool worker_start(struct worker *worker, struct failure *failure)
+{
+	struct loader_entry entry;
+
+	pthread_mutex_init(&worker->end.lock, NULL);
+	if (!make_loop(worker, failure) ||
+		!guest_memory_create(&worker->memory, worker->config.memory, failure) ||
+		!load_child(worker, &entry, failure) ||
+		!storage_device_open_disks(
+			&worker->storage, &worker->config, &worker->memory, failure))
+		return false;
+	make_devices(worker);
+	if (!partition_create(&worker->partition, failure) ||
+		!start_partition(worker, &entry, failure))
+		return false;
+	log_line("partition %llu runs: %u VPs, %llu MiB, %u disks",
+		(unsigned long long)worker->partition.id, worker->config.vps,
+		(unsigned long long)(worker->config.memory / LAYOUT_MIB),
+		worker->config.disk_count);
+	return true;
+}
+
+static void log_all_registers(struct worker *worker)
+{
+	for (uint32_t i = 0; i < worker->config.vps; i++)
+		exits_log_registers(&worker->vps[i]);
+}
+
+// Everything of the child goes back, in the order in which nobody uses what is gone: VPs, devices
+// and their threads, memory, partition.
+static void take_apart(struct worker *worker)
+{
+	vps_stop(worker);
+	if (worker->end.status == LUMEN_EXIT_HUNG)
+		log_all_registers(worker);
+	vmbus_host_stop(&worker->vmbus);
+	storage_device_close_disks(&worker->storage);
+	vps_close(worker);
+	partition_unmap_memory(&worker->partition, &worker->memory);
+	partition_close(&worker->partition);
+	guest_memory_destroy(&worker->memory);
+}
+
+int worker_run(struct worker *worker)
+{
+	int error;
+
+	if (worker->config.timeout_s)
+		loop_timer_start(&worker->time_limit, worker->config.timeout_s * 1000ull);
+	loop_run(&worker->loop);
+	take_apart(worker);
+	console_log(&worker->console);
+	log_line("%s", worker->end.reason);
+	error = rundir_write_status(worker->directory, worker->end.status, worker->end.reason);
+	if (error)
+		log_line("the status cannot be written: %s", strerror(error));
+	control_close(&worker->control, worker->directory);
+	return worker->end.status;
+}

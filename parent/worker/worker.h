@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The worker: everything of one child, and how it ends.
+#ifndef WORKER_WORKER_H
+#define WORKER_WORKER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "parent/common/child_config.h"
+#include "parent/common/rundir.h"
+#include "parent/worker/console.h"
+#include "parent/worker/control.h"
+#include "parent/worker/devices.h"
+#include "parent/worker/loader.h"
+#include "parent/worker/loop.h"
+#include "parent/worker/memory.h"
+#include "parent/worker/partition.h"
+#include "parent/worker/storage_device.h"
+#include "parent/worker/vmbus_host.h"
+#include "parent/worker/vp.h"
+
+// How the child ended, or is about to. The first word counts, but a crash outweighs what the
+// crashing child does next (power off, reset, or nothing until the time is up).
+struct worker_end {
+	pthread_mutex_t lock;
+	bool ended, crashed;
+	int status; // enum lumen_exit_status or the child's own
+	char reason[RUNDIR_REASON_MAX];
+};
+
+struct worker {
+	const char *directory; // /run/lumen/NAME
+	struct child_config config;
+	struct guest_memory memory;
+	struct partition partition;
+	struct console console;
+	struct devices devices;
+	struct vp vps[CHILD_VPS_MAX];
+	struct vmbus_host vmbus;
+	struct storage_device storage;
+	struct control control;
+	struct loop loop;
+	struct loop_source console_event; // there is output; see console.h
+	struct loop_source console_timer; // collects output for a moment
+	struct loop_source end_event;
+	struct loop_source time_limit;
+	struct loop_source crash_grace; // a crashing child may print until then
+	struct loop_source signals;
+	struct worker_end end;
+};
+
+// Ends the child with a status and a sentence that says why. Any thread; returns at once, the main
+// thread does it.
+__attribute__((format(printf, 3, 4))) void worker_end(
+	struct worker *worker, int status, const char *format, ...);
+
+// The child says that it has crashed. It may go on printing for a moment, then it is ended.
+__attribute__((format(printf, 2, 3))) void worker_crashed(
+	struct worker *worker, const char *format, ...);
+
+// Makes everything, enters the child, and returns true when it runs. On failure nothing is left.
+bool worker_start(struct worker *worker, struct failure *failure);
+
+// Serves the child until its end, gives everything back, and writes the status file. Returns the
+// status.
+int worker_run(struct worker *worker);
+
+// Writes the statistics as `name value` lines (stat.c); the control socket's `stat`.
+size_t worker_stat(struct worker *worker, char *text, size_t size);
+
+#endif
