@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "hypercall/lumen_stats.h"
+#include "hypercall/stats.h"
 #include "parent/worker/exits.h"
 #include "parent/worker/worker.h"
 
@@ -60,10 +60,17 @@ static const struct counter_name vp_counters[] = {
 #undef X
 };
 
+// Exits from the VP to the hypervisor, by reason. Each exit counts for exactly one.
 static const struct counter_name vp_exits[] = {
-#define X(index, name, text) { "exits." text, index },
-	LUMEN_STATS_VP_EXITS(X)
-#undef X
+	{ "hypercall", VpHypercallsCount },
+	{ "interrupt", VpExternalInterruptsCount },
+	{ "halt", VpHltInstructionsCount },
+	{ "io", VpIoInstructionsCount },
+	{ "gpa_fault", VpNestedPageFaultInterceptsCount },
+	{ "cpuid", VpCpuidInstructionsCount },
+	{ "msr", VpMsrAccessesCount },
+	{ "control_register", VpControlRegisterAccessesCount },
+	{ "other", VpOtherInterceptsCount },
 };
 
 // Counters that are 0 say nothing, and there are many.
@@ -92,7 +99,7 @@ static void stat_vp(struct stat_text *stat, struct worker *worker, uint32_t inde
 	if (!partition_read_vp_stats(&worker->partition, index, page, HV_STATS_COUNTERS)) {
 		// All reasons, and their sum: to see that one does not occur is the point of it.
 		for (size_t i = 0; i < COUNT(vp_exits); i++) {
-			line(stat, "%s.%s %llu", prefix, vp_exits[i].name,
+			line(stat, "%s.exits.%s %llu", prefix, vp_exits[i].name,
 				(unsigned long long)page[vp_exits[i].index]);
 			total += page[vp_exits[i].index];
 		}
