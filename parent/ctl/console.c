@@ -118,6 +118,19 @@ int ctl_attach(const char *name, bool *left)
 	return 0;
 }
 
+// Shows the worker's log after a child has ended badly: registers, crash parameters, what failed.
+static void print_log(const char *name)
+{
+	char path[RUNDIR_PATH_MAX], line[1024];
+	FILE *log = rundir_path(path, name, RUNDIR_LOG) ? fopen(path, "re") : NULL;
+
+	if (!log)
+		return;
+	while (fgets(line, sizeof(line), log))
+		fputs(line, stderr);
+	fclose(log);
+}
+
 int ctl_wait_child(const char *name)
 {
 	struct rundir_status child;
@@ -132,6 +145,8 @@ int ctl_wait_child(const char *name)
 		return status;
 	if (child.state == RUNDIR_CREATED)
 		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The child %s was never started.", name);
+	if (child.status > LUMEN_EXIT_CHILD_MAX)
+		print_log(name);
 	return child.status ? ctl_fail(child.status, "%s: %s", name, child.reason) : 0;
 }
 

@@ -20,6 +20,7 @@ static const struct option child_options[] = {
 	{ "cpus", required_argument, NULL, 'o' },
 	{ "disk", required_argument, NULL, 'o' },
 	{ "timeout", required_argument, NULL, 'o' },
+	{ "name", required_argument, NULL, 'n' },
 	{ 0 },
 };
 
@@ -48,7 +49,7 @@ static int check_files(struct child_config *config)
 	return status;
 }
 
-static int parse_options(int argc, char **argv, struct child_config *config)
+static int parse_options(int argc, char **argv, const char **name, struct child_config *config)
 {
 	int option, index;
 
@@ -58,6 +59,10 @@ static int parse_options(int argc, char **argv, struct child_config *config)
 
 		if (option == ':')
 			return ctl_wrong("%s needs a value.", argv[optind - 1]);
+		if (option == 'n') {
+			*name = optarg;
+			continue;
+		}
 		if (option != 'o')
 			return ctl_wrong("%s does not know %s.", argv[0], argv[optind - 1]);
 		why = child_config_set(config, child_options[index].name, optarg);
@@ -71,13 +76,15 @@ int ctl_parse_child(int argc, char **argv, const char **name, struct child_confi
 {
 	int status;
 
+	*name = NULL;
 	child_config_init(config);
-	status = parse_options(argc, argv, config);
+	status = parse_options(argc, argv, name, config);
 	if (status)
 		return status;
-	if (optind + 1 != argc)
+	if (!*name && optind < argc)
+		*name = argv[optind++];
+	if (!*name || optind != argc)
 		return ctl_wrong("%s needs one name for the child.", argv[0]);
-	*name = argv[optind];
 	if (!rundir_name_valid(*name))
 		return ctl_wrong("%s cannot be a name: 1 to 31 letters, digits, - and _.", *name);
 	if (!*config->kernel)

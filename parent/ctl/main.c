@@ -15,7 +15,8 @@
 	"  --memory SIZE   such as 512M or 2G; a multiple of 2M (default 512M)\n"                  \
 	"  --cpus N        virtual processors, 1 to 64 (default 1)\n"                              \
 	"  --disk F[,ro]   a disk: a raw file or a block device; up to 8 of them\n"                \
-	"  --timeout S     end it after so many seconds (default: never)\n"
+	"  --timeout S     end it after so many seconds (default: never)\n"                        \
+	"  --name NAME     the same as NAME without --name\n"
 
 static const struct ctl_command commands[] = {
 	{ "create", ctl_create, "NAME --kernel F [options]", "describe a child", CHILD_OPTIONS },

@@ -102,6 +102,12 @@ void partition_close(struct partition *partition)
 	close(partition->fd);
 }
 
+int partition_run_vp(int vp_fd, struct hv_message *message)
+{
+	_Static_assert(sizeof(*message) == sizeof(struct mshv_run_vp), "RUN_VP gives a message");
+	return ioctl(vp_fd, MSHV_RUN_VP, message) ? errno : 0;
+}
+
 // A hypercall with the partition's id first in its input; the driver fills that in.
 static int hypercall(struct partition *partition, uint16_t code, uint16_t reps, const void *in,
 	size_t in_size, void *out, size_t out_size)

@@ -92,48 +92,48 @@ static bool find_entry_in(Elf_Data *notes, uint64_t *address)
 	return false;
 }
 
-static bool find_entry_in_segment(
+static void find_entry_in_segment(
 	struct loader *loader, Elf *elf, const GElf_Phdr *segment, uint64_t *address)
 {
 	Elf_Data *notes;
 
-	if (segment->p_filesz > NOTES_MAX || segment->p_offset > loader->size ||
+	if (segment->p_type != PT_NOTE || *address || segment->p_filesz > NOTES_MAX ||
+		segment->p_offset > loader->size ||
 		segment->p_filesz > loader->size - segment->p_offset)
-		return false;
+		return;
 	notes = elf_getdata_rawchunk(elf, (int64_t)segment->p_offset, segment->p_filesz,
 		segment->p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
-	return notes && find_entry_in(notes, address);
+	if (notes)
+		find_entry_in(notes, address);
 }
 
-// Loads all segments and finds the entry point; false with failure set, or with *address 0.
-static bool load_segments(struct loader *loader, Elf *elf, uint64_t *address)
+// Reads the program headers to `segments` (SEGMENTS_MAX).
+static bool read_segments(struct loader *loader, Elf *elf, GElf_Phdr *segments, size_t *count)
 {
-	size_t count;
-
-	if (elf_getphdrnum(elf, &count) || count > SEGMENTS_MAX)
+	if (elf_getphdrnum(elf, count) || *count > SEGMENTS_MAX)
 		return loader_not_a_kernel(loader, "its program headers are damaged");
-	for (size_t i = 0; i < count; i++) {
-		GElf_Phdr segment;
-
-		if (!gelf_getphdr(elf, (int)i, &segment))
+	for (size_t i = 0; i < *count; i++)
+		if (!gelf_getphdr(elf, (int)i, &segments[i]))
 			return loader_not_a_kernel(loader, "its program headers are damaged");
-		if (segment.p_type == PT_LOAD && !load_segment(loader, &segment))
-			return false;
-		if (segment.p_type == PT_NOTE && !*address)
-			find_entry_in_segment(loader, elf, &segment, address);
-	}
 	return true;
 }
 
 static bool load_elf(struct loader *loader, Elf *elf, struct loader_entry *entry)
 {
+	GElf_Phdr segments[SEGMENTS_MAX];
 	uint64_t address = 0;
+	size_t count;
 
-	loader->image_start = UINT64_MAX;
-	if (!check_elf_header(loader, elf) || !load_segments(loader, elf, &address))
+	if (!check_elf_header(loader, elf) || !read_segments(loader, elf, segments, &count))
 		return false;
+	for (size_t i = 0; i < count; i++)
+		find_entry_in_segment(loader, elf, &segments[i], &address);
 	if (!address)
 		return loader_not_a_kernel(loader, "an ELF file without a PVH note");
+	loader->image_start = UINT64_MAX;
+	for (size_t i = 0; i < count; i++)
+		if (segments[i].p_type == PT_LOAD && !load_segment(loader, &segments[i]))
+			return false;
 	if (address < loader->image_start || address >= loader->image_end)
 		return loader_not_a_kernel(
 			loader, "its PVH entry 0x%" PRIx64 " is in none of its segments", address);

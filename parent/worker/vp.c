@@ -3,10 +3,8 @@
 #include "parent/worker/vp.h"
 
 #include <errno.h>
-#include <mshv_uapi.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -82,13 +80,14 @@ static void *run_vp(void *context)
 	struct hv_message message;
 	bool go_on = true;
 
-	_Static_assert(sizeof(message) == sizeof(struct mshv_run_vp), "RUN_VP gives a message");
 	while (go_on && !must_stop(vp)) {
-		if (!ioctl(vp->fd, MSHV_RUN_VP, &message)) {
+		int error = partition_run_vp(vp->fd, &message);
+
+		if (!error) {
 			go_on = exits_handle(vp, &message);
-		} else if (errno != EINTR) {
+		} else if (error != EINTR) {
 			worker_end(vp->worker, LUMEN_EXIT_OUR_FAULT,
-				"Virtual processor %u cannot run: %s.", vp->index, strerror(errno));
+				"Virtual processor %u cannot run: %s.", vp->index, strerror(error));
 			go_on = false;
 		}
 	}
