@@ -194,7 +194,7 @@ struct vmbus_server {
 	uint32_t message_vp;		   // whose SIM page our messages go to
 	uint32_t action_first, actions_queued;
 	uint32_t post_first, posts_queued;
-	bool dead; // a queue ran over
+	bool dead; // a queue ran over: end this guest, its server says and hears nothing more
 	uint64_t violations[VMBUS_VIOLATION_COUNT];
 };
 

@@ -326,6 +326,14 @@ static int modify_violation(struct vmbus_server *server, const struct vmbus_modi
 	return -1;
 }
 
+// The guest may not have heard of the rescind yet.
+static bool rescinded(struct vmbus_server *server, uint32_t relid)
+{
+	const struct vmbus_server_channel *channel = slot(server, relid);
+
+	return channel && channel->view == VMBUS_VIEW_RESCINDED;
+}
+
 // The answer (from 5.3 on) promises that the old processor gets no more interrupts of this channel.
 // It is true because the embedder carries out actions before it posts.
 void vmbus_handle_modify_channel(struct vmbus_server *server, const struct vmbus_incoming *in)
@@ -341,13 +349,13 @@ void vmbus_handle_modify_channel(struct vmbus_server *server, const struct vmbus
 								   : VMBUS_STATUS_UNSUCCESSFUL,
 					 } };
 
-	if (violation >= 0) {
-		vmbus_violate(server, (enum vmbus_violation)violation, request->header.type,
-			request->relid);
-	} else {
+	if (violation < 0) {
 		slot(server, request->relid)->target_vp = request->target_vp;
 		vmbus_push_action(server, VMBUS_ACTION_MODIFY, request->relid)->target_vp =
 			request->target_vp;
+	} else if (!rescinded(server, request->relid)) {
+		vmbus_violate(server, (enum vmbus_violation)violation, request->header.type,
+			request->relid);
 	}
 	if (server->version >= VMBUS_VERSION_5_3)
 		vmbus_push_post(server, &response);

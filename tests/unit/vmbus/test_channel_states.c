@@ -519,6 +519,10 @@ Test(rescind, of_a_closed_channel)
 	hear_open_result(rig, 1, false);
 	say2(rig, VMBUS_MESSAGE_CLOSE_CHANNEL, 1, 0);
 	quiet(rig);
+	say2(rig, VMBUS_MESSAGE_MODIFY_CHANNEL, 1, 0);
+	cr_assert_neq(
+		hear(rig, VMBUS_MESSAGE_MODIFY_CHANNEL_RESPONSE).modify_channel_response.status, 0);
+	quiet(rig);
 	say2(rig, VMBUS_MESSAGE_RELID_RELEASED, 1, 0);
 	cr_assert_eq(act(rig, VMBUS_ACTION_FREED).relid, 1);
 	cr_assert_eq(rig->words_out, 0, "its GPADLs went with it");

@@ -3,6 +3,7 @@
 // breaks the ring gets a named error for good.
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
@@ -531,6 +532,93 @@ Test(ring, no_signal_is_lost_between_two_processors, .timeout = 60)
 	cr_assert_eq(c.wrong, 0);
 	cr_assert_eq(c.f->reader.status, VMBUS_RING_OK);
 	cr_assert_eq(c.f->control->out, c.f->control->in);
+}
+
+// The two races of ring.c's [EMPTY] and [FULL], tried many times: both ends take their step at the
+// same moment, and at least one of them must see what the other did.
+#define RACES 200000
+
+struct race {
+	struct fixture *f;
+	uint32_t round; // both ends go when it changes
+	uint32_t done;	// the reader's last round
+	bool full;	// which race
+	bool seen;	// by the reader
+};
+
+static void wait_for(const uint32_t *word, uint32_t value)
+{
+	uint32_t spins = 0;
+
+	while (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value) {
+		if (++spins % 4096 == 0)
+			sched_yield();
+	}
+}
+
+// Brings the control page's line to this processor, and then lets a little time pass, differently
+// much in each round: the two steps are to fall together.
+static void take_position(const struct race *race, uint32_t delay)
+{
+	volatile uint32_t left = delay;
+
+	(void)*(volatile uint32_t *)&race->f->control->rsvd_z[0];
+	while (left)
+		left--;
+}
+
+static void *race_reader(void *argument)
+{
+	struct race *race = argument;
+	uint32_t round;
+
+	for (round = 1; round <= RACES; round++) {
+		wait_for(&race->round, round);
+		take_position(race, 20);
+		race->seen = race->full ? vmbus_ring_reader_commit(&race->f->reader)
+					: vmbus_ring_reader_unmask(&race->f->reader);
+		__atomic_store_n(&race->done, round, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+Test(ring, of_two_ends_that_race_one_sees_the_other, .timeout = 100)
+{
+	static uint8_t payload[3000];
+	int full;
+
+	for (full = 0; full <= 1; full++) {
+		struct race race = { .f = fixture_new(2), .full = full };
+		struct fixture *f = race.f;
+		pthread_t thread;
+		uint32_t round;
+		bool seen;
+
+		cr_assert_eq(pthread_create(&thread, NULL, race_reader, &race), 0);
+		for (round = 1; round <= RACES; round++) {
+			if (full) { // the ring is full, and all of it read but not given back
+				put(f, 6, 0, payload, 3000);
+				vmbus_ring_writer_commit(&f->writer);
+				get(f);
+			} else {
+				vmbus_ring_reader_mask(&f->reader);
+				put(f, 6, 0, NULL, 0);
+			}
+			__atomic_store_n(&race.round, round, __ATOMIC_RELEASE);
+			take_position(&race, 10 + round % 64);
+			seen = full ? vmbus_ring_writer_wait(&f->writer, 3024)
+				    : vmbus_ring_writer_commit(&f->writer);
+			wait_for(&race.done, round);
+			if (!seen && !race.seen)
+				break;
+			if (!full) {
+				get(f);
+				vmbus_ring_reader_commit(&f->reader);
+			}
+		}
+		cr_assert_gt(round, RACES, "race %d lost in round %u", full, round);
+		pthread_join(thread, NULL);
+	}
 }
 
 Test(ring, every_status_has_a_name)
