@@ -208,7 +208,7 @@ static bool write_efer(ARGS_WRITE)
 	return vp_set_reg64(vp, HvX64RegisterEfer, (value & ~EFER_LMA) | (old & EFER_LMA));
 }
 
-// Sorted by number; of two rows for the same one, at most one applies to a VP.
+// Sorted by first and by last number; of two rows for the same one, at most one applies to a VP.
 static const struct msr_row rows[] = {
 	{ MSR_TSC, MSR_TSC, MSR_ALL, read_tsc, write_tsc, { 0 } },
 	{ MSR_APIC_BASE, MSR_APIC_BASE, MSR_ALL, read_vapic, write_vapic, { 0 } },
@@ -223,8 +223,8 @@ static const struct msr_row rows[] = {
 	{ 0x176, 0x176, MSR_ALL, read_register, write_address,
 		{ .name = HvX64RegisterSysenterEip } },
 	// Machine check: global capability, status and control, and below the banks.
-	{ 0x179, 0x17b, MSR_ROOT, read_physical, write_physical, { .writable = UINT64_MAX } },
 	{ 0x179, 0x17a, MSR_CHILD, read_constant, write_zero_only, { 0 } },
+	{ 0x179, 0x17b, MSR_ROOT, read_physical, write_physical, { .writable = UINT64_MAX } },
 	{ 0x1d9, 0x1d9, MSR_ALL, read_constant, write_zero_only, { 0 } }, // DEBUGCTL
 	// MTRRs. A child's memory is write-back by its second-level entries, whatever it asks for.
 	{ MSR_MTRR_FIRST, 0x26f, MSR_ROOT, read_physical, write_physical,
@@ -294,7 +294,7 @@ static const struct msr_row *search(
 			high = middle;
 	}
 	for (; low < count && table[low].first <= msr; low++)
-		if (table[low].roles & role)
+		if (msr <= table[low].last && table[low].roles & role)
 			return &table[low];
 	return NULL;
 }

@@ -48,14 +48,15 @@ static bool read_guest_os_id(ARGS_READ)
 	return true;
 }
 
-// TLFS: if the identity is cleared, the hypercall page becomes disabled.
+// TLFS: if the identity is cleared, the hypercall page becomes disabled (unless it is locked: then
+// nothing changes it).
 static bool write_guest_os_id(ARGS_WRITE)
 {
 	struct partition *partition = vp->partition;
 
 	spin_lock(&partition->lock);
 	partition->guest_os_id = value;
-	if (value == 0) {
+	if (value == 0 && !(partition->hypercall_msr & HV_X64_MSR_HYPERCALL_LOCKED)) {
 		partition->hypercall_msr &= ~HV_X64_MSR_HYPERCALL_ENABLE;
 		place_page(partition, &partition->hypercall_overlay, partition->hypercall_page,
 			&partition->hypercall_msr, 0);
