@@ -8,8 +8,8 @@
 #include "hypervisor/core/handlers.h"
 #include "hypervisor/core/trace.h"
 
-#define PAGES_PER_CALL                                                                             \
-	8192u // 4 KiB pages in a go; then interrupts get in (TLFS: Hypercall Continuation)
+// In a go; then interrupts get in (TLFS: Hypercall Continuation).
+#define PAGES_PER_CALL	8192u
 #define GPA_PAGES_TOTAL (1ull << (GPA_BITS - PAGE_SHIFT))
 
 // TLFS-DEVIATION: HV_MAP_GPA_FLAGS: the special encodings (no access, zeroes, ones), uncached
@@ -101,8 +101,9 @@ static hv_status map_one(struct hypercall *call, struct partition *target, hv_gp
 	return status ? status : map_status(gpa_map_set(&target->gpa, to, frame, order, access));
 }
 
-static hv_status map(struct hypercall *call, struct partition *target)
+hv_status hc_MapGpaPages(struct hypercall *call)
 {
+	struct partition *target = call->target;
 	const struct hv_input_map_gpa_pages *in = call->in;
 	enum gpa_order order = in->map_flags & HV_MAP_GPA_LARGE_PAGE ? GPA_2M : GPA_4K;
 	const hv_gpa_page_number *source = call->rep_in;
@@ -134,16 +135,9 @@ static hv_status map(struct hypercall *call, struct partition *target)
 	return status;
 }
 
-hv_status hc_MapGpaPages(struct hypercall *call)
+hv_status hc_UnmapGpaPages(struct hypercall *call)
 {
-	const struct hv_input_map_gpa_pages *in = call->in;
-
-	return with_target(call, in->target_partition_id,
-		TARGET_CHILD | TARGET_ACTIVE | TARGET_EXCLUSIVE, map);
-}
-
-static hv_status unmap_pages(struct hypercall *call, struct partition *target)
-{
+	struct partition *target = call->target;
 	const struct hv_input_unmap_gpa_pages *in = call->in;
 	enum gpa_order order = in->unmap_flags & HV_UNMAP_GPA_LARGE_PAGE ? GPA_2M : GPA_4K;
 	uint32_t reps = MIN(call->reps, PAGES_PER_CALL >> order);
@@ -161,22 +155,15 @@ static hv_status unmap_pages(struct hypercall *call, struct partition *target)
 	return HV_STATUS_SUCCESS;
 }
 
-hv_status hc_UnmapGpaPages(struct hypercall *call)
-{
-	const struct hv_input_unmap_gpa_pages *in = call->in;
-
-	return with_target(call, in->target_partition_id,
-		TARGET_CHILD | TARGET_ACTIVE | TARGET_EXCLUSIVE, unmap_pages);
-}
-
 // TLFS: up to 16 bytes, which do not cross a page.
 static bool small_access_valid(hv_gpa gpa, uint32_t bytes)
 {
 	return bytes && bytes <= HV_READ_WRITE_GPA_MAX_SIZE && gpa % PAGE_SIZE + bytes <= PAGE_SIZE;
 }
 
-static hv_status read_gpa(struct hypercall *call, struct partition *target)
+hv_status hc_ReadGpa(struct hypercall *call)
 {
+	struct partition *target = call->target;
 	const struct hv_input_read_gpa *in = call->in;
 	struct hv_output_read_gpa *out = call->out;
 
@@ -189,15 +176,9 @@ static hv_status read_gpa(struct hypercall *call, struct partition *target)
 	return HV_STATUS_SUCCESS;
 }
 
-hv_status hc_ReadGpa(struct hypercall *call)
+hv_status hc_WriteGpa(struct hypercall *call)
 {
-	const struct hv_input_read_gpa *in = call->in;
-
-	return with_target(call, in->partition_id, TARGET_CHILD | TARGET_ACTIVE, read_gpa);
-}
-
-static hv_status write_gpa(struct hypercall *call, struct partition *target)
-{
+	struct partition *target = call->target;
 	const struct hv_input_write_gpa *in = call->in;
 	struct hv_output_write_gpa *out = call->out;
 
@@ -208,11 +189,4 @@ static hv_status write_gpa(struct hypercall *call, struct partition *target)
 	if (!guest_write(target, gpa(in->base_gpa), in->data, in->byte_count))
 		out->access_result.result_code = HvAccessGpaUnmapped;
 	return HV_STATUS_SUCCESS;
-}
-
-hv_status hc_WriteGpa(struct hypercall *call)
-{
-	const struct hv_input_write_gpa *in = call->in;
-
-	return with_target(call, in->partition_id, TARGET_CHILD | TARGET_ACTIVE, write_gpa);
 }

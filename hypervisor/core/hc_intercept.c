@@ -3,19 +3,12 @@
 #include "hypervisor/core/handlers.h"
 #include "hypervisor/core/intercept.h"
 
-static hv_status install(struct hypercall *call, struct partition *target)
-{
-	const struct hv_input_install_intercept *in = call->in;
-
-	return intercept_install(
-		target, in->access_type, in->intercept_type, in->intercept_parameter);
-}
-
 hv_status hc_InstallIntercept(struct hypercall *call)
 {
 	const struct hv_input_install_intercept *in = call->in;
 
-	return with_target(call, in->partition_id, TARGET_CHILD | TARGET_ACTIVE, install);
+	return intercept_install(
+		call->target, in->access_type, in->intercept_type, in->intercept_parameter);
 }
 
 static bool vp_index_valid(struct partition *target, hv_vp_index index)
@@ -25,8 +18,9 @@ static bool vp_index_valid(struct partition *target, hv_vp_index index)
 
 // TLFS-DEVIATION: results for single MSRs are not offered;
 // HvPartitionPropertyUnimplementedMsrAction is, for all that are unknown.
-static hv_status register_result(struct hypercall *call, struct partition *target)
+hv_status hc_RegisterInterceptResult(struct hypercall *call)
 {
+	struct partition *target = call->target;
 	const struct hv_input_register_intercept_result *in = call->in;
 
 	if (!vp_index_valid(target, in->vp_index))
@@ -37,15 +31,9 @@ static hv_status register_result(struct hypercall *call, struct partition *targe
 	return intercept_register_cpuid(target, in->vp_index, &in->cpuid);
 }
 
-hv_status hc_RegisterInterceptResult(struct hypercall *call)
+hv_status hc_UnregisterInterceptResult(struct hypercall *call)
 {
-	const struct hv_input_register_intercept_result *in = call->in;
-
-	return with_target(call, in->partition_id, TARGET_CHILD | TARGET_ACTIVE, register_result);
-}
-
-static hv_status unregister_result(struct hypercall *call, struct partition *target)
-{
+	struct partition *target = call->target;
 	const struct hv_input_unregister_intercept_result *in = call->in;
 
 	if (!vp_index_valid(target, in->vp_index))
@@ -54,11 +42,4 @@ static hv_status unregister_result(struct hypercall *call, struct partition *tar
 		return HV_STATUS_INVALID_PARAMETER;
 	return intercept_unregister_cpuid(
 		target, in->vp_index, in->cpuid.eax, in->cpuid.ecx, in->cpuid.subleaf_specific);
-}
-
-hv_status hc_UnregisterInterceptResult(struct hypercall *call)
-{
-	const struct hv_input_unregister_intercept_result *in = call->in;
-
-	return with_target(call, in->partition_id, TARGET_CHILD | TARGET_ACTIVE, unregister_result);
 }

@@ -29,7 +29,7 @@ static bool type_valid(uint32_t type, uint32_t vector)
 	}
 }
 
-static hv_status assert_interrupt(struct hypercall *call, struct partition *target)
+hv_status hc_AssertVirtualInterrupt(struct hypercall *call)
 {
 	const struct hv_input_assert_virtual_interrupt *in = call->in;
 	const struct vapic_message message = {
@@ -49,32 +49,14 @@ static hv_status assert_interrupt(struct hypercall *call, struct partition *targ
 						      HV_INTERRUPT_CONTROL_LEVEL_TRIGGERED))
 		return HV_STATUS_INVALID_PARAMETER;
 	trace(LUMEN_TRACE_INTERRUPT, NULL, in->requested_vector, in->destination_address);
-	return vapic_deliver(target, NULL, &message) ? HV_STATUS_SUCCESS
-						     : HV_STATUS_INVALID_PARAMETER;
+	return vapic_deliver(call->target, NULL, &message) ? HV_STATUS_SUCCESS
+							   : HV_STATUS_INVALID_PARAMETER;
 }
 
-hv_status hc_AssertVirtualInterrupt(struct hypercall *call)
-{
-	const struct hv_input_assert_virtual_interrupt *in = call->in;
-
-	return with_target(
-		call, in->target_partition, TARGET_CHILD | TARGET_ACTIVE, assert_interrupt);
-}
-
-// Takes back an ExtInt that waits; there never is one (see above), so that nothing is left to do.
-static hv_status clear_interrupt(struct hypercall *call, struct partition *target)
-{
-	(void)call;
-	(void)target;
-	return HV_STATUS_SUCCESS;
-}
-
+// Takes back an ExtInt that waits. There never is one (see above): nothing is left to do.
 hv_status hc_ClearVirtualInterrupt(struct hypercall *call)
 {
-	const struct hv_input_clear_virtual_interrupt *in = call->in;
-
-	return with_target(
-		call, in->target_partition, TARGET_CHILD | TARGET_ACTIVE, clear_interrupt);
+	return HV_STATUS_SUCCESS;
 }
 
 static hv_status send_ipi(struct hypercall *call, uint32_t vector, uint8_t vtl, uint64_t mask)

@@ -2,7 +2,6 @@
 // Hypercalls that create, enumerate and destroy partitions (TLFS: Partition Management).
 #include "hypercall/partition.h"
 #include "hypervisor/core/handlers.h"
-#include "hypervisor/core/log.h"
 #include "hypervisor/core/trace.h"
 
 // What makes no difference here is accepted: a child has an APIC with x2APIC mode, and large pages,
@@ -41,63 +40,38 @@ hv_status hc_CreatePartition(struct hypercall *call)
 	// that there are none of are no error.
 	if (in->flags & ~CREATION_FLAGS || in->rsvd_z0 || in->rsvd_z1)
 		return HV_STATUS_INVALID_PARAMETER;
-	// TLFS-DEVIATION: only the root has children, as only its memory is known to be
-	// identity-mapped (hc_memory.c).
-	if (!call->partition->is_root)
-		return HV_STATUS_PARTITION_TOO_DEEP;
 	return create(call->partition, in, &out->partition_id);
 }
 
-static hv_status initialize(struct hypercall *call, struct partition *target)
+hv_status hc_InitializePartition(struct hypercall *call)
 {
+	struct partition *target = call->target;
 	hv_status status = partition_initialize(target);
 
-	(void)call;
 	if (!status)
 		trace(LUMEN_TRACE_PARTITION, NULL, target->id, PARTITION_INITIALIZED);
 	return status;
 }
 
-hv_status hc_InitializePartition(struct hypercall *call)
+hv_status hc_FinalizePartition(struct hypercall *call)
 {
-	const struct hv_input_initialize_partition *in = call->in;
+	struct partition *target = call->target;
 
-	return with_target(call, in->partition_id, TARGET_CHILD | TARGET_EXCLUSIVE, initialize);
-}
-
-static hv_status finalize(struct hypercall *call, struct partition *target)
-{
-	(void)call;
 	partition_finalize(target);
 	trace(LUMEN_TRACE_PARTITION, NULL, target->id, PARTITION_FINALIZED);
 	return HV_STATUS_SUCCESS;
 }
 
-hv_status hc_FinalizePartition(struct hypercall *call)
+hv_status hc_DeletePartition(struct hypercall *call)
 {
-	const struct hv_input_finalize_partition *in = call->in;
+	struct partition *target = call->target;
 
-	return with_target(
-		call, in->partition_id, TARGET_CHILD | TARGET_ACTIVE | TARGET_EXCLUSIVE, finalize);
-}
-
-static hv_status delete (struct hypercall *call, struct partition *target)
-{
-	(void)call;
 	if (target->state == PARTITION_INITIALIZED)
 		return HV_STATUS_INVALID_PARTITION_STATE;
 	if (target->pool.total_pages)
-		return HV_STATUS_OPERATION_DENIED; // TLFS: HvDeletePartition: the pool has not been
-						   // drained
+		return HV_STATUS_OPERATION_DENIED; // TLFS: the pool has not been drained
 	partition_delete(target);
 	return HYPERCALL_TARGET_GONE;
-}
-
-hv_status hc_DeletePartition(struct hypercall *call)
-{
-	const struct hv_input_delete_partition *in = call->in;
-
-	return with_target(call, in->partition_id, TARGET_CHILD | TARGET_EXCLUSIVE, delete);
 }
 
 hv_status hc_GetPartitionId(struct hypercall *call)
@@ -108,25 +82,18 @@ hv_status hc_GetPartitionId(struct hypercall *call)
 	return HV_STATUS_SUCCESS;
 }
 
-static hv_status next_child(struct hypercall *call, struct partition *parent)
+hv_status hc_GetNextChildPartition(struct hypercall *call)
 {
 	const struct hv_input_get_next_child_partition *in = call->in;
 	struct hv_output_get_next_child_partition *out = call->out;
 	hv_partition_id previous = in->previous_child_partition_id;
+	const struct partition *child;
 
 	if (previous != HV_PARTITION_ID_INVALID) {
-		const struct partition *child = partition_find(previous);
-
-		if (!child || child->parent != parent)
+		child = partition_find(previous);
+		if (!child || child->parent != call->target)
 			return HV_STATUS_INVALID_PARTITION_ID;
 	}
-	out->next_child_partition_id = partition_next_child(parent, previous);
+	out->next_child_partition_id = partition_next_child(call->target, previous);
 	return HV_STATUS_SUCCESS;
-}
-
-hv_status hc_GetNextChildPartition(struct hypercall *call)
-{
-	const struct hv_input_get_next_child_partition *in = call->in;
-
-	return with_target(call, in->parent_partition_id, TARGET_SELF | TARGET_CHILD, next_child);
 }

@@ -37,8 +37,9 @@ static void reap_pages(struct partition *root, const hv_gpa_page_number *pages, 
 	}
 }
 
-static hv_status deposit(struct hypercall *call, struct partition *target)
+hv_status hc_DepositMemory(struct hypercall *call)
 {
+	struct partition *target = call->target;
 	const hv_gpa_page_number *pages = call->rep_in;
 	struct partition *root = call->partition;
 	hv_status status = HV_STATUS_SUCCESS;
@@ -60,16 +61,6 @@ static hv_status deposit(struct hypercall *call, struct partition *target)
 	return status;
 }
 
-hv_status hc_DepositMemory(struct hypercall *call)
-{
-	const struct hv_input_deposit_memory *in = call->in;
-
-	if (!call->partition->is_root)
-		return HV_STATUS_ACCESS_DENIED;
-	return with_target(
-		call, in->partition_id, TARGET_SELF | TARGET_CHILD | TARGET_SHARED, deposit);
-}
-
 // Gives a free page of TARGET's pool back to the root. 0: none is free.
 static hv_gpa_page_number give_page(struct partition *root, struct partition *target)
 {
@@ -88,8 +79,9 @@ static hv_gpa_page_number give_page(struct partition *root, struct partition *ta
 	return 0;
 }
 
-static hv_status withdraw(struct hypercall *call, struct partition *target)
+hv_status hc_WithdrawMemory(struct hypercall *call)
 {
+	struct partition *target = call->target;
 	hv_gpa_page_number *pages = call->rep_out;
 	uint32_t given = 0;
 
@@ -101,17 +93,9 @@ static hv_status withdraw(struct hypercall *call, struct partition *target)
 }
 
 // TLFS: HV_PROXIMITY_DOMAIN_INFO. There is one domain; any wish for it is granted.
-hv_status hc_WithdrawMemory(struct hypercall *call)
+hv_status hc_GetMemoryBalance(struct hypercall *call)
 {
-	const struct hv_input_withdraw_memory *in = call->in;
-
-	if (!call->partition->is_root)
-		return HV_STATUS_ACCESS_DENIED;
-	return with_target(call, in->partition_id, TARGET_SELF | TARGET_CHILD, withdraw);
-}
-
-static hv_status balance(struct hypercall *call, struct partition *target)
-{
+	struct partition *target = call->target;
 	struct hv_output_get_memory_balance *out = call->out;
 
 	spin_lock(&target->pool.lock);
@@ -119,11 +103,4 @@ static hv_status balance(struct hypercall *call, struct partition *target)
 	out->pages_in_use = target->pool.total_pages - target->pool.free_pages;
 	spin_unlock(&target->pool.lock);
 	return HV_STATUS_SUCCESS;
-}
-
-hv_status hc_GetMemoryBalance(struct hypercall *call)
-{
-	const struct hv_input_get_memory_balance *in = call->in;
-
-	return with_target(call, in->partition_id, TARGET_SELF | TARGET_CHILD, balance);
 }

@@ -20,8 +20,9 @@ static hv_status find_peer(struct hypercall *call, hv_partition_id id, const str
 						       : HV_STATUS_INVALID_PARTITION_STATE;
 }
 
-static hv_status create_port(struct hypercall *call, struct partition *target)
+hv_status hc_CreatePort(struct hypercall *call)
 {
+	struct partition *target = call->target;
 	const struct hv_input_create_port *in = call->in;
 	struct partition *peer;
 	hv_status status;
@@ -32,31 +33,16 @@ static hv_status create_port(struct hypercall *call, struct partition *target)
 	return status ? status : port_create(target, in->port_id, peer, &in->port_info);
 }
 
-hv_status hc_CreatePort(struct hypercall *call)
-{
-	const struct hv_input_create_port *in = call->in;
-
-	return with_target(call, in->port_partition_id,
-		TARGET_SELF | TARGET_CHILD | TARGET_ACTIVE | TARGET_SHARED, create_port);
-}
-
-static hv_status delete_port(struct hypercall *call, struct partition *target)
-{
-	const struct hv_input_delete_port *in = call->in;
-
-	return port_delete(target, in->port_id);
-}
-
 hv_status hc_DeletePort(struct hypercall *call)
 {
 	const struct hv_input_delete_port *in = call->in;
 
-	return with_target(call, in->port_partition_id,
-		TARGET_SELF | TARGET_CHILD | TARGET_ACTIVE | TARGET_SHARED, delete_port);
+	return port_delete(call->target, in->port_id);
 }
 
-static hv_status connect_port(struct hypercall *call, struct partition *target)
+hv_status hc_ConnectPort(struct hypercall *call)
 {
+	struct partition *target = call->target;
 	const struct hv_input_connect_port *in = call->in;
 	struct partition *peer;
 	hv_status status;
@@ -69,27 +55,11 @@ static hv_status connect_port(struct hypercall *call, struct partition *target)
 				target, in->connection_id, peer, in->port_id, &in->connection_info);
 }
 
-hv_status hc_ConnectPort(struct hypercall *call)
-{
-	const struct hv_input_connect_port *in = call->in;
-
-	return with_target(call, in->connection_partition_id,
-		TARGET_SELF | TARGET_CHILD | TARGET_ACTIVE | TARGET_SHARED, connect_port);
-}
-
-static hv_status disconnect_port(struct hypercall *call, struct partition *target)
-{
-	const struct hv_input_disconnect_port *in = call->in;
-
-	return port_disconnect(target, in->connection_id);
-}
-
 hv_status hc_DisconnectPort(struct hypercall *call)
 {
 	const struct hv_input_disconnect_port *in = call->in;
 
-	return with_target(call, in->connection_partition_id,
-		TARGET_SELF | TARGET_CHILD | TARGET_ACTIVE | TARGET_SHARED, disconnect_port);
+	return port_disconnect(call->target, in->connection_id);
 }
 
 hv_status hc_PostMessage(struct hypercall *call)
@@ -129,13 +99,13 @@ static struct message *free_direct(struct vp *vp)
 	return NULL;
 }
 
-static hv_status post_direct(struct hypercall *call, struct partition *target)
+hv_status hc_PostMessageDirect(struct hypercall *call)
 {
 	const struct hv_input_post_message_direct *in = call->in;
 	struct hv_message_header header;
 	struct message *message;
 	struct vp *vp;
-	hv_status status = target_vp(call, target, in->vp_index, &vp);
+	hv_status status = target_vp(call, in->vp_index, &vp);
 
 	if (status)
 		return status;
@@ -158,20 +128,13 @@ static hv_status post_direct(struct hypercall *call, struct partition *target)
 	return message ? HV_STATUS_SUCCESS : HV_STATUS_INSUFFICIENT_BUFFERS;
 }
 
-hv_status hc_PostMessageDirect(struct hypercall *call)
-{
-	const struct hv_input_post_message_direct *in = call->in;
-
-	return with_target(call, in->partition_id, TARGET_CHILD | TARGET_ACTIVE, post_direct);
-}
-
-static hv_status signal_direct(struct hypercall *call, struct partition *target)
+hv_status hc_SignalEventDirect(struct hypercall *call)
 {
 	const struct hv_input_signal_event_direct *in = call->in;
 	struct hv_output_signal_event_direct *out = call->out;
 	bool newly_signaled = false;
 	struct vp *vp;
-	hv_status status = target_vp(call, target, in->target_vp, &vp);
+	hv_status status = target_vp(call, in->target_vp, &vp);
 
 	if (status)
 		return status;
@@ -183,11 +146,4 @@ static hv_status signal_direct(struct hypercall *call, struct partition *target)
 		status = synic_signal(vp, in->target_sint, in->flag_number, &newly_signaled);
 	out->newly_signaled = newly_signaled;
 	return status;
-}
-
-hv_status hc_SignalEventDirect(struct hypercall *call)
-{
-	const struct hv_input_signal_event_direct *in = call->in;
-
-	return with_target(call, in->target_partition, TARGET_CHILD | TARGET_ACTIVE, signal_direct);
 }

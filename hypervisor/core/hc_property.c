@@ -78,13 +78,11 @@ static hv_status set_unimplemented_msr_action(struct partition *p, uint64_t valu
 
 static uint64_t get_zero(const struct partition *p)
 {
-	(void)p;
 	return 0;
 }
 
 static uint64_t get_processor_vendor(const struct partition *p)
 {
-	(void)p;
 	return cpuid(0, 0).ecx == 0x6c65746e ? HvProcessorVendorIntel
 					     : HvProcessorVendorAmd; // "ntel"
 }
@@ -93,37 +91,31 @@ static uint64_t get_xsave_states(const struct partition *p)
 {
 	struct cpuid_regs r = cpuid(0xd, 0);
 
-	(void)p;
 	return (uint64_t)r.edx << 32 | r.eax;
 }
 
 static uint64_t get_xsave_size(const struct partition *p)
 {
-	(void)p;
 	return cpuid(0xd, 0).ecx;
 }
 
 static uint64_t get_clflush_size(const struct partition *p)
 {
-	(void)p;
 	return (cpuid(1, 0).ebx >> 8 & 0xff) * 8;
 }
 
 static uint64_t get_address_width(const struct partition *p)
 {
-	(void)p;
 	return cpuid(0x80000008, 0).eax & 0xff;
 }
 
 static uint64_t get_clock(const struct partition *p)
 {
-	(void)p;
 	return tsc_hz;
 }
 
 static uint64_t get_compatibility_version(const struct partition *p)
 {
-	(void)p;
 	return HV_COMPATIBILITY_VERSION;
 }
 
@@ -159,8 +151,9 @@ static const struct property *find_property(uint32_t code)
 	return NULL;
 }
 
-static hv_status get_property(struct hypercall *call, struct partition *target)
+hv_status hc_GetPartitionProperty(struct hypercall *call)
 {
+	struct partition *target = call->target;
 	const struct hv_input_get_partition_property *in = call->in;
 	struct hv_output_get_partition_property *out = call->out;
 	const struct property *property = find_property(in->property_code);
@@ -173,15 +166,9 @@ static hv_status get_property(struct hypercall *call, struct partition *target)
 	return HV_STATUS_SUCCESS;
 }
 
-hv_status hc_GetPartitionProperty(struct hypercall *call)
+hv_status hc_SetPartitionProperty(struct hypercall *call)
 {
-	const struct hv_input_get_partition_property *in = call->in;
-
-	return with_target(call, in->partition_id, TARGET_SELF | TARGET_CHILD, get_property);
-}
-
-static hv_status set_property(struct hypercall *call, struct partition *target)
-{
+	struct partition *target = call->target;
 	const struct hv_input_set_partition_property *in = call->in;
 	const struct property *property = find_property(in->property_code);
 	hv_status status;
@@ -198,11 +185,4 @@ static hv_status set_property(struct hypercall *call, struct partition *target)
 		status = property->set(target, in->property_value);
 	spin_unlock(&target->lock);
 	return status;
-}
-
-hv_status hc_SetPartitionProperty(struct hypercall *call)
-{
-	const struct hv_input_set_partition_property *in = call->in;
-
-	return with_target(call, in->partition_id, TARGET_SELF | TARGET_CHILD, set_property);
 }

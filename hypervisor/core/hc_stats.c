@@ -32,8 +32,9 @@ static hv_status find_object(struct partition *target, uint32_t type,
 	return HV_STATUS_SUCCESS;
 }
 
-static hv_status map_stats(struct hypercall *call, struct partition *target)
+hv_status hc_MapStatsPage2(struct hypercall *call)
 {
+	struct partition *target = call->target;
 	const struct hv_input_map_stats_page2 *in = call->in;
 	struct stats_object object;
 	hv_status status = find_object(target, in->type, &in->identity, &object);
@@ -50,19 +51,11 @@ static hv_status map_stats(struct hypercall *call, struct partition *target)
 	return HV_STATUS_SUCCESS;
 }
 
-hv_status hc_MapStatsPage2(struct hypercall *call)
-{
-	const struct hv_input_map_stats_page2 *in = call->in;
-
-	return with_target(call, in->identity.partition.partition_id,
-		TARGET_SELF | TARGET_CHILD | TARGET_ACTIVE | TARGET_SHARED, map_stats);
-}
-
-static hv_status unmap_stats(struct hypercall *call, struct partition *target)
+hv_status hc_UnmapStatsPage(struct hypercall *call)
 {
 	const struct hv_input_unmap_stats_page *in = call->in;
 	struct stats_object object;
-	hv_status status = find_object(target, in->type, &in->identity, &object);
+	hv_status status = find_object(call->target, in->type, &in->identity, &object);
 
 	if (status)
 		return status;
@@ -71,12 +64,4 @@ static hv_status unmap_stats(struct hypercall *call, struct partition *target)
 	overlay_clear(&call->partition->gpa, object.overlay);
 	partition_flush_gpa(call->partition);
 	return HV_STATUS_SUCCESS;
-}
-
-hv_status hc_UnmapStatsPage(struct hypercall *call)
-{
-	const struct hv_input_unmap_stats_page *in = call->in;
-
-	return with_target(call, in->identity.partition.partition_id,
-		TARGET_SELF | TARGET_CHILD | TARGET_ACTIVE | TARGET_SHARED, unmap_stats);
 }

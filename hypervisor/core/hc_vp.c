@@ -8,8 +8,9 @@
 #include "hypervisor/x86/gva.h"
 #include "hypervisor/x86/msr.h"
 
-static hv_status create_vp(struct hypercall *call, struct partition *target)
+hv_status hc_CreateVp(struct hypercall *call)
 {
+	struct partition *target = call->target;
 	const struct hv_input_create_vp *in = call->in;
 
 	if (in->vp_index >= PARTITION_MAX_VPS || partition_vp(target, in->vp_index))
@@ -23,16 +24,9 @@ static hv_status create_vp(struct hypercall *call, struct partition *target)
 	return HV_STATUS_SUCCESS;
 }
 
-hv_status hc_CreateVp(struct hypercall *call)
+hv_status hc_DeleteVp(struct hypercall *call)
 {
-	const struct hv_input_create_vp *in = call->in;
-
-	return with_target(
-		call, in->partition_id, TARGET_CHILD | TARGET_ACTIVE | TARGET_EXCLUSIVE, create_vp);
-}
-
-static hv_status delete_vp(struct hypercall *call, struct partition *target)
-{
+	struct partition *target = call->target;
 	const struct hv_input_delete_vp *in = call->in;
 	struct vp *vp = partition_vp(target, in->vp_index);
 
@@ -41,28 +35,13 @@ static hv_status delete_vp(struct hypercall *call, struct partition *target)
 	if (vp_retire(vp))
 		partition_flush_gpa(target->parent);
 	partition_flush_gpa(target);
+	quiesce_wait();
 	vp_destroy(vp);
 	partition_update_stats(target);
 	return HV_STATUS_SUCCESS;
 }
 
-hv_status hc_DeleteVp(struct hypercall *call)
-{
-	const struct hv_input_delete_vp *in = call->in;
-
-	return with_target(
-		call, in->partition_id, TARGET_CHILD | TARGET_ACTIVE | TARGET_EXCLUSIVE, delete_vp);
-}
-
-// TLFS: HvCallGetVpRegisters, HvCallStartVirtualProcessor: to a child always, to itself with that
-// privilege.
-static unsigned int child_or_self(const struct hypercall *call, uint64_t self_privilege)
-{
-	return TARGET_CHILD | TARGET_ACTIVE | TARGET_SHARED |
-	       (call->partition->privileges & self_privilege ? TARGET_SELF : 0);
-}
-
-static hv_status get_registers(struct hypercall *call, struct partition *target)
+hv_status hc_GetVpRegisters(struct hypercall *call)
 {
 	const struct hv_input_get_vp_registers *in = call->in;
 	struct hv_register_value *values = call->rep_out;
@@ -72,7 +51,7 @@ static hv_status get_registers(struct hypercall *call, struct partition *target)
 
 	if (!input_vtl_valid(in->input_vtl))
 		return HV_STATUS_INVALID_VTL_STATE;
-	status = target_vp_begin(call, target, in->vp_index, &vp);
+	status = target_vp_begin(call, in->vp_index, &vp);
 	if (status)
 		return status;
 	while (call->reps_done < call->reps && !status) {
@@ -84,15 +63,7 @@ static hv_status get_registers(struct hypercall *call, struct partition *target)
 	return status;
 }
 
-hv_status hc_GetVpRegisters(struct hypercall *call)
-{
-	const struct hv_input_get_vp_registers *in = call->in;
-
-	return with_target(call, in->partition_id,
-		child_or_self(call, HV_PRIVILEGE_ACCESS_VP_REGISTERS), get_registers);
-}
-
-static hv_status set_registers(struct hypercall *call, struct partition *target)
+hv_status hc_SetVpRegisters(struct hypercall *call)
 {
 	const struct hv_input_set_vp_registers *in = call->in;
 	const struct hv_register_assoc *list = call->rep_in;
@@ -101,7 +72,7 @@ static hv_status set_registers(struct hypercall *call, struct partition *target)
 
 	if (!input_vtl_valid(in->input_vtl))
 		return HV_STATUS_INVALID_VTL_STATE;
-	status = target_vp_begin(call, target, in->vp_index, &vp);
+	status = target_vp_begin(call, in->vp_index, &vp);
 	if (status)
 		return status;
 	while (call->reps_done < call->reps && !status) {
@@ -114,14 +85,6 @@ static hv_status set_registers(struct hypercall *call, struct partition *target)
 	}
 	target_vp_end(call, vp);
 	return status;
-}
-
-hv_status hc_SetVpRegisters(struct hypercall *call)
-{
-	const struct hv_input_set_vp_registers *in = call->in;
-
-	return with_target(call, in->partition_id,
-		child_or_self(call, HV_PRIVILEGE_ACCESS_VP_REGISTERS), set_registers);
 }
 
 static uint32_t translate_code(enum gva_result result)
@@ -146,14 +109,14 @@ static unsigned int translate_access(uint64_t flags)
 	       (flags & HV_TRANSLATE_GVA_USER_ACCESS ? GVA_USER : 0);
 }
 
-static hv_status translate(struct hypercall *call, struct partition *target)
+hv_status hc_TranslateVirtualAddress(struct hypercall *call)
 {
 	const struct hv_input_translate_virtual_address *in = call->in;
 	struct hv_output_translate_virtual_address *out = call->out;
 	enum gva_result result;
 	struct vp *vp;
 	gpa_t address;
-	hv_status status = target_vp_begin(call, target, in->vp_index, &vp);
+	hv_status status = target_vp_begin(call, in->vp_index, &vp);
 
 	if (status)
 		return status;
@@ -166,14 +129,6 @@ static hv_status translate(struct hypercall *call, struct partition *target)
 		out->gpa_page = address.value >> PAGE_SHIFT;
 	}
 	return HV_STATUS_SUCCESS;
-}
-
-hv_status hc_TranslateVirtualAddress(struct hypercall *call)
-{
-	const struct hv_input_translate_virtual_address *in = call->in;
-
-	return with_target(
-		call, in->partition_id, TARGET_CHILD | TARGET_ACTIVE | TARGET_SHARED, translate);
 }
 
 // TLFS: HV_INITIAL_VP_CONTEXT. EFER and CR4 before CR0: long mode is entered by setting CR0.PG.
@@ -209,39 +164,37 @@ static hv_status load_context(struct vp *vp, const struct hv_initial_vp_context 
 	return HV_STATUS_SUCCESS;
 }
 
-static hv_status start_vp(struct hypercall *call, struct partition *target)
+static hv_status start(struct vp *vp, const struct hv_initial_vp_context *context)
 {
-	const struct hv_input_start_virtual_processor *in = call->in;
-	struct vp *vp;
-	hv_status status = target_vp(call, target, in->vp_index, &vp);
+	hv_status status;
 
-	if (status)
-		return status;
-	if (in->target_vtl)
-		return HV_STATUS_INVALID_VTL_STATE;
-	// Who waits for its start runs nothing, so that it cannot be about to pause us. VPs that
-	// are seen running are not paused.
-	if (vp == call->vp || READ_ONCE(vp->activity) != VP_WAIT_FOR_SIPI)
+	if (vp->activity != VP_WAIT_FOR_SIPI)
 		return HV_STATUS_INVALID_VP_STATE;
-	vp_pause(vp);
-	if (vp->activity != VP_WAIT_FOR_SIPI) {
-		status = HV_STATUS_INVALID_VP_STATE;
-	} else if ((status = load_context(vp, &in->vp_context))) {
+	status = load_context(vp, context);
+	if (status)
 		vp_reset(vp, false);
-		vp->activity = VP_WAIT_FOR_SIPI;
-	} else {
-		vp->activity = VP_ACTIVE;
-	}
-	vp_resume(vp);
+	vp->activity = status ? VP_WAIT_FOR_SIPI : VP_ACTIVE;
 	return status;
 }
 
 hv_status hc_StartVirtualProcessor(struct hypercall *call)
 {
 	const struct hv_input_start_virtual_processor *in = call->in;
+	struct vp *vp;
+	hv_status status = target_vp(call, in->vp_index, &vp);
 
-	return with_target(call, in->partition_id,
-		child_or_self(call, HV_PRIVILEGE_START_VIRTUAL_PROCESSOR), start_vp);
+	if (status)
+		return status;
+	if (in->target_vtl)
+		return HV_STATUS_INVALID_VTL_STATE;
+	if (vp == call->vp || READ_ONCE(vp->activity) != VP_WAIT_FOR_SIPI)
+		return HV_STATUS_INVALID_VP_STATE;
+	// A VP that waits for its start runs nothing: it cannot be about to pause us in turn.
+	if (!vp_examine(vp))
+		return HYPERCALL_RETRY;
+	status = start(vp, &in->vp_context);
+	vp_examine_end(vp);
+	return status;
 }
 
 static bool find_apic_id(struct partition *target, uint32_t apic_id, uint32_t *index)
@@ -258,7 +211,7 @@ static bool find_apic_id(struct partition *target, uint32_t apic_id, uint32_t *i
 	return false;
 }
 
-static hv_status vp_index_from_apic_id(struct hypercall *call, struct partition *target)
+hv_status hc_GetVpIndexFromApicId(struct hypercall *call)
 {
 	const struct hv_input_get_vp_index_from_apic_id *in = call->in;
 	const uint32_t *apic_ids = call->rep_in;
@@ -267,21 +220,14 @@ static hv_status vp_index_from_apic_id(struct hypercall *call, struct partition 
 	if (in->target_vtl)
 		return HV_STATUS_INVALID_VTL_STATE;
 	for (; call->reps_done < call->reps; call->reps_done++)
-		if (!find_apic_id(target, apic_ids[call->reps_done], &indices[call->reps_done]))
+		if (!find_apic_id(
+			    call->target, apic_ids[call->reps_done], &indices[call->reps_done]))
 			return HV_STATUS_INVALID_PARAMETER;
 	return HV_STATUS_SUCCESS;
 }
 
-hv_status hc_GetVpIndexFromApicId(struct hypercall *call)
-{
-	const struct hv_input_get_vp_index_from_apic_id *in = call->in;
-
-	return with_target(call, in->partition_id, TARGET_SELF | TARGET_CHILD | TARGET_ACTIVE,
-		vp_index_from_apic_id);
-}
-
 // CPUID may show bits of the VP's control registers (OSXSAVE), so that it has to stand still.
-static hv_status cpuid_values(struct hypercall *call, struct partition *target)
+hv_status hc_GetVpCpuidValues(struct hypercall *call)
 {
 	const struct hv_input_get_vp_cpuid_values *in = call->in;
 	const struct hv_cpuid_leaf_info *leaves = call->rep_in;
@@ -293,7 +239,7 @@ static hv_status cpuid_values(struct hypercall *call, struct partition *target)
 				HV_GET_VP_CPUID_APPLY_REGISTERED_VALUES) ||
 		in->rsvd_z0 || in->rsvd_z1)
 		return HV_STATUS_INVALID_PARAMETER;
-	status = target_vp_begin(call, target, in->vp_index, &vp);
+	status = target_vp_begin(call, in->vp_index, &vp);
 	if (status)
 		return status;
 	for (; call->reps_done < call->reps; call->reps_done++) {
@@ -309,42 +255,25 @@ static hv_status cpuid_values(struct hypercall *call, struct partition *target)
 	return HV_STATUS_SUCCESS;
 }
 
-hv_status hc_GetVpCpuidValues(struct hypercall *call)
-{
-	const struct hv_input_get_vp_cpuid_values *in = call->in;
-
-	return with_target(
-		call, in->partition_id, TARGET_CHILD | TARGET_ACTIVE | TARGET_SHARED, cpuid_values);
-}
-
 // TLFS: HvCallMapVpStatePage. State pages belong to partitions that were created with them
 // (creation flags), which is not offered.
-static hv_status no_state_page(struct hypercall *call, struct partition *target)
+static hv_status no_state_page(struct hypercall *call, hv_vp_index index, uint16_t type)
 {
-	const struct hv_input_map_vp_state_page *in = call->in;
-
-	if (!partition_vp(target, in->vp_index))
+	if (!partition_vp(call->target, index))
 		return HV_STATUS_INVALID_VP_INDEX;
-	return in->type > HvVpStatePageGhcb ? HV_STATUS_INVALID_PARAMETER
-					    : HV_STATUS_OPERATION_DENIED;
+	return type > HvVpStatePageGhcb ? HV_STATUS_INVALID_PARAMETER : HV_STATUS_OPERATION_DENIED;
 }
 
 hv_status hc_MapVpStatePage(struct hypercall *call)
 {
 	const struct hv_input_map_vp_state_page *in = call->in;
 
-	return with_target(
-		call, in->partition_id, TARGET_SELF | TARGET_CHILD | TARGET_ACTIVE, no_state_page);
+	return no_state_page(call, in->vp_index, in->type);
 }
-
-_Static_assert(offsetof(struct hv_input_map_vp_state_page, type) ==
-		       offsetof(struct hv_input_unmap_vp_state_page, type),
-	"no_state_page() reads both");
 
 hv_status hc_UnmapVpStatePage(struct hypercall *call)
 {
 	const struct hv_input_unmap_vp_state_page *in = call->in;
 
-	return with_target(
-		call, in->partition_id, TARGET_SELF | TARGET_CHILD | TARGET_ACTIVE, no_state_page);
+	return no_state_page(call, in->vp_index, in->type);
 }

@@ -36,6 +36,12 @@ enum {
 		ROWS
 };
 
+static const uint8_t target_rules[ROWS] = {
+#define RULES(name, rules) [ROW_##name] = (rules),
+	HC_TARGETS(RULES)
+#undef RULES
+};
+
 // Row number plus one by call code; 0: no such call.
 static const uint8_t row_of_code[] = {
 #define ROW_OF_CODE(code, name, ...) [code] = ROW_##name + 1,
@@ -212,12 +218,15 @@ static hv_status run(struct vp *vp, const struct request *r, uint32_t *reps_done
 		.out = out,
 		.rep_out = out + r->row->out + r->start * r->row->out_element,
 	};
+	unsigned int rules = target_rules[r->row - rows];
 	hv_status status;
 
 	if (!copy_in(vp->partition, r, in))
 		return HV_STATUS_INVALID_ALIGNMENT;
 	memset(out, 0, out_bytes(r));
-	status = r->row->handler(&call);
+	vp->recheck = true; // whatever the handler does to its caller
+	status = rules ? handle_with_target(&call, rules, r->row->privilege, r->row->handler)
+		       : r->row->handler(&call);
 	*reps_done = call.reps_done;
 	copy_out(vp->partition, r, &call, status);
 	return status;

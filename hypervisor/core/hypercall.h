@@ -10,6 +10,7 @@
 struct hypercall {
 	struct vp *vp;		     // the caller, in its own context
 	struct partition *partition; // vp->partition
+	struct partition *target;    // that the call names (core/handlers.h); NULL = none
 	const void *in;		     // input header, private copy
 	uint32_t variable_size;	     // bytes of variable header that follow the fixed one
 	const void *rep_in;	     // input elements from the rep start index on

@@ -60,6 +60,7 @@ static bool send(struct vp *vp, enum hv_message_type type, size_t size)
 	struct vp *receiver = partition_local_vp(vp->partition->parent);
 
 	vp->intercept_suspend = true;
+	vp->recheck = true;
 	trace(LUMEN_TRACE_INTERCEPT, vp, type, vp->regs.rip);
 	vp->intercept.body.header.message_type = type;
 	vp->intercept.body.header.payload_size = size;

@@ -215,8 +215,7 @@ void partition_finalize(struct partition *partition)
 	}
 	if (parent_changed)
 		partition_flush_gpa(parent);
-	else
-		quiesce_wait();
+	quiesce_wait();
 
 	// Nobody has a VP, a port or the map in hand any more.
 	for (uint32_t i = 0; i < PARTITION_MAX_VPS; i++)

@@ -70,6 +70,7 @@ struct vp {
 	uint32_t expired_timers;// atomic, bit per timer: STIMER 0-3, APIC timer
 	uint32_t pause_count;	// atomic; > 0: must not run
 	uint32_t sipi_vector;	// atomic
+	bool examined;		// atomic; a hypercall of somebody else has it paused and in hand
 	uint64_t guest_seq;	// odd while in the guest; written by the running processor only
 
 	// --- execution state ---
@@ -78,6 +79,7 @@ struct vp {
 	bool explicit_suspend;	// TLFS: HvRegisterExplicitSuspend
 	bool intercept_suspend; // TLFS: HvRegisterInterceptSuspend
 	int offered_vector;	// what the backend was last asked to deliver, -1 = none
+	bool recheck;		// what prepare() decided may not hold any more (interrupts, suspension, activity)
 	bool event_pending;	// an exception was queued by HvRegisterPendingEvent0 (see x86/events)
 	uint64_t xcr0;
 	uint64_t tsc_aux;

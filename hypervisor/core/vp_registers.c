@@ -18,12 +18,10 @@ struct row {
 };
 
 #define GETTER(name)                                                                               \
-	static hv_status name(__attribute__((unused)) struct vp *vp,                               \
-		__attribute__((unused)) unsigned int n, __attribute__((unused)) uint32_t arg,      \
-		struct hv_register_value *value)
+	static hv_status name(                                                                     \
+		struct vp *vp, unsigned int n, uint32_t arg, struct hv_register_value *value)
 #define SETTER(name)                                                                               \
-	static hv_status name(__attribute__((unused)) struct vp *vp,                               \
-		__attribute__((unused)) unsigned int n, __attribute__((unused)) uint32_t arg,      \
+	static hv_status name(struct vp *vp, unsigned int n, uint32_t arg,                         \
 		const struct hv_register_value *value)
 
 GETTER(get_gpr)

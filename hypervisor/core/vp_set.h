@@ -12,12 +12,16 @@ _Static_assert(PARTITION_MAX_VPS <= HV_VP_SET_BANK_VPS, "bank 0 holds all VPs th
 static inline hv_status vp_set_mask(
 	const struct hv_vp_set *set, const void *banks, uint32_t bytes, uint64_t *mask)
 {
+	uint32_t need = 0;
+
 	*mask = UINT64_MAX;
 	if (set->format == HV_VP_SET_ALL)
 		return HV_STATUS_SUCCESS;
 	if (set->format != HV_VP_SET_SPARSE_4K)
 		return HV_STATUS_INVALID_PARAMETER;
-	if (bytes != (uint32_t)__builtin_popcountll(set->valid_bank_mask) * sizeof(uint64_t))
+	for (uint64_t valid = set->valid_bank_mask; valid; valid &= valid - 1)
+		need += sizeof(uint64_t);
+	if (bytes != need)
 		return HV_STATUS_INVALID_HYPERCALL_INPUT;
 	*mask = set->valid_bank_mask & 1 ? *(const uint64_t *)banks : 0;
 	return HV_STATUS_SUCCESS;
