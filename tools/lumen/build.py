@@ -58,10 +58,10 @@ def _ninja(directory, targets=()):
                ["ninja", "-C", directory, "-j", str(os.cpu_count() or 1), *targets])
 
 
-def release(kernel):
-    """build/release; kernel is the one for which the root's module is built."""
+def release(kernel, targets=()):
+    """build/release, all of it or some targets; kernel is the one for the root's module."""
     _configure(paths.RELEASE, [f"-Dkdir={kernel.build_dir}"], {})
-    _ninja(paths.RELEASE)
+    _ninja(paths.RELEASE, targets)
 
 
 def unit():

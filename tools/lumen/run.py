@@ -25,6 +25,7 @@ ROOT_TIME = 90
 MAX_DISKS = 8
 SECTOR = 512
 EXAMPLES = ("linux",)
+EXAMPLE_PROGRAMS = ("examples/linux/lumen-report", "examples/linux/lumen-diskbench")
 
 
 @dataclass
@@ -136,7 +137,7 @@ def prepare(bare=False, update=False, kernel_package=kernels.CLOUD):
     child = root
     if kernel_package != kernels.CLOUD:
         child = kernels.get(kernel_package, headers=False, update=update)
-    build.release(root)
+    build.release(root, EXAMPLE_PROGRAMS if bare else ())
     if not bare:
         build.need(paths.HYPERVISOR, paths.DRIVER, paths.WORKER, paths.LUMENCTL)
     return root, child
@@ -144,7 +145,7 @@ def prepare(bare=False, update=False, kernel_package=kernels.CLOUD):
 
 def example_images(child_kernel):
     """(initrd, pristine disk) of examples/linux for this kernel."""
-    return images.example_linux(child_kernel, [paths.RELEASE / "examples/linux/lumen-report"])
+    return images.example_linux(child_kernel, [paths.RELEASE / name for name in EXAMPLE_PROGRAMS])
 
 
 def example(options, child_kernel, directory):

@@ -85,7 +85,7 @@ def _first_failure(path, lines=40):
     text = path.read_text(errors="replace").splitlines()
     for number, line in enumerate(text):
         if line.startswith("FAILED: "):
-            return "\n".join(text[number:number + lines])
+            return "\n".join(line[:300] for line in text[number:number + lines])
     return ""
 
 
