@@ -3,7 +3,6 @@
 #include "parent/worker/exits.h"
 
 #include <stddef.h>
-#include <string.h>
 
 #include "parent/worker/log.h"
 #include "parent/worker/worker.h"
@@ -81,7 +80,8 @@ bool exits_advance(struct vp *vp, const struct hv_x64_intercept_message_header *
 
 	if (exits_code_bits(header) != 64)
 		all[0].value.reg64 = (uint32_t)all[0].value.reg64;
-	memcpy(all + 1, registers, count * sizeof(*registers));
+	for (unsigned i = 0; i < count; i++)
+		all[1 + i] = registers[i];
 	status = partition_set_registers(&vp->worker->partition, vp->index, all, 1 + count);
 	if (!status)
 		return true;

@@ -1,0 +1,648 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The whole worker over a partition that is none (fake_partition.h): how a child ends, the console,
+// the control socket, and a disk over VMBus.
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "drivers/proto/storage.h"
+#include "fake_partition.h"
+#include "parent/worker/layout.h"
+#include "parent/worker/worker.h"
+#include "vmbus/packet.h"
+#include "vmbus/protocol.h"
+#include "vmbus/ring.h"
+
+static struct worker *worker;
+static char directory[] = "/tmp/lumen-worker-XXXXXX";
+static char path[200];
+
+static const char *path_of(const char *file)
+{
+	snprintf(path, sizeof(path), "%s/%s", directory, file);
+	return path;
+}
+
+// A PVH kernel of no instructions: nobody executes it.
+static void write_kernel(void)
+{
+	static uint8_t file[0x400] = { 0x7f, 'E', 'L', 'F', 2, 1, 1 };
+	static const uint64_t header[] = { 0x00000001003e0002, 0, 64, 0, 0x0038004000000000, 2 };
+	static const uint64_t load[] = { 0x700000001, 0x200, 0x100000, 0x100000, 0x100, 0x100, 8 };
+	static const uint64_t note[] = { 0x400000004, 0x300, 0, 0, 20, 20, 4 };
+	static const uint32_t entry[] = { 4, 4, 18, 0x006e6558, 0x100000 };
+	int fd;
+
+	memcpy(file + 16, header, sizeof(header));
+	memcpy(file + 64, load, sizeof(load));
+	memcpy(file + 64 + 56, note, sizeof(note));
+	memcpy(file + 0x300, entry, sizeof(entry));
+	fd = open(path_of("kernel"), O_CREAT | O_WRONLY, 0600);
+	cr_assert_eq(write(fd, file, sizeof(file)), (ssize_t)sizeof(file));
+	close(fd);
+}
+
+static void setup(void)
+{
+	cr_assert_not_null(mkdtemp(directory));
+	write_kernel();
+	worker = calloc(1, sizeof(*worker));
+	worker->directory = directory;
+	child_config_init(&worker->config);
+	cr_assert_null(child_config_set(&worker->config, "kernel", path_of("kernel")));
+	cr_assert_null(child_config_set(&worker->config, "memory", "16M"));
+}
+
+static void teardown(void)
+{
+	char command[100];
+
+	free(worker);
+	snprintf(command, sizeof(command), "rm -r %s", directory);
+	cr_expect_eq(system(command), 0);
+}
+
+TestSuite(worker, .init = setup, .fini = teardown, .timeout = 60);
+
+static void start(fake_guest guest)
+{
+	struct failure failure = { .text = "" };
+
+	fake_reset(guest);
+	cr_assert(worker_start(worker, &failure), "%s", failure.text);
+}
+
+static int run(fake_guest guest)
+{
+	int status;
+
+	start(guest);
+	status = worker_run(worker);
+	cr_expect(!fake_open(), "the partition is given back");
+	return status;
+}
+
+static const char *read_text(const char *file)
+{
+	static char text[4096];
+	int fd = open(path_of(file), O_RDONLY);
+	ssize_t length = read(fd, text, sizeof(text) - 1);
+
+	cr_assert_geq(length, 0, "%s", file);
+	text[length] = 0;
+	close(fd);
+	return text;
+}
+
+static int hello_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	static const char text[] = "hello\n";
+
+	if (vp)
+		return fake_wait();
+	if (step < strlen(text))
+		fake_out(message, LAYOUT_CONSOLE_PORT, 1, (uint8_t)text[step]);
+	else if (step == strlen(text))
+		fake_out(message, LAYOUT_EXIT_STATUS, 1, 7);
+	else
+		fake_out(message, LAYOUT_SLEEP_CONTROL, 1, 0x34);
+	return 0;
+}
+
+Test(worker, a_child_prints_reports_and_powers_off)
+{
+	cr_assert_eq(run(hello_guest), 7);
+	cr_assert_str_eq(read_text(RUNDIR_CONSOLE), "hello\n");
+	cr_assert_str_eq(
+		read_text(RUNDIR_STATUS), "7 The child powered off and reported status 7.\n");
+}
+
+Test(worker, vp_0_enters_the_kernel_and_rip_advances)
+{
+	start(hello_guest);
+	cr_assert_eq(worker_run(worker), 7);
+	cr_assert_eq(fake_register(0, HvX64RegisterRbx), LAYOUT_START_INFO);
+	cr_assert_eq(fake_register(0, HvX64RegisterRip), 0x1001, "behind the last OUT that ran on");
+	cr_assert_eq(fake_register(1, HvX64RegisterRip), 0);
+}
+
+static int reset_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	fake_out(message, LAYOUT_RESET, 1, LAYOUT_RESET_VALUE);
+	return 0;
+}
+
+Test(worker, a_reset_is_a_status_of_its_own)
+{
+	cr_assert_eq(run(reset_guest), LUMEN_EXIT_RESET);
+}
+
+static int faulty_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	if (vp != 3)
+		return fake_wait();
+	fake_triple_fault(message);
+	return 0;
+}
+
+Test(worker, a_triple_fault_of_any_vp_ends_the_child)
+{
+	worker->config.vps = 4;
+	cr_assert_eq(run(faulty_guest), LUMEN_EXIT_CRASHED);
+	cr_assert(strstr(read_text(RUNDIR_STATUS), "triple fault of VP 3"));
+}
+
+static int panicking_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	if (step == 0)
+		fake_crash(message);
+	else if (step == 1)
+		fake_out(message, LAYOUT_CONSOLE_PORT, 1, '!');
+	else
+		return fake_wait();
+	return 0;
+}
+
+Test(worker, a_panic_is_noticed_and_may_print_its_last_words)
+{
+	cr_assert_eq(run(panicking_guest), LUMEN_EXIT_CRASHED);
+	cr_assert_str_eq(read_text(RUNDIR_CONSOLE), "!");
+}
+
+static int panic_reset_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	if (step == 0)
+		fake_crash(message);
+	else
+		fake_out(message, LAYOUT_RESET, 1, LAYOUT_RESET_VALUE);
+	return 0;
+}
+
+Test(worker, a_panic_outweighs_the_reset_that_follows)
+{
+	cr_assert_eq(run(panic_reset_guest), LUMEN_EXIT_CRASHED);
+}
+
+static int waiting_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	return fake_wait();
+}
+
+Test(worker, a_child_that_hangs_is_ended)
+{
+	worker->config.vps = 3;
+	worker->config.timeout_s = 1;
+	cr_assert_eq(run(waiting_guest), LUMEN_EXIT_HUNG);
+}
+
+static int odd_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	fake_in(message, 0x60, 4);
+	if (step == 1)
+		((struct hv_x64_io_port_intercept_message *)message->payload)->access_info = 3;
+	return 0;
+}
+
+Test(worker, an_intercept_without_sense_is_our_fault)
+{
+	cr_assert_eq(run(odd_guest), LUMEN_EXIT_OUR_FAULT);
+	cr_assert_eq(fake_register(0, HvX64RegisterRax), 0xffffffff, "an unknown port");
+}
+
+// rep outsb of 9,000 bytes to the console, then power off. Registers are those that were set.
+static int string_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	struct hv_x64_io_port_intercept_message *io = (void *)message->payload;
+	uint64_t left = step ? fake_register(0, HvX64RegisterRcx) : 9000;
+
+	if (!step)
+		memset(guest_memory_at(fake_memory, 0x300000, 9000), 's', 9000);
+	fake_out(message, left ? LAYOUT_CONSOLE_PORT : LAYOUT_SLEEP_CONTROL, 1, 0x34);
+	if (!left)
+		return 0;
+	io->access_info |= HV_X64_IO_PORT_ACCESS_STRING | HV_X64_IO_PORT_ACCESS_REP;
+	io->instruction_byte_count = 2;
+	io->instruction_bytes[0] = 0xf3;
+	io->instruction_bytes[1] = 0x6e;
+	io->rsi = step ? fake_register(0, HvX64RegisterRsi) : 1ull << 63 | 0x300000;
+	io->rcx = left;
+	return 0;
+}
+
+Test(worker, string_output_is_answered)
+{
+	struct stat stat_buffer;
+
+	cr_assert_eq(run(string_guest), 0);
+	cr_assert_eq(stat(path_of(RUNDIR_CONSOLE), &stat_buffer), 0);
+	cr_assert_eq(stat_buffer.st_size, 9000);
+	cr_assert_eq(fake_register(0, HvX64RegisterRsi), 1ull << 63 | (0x300000 + 9000));
+}
+
+static void ioapic_write_message(struct hv_message *message, uint64_t gpa, uint32_t value)
+{
+	struct hv_x64_memory_intercept_message *memory = (void *)message->payload;
+	const uint8_t bytes[] = { 0xc7, 0x00, (uint8_t)value, (uint8_t)(value >> 8),
+		(uint8_t)(value >> 16), (uint8_t)(value >> 24) };
+
+	fake_out(message, 0, 1, 0);
+	memset(message->payload + sizeof(memory->header), 0,
+		sizeof(*memory) - sizeof(memory->header));
+	message->header.message_type = HvMessageTypeUnmappedGpa;
+	message->header.payload_size = sizeof(*memory);
+	memory->guest_physical_address = gpa;
+	memory->instruction_byte_count = sizeof(bytes);
+	memcpy(memory->instruction_bytes, bytes, sizeof(bytes));
+}
+
+// Routes the console's pin, enables "transmitter empty", and gets an interrupt.
+static int interrupt_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	switch (step) {
+	case 0:
+		ioapic_write_message(message, LAYOUT_IOAPIC, 0x18);
+		break;
+	case 1:
+		ioapic_write_message(message, LAYOUT_IOAPIC + 0x10, 0x30);
+		break;
+	case 2:
+		fake_out(message, LAYOUT_CONSOLE_PORT + 4, 1, 8);
+		break;
+	case 3:
+		fake_out(message, LAYOUT_CONSOLE_PORT + 1, 1, 2);
+		break;
+	default:
+		fake_out(message, LAYOUT_SLEEP_CONTROL, 1, 0x34);
+		break;
+	}
+	return 0;
+}
+
+Test(worker, the_console_interrupts_through_the_ioapic)
+{
+	cr_assert_eq(run(interrupt_guest), 0);
+	cr_assert_eq(fake_interrupts(), 1);
+}
+
+// The control socket, from a thread of its own while the worker runs.
+
+static int request(const char *text)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/" RUNDIR_SOCKET, directory);
+	cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	cr_assert_gt(dprintf(fd, "%s\n", text), 0);
+	return fd;
+}
+
+static void read_to_end(int fd, char *text, size_t size)
+{
+	size_t length = 0;
+	ssize_t got;
+
+	while (length + 1 < size && (got = read(fd, text + length, size - 1 - length)) > 0)
+		length += (size_t)got;
+	text[length] = 0;
+	close(fd);
+}
+
+static char answer[1 << 16];
+
+static void *talk(void *context)
+{
+	int fd;
+
+	(void)context;
+	read_to_end(request("nonsense"), answer, sizeof(answer));
+	cr_expect_str_eq(answer, "error The request is not known.\n");
+	read_to_end(request("stop"), answer, sizeof(answer));
+	cr_expect_eq(strncmp(answer, "error The child has no shutdown channel", 39), 0);
+	read_to_end(request("stat"), answer, sizeof(answer));
+	cr_expect_eq(strncmp(answer, "ok\npid ", 7), 0);
+	cr_expect_not_null(strstr(answer, "\npartition_id 77\n"));
+	cr_expect_not_null(strstr(answer, "\nvp1.exits.hypercall 1007\n"));
+	fd = request("console");
+	cr_assert_eq(write(fd, "q", 1), 1);
+	read_to_end(fd, answer, sizeof(answer));
+	return NULL;
+}
+
+// Echoes what it is sent, and ends at a q.
+static int echo_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	static bool data;
+	uint8_t got = (uint8_t)fake_register(0, HvX64RegisterRax);
+
+	if (vp)
+		return fake_wait();
+	if (data && got == 'q') {
+		data = false;
+		fake_out(message, LAYOUT_CONSOLE_PORT, 1, 'Q');
+	} else if (!data && step && fake_register(0, HvX64RegisterRip) && got == 'q') {
+		fake_out(message, LAYOUT_SLEEP_CONTROL, 1, 0x34);
+	} else {
+		data = true;
+		usleep(1000);
+		fake_in(message, LAYOUT_CONSOLE_PORT, 1);
+	}
+	return 0;
+}
+
+Test(worker, the_control_socket_answers)
+{
+	pthread_t thread;
+
+	worker->config.vps = 2;
+	start(echo_guest);
+	pthread_create(&thread, NULL, talk, NULL);
+	cr_assert_eq(worker_run(worker), 0);
+	pthread_join(thread, NULL);
+	cr_assert_str_eq(answer, "ok\nQ");
+}
+
+static void *kill_it(void *context)
+{
+	(void)context;
+	read_to_end(request("kill"), answer, sizeof(answer));
+	return NULL;
+}
+
+Test(worker, kill_ends_it)
+{
+	pthread_t thread;
+
+	start(waiting_guest);
+	pthread_create(&thread, NULL, kill_it, NULL);
+	cr_assert_eq(worker_run(worker), LUMEN_EXIT_OUR_FAULT);
+	pthread_join(thread, NULL);
+	cr_assert_str_eq(answer, "ok\n");
+}
+
+// A guest with a VMBus driver and a storage driver, of the simplest kind.
+
+enum { RING_PAGES = 4, RING_GPA = 0x400000, DATA_GPA = 0x500000, DISK_SIZE = 1 << 20 };
+
+static int expect_message(uint32_t type, void *to, uint8_t size)
+{
+	uint8_t bytes[VMBUS_MESSAGE_MAX], length;
+	struct vmbus_message_header header;
+	int error = fake_receive(bytes, &length);
+
+	if (error)
+		return error;
+	cr_assert_geq(length, size);
+	memcpy(&header, bytes, sizeof(header));
+	cr_assert_eq(header.type, type);
+	memcpy(to, bytes, size);
+	return 0;
+}
+
+static struct vmbus_offer_channel offer;
+
+static int connect_to_host(void)
+{
+	const struct vmbus_initiate_contact contact = {
+		.header.type = VMBUS_MESSAGE_INITIATE_CONTACT,
+		.version = VMBUS_VERSION_5_3,
+		.target_info.sint = VMBUS_SINT,
+	};
+	const struct vmbus_message_header request_offers = { .type = VMBUS_MESSAGE_REQUEST_OFFERS };
+	struct vmbus_version_response response;
+	struct vmbus_message_header end;
+	int error;
+
+	cr_assert(fake_post(VMBUS_CONNECTION_MESSAGE_MULTICLIENT, &contact, sizeof(contact)));
+	error = expect_message(VMBUS_MESSAGE_VERSION_RESPONSE, &response, sizeof(response));
+	if (error)
+		return error;
+	cr_assert(response.version_supported);
+	cr_assert(
+		fake_post(response.message_connection_id, &request_offers, sizeof(request_offers)));
+	error = expect_message(VMBUS_MESSAGE_OFFER_CHANNEL, &offer, sizeof(offer));
+	return error ? error
+		     : expect_message(VMBUS_MESSAGE_ALL_OFFERS_DELIVERED, &end, sizeof(end));
+}
+
+static int open_channel(void)
+{
+	struct {
+		struct vmbus_gpadl_header header;
+		uint64_t range[1 + 2 * RING_PAGES];
+	} __attribute__((packed)) gpadl = { .header = {
+						    .header.type = VMBUS_MESSAGE_GPADL_HEADER,
+						    .relid = offer.relid,
+						    .gpadl = 9,
+						    .length = sizeof(gpadl.range),
+						    .range_count = 1,
+					    } };
+	const struct vmbus_open_channel open = {
+		.header.type = VMBUS_MESSAGE_OPEN_CHANNEL,
+		.relid = offer.relid,
+		.ring_gpadl = 9,
+		.downstream_page_offset = RING_PAGES,
+	};
+	struct vmbus_gpadl_created created;
+	struct vmbus_open_channel_result result;
+	int error;
+
+	gpadl.range[0] = 2 * RING_PAGES * 4096;
+	for (int i = 0; i < 2 * RING_PAGES; i++)
+		gpadl.range[1 + i] = RING_GPA / 4096 + (uint64_t)i;
+	cr_assert(fake_post(VMBUS_CONNECTION_MESSAGE_MULTICLIENT, &gpadl, sizeof(gpadl)));
+	error = expect_message(VMBUS_MESSAGE_GPADL_CREATED, &created, sizeof(created));
+	if (error)
+		return error;
+	cr_assert_eq(created.status, VMBUS_STATUS_SUCCESS);
+	cr_assert(fake_post(VMBUS_CONNECTION_MESSAGE_MULTICLIENT, &open, sizeof(open)));
+	error = expect_message(VMBUS_MESSAGE_OPEN_CHANNEL_RESULT, &result, sizeof(result));
+	cr_assert(error || result.status == VMBUS_STATUS_SUCCESS);
+	return error;
+}
+
+static struct vmbus_ring_reader reader;
+static struct vmbus_ring_writer writer;
+
+static void init_rings(void)
+{
+	static void *pages[2 * RING_PAGES];
+
+	for (int i = 0; i < 2 * RING_PAGES; i++)
+		pages[i] = guest_memory_at(fake_memory, RING_GPA + 4096ull * (unsigned)i, 4096);
+	cr_assert_eq(vmbus_ring_writer_init(&writer, pages, RING_PAGES), VMBUS_RING_OK);
+	cr_assert_eq(
+		vmbus_ring_reader_init(&reader, pages + RING_PAGES, RING_PAGES), VMBUS_RING_OK);
+}
+
+// Sends a packet, with one page of data if `data`, and waits for its completion.
+static int transact(struct vstor_packet *packet, bool data)
+{
+	const struct {
+		struct vmbus_gpa_direct_header header;
+		struct vmbus_gpa_range_header range;
+		uint64_t pfn;
+	} direct = { { .range_count = 1 }, { .byte_count = 4096 }, DATA_GPA / 4096 };
+	const struct vmbus_piece header = { &direct, sizeof(direct) };
+	const struct vmbus_piece payload = { packet, sizeof(*packet) };
+	const struct vmbus_packet_out out = {
+		.type = data ? VMBUS_PACKET_GPA_DIRECT : VMBUS_PACKET_IN_BAND,
+		.flags = VMBUS_PACKET_FLAG_COMPLETION_REQUESTED,
+		.transaction_id = 5,
+		.header = &header,
+		.header_count = data,
+		.payload = &payload,
+		.payload_count = 1,
+	};
+	static _Alignas(8) uint8_t buffer[4096];
+	struct vmbus_packet in;
+	int error;
+
+	packet->flags = VSTOR_FLAG_REQUEST_COMPLETION;
+	cr_assert_eq(vmbus_ring_write(&writer, &out), VMBUS_RING_OK);
+	if (vmbus_ring_writer_commit(&writer))
+		cr_assert(fake_signal(offer.connection_id));
+	while (vmbus_ring_read(&reader, buffer, sizeof(buffer), &in) == VMBUS_RING_EMPTY) {
+		error = fake_wait_signal();
+		if (error)
+			return error;
+	}
+	vmbus_ring_reader_commit(&reader);
+	cr_assert_eq(in.type, VMBUS_PACKET_COMPLETION);
+	cr_assert_eq(in.transaction_id, 5);
+	memcpy(packet, in.payload, sizeof(*packet));
+	return 0;
+}
+
+static int initialize_storage(void)
+{
+	static const uint32_t operations[] = { VSTOR_OPERATION_BEGIN_INITIALIZATION,
+		VSTOR_OPERATION_QUERY_PROTOCOL_VERSION, VSTOR_OPERATION_QUERY_PROPERTIES,
+		VSTOR_OPERATION_END_INITIALIZATION };
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct vstor_packet packet = { .operation = operations[i] };
+		int error;
+
+		packet.version.major_minor = i == 1 ? VSTOR_VERSION_6_2 : 0;
+		error = transact(&packet, false);
+		if (error)
+			return error;
+		cr_assert_eq(packet.status, VSTOR_STATUS_SUCCESS, "step %u", i);
+	}
+	return 0;
+}
+
+static int command(uint8_t opcode, uint32_t lba, bool in)
+{
+	struct vstor_packet packet = { .operation = VSTOR_OPERATION_EXECUTE_SRB };
+	int error;
+
+	packet.srb.length = sizeof(packet.srb);
+	packet.srb.cdb_length = 10;
+	packet.srb.sense_info_length = VSTOR_SENSE_SIZE;
+	packet.srb.data_in = in ? VSTOR_DATA_IN : VSTOR_DATA_OUT;
+	packet.srb.data_transfer_length = 4096;
+	packet.srb.cdb[0] = opcode;
+	packet.srb.cdb[5] = (uint8_t)lba;
+	packet.srb.cdb[8] = 8;
+	error = transact(&packet, true);
+	cr_assert(error || packet.srb.srb_status == VSTOR_SRB_STATUS_SUCCESS, "status 0x%x",
+		packet.srb.srb_status);
+	return error;
+}
+
+// Copies block 0..7 of the disk to 8..15, inverted.
+static int disk_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	uint8_t *data = guest_memory_at(fake_memory, DATA_GPA, 4096);
+	int error = connect_to_host();
+
+	if (!error)
+		error = open_channel();
+	if (error)
+		return error;
+	init_rings();
+	error = initialize_storage();
+	if (!error)
+		error = command(0x28, 0, true);
+	for (int i = 0; i < 4096; i++)
+		data[i] ^= 0xff;
+	if (!error)
+		error = command(0x2a, 8, false);
+	fake_out(message, LAYOUT_SLEEP_CONTROL, 1, 0x34);
+	return error;
+}
+
+static void write_disk(void)
+{
+	static uint8_t disk[DISK_SIZE];
+	int fd = open(path_of("disk"), O_CREAT | O_WRONLY, 0600);
+
+	for (int i = 0; i < DISK_SIZE; i++)
+		disk[i] = (uint8_t)(i * 7 + i / 256);
+	cr_assert_eq(write(fd, disk, DISK_SIZE), DISK_SIZE);
+	close(fd);
+	cr_assert_null(child_config_set(&worker->config, "disk", path_of("disk")));
+}
+
+Test(worker, a_disk_is_read_and_written_over_vmbus)
+{
+	uint8_t got[2][4096];
+	int fd;
+
+	write_disk();
+	cr_assert_eq(run(disk_guest), 0, "%s", read_text(RUNDIR_STATUS));
+	fd = open(path_of("disk"), O_RDONLY);
+	cr_assert_eq(read(fd, got, sizeof(got)), (ssize_t)sizeof(got));
+	close(fd);
+	for (int i = 0; i < 4096; i++)
+		cr_assert_eq(got[0][i] ^ 0xff, got[1][i], "byte %d", i);
+	cr_assert_eq(worker->storage.closed.requests, 2);
+	cr_assert_eq(worker->storage.disks[0].bytes[BLOCK_READ], 4096);
+	cr_assert_eq(worker->storage.disks[0].bytes[BLOCK_WRITE], 4096);
+}
+
+// Breaks its ring: the in index points beyond the ring's end.
+static int ring_breaker(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	struct vmbus_ring_control *control = guest_memory_at(fake_memory, RING_GPA, 4096);
+	struct vmbus_rescind_channel_offer rescind;
+	int error = connect_to_host();
+
+	if (!error)
+		error = open_channel();
+	if (error)
+		return error;
+	__atomic_store_n(&control->in, 0x12345, __ATOMIC_SEQ_CST);
+	cr_assert(fake_signal(offer.connection_id));
+	error = expect_message(VMBUS_MESSAGE_RESCIND_CHANNEL_OFFER, &rescind, sizeof(rescind));
+	cr_assert(error || rescind.relid == offer.relid);
+	fake_out(message, LAYOUT_SLEEP_CONTROL, 1, 0x34);
+	return error;
+}
+
+Test(worker, a_broken_ring_costs_the_channel_only)
+{
+	write_disk();
+	cr_assert_eq(run(ring_breaker), 0);
+}
+
+Test(worker, what_cannot_start_says_why)
+{
+	struct failure failure;
+
+	fake_reset(waiting_guest);
+	cr_assert_null(child_config_set(&worker->config, "disk", "/nonexistent"));
+	cr_assert(!worker_start(worker, &failure));
+	cr_assert_eq(failure.status, LUMEN_EXIT_BAD_ARGUMENTS);
+	cr_assert(!fake_open());
+}
