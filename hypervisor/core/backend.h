@@ -9,7 +9,7 @@
 struct vp;
 
 enum exit_reason {
-	EXIT_NONE,	   // handled inside the backend; enter again
+	EXIT_NONE,	   // handled inside the backend
 	EXIT_INTERRUPT,	   // a physical interrupt (already acknowledged)
 	EXIT_NMI,
 	EXIT_CPUID,
@@ -31,7 +31,8 @@ enum exit_reason {
 struct vp_exit {
 	enum exit_reason reason;
 	uint32_t vendor_code;	  // the vendor's own exit code, for the trace
-	uint8_t insn_length;	  // 0 = not known: vp_skip_insn() decodes
+	uint8_t insn_length;	  // 0 = not known
+	uint8_t cpu_mode;	  // EXIT_HYPERCALL: as backend->cpu_mode()
 	union {
 		struct {
 			uint16_t port;
@@ -73,8 +74,9 @@ struct backend {
 	void (*load)(struct vp *vp);
 	void (*save)(struct vp *vp);
 
-	// Runs VP until it exits. General registers, RIP, RSP and RFLAGS are exchanged through vp->regs.
-	void (*enter)(struct vp *vp, struct vp_exit *exit);
+	// Enters VP, and again for as long as vp_handle_exit() says so (core/run.h). General registers, RIP, RSP and RFLAGS are
+	// exchanged through vp->regs. An exit that an instruction caused has ended the interrupt shadow.
+	void (*run)(struct vp *vp);
 
 	// The vector (or -1) that the processor is to deliver as soon as the VP takes interrupts. Called before each entry.
 	void (*offer_interrupt)(struct vp *vp, int vector);

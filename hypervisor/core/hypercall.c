@@ -7,6 +7,7 @@
 #include "hypervisor/core/guest_mem.h"
 #include "hypervisor/core/handlers.h"
 #include "hypervisor/core/intercept.h"
+#include "hypervisor/core/intercept_list.h"
 #include "hypervisor/core/pcpu.h"
 #include "hypervisor/core/trace.h"
 #include "hypervisor/x86/state.h"
@@ -68,16 +69,6 @@ static uint32_t in_bytes(const struct request *r)
 static uint32_t out_bytes(const struct request *r)
 {
 	return r->row->out + r->count * r->row->out_element;
-}
-
-static unsigned int cpu_mode(struct vp *vp)
-{
-	uint64_t base;
-
-	if (likely(backend->cpu_mode))
-		return backend->cpu_mode(vp);
-	return vp_cpl(vp) | (vp_reg64(vp, HvX64RegisterCr0) & CR0_PE ? CPU_MODE_PROTECTED : 0) |
-	       (vp_code_mode(vp, &base) == 64 ? CPU_MODE_64BIT : 0);
 }
 
 static uint64_t pair(uint64_t high, uint64_t low)
@@ -255,9 +246,21 @@ static void execute(struct vp *vp, struct request *r)
 	finish(vp, r, hv_result(status, r->start + reps_done));
 }
 
-void hypercall_exit(struct vp *vp)
+static void unknown_call(struct vp *vp, bool wide)
 {
-	unsigned int mode = cpu_mode(vp), code;
+	if (intercepts_want_hypercall(vp->partition->intercepts) && intercept_hypercall(vp))
+		return;
+	if (wide)
+		vp->regs.gpr[RAX] = HV_STATUS_INVALID_HYPERCALL_CODE;
+	else
+		set_pair(vp, HV_STATUS_INVALID_HYPERCALL_CODE);
+	vp_skip_insn(vp, INSN_LENGTH);
+}
+
+void hypercall_exit(struct vp *vp, unsigned int mode)
+{
+	bool wide = mode & CPU_MODE_64BIT;
+	unsigned int code = hv_call_code(vp->regs.gpr[wide ? RCX : RAX]);
 	struct request r;
 
 	// TLFS: Legal Hypercall Environments, Reporting the Guest OS Identity.
@@ -266,14 +269,12 @@ void hypercall_exit(struct vp *vp)
 		vp_inject_ud(vp);
 		return;
 	}
-	r.wide = mode & CPU_MODE_64BIT;
-	read_registers(vp, &r);
-	code = hv_call_code(r.control);
 	if (code >= sizeof(row_of_code) || !row_of_code[code]) {
-		if (!intercept_hypercall(vp))
-			finish(vp, &r, HV_STATUS_INVALID_HYPERCALL_CODE);
+		unknown_call(vp, wide);
 		return;
 	}
+	r.wide = wide;
+	read_registers(vp, &r);
 	r.row = &rows[row_of_code[code] - 1];
 	if (!hv_privilege_suffices(vp->partition->privileges, r.row->privilege)) {
 		finish(vp, &r, HV_STATUS_ACCESS_DENIED);

@@ -34,4 +34,5 @@ typedef hv_status hypercall_handler(struct hypercall *call);
 	((hv_status)0xfffe) // success, and the target partition with its hold is no more
 
 // EXIT_HYPERCALL of VP: decodes its registers, does the call, sets its result and advances RIP.
-void hypercall_exit(struct vp *vp);
+// CPU_MODE as backend->cpu_mode().
+void hypercall_exit(struct vp *vp, unsigned int cpu_mode);

@@ -15,8 +15,16 @@ struct pcpu {
 	struct vp *loaded; // whose vendor state and extended registers this processor holds
 	struct run_queue run_queue;
 	struct timer_queue timers;
-	bool timers_changed;	 // a timer was armed, or the local APIC timer fired
-	bool reschedule;	 // somebody was queued, or the slice is over
+	// What the run loop has to look at before it enters a guest. One word for all, so that one test serves.
+	union {
+		struct {
+			bool timers_changed; // a timer was armed, or the local APIC timer fired
+			bool reschedule;     // somebody was queued, or the slice is over
+			bool irq_pending;   // interrupts[] is not empty
+			bool rsvd;
+		};
+		uint32_t attention;
+	};
 	uint64_t quiescent;	 // counts quiescent points; bit 0 set: idle or in a guest (always quiescent)
 	bool idle;
 	bool unload;		 // vp_pause() waits for cpu->loaded to be saved
@@ -25,7 +33,6 @@ struct pcpu {
 	void *arch;  // the backend's per-processor area, two pages
 	void *stack; // lowest address
 	uint64_t interrupts[4];			  // vectors that arrived and wait for irq_dispatch()
-	bool irq_pending;			  // interrupts[] is not empty
 };
 
 extern struct pcpu *pcpus[PCPU_MAX];

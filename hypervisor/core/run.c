@@ -6,6 +6,7 @@
 #include "hypervisor/core/log.h"
 #include "hypervisor/core/partition.h"
 #include "hypervisor/core/pcpu.h"
+#include "hypervisor/core/run.h"
 #include "hypervisor/core/stats.h"
 #include "hypervisor/core/trace.h"
 #include "hypervisor/x86/cpu.h"
@@ -22,8 +23,10 @@ void vp_kick(struct vp *vp)
 {
 	struct pcpu *cpu;
 
-	if (this_cpu()->run_queue.current == vp)
-		return; // it looks again before it enters
+	if (this_cpu()->run_queue.current == vp) {
+		vp->recheck = true;
+		return;
+	}
 	// The request must be visible before we look at run_state and guest_seq: pairs with sched_block() and prepare().
 	__atomic_fetch_or(&vp->requests, VP_REQ_EXIT, __ATOMIC_SEQ_CST);
 	switch (READ_ONCE(vp->run_state)) {
@@ -198,19 +201,14 @@ static bool prepare(struct vp *vp)
 			return false;
 		backend->offer_interrupt(vp, vector);
 		vapic_assist_offer(vp);
-
-		// From here on others must kick us. What they asked for before, we see now: pairs with vp_kick().
-		__atomic_fetch_add(&vp->guest_seq, 1, __ATOMIC_SEQ_CST);
-		if (!READ_ONCE(vp->requests) && !READ_ONCE(cpu->reschedule))
-			return true;
-		__atomic_fetch_add(&vp->guest_seq, 1, __ATOMIC_SEQ_CST);
+		vp->recheck = false;
+		return true;
 	}
 }
 
 void vp_skip_insn(struct vp *vp, unsigned int length)
 {
 	vp->regs.rip += length;
-	backend->clear_interrupt_shadow(vp);
 }
 
 void vp_inject_ud(struct vp *vp)
@@ -252,8 +250,7 @@ static void exit_hlt(struct vp *vp, const struct vp_exit *exit)
 
 static void exit_hypercall(struct vp *vp, const struct vp_exit *exit)
 {
-	(void)exit;
-	hypercall_exit(vp);
+	hypercall_exit(vp, exit->cpu_mode);
 }
 
 static void exit_rdmsr(struct vp *vp, const struct vp_exit *exit)
@@ -354,26 +351,37 @@ static void (*const exit_handlers[EXIT_REASONS])(struct vp *vp, const struct vp_
 	[EXIT_INVALID_STATE] = exit_invalid_state,
 };
 
+// After these exits what prepare() decided still holds, unless the handler says otherwise (vp->recheck).
+static const bool leaves_things_alone[EXIT_REASONS] = {
+	[EXIT_HYPERCALL] = true,
+	[EXIT_CPUID] = true,
+	[EXIT_RDMSR] = true,
+};
+
+bool vp_handle_exit(struct vp *vp, const struct vp_exit *exit)
+{
+	if (vp->offered_vector >= 0 && backend->interrupt_taken(vp)) {
+		vapic_accepted(vp, vp->offered_vector);
+		vp_count(vp, VpVirtualInterrupts);
+		vp->recheck = true;
+	}
+	if (vp->apic.no_eoi_offered) {
+		vapic_assist_collect(vp);
+		vp->recheck = true;
+	}
+	if (!leaves_things_alone[exit->reason]) {
+		vp->recheck = true;
+		trace(LUMEN_TRACE_VP_EXIT, vp, exit->vendor_code, vp->regs.rip);
+	}
+	stats_count_exit(vp, exit->reason);
+	exit_handlers[exit->reason](vp, exit);
+	return !vp->recheck;
+}
+
 void vp_run(struct vp *vp)
 {
-	struct pcpu *cpu = this_cpu();
-	struct vp_exit exit;
-
 	load(vp);
-	cpu->timers_changed = true; // the slice has changed
-	while (prepare(vp)) {
-		__atomic_fetch_add(&cpu->quiescent, 1, __ATOMIC_RELEASE);
-		backend->enter(vp, &exit);
-		__atomic_fetch_add(&cpu->quiescent, 1, __ATOMIC_SEQ_CST);
-		__atomic_fetch_add(&vp->guest_seq, 1, __ATOMIC_SEQ_CST);
-
-		if (backend->interrupt_taken(vp)) {
-			vapic_accepted(vp, vp->offered_vector);
-			vp_count(vp, VpVirtualInterrupts);
-		}
-		vapic_assist_collect(vp);
-		stats_count_exit(vp, exit.reason);
-		trace(LUMEN_TRACE_VP_EXIT, vp, exit.vendor_code, vp->regs.rip);
-		exit_handlers[exit.reason](vp, &exit);
-	}
+	this_cpu()->timers_changed = true; // the slice has changed
+	while (prepare(vp))
+		backend->run(vp);
 }

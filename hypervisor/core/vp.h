@@ -158,7 +158,7 @@ void vp_unload(struct vp *vp);
 void vp_run(struct vp *vp);
 
 // --- for exit handlers: own VP only ---
-void vp_skip_insn(struct vp *vp, unsigned int length); // also clears the interrupt shadow
+void vp_skip_insn(struct vp *vp, unsigned int length);
 void vp_inject_ud(struct vp *vp);
 void vp_inject_gp(struct vp *vp); // #GP(0)
 void vp_emulate_cr8_write(struct vp *vp);

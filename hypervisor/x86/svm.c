@@ -4,6 +4,7 @@
 #include "hypervisor/core/log.h"
 #include "hypervisor/core/partition.h"
 #include "hypervisor/core/pcpu.h"
+#include "hypervisor/core/run.h"
 #include "hypervisor/x86/cpu.h"
 #include "hypervisor/x86/irq.h"
 #include "hypervisor/x86/memory.h"
@@ -232,7 +233,6 @@ void svm_sync_back(struct vp *vp)
 // Gives VP an address space identifier of this processor that nothing stale is tagged with.
 static void assign_asid(struct svm_vp *s, struct vmcb *vmcb, struct svm_cpu *cpu)
 {
-	vmcb->tlb_control = SVM_TLB_KEEP;
 	if (likely(s->asid_cpu == cpu && s->asid_generation == cpu->generation))
 		return;
 	if (cpu->next_asid >= asid_count) {
@@ -312,6 +312,14 @@ static void redeliver(struct vmcb *vmcb)
 		vmcb->event_injection = event;
 }
 
+static unsigned int svm_cpu_mode(const struct vp *vp)
+{
+	const struct vmcb *vmcb = svm_vp(vp)->vmcb;
+
+	return vmcb->cpl | (vmcb->cr0 & CR0_PE ? CPU_MODE_PROTECTED : 0) |
+		(vmcb->efer & EFER_LMA && vmcb->cs.attributes & BIT(9) ? CPU_MODE_64BIT : 0);
+}
+
 // --- exits ---
 
 static void exit_io(const struct vmcb *vmcb, struct vp_exit *exit)
@@ -376,11 +384,12 @@ static const struct exit_row exit_rows[] = {
 	[SVM_EXIT_XSETBV] = { EXIT_XSETBV, 3 },
 };
 
-static void decode_exit(struct vp *vp, const struct vmcb *vmcb, struct vp_exit *exit)
+static void decode_other_exit(struct vp *vp, struct vmcb *vmcb, struct vp_exit *exit)
 {
 	uint64_t code = vmcb->exit_code;
 
-	exit->vendor_code = code;
+	exit->insn_length = 0;
+	vmcb->interrupt_shadow = 0;
 	if (code == SVM_EXIT_MSR) {
 		exit->reason = vmcb->exit_info1 ? EXIT_WRMSR : EXIT_RDMSR;
 		exit->insn_length = 2;
@@ -390,41 +399,84 @@ static void decode_exit(struct vp *vp, const struct vmcb *vmcb, struct vp_exit *
 		exit_npf(vmcb, exit);
 	} else if (code - SVM_EXIT_EXCEPTION < 32) {
 		exit_exception(vp, vmcb, exit);
-	} else if (code < ARRAY_SIZE(exit_rows) && exit_rows[code].reason) {
-		exit->reason = exit_rows[code].reason;
-		exit->insn_length = exit_rows[code].length;
-		if (svm_features & SVM_FEATURE_NRIPS && exit->insn_length)
-			exit->insn_length = vmcb->next_rip - vmcb->rip;
 	} else {
 		exit->reason = EXIT_INVALID_STATE;
 	}
 }
 
-static void svm_enter(struct vp *vp, struct vp_exit *exit)
+static inline void decode_exit(struct vp *vp, struct vmcb *vmcb, struct vp_exit *exit)
+{
+	uint64_t code = vmcb->exit_code;
+	const struct exit_row *row = &exit_rows[code];
+
+	exit->vendor_code = code;
+	if (unlikely(code >= ARRAY_SIZE(exit_rows) || !row->reason)) {
+		decode_other_exit(vp, vmcb, exit);
+		return;
+	}
+	exit->reason = row->reason;
+	exit->insn_length = row->length;
+	if (!row->length)
+		return;
+	vmcb->interrupt_shadow = 0;
+	exit->cpu_mode = svm_cpu_mode(vp);
+	if (svm_features & SVM_FEATURE_NRIPS)
+		exit->insn_length = vmcb->next_rip - vmcb->rip;
+}
+
+// The world switch. What VMLOAD and VMSAVE hold stays the guest's while its VP is loaded, as the hypervisor uses no segment
+// register and no system call MSR; so only the general registers are exchanged. RAX and RSP are in the VMCB. GIF is 0 before
+// and after; with V_INTR_MASKING it is the host's IF that lets physical interrupts into the guest.
+static inline void switch_to_guest(uint64_t *gpr, uint64_t vmcb_spa)
+{
+	__asm__ volatile("pushq %%rbp\n\tpushq %%rdi\n\t"
+			 "movq 0x08(%%rdi), %%rcx\n\tmovq 0x10(%%rdi), %%rdx\n\tmovq 0x18(%%rdi), %%rbx\n\t"
+			 "movq 0x28(%%rdi), %%rbp\n\tmovq 0x30(%%rdi), %%rsi\n\t"
+			 "movq 0x40(%%rdi), %%r8\n\tmovq 0x48(%%rdi), %%r9\n\tmovq 0x50(%%rdi), %%r10\n\t"
+			 "movq 0x58(%%rdi), %%r11\n\tmovq 0x60(%%rdi), %%r12\n\tmovq 0x68(%%rdi), %%r13\n\t"
+			 "movq 0x70(%%rdi), %%r14\n\tmovq 0x78(%%rdi), %%r15\n\tmovq 0x38(%%rdi), %%rdi\n\t"
+			 "sti\n\tvmrun %%rax\n\tcli\n\t"
+			 "movq %%rdi, %%rax\n\tpopq %%rdi\n\t"
+			 "movq %%rcx, 0x08(%%rdi)\n\tmovq %%rdx, 0x10(%%rdi)\n\tmovq %%rbx, 0x18(%%rdi)\n\t"
+			 "movq %%rbp, 0x28(%%rdi)\n\tmovq %%rsi, 0x30(%%rdi)\n\tmovq %%rax, 0x38(%%rdi)\n\t"
+			 "movq %%r8, 0x40(%%rdi)\n\tmovq %%r9, 0x48(%%rdi)\n\tmovq %%r10, 0x50(%%rdi)\n\t"
+			 "movq %%r11, 0x58(%%rdi)\n\tmovq %%r12, 0x60(%%rdi)\n\tmovq %%r13, 0x68(%%rdi)\n\t"
+			 "movq %%r14, 0x70(%%rdi)\n\tmovq %%r15, 0x78(%%rdi)\n\tpopq %%rbp"
+			 : "+D"(gpr), "+a"(vmcb_spa)
+			 :
+			 : "rcx", "rdx", "rbx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory",
+			 "cc");
+}
+
+static void svm_run(struct vp *vp)
 {
 	struct svm_vp *s = svm_vp(vp);
 	struct vmcb *vmcb = s->vmcb;
+	struct vp_exit exit;
 
 	assign_asid(s, vmcb, this_cpu()->arch);
-	vmcb->rax = vp->regs.gpr[RAX];
-	vmcb->rsp = vp->regs.gpr[RSP];
-	vmcb->rip = vp->regs.rip;
-	vmcb->rflags = vp->regs.rflags;
+	do {
+		vmcb->rax = vp->regs.gpr[RAX];
+		vmcb->rsp = vp->regs.gpr[RSP];
+		vmcb->rip = vp->regs.rip;
+		vmcb->rflags = vp->regs.rflags;
+		if (!guest_enter(vp))
+			return;
+		switch_to_guest(vp->regs.gpr, s->vmcb_spa);
+		guest_leave(vp);
+		vp->regs.gpr[RAX] = vmcb->rax;
+		vp->regs.gpr[RSP] = vmcb->rsp;
+		vp->regs.rip = vmcb->rip;
+		vp->regs.rflags = vmcb->rflags;
+		vmcb->event_injection = 0;
+		vmcb->tlb_control = SVM_TLB_KEEP;
 
-	svm_run(vp->regs.gpr, s->vmcb_spa);
-
-	vp->regs.gpr[RAX] = vmcb->rax;
-	vp->regs.gpr[RSP] = vmcb->rsp;
-	vp->regs.rip = vmcb->rip;
-	vp->regs.rflags = vmcb->rflags;
-	vmcb->event_injection = 0;
-
-	exit->insn_length = 0;
-	decode_exit(vp, vmcb, exit);
-	if (unlikely(vmcb->exit_int_info & SVM_EVENT_VALID))
-		redeliver(vmcb);
-	if (exit->reason == EXIT_INTERRUPT)
-		irq_window();
+		decode_exit(vp, vmcb, &exit);
+		if (unlikely(vmcb->exit_int_info & SVM_EVENT_VALID))
+			redeliver(vmcb);
+		if (exit.reason == EXIT_INTERRUPT)
+			irq_window();
+	} while (vp_handle_exit(vp, &exit));
 }
 
 const struct backend svm_backend = {
@@ -439,13 +491,14 @@ const struct backend svm_backend = {
 	.vp_reset = svm_vp_reset,
 	.load = svm_load,
 	.save = svm_save,
-	.enter = svm_enter,
+	.run = svm_run,
 	.offer_interrupt = svm_offer_interrupt,
 	.interrupt_taken = svm_interrupt_taken,
 	.inject_exception = svm_inject_exception,
 	.inject_nmi = svm_inject_nmi,
 	.clear_interrupt_shadow = svm_clear_interrupt_shadow,
 	.flush_tlb = svm_flush_tlb,
+	.cpu_mode = svm_cpu_mode,
 	.get_register = svm_get_register,
 	.set_register = svm_set_register,
 };

@@ -138,9 +138,6 @@ enum { SVM_EVENT_INTR = 0, SVM_EVENT_NMI = 2, SVM_EVENT_EXCEPTION = 3, SVM_EVENT
 #define SVM_NESTED_PAGING BIT(0)
 enum { SVM_TLB_KEEP = 0, SVM_TLB_FLUSH_ALL = 1, SVM_TLB_FLUSH_ASID = 3 };
 
-// svm_entry.S: runs the guest with the general registers at REGS and the VMCB at physical address VMCB_SPA. GIF is 0 before and after.
-void svm_run(uint64_t *gpr, uint64_t vmcb_spa);
-
 // svm_registers.c: struct backend's get_register and set_register.
 struct vp;
 struct hv_register_value;
