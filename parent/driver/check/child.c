@@ -16,6 +16,7 @@
 #include "parent/driver/mshv_uapi.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define LARGE_PAGE    ((uintptr_t)HV_LARGE_PAGE_SIZE)
 
 int child_hvcall(
 	int fd, uint16_t code, uint16_t reps, void *in, size_t in_size, void *out, size_t out_size)
@@ -57,21 +58,30 @@ static bool create_partition(struct child *child)
 	return step(child->partition >= 0, "MSHV_CREATE_PARTITION");
 }
 
-static bool map_memory(struct child *child)
+bool child_map(struct child *child, bool map)
 {
 	struct mshv_user_mem_region region = {
 		.size = CHILD_MEMORY,
-		.flags = 1 << MSHV_SET_MEM_BIT_WRITABLE | 1 << MSHV_SET_MEM_BIT_EXECUTABLE,
+		.userspace_addr = (uintptr_t)child->memory,
+		.flags = map ? 1 << MSHV_SET_MEM_BIT_WRITABLE | 1 << MSHV_SET_MEM_BIT_EXECUTABLE
+			     : 1 << MSHV_SET_MEM_BIT_UNMAP,
 	};
-	void *memory = mmap(
-		NULL, CHILD_MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (!step(memory != MAP_FAILED, "mmap"))
-		return false;
-	child->memory = memory;
-	region.userspace_addr = (uintptr_t)memory;
 	return step(
 		!ioctl(child->partition, MSHV_SET_GUEST_MEMORY, &region), "MSHV_SET_GUEST_MEMORY");
+}
+
+static bool make_memory(struct child *child)
+{
+	void *reserved = mmap(NULL, CHILD_MEMORY + LARGE_PAGE, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (!step(reserved != MAP_FAILED, "mmap"))
+		return false;
+	child->reserved = reserved;
+	child->memory = (void *)(((uintptr_t)reserved + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1));
+	madvise(child->memory, CHILD_MEMORY, MADV_HUGEPAGE);
+	return child_map(child, true);
 }
 
 // So that the OUT at the end of each piece of code comes back.
@@ -97,7 +107,7 @@ bool child_create(struct child *child)
 						"MSHV_INITIALIZE_PARTITION"))
 		return false;
 	child->vp = ioctl(child->partition, MSHV_CREATE_VP, &vp);
-	return step(child->vp >= 0, "MSHV_CREATE_VP") && map_memory(child) &&
+	return step(child->vp >= 0, "MSHV_CREATE_VP") && make_memory(child) &&
 	       install_intercept(child);
 }
 
@@ -107,8 +117,8 @@ void child_destroy(struct child *child)
 		close(child->vp);
 	if (child->partition >= 0)
 		close(child->partition);
-	if (child->memory)
-		munmap(child->memory, CHILD_MEMORY);
+	if (child->reserved)
+		munmap(child->reserved, CHILD_MEMORY + LARGE_PAGE);
 	*child = (struct child){ .partition = -1, .vp = -1 };
 }
 

@@ -16,12 +16,17 @@
 
 struct child {
 	int partition, vp; // fds
-	uint8_t *memory;   // from GPA 0 on
+	uint8_t *memory;   // from GPA 0 on, in large pages if the kernel has some
+	void *reserved;	   // where it lies
 };
 
 // Opens /dev/mshv and makes a child. False, errno and a line on standard error: it did not work;
 // what was made is in CHILD, the rest is -1 or NULL.
 bool child_create(struct child *child);
+
+// Maps the memory, or takes the mapping away.
+bool child_map(struct child *child, bool map);
+
 void child_destroy(struct child *child);
 
 // Sets the VP to run CODE from its beginning: protected mode, flat segments, no paging.

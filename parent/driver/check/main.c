@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "hypercall/stats.h"
 #include "hypercall/status.h"
 #include "hypercall/table.h"
 #include "parent/driver/check/child.h"
@@ -37,6 +38,21 @@
 static bool fails_with(int ret, int error)
 {
 	return ret == -1 && errno == error;
+}
+
+static long counter(const char *name)
+{
+	char path[128], text[32] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/class/misc/mshv/%s", name);
+	file = fopen(path, "r");
+	if (!file || !fgets(text, sizeof(text), file)) {
+		perror(path);
+		exit(1);
+	}
+	fclose(file);
+	return strtol(text, NULL, 10);
 }
 
 // mov $0x12345678,%eax; out %al,$0x80
@@ -145,27 +161,33 @@ static bool check_event(struct child *child)
 	return true;
 }
 
+// The child posts a message of type TYPE with the payload "hello".
+static bool post(struct child *child, uint32_t type)
+{
+	struct hv_input_post_message *input = (void *)(child->memory + CHILD_DATA);
+	uint32_t eax;
+
+	*input = (struct hv_input_post_message){
+		.connection_id = CONNECTION, .message_type = type, .payload_size = 6
+	};
+	memcpy(input->payload, "hello", 6);
+	EXPECT(child_set_code(child, code_post, sizeof(code_post)));
+	EXPECT(child_run_to_out(child, &eax));
+	EXPECT((eax & 0xffff) == HV_STATUS_SUCCESS);
+	return true;
+}
+
 static bool check_message(struct child *child)
 {
 	struct lumen_mshv_message_port port = { .connection_id = CONNECTION };
-	struct hv_input_post_message *input = (void *)(child->memory + CHILD_DATA);
 	struct pollfd poll_message = { .fd = child->partition, .events = POLLIN };
 	struct lumen_mshv_get_message got;
 	const struct hv_message *message = (const void *)got.msg_buf;
-	uint32_t eax;
 
 	EXPECT(!ioctl(child->partition, LUMEN_MSHV_CREATE_MESSAGE_PORT, &port));
 	EXPECT(poll(&poll_message, 1, 0) == 0);
-	*input = (struct hv_input_post_message){
-		.connection_id = CONNECTION, .message_type = 1, .payload_size = 6
-	};
-	memcpy(input->payload, "hello", 6);
-	for (int i = 0; i < 3; i++) {
-		input->message_type = (uint32_t)i + 1;
-		EXPECT(child_set_code(child, code_post, sizeof(code_post)));
-		EXPECT(child_run_to_out(child, &eax));
-		EXPECT((eax & 0xffff) == HV_STATUS_SUCCESS);
-	}
+	for (uint32_t i = 0; i < 3; i++)
+		EXPECT(post(child, i + 1));
 	EXPECT(poll(&poll_message, 1, 5000) == 1);
 	for (uint32_t i = 0; i < 3; i++) {
 		EXPECT(!ioctl(child->partition, LUMEN_MSHV_GET_MESSAGE, &got));
@@ -175,6 +197,46 @@ static bool check_message(struct child *child)
 	EXPECT(!fcntl(child->partition, F_SETFL, O_NONBLOCK));
 	EXPECT(fails_with(ioctl(child->partition, LUMEN_MSHV_GET_MESSAGE, &got), EAGAIN));
 	return true;
+}
+
+// A child that posts more than anybody reads is found out; what was there before is not lost.
+static bool check_overflow(struct child *child)
+{
+	struct lumen_mshv_message_port port = { .connection_id = CONNECTION };
+	struct pollfd poll_message = { .fd = child->partition, .events = 0 };
+	struct lumen_mshv_get_message got;
+
+	EXPECT(!ioctl(child->partition, LUMEN_MSHV_CREATE_MESSAGE_PORT, &port));
+	for (uint32_t i = 0; i <= LUMEN_MSHV_MESSAGES_MAX; i++)
+		EXPECT(post(child, i + 1));
+	EXPECT(poll(&poll_message, 1, 5000) == 1 && poll_message.revents == POLLERR);
+	for (uint32_t i = 0; i < LUMEN_MSHV_MESSAGES_MAX; i++) {
+		EXPECT(!ioctl(child->partition, LUMEN_MSHV_GET_MESSAGE, &got));
+		EXPECT(((struct hv_message *)got.msg_buf)->header.message_type == i + 1);
+	}
+	EXPECT(fails_with(ioctl(child->partition, LUMEN_MSHV_GET_MESSAGE, &got), EOVERFLOW));
+	return true;
+}
+
+// The memory a second time, where large pages do not fit; then unmapped and mapped again.
+static bool check_remap(struct child *child)
+{
+	struct mshv_user_mem_region region = {
+		.size = CHILD_MEMORY,
+		.guest_pfn = CHILD_MEMORY / 4096 + 1,
+		.userspace_addr = (uintptr_t)child->memory,
+		.flags = 1 << MSHV_SET_MEM_BIT_WRITABLE,
+	};
+
+	EXPECT(!ioctl(child->partition, MSHV_SET_GUEST_MEMORY, &region));
+	EXPECT(counter("pinned_pages") == 2 * CHILD_MEMORY / 4096);
+	region.flags = 1 << MSHV_SET_MEM_BIT_UNMAP;
+	EXPECT(!ioctl(child->partition, MSHV_SET_GUEST_MEMORY, &region));
+	EXPECT(child_map(child, false));
+	EXPECT(counter("pinned_pages") == 0);
+	EXPECT(child_map(child, true));
+	EXPECT(counter("pinned_pages") == CHILD_MEMORY / 4096);
+	return check_io(child);
 }
 
 static bool check_stats(struct child *child)
@@ -197,22 +259,8 @@ static bool check_stats(struct child *child)
 	args.object_type = LUMEN_MSHV_STATS_PARTITION;
 	args.vp_index = 0;
 	EXPECT(!ioctl(child->partition, LUMEN_MSHV_READ_STATS, &args));
+	EXPECT(counters[PartitionGpaPages] == CHILD_MEMORY / 4096);
 	return true;
-}
-
-static long counter(const char *name)
-{
-	char path[128], text[32] = "";
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/sys/class/misc/mshv/%s", name);
-	file = fopen(path, "r");
-	if (!file || !fgets(text, sizeof(text), file)) {
-		perror(path);
-		exit(1);
-	}
-	fclose(file);
-	return strtol(text, NULL, 10);
 }
 
 static bool all_is_back(void)
@@ -253,7 +301,8 @@ static bool check_kill(struct child *unused)
 	close(started[1]);
 	EXPECT(read(started[0], &byte, 1) == 1);
 	close(started[0]);
-	EXPECT(counter("partitions") >= 1 && counter("pinned_pages") > 0);
+	EXPECT(counter("partitions") == 1 && counter("pinned_pages") > 0);
+	EXPECT(counter("deposited_pages") > counter("own_deposited_pages"));
 	EXPECT(!kill(pid, SIGKILL) && waitpid(pid, NULL, 0) == pid);
 	return true;
 }
@@ -282,6 +331,8 @@ static const struct {
 	{ "signal", check_signal, false },
 	{ "event", check_event, false },
 	{ "message", check_message, false },
+	{ "overflow", check_overflow, false },
+	{ "remap", check_remap, false },
 	{ "stats", check_stats, false },
 	{ "kill", check_kill, true },
 	{ "rounds", check_rounds, true },
