@@ -362,7 +362,8 @@ void msr_write_exit(struct vp *vp)
 	uint64_t value = (uint32_t)vp->regs.gpr[RAX] | vp->regs.gpr[RDX] << 32;
 	bool known = msr_find(vp, msr);
 
-	if (intercept_msr(vp, msr, true, value, known))
+	// The parent is told of a crash when the crash registers are complete: below.
+	if (msr != HV_X64_MSR_CRASH_CTL && intercept_msr(vp, msr, true, value, known))
 		return;
 	if (!msr_write(vp, msr, value) && !access_failed(vp, msr, known, "write"))
 		return;

@@ -694,19 +694,20 @@ Test(vapic_timer, writing_zero_stops_it, .init = setup)
 
 Test(vapic_timer, periodic_keeps_its_phase, .init = setup)
 {
+	const uint64_t length = RIG_TSC_HZ / 100;
 	uint64_t start;
 
 	write_reg(APIC_LVT_TIMER, 0x20055);
 	write_reg(APIC_TIMER_DIVIDE, 0xb);
-	write_reg(APIC_TIMER_INITIAL, 20000000); // 100 ms
-	start = vp->apic.timer_start - RIG_TSC_HZ * 10 - 250000000;
-	vp->apic.timer_start = start; // ten seconds and two and a half periods ago
-	vp->apic.timer_due = start + RIG_TSC_HZ / 10;
+	write_reg(APIC_TIMER_INITIAL, VAPIC_TIMER_HZ / 100);
+	start = vp->apic.timer_start - length * 5 / 2; // two and a half periods ago
+	vp->apic.timer_start = start;
+	vp->apic.timer_due = start + length;
 	vapic_timer_expired(vp);
 	cr_assert_eq(collect(0x55), 1, "one interrupt for all that were missed");
-	cr_assert_eq((timer()->deadline - start) % (RIG_TSC_HZ / 10), 0);
+	cr_assert_eq((timer()->deadline - start) % length, 0);
 	cr_assert_gt(timer()->deadline, tsc_read());
-	cr_assert_leq(timer()->deadline, tsc_read() + RIG_TSC_HZ / 10);
+	cr_assert_leq(timer()->deadline, tsc_read() + length);
 }
 
 Test(vapic_timer, a_storm_is_slowed_down, .init = setup)

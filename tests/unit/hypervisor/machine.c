@@ -1,0 +1,561 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "tests/unit/hypervisor/machine.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sanitizer/asan_interface.h>
+
+#include "hypercall/memory.h"
+#include "hypervisor/core/backend.h"
+#include "hypervisor/core/frame.h"
+#include "hypervisor/core/hypercall.h"
+#include "hypervisor/core/log.h"
+#include "hypervisor/core/pcpu.h"
+#include "hypervisor/core/trace.h"
+#include "hypervisor/x86/apic.h"
+#include "hypervisor/x86/irq.h"
+
+_Alignas(1 << 21) uint8_t machine_ram[MACHINE_PAGES * 4096ul];
+struct pcpu machine_cpus[MACHINE_CPUS];
+_Thread_local struct pcpu *machine_cpu;
+unsigned int machine_kicks;
+
+struct pcpu *pcpus[PCPU_MAX];
+uint32_t pcpu_count = MACHINE_CPUS;
+uint64_t tsc_hz = 1000000000, tsc_to_100ns_scale = UINT64_MAX / 100;
+static uint16_t frame_words[MACHINE_PAGES];
+static uint8_t parameter_pages[MACHINE_CPUS][2][PAGE_SIZE];
+
+static void fail(const char *what)
+{
+	fprintf(stderr, "machine: %s\n", what);
+	abort();
+}
+
+// --- processor and RAM ---
+
+struct pcpu *this_cpu(void)
+{
+	return machine_cpu;
+}
+
+void *page_to_va(uint64_t page)
+{
+	if (page >= MACHINE_PAGES)
+		fail("access beyond RAM");
+	return machine_ram + page * PAGE_SIZE;
+}
+
+uint64_t va_to_page(const void *va)
+{
+	return (uint64_t)((const uint8_t *)va - machine_ram) / PAGE_SIZE;
+}
+
+void apic_send_ipi(uint32_t apic_id, unsigned int vector)
+{
+	__atomic_fetch_add(&machine_kicks, 1, __ATOMIC_SEQ_CST);
+}
+
+void apic_timer_set(uint64_t deadline)
+{
+}
+
+void irq_halt(void)
+{
+}
+
+void irq_dispatch(void)
+{
+}
+
+void irq_nmi(void)
+{
+}
+
+void vapic_level_eoi(struct vp *vp, unsigned int vector)
+{
+}
+
+void phys_apic_mirror_ldr(struct vp *vp)
+{
+}
+
+bool msr_rd_safe(uint32_t msr, uint64_t *value)
+{
+	*value = 0;
+	return true;
+}
+
+bool msr_wr_safe(uint32_t msr, uint64_t value)
+{
+	return true;
+}
+
+void log_info(const char *fmt, ...)
+{
+}
+
+void log_limited(const char *fmt, ...)
+{
+}
+
+void panic(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fail(": panic");
+	__builtin_unreachable();
+}
+
+// --- page pools, as core/page_pool.h says, with the list kept apart so that free pages can be
+// poisoned ---
+
+static void *next_free[MACHINE_PAGES];
+
+static void push(struct page_pool *pool, void *page)
+{
+	ASAN_POISON_MEMORY_REGION(page, PAGE_SIZE);
+	next_free[va_to_page(page)] = pool->free;
+	pool->free = page;
+	pool->free_pages++;
+}
+
+static void *pop(struct page_pool *pool)
+{
+	void *page = pool->free;
+
+	if (!page)
+		return NULL;
+	pool->free = next_free[va_to_page(page)];
+	pool->free_pages--;
+	ASAN_UNPOISON_MEMORY_REGION(page, PAGE_SIZE);
+	return memset(page, 0, PAGE_SIZE);
+}
+
+void *page_alloc(struct page_pool *pool)
+{
+	void *page;
+
+	spin_lock(&pool->lock);
+	page = pop(pool);
+	spin_unlock(&pool->lock);
+	return page;
+}
+
+void page_free(struct page_pool *pool, void *page)
+{
+	if (!page)
+		return;
+	if (__asan_address_is_poisoned(page))
+		fail("a page is freed twice");
+	spin_lock(&pool->lock);
+	push(pool, page);
+	spin_unlock(&pool->lock);
+}
+
+void page_pool_deposit(struct page_pool *pool, void *page)
+{
+	spin_lock(&pool->lock);
+	push(pool, page);
+	pool->total_pages++;
+	spin_unlock(&pool->lock);
+}
+
+void *page_pool_withdraw(struct page_pool *pool)
+{
+	void *page;
+
+	spin_lock(&pool->lock);
+	page = pop(pool);
+	if (page)
+		pool->total_pages--;
+	spin_unlock(&pool->lock);
+	return page;
+}
+
+// --- the backend ---
+
+struct machine_vp *machine_vp(const struct vp *vp)
+{
+	return vp->arch;
+}
+
+static struct hv_register_value *find(struct vp *vp, uint32_t name)
+{
+	struct machine_vp *m = machine_vp(vp);
+
+	for (unsigned int i = 0; i < m->count; i++)
+		if (m->registers[i].name == name)
+			return &m->registers[i].value;
+	return NULL;
+}
+
+static bool get_register(struct vp *vp, enum hv_register_name name, struct hv_register_value *value)
+{
+	const struct hv_register_value *found = find(vp, name);
+
+	if (found)
+		*value = *found;
+	return found;
+}
+
+static bool set_register(
+	struct vp *vp, enum hv_register_name name, const struct hv_register_value *value)
+{
+	struct hv_register_value *found = find(vp, name);
+
+	if (found && name == HvX64RegisterCr0 && value->reg64 >> 32)
+		return false;
+	if (found)
+		*found = *value;
+	return found;
+}
+
+static const uint32_t backend_names[] = { HvX64RegisterCr0, HvX64RegisterCr2, HvX64RegisterCr3,
+	HvX64RegisterCr4, HvX64RegisterEfer, HvX64RegisterPat, HvX64RegisterEs, HvX64RegisterCs,
+	HvX64RegisterSs, HvX64RegisterDs, HvX64RegisterFs, HvX64RegisterGs, HvX64RegisterLdtr,
+	HvX64RegisterTr, HvX64RegisterIdtr, HvX64RegisterGdtr, HvX64RegisterStar,
+	HvX64RegisterLstar, HvX64RegisterCstar, HvX64RegisterSfmask, HvX64RegisterKernelGsBase,
+	HvX64RegisterSysenterCs, HvX64RegisterSysenterEip, HvX64RegisterSysenterEsp,
+	HvX64RegisterDr7 };
+
+static void vp_reset_registers(struct vp *vp)
+{
+	struct machine_vp *m = machine_vp(vp);
+
+	m->count = 0;
+	m->mode = CPU_MODE_PROTECTED | CPU_MODE_64BIT;
+	for (unsigned int i = 0; i < ARRAY_SIZE(backend_names); i++)
+		m->registers[m->count++] = (struct hv_register_assoc){ .name = backend_names[i] };
+	find(vp, HvX64RegisterCr0)->reg64 = 1;
+}
+
+static void backend_init(struct vp *vp, void *const *pages)
+{
+	vp->arch = pages[0];
+}
+
+static unsigned int cpu_mode(const struct vp *vp)
+{
+	return machine_vp(vp)->mode;
+}
+
+static void save(struct vp *vp)
+{
+}
+
+static void inject_exception(struct vp *vp, unsigned int vector, bool has_code, uint32_t code)
+{
+	struct machine_vp *m = machine_vp(vp);
+
+	m->exceptions++;
+	m->last_exception = vector;
+	m->has_code = has_code;
+	m->last_code = code;
+}
+
+static bool inject_nmi(struct vp *vp)
+{
+	return true;
+}
+
+static void clear_interrupt_shadow(struct vp *vp)
+{
+}
+
+static void flush_tlb(struct vp *vp)
+{
+	machine_vp(vp)->flushes++;
+}
+
+enum { PRESENT = 1, LARGE = 1 << 3 };
+
+static uint64_t leaf(uint64_t page, unsigned int access, enum gpa_order order)
+{
+	return page << 12 | access << 4 | PRESENT | (order ? LARGE : 0);
+}
+
+static uint64_t table(uint64_t page)
+{
+	return page << 12 | PRESENT;
+}
+
+static bool is_leaf(uint64_t entry, enum gpa_order order)
+{
+	return order == GPA_4K || entry & LARGE;
+}
+
+static uint64_t entry_page(uint64_t entry)
+{
+	return entry >> 12;
+}
+
+static unsigned int entry_access(uint64_t entry)
+{
+	return entry >> 4 & 7;
+}
+
+static const struct backend machine_backend = {
+	.name = "machine",
+	.gpa_format = { leaf, table, is_leaf, entry_page, entry_access },
+	.hypercall_code = (const uint8_t[]){ 0x0f, 0x01, 0xd9, 0xc3 },
+	.hypercall_code_size = 4,
+	.vp_pages = 2,
+	.vp_init = backend_init,
+	.vp_reset = vp_reset_registers,
+	.load = save,
+	.save = save,
+	.inject_exception = inject_exception,
+	.inject_nmi = inject_nmi,
+	.clear_interrupt_shadow = clear_interrupt_shadow,
+	.cpu_mode = cpu_mode,
+	.flush_tlb = flush_tlb,
+	.get_register = get_register,
+	.set_register = set_register,
+};
+const struct backend *backend = &machine_backend;
+
+// --- boot ---
+
+struct vp *root_vp(unsigned int index)
+{
+	return root_partition->vps[index];
+}
+
+static void boot_cpu(unsigned int index)
+{
+	struct pcpu *cpu = &machine_cpus[index];
+
+	*cpu = (struct pcpu){ .index = index, .apic_id = index, .online = true };
+	cpu->hypercall_input = parameter_pages[index][0];
+	cpu->hypercall_output = parameter_pages[index][1];
+	list_init(&cpu->run_queue.queue);
+	cpu->run_queue.slice_end = UINT64_MAX;
+	timer_queue_init(&cpu->timers);
+	pcpus[index] = cpu;
+}
+
+static void boot_root(void)
+{
+	struct page_pool pool = { 0 };
+
+	for (uint64_t page = MACHINE_HV_PAGES; page-- > 1;)
+		page_pool_deposit(&pool, page_to_va(page));
+	root_partition = page_alloc(&pool);
+	partition_init(root_partition, NULL);
+	root_partition->pool = pool;
+	if (!partition_publish(root_partition) || partition_initialize(root_partition))
+		fail("no root");
+	root_partition->guest_os_id = 1;
+	for (uint64_t page = MACHINE_HV_PAGES; page < MACHINE_PAGES; page += 512)
+		gpa_map_set(&root_partition->gpa, page, page, GPA_2M, GPA_RWX);
+	for (unsigned int i = 0; i < MACHINE_CPUS; i++) {
+		struct vp *vp = vp_create(root_partition, i, i);
+
+		vp->cpu = pcpus[i];
+		vp->pinned = true;
+		vp->explicit_suspend = false;
+		vp->activity = VP_ACTIVE;
+	}
+}
+
+void machine_setup(void)
+{
+	for (unsigned int i = 0; i < MACHINE_CPUS; i++)
+		boot_cpu(i);
+	machine_cpu = &machine_cpus[0];
+	trace_mask = 0;
+	frame_table_init(MACHINE_PAGES * PAGE_SIZE, frame_words);
+	frame_mark_ram(0, MACHINE_PAGES);
+	frame_mark_hypervisor(0, MACHINE_HV_PAGES);
+	boot_root();
+	for (unsigned int i = MACHINE_CPUS; i-- > 0;) {
+		machine_cpu = &machine_cpus[i];
+		machine_run(root_vp(i));
+	}
+}
+
+void machine_run(struct vp *vp)
+{
+	struct pcpu *cpu = machine_cpu;
+	struct vp *before = cpu->run_queue.current;
+
+	if (before == vp)
+		return;
+	if (before) {
+		before->run_state = VP_BLOCKED;
+		before->loaded_on = NULL;
+	}
+	if (vp->run_state == VP_QUEUED) {
+		list_remove(&vp->run_link);
+		vp->cpu->run_queue.queued--;
+	}
+	vp->cpu = cpu;
+	vp->run_state = VP_RUNNING;
+	vp->loaded_on = cpu;
+	cpu->loaded = vp;
+	cpu->run_queue.current = vp;
+}
+
+// --- hypercalls ---
+
+void *machine_memory(struct partition *partition, uint64_t gpa)
+{
+	uint64_t page;
+
+	if (!gpa_map_lookup(&partition->gpa, gpa >> PAGE_SHIFT, GPA_READ, &page))
+		fail("no such guest page");
+	return (uint8_t *)page_to_va(page) + gpa % PAGE_SIZE;
+}
+
+static uint64_t in_page(const struct vp *vp)
+{
+	return (vp->partition->is_root ? MACHINE_IN_PAGE : MACHINE_CHILD_IN_PAGE) + 2 * vp->index;
+}
+
+bool machine_call_once(struct vp *vp)
+{
+	uint64_t rip = vp->regs.rip;
+
+	machine_run(vp);
+	hypercall_exit(vp, backend->cpu_mode(vp));
+	return vp->regs.rip != rip;
+}
+
+uint64_t machine_call_control(
+	struct vp *vp, uint64_t control, const void *in, size_t in_size, void *out, size_t out_size)
+{
+	uint64_t page = in_page(vp);
+
+	memcpy(machine_memory(vp->partition, page * PAGE_SIZE), in, in_size);
+	vp->regs.gpr[RCX] = control;
+	vp->regs.gpr[RDX] = page * PAGE_SIZE;
+	vp->regs.gpr[R8] = (page + 1) * PAGE_SIZE;
+	for (unsigned int tries = 0; !machine_call_once(vp); tries++)
+		if (tries > 10000)
+			fail("a hypercall does not end");
+	memcpy(out, machine_memory(vp->partition, (page + 1) * PAGE_SIZE), out_size);
+	return vp->regs.gpr[RAX];
+}
+
+hv_status machine_call(
+	struct vp *vp, uint16_t code, const void *in, size_t in_size, void *out, size_t out_size)
+{
+	return hv_result_status(machine_call_control(
+		vp, hv_call_control(code, 0, 0, 0), in, in_size, out, out_size));
+}
+
+hv_status machine_call_rep(struct vp *vp, uint16_t code, uint32_t reps, const void *in,
+	size_t in_size, void *out, size_t out_size, uint32_t *done)
+{
+	uint64_t result = machine_call_control(
+		vp, hv_call_control(code, 0, reps, 0), in, in_size, out, out_size);
+
+	if (done)
+		*done = hv_result_reps(result);
+	return hv_result_status(result);
+}
+
+hv_status machine_deposit(hv_partition_id id, uint64_t first, uint32_t count)
+{
+	uint64_t in[512] = { id };
+
+	for (uint32_t i = 0; i < count; i++)
+		in[1 + i] = first + i;
+	return machine_call_rep(root_vp(0), HvCallDepositMemory, count, in,
+		(1 + count) * sizeof(in[0]), NULL, 0, NULL);
+}
+
+static void check(hv_status status, const char *what)
+{
+	if (status)
+		fail(what);
+}
+
+static void map_memory(hv_partition_id id, uint64_t first, unsigned int pages)
+{
+	uint64_t in[512] = { id, 0, HV_MAP_GPA_PERMISSIONS_MASK };
+
+	for (unsigned int i = 0; i < pages; i++)
+		in[3 + i] = first + i;
+	check(machine_call_rep(root_vp(0), HvCallMapGpaPages, pages, in,
+		      (3 + pages) * sizeof(in[0]), NULL, 0, NULL),
+		"map");
+}
+
+struct partition *machine_child(unsigned int slot, unsigned int vps, unsigned int pages)
+{
+	uint64_t first = MACHINE_CHILD_PAGE + 1024 * slot;
+	const uint64_t create[7] = { HV_PARTITION_CREATION_FLAG_LAPIC_ENABLED };
+	struct partition *child;
+	hv_partition_id id;
+
+	check(machine_call(
+		      root_vp(0), HvCallCreatePartition, create, sizeof(create), &id, sizeof(id)),
+		"create");
+	check(machine_deposit(id, first, 200), "deposit");
+	check(machine_call(root_vp(0), HvCallInitializePartition, &id, sizeof(id), NULL, 0),
+		"initialize");
+	for (unsigned int i = 0; i < vps; i++) {
+		const uint64_t vp[5] = { id, i };
+
+		check(machine_call(root_vp(0), HvCallCreateVp, vp, sizeof(vp), NULL, 0), "VP");
+	}
+	map_memory(id, first + 256, pages);
+	child = partition_find(id);
+	child->guest_os_id = 1;
+	return child;
+}
+
+uint64_t machine_destroy(hv_partition_id id)
+{
+	const uint64_t withdraw[2] = { id };
+	uint64_t pages[256], total = 0;
+	hv_status status;
+	uint32_t done;
+
+	status = machine_call(root_vp(0), HvCallFinalizePartition, &id, sizeof(id), NULL, 0);
+	if (status != HV_STATUS_INVALID_PARTITION_STATE)
+		check(status, "finalize");
+	do {
+		status = machine_call_rep(root_vp(0), HvCallWithdrawMemory, 256, withdraw,
+			sizeof(withdraw), pages, sizeof(pages), &done);
+		total += done;
+	} while (!status);
+	if (status != HV_STATUS_NO_RESOURCES)
+		fail("withdraw");
+	check(machine_call(root_vp(0), HvCallDeletePartition, &id, sizeof(id), NULL, 0), "delete");
+	return total;
+}
+
+static bool is_overlay(const struct gpa_map *map, uint64_t page)
+{
+	for (const struct overlay *o = map->overlays; o; o = o->next)
+		if (o->gpa_page == page)
+			return true;
+	return false;
+}
+
+static void check_map(struct partition *partition, uint64_t pages)
+{
+	uint64_t spa;
+
+	for (uint64_t page = 0; page < pages; page++)
+		if (gpa_map_lookup(&partition->gpa, page, 0, &spa) && frame_is_hypervisor(spa) &&
+			!is_overlay(&partition->gpa, page))
+			fail("a partition can reach a page of the hypervisor");
+}
+
+void machine_check(void)
+{
+	hv_partition_id id = HV_PARTITION_ID_INVALID;
+
+	check_map(root_partition, MACHINE_PAGES);
+	while ((id = partition_next_child(root_partition, id)))
+		if (partition_find(id)->state == PARTITION_INITIALIZED)
+			check_map(partition_find(id), 4096);
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// A small machine for the hypervisor's core, without a processor that could run guests: RAM, two
+// physical processors, a root partition with a VP on each. Tests issue hypercalls as a VP. Pages
+// that are in no use are poisoned for AddressSanitizer.
+#pragma once
+
+#include "hypercall/call.h"
+#include "hypercall/table.h"
+#include "hypervisor/core/partition.h"
+
+enum {
+	MACHINE_CPUS = 2,
+	MACHINE_PAGES = 4096,	   // 16 MiB
+	MACHINE_HV_PAGES = 512,	   // the hypervisor's own, from page 0 on: the root's first pool
+	MACHINE_IN_PAGE = 1000,	   // of the root, VP 0; VP 1 has the next two: input and output
+	MACHINE_CHILD_PAGE = 1024, // of the root: what a test may give to a child, to the end
+	MACHINE_CHILD_IN_PAGE = 4, // of a child, VP 0
+};
+
+// What the backend holds of a VP: its first page.
+struct machine_vp {
+	struct hv_register_assoc registers[64];
+	unsigned int count;
+	unsigned int mode; // enum cpu_mode
+	unsigned int flushes, exceptions, last_exception, last_code;
+	bool has_code;
+};
+
+extern uint8_t machine_ram[MACHINE_PAGES * 4096ul];
+extern struct pcpu machine_cpus[MACHINE_CPUS];
+extern _Thread_local struct pcpu *machine_cpu; // this_cpu()
+extern unsigned int machine_kicks;	       // IPIs sent
+
+// The machine after boot: root_partition, its VPs running.
+void machine_setup(void);
+
+// VP becomes the one that runs on this thread's processor.
+void machine_run(struct vp *vp);
+struct machine_vp *machine_vp(const struct vp *vp);
+struct vp *root_vp(unsigned int index);
+
+// Memory of a partition by GPA, as its VPs see it. The page is mapped.
+void *machine_memory(struct partition *partition, uint64_t gpa);
+
+// A hypercall as VP with CONTROL and the input and output pages of that VP; repeated until it is
+// done. The result value.
+uint64_t machine_call_control(struct vp *vp, uint64_t control, const void *in, size_t in_size,
+	void *out, size_t out_size);
+// The same with the registers as they are: executes the instruction once. True: RIP moved on.
+bool machine_call_once(struct vp *vp);
+hv_status machine_call(
+	struct vp *vp, uint16_t code, const void *in, size_t in_size, void *out, size_t out_size);
+// A rep call with all elements; *DONE may be NULL.
+hv_status machine_call_rep(struct vp *vp, uint16_t code, uint32_t reps, const void *in,
+	size_t in_size, void *out, size_t out_size, uint32_t *done);
+
+// COUNT pages of the root, from FIRST on, go to the pool of partition ID.
+hv_status machine_deposit(hv_partition_id id, uint64_t first, uint32_t count);
+
+// A child that is initialized and has VPS VPs, PAGES pages of memory from GPA 0 on, and a guest OS
+// id. Takes what it needs from the root's pages behind MACHINE_CHILD_PAGE + 1024 * SLOT.
+struct partition *machine_child(unsigned int slot, unsigned int vps, unsigned int pages);
+
+// Finalizes, drains and deletes; the number of pages that came back from its pool.
+uint64_t machine_destroy(hv_partition_id id);
+
+// No page that a partition can reach by its own mapping (overlays apart) is the hypervisor's.
+// Aborts if one is.
+void machine_check(void);
