@@ -9,43 +9,22 @@
 #include "hypervisor/core/trace.h"
 #include "hypervisor/core/vp_set.h"
 
-// What the guest's translations were is past once VP has been out of the guest, or has taken the
-// request: it flushes before it enters.
-static void wait_flushed(const struct vp *vp, uint64_t seq)
-{
-	while (seq & 1 && READ_ONCE(vp->requests) & VP_REQ_FLUSH_TLB &&
-		__atomic_load_n(&vp->guest_seq, __ATOMIC_SEQ_CST) == seq)
-		cpu_relax();
-}
-
-// Asks VP to flush; kicks it if it is in the guest. The answer is for wait_flushed().
-static uint64_t request_flush(struct vp *vp)
-{
-	// Request first, then look (vp_request does so too): pairs with the check of requests
-	// before entry, after guest_seq is odd.
-	vp_request(vp, VP_REQ_FLUSH_TLB);
-	return __atomic_load_n(&vp->guest_seq, __ATOMIC_SEQ_CST);
-}
-
 // All kicks first, then all waits: the others come out side by side.
 static void flush_vps(struct hypercall *call, uint64_t mask)
 {
-	struct vp *vps[PARTITION_MAX_VPS];
-	uint64_t seqs[PARTITION_MAX_VPS];
+	struct vp_stay stays[PARTITION_MAX_VPS];
 	uint32_t count = 0;
 	struct vp *vp;
 
 	for (; mask; mask &= mask - 1) {
 		vp = partition_vp(call->partition, __builtin_ctzll(mask));
-		if (vp == call->vp) {
+		if (vp == call->vp)
 			backend->flush_tlb(vp);
-		} else if (vp) {
-			vps[count] = vp;
-			seqs[count++] = request_flush(vp);
-		}
+		else if (vp)
+			stays[count++] = vp_request_out(vp, VP_REQ_FLUSH_TLB);
 	}
-	for (uint32_t i = 0; i < count; i++)
-		wait_flushed(vps[i], seqs[i]);
+	while (count)
+		vp_wait_out(stays[--count]);
 }
 
 static hv_status flush(struct hypercall *call, uint64_t flags, uint64_t valid_flags, uint64_t mask)

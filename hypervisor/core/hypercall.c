@@ -223,7 +223,7 @@ static hv_status run(struct vp *vp, const struct request *r, uint32_t *reps_done
 	return status;
 }
 
-static void execute(struct vp *vp, struct request *r)
+static void __attribute__((noinline)) execute(struct vp *vp, struct request *r)
 {
 	uint32_t reps_done = 0;
 	hv_status status = check_control(r);
@@ -257,28 +257,28 @@ static void unknown_call(struct vp *vp, bool wide)
 	vp_skip_insn(vp, INSN_LENGTH);
 }
 
-void hypercall_exit(struct vp *vp, unsigned int mode)
+static void __attribute__((noinline)) known_call(struct vp *vp, unsigned int code, bool wide)
 {
-	bool wide = mode & CPU_MODE_64BIT;
-	unsigned int code = hv_call_code(vp->regs.gpr[wide ? RCX : RAX]);
-	struct request r;
+	struct request r = { .row = &rows[row_of_code[code] - 1], .wide = wide };
 
-	// TLFS: Legal Hypercall Environments, Reporting the Guest OS Identity.
-	if (unlikely((mode & (CPU_MODE_CPL | CPU_MODE_PROTECTED)) != CPU_MODE_PROTECTED ||
-		     !READ_ONCE(vp->partition->guest_os_id))) {
-		vp_inject_ud(vp);
-		return;
-	}
-	if (code >= sizeof(row_of_code) || !row_of_code[code]) {
-		unknown_call(vp, wide);
-		return;
-	}
-	r.wide = wide;
 	read_registers(vp, &r);
-	r.row = &rows[row_of_code[code] - 1];
-	if (!hv_privilege_suffices(vp->partition->privileges, r.row->privilege)) {
+	if (hv_privilege_suffices(vp->partition->privileges, r.row->privilege))
+		execute(vp, &r);
+	else
 		finish(vp, &r, HV_STATUS_ACCESS_DENIED);
-		return;
-	}
-	execute(vp, &r);
+}
+
+// TLFS: Legal Hypercall Environments, Reporting the Guest OS Identity. The short way of a null call goes without a stack
+// frame: known_call() is kept apart.
+void hypercall_exit(struct vp *vp, const struct vp_exit *exit)
+{
+	bool wide = exit->cpu_mode == (CPU_MODE_PROTECTED | CPU_MODE_64BIT);
+	uint16_t code = vp->regs.gpr[wide ? RCX : RAX];
+
+	if (unlikely((!wide && exit->cpu_mode != CPU_MODE_PROTECTED) || !READ_ONCE(vp->partition->guest_os_id)))
+		vp_inject_ud(vp);
+	else if (code < sizeof(row_of_code) && row_of_code[code])
+		known_call(vp, code, wide);
+	else
+		unknown_call(vp, wide);
 }

@@ -5,6 +5,7 @@
 
 #include "hypercall/call.h"
 #include "hypercall/table.h"
+#include "hypervisor/core/backend.h"
 #include "hypervisor/core/partition.h"
 
 struct hypercall {
@@ -33,6 +34,5 @@ typedef hv_status hypercall_handler(struct hypercall *call);
 #define HYPERCALL_TARGET_GONE                                                                      \
 	((hv_status)0xfffe) // success, and the target partition with its hold is no more
 
-// EXIT_HYPERCALL of VP: decodes its registers, does the call, sets its result and advances RIP.
-// CPU_MODE as backend->cpu_mode().
-void hypercall_exit(struct vp *vp, unsigned int cpu_mode);
+// The handler of EXIT_HYPERCALL: decodes VP's registers, does the call, sets its result and advances RIP.
+void hypercall_exit(struct vp *vp, const struct vp_exit *exit);

@@ -3,33 +3,12 @@
 #include "hypervisor/core/intercept_list.h"
 #include "hypervisor/core/intercept.h"
 
-enum { MSRS = 64, LEAVES = 64, CPUID_RESULTS = 48 };
-
-// An index in the lower half, what is intercepted (HV_INTERCEPT_ACCESS_MASK_*) in the upper one;
-// all zero: free.
-typedef uint64_t item;
-
-struct cpuid_override {
-	uint32_t used;	      // atomic, written last
-	hv_vp_index vp_index; // or HV_ANY_VP
-	struct hv_register_x64_cpuid_result_parameters parameters;
-};
-
-struct intercepts {
-	uint32_t msrs, leaves, results; // items in use, free ones among them; atomic
-	uint32_t hypercall;		// HV_INTERCEPT_ACCESS_MASK_EXECUTE or 0
-	item msr[MSRS];
-	item leaf[LEAVES];
-	struct cpuid_override result[CPUID_RESULTS];
-};
-_Static_assert(sizeof(struct intercepts) <= PAGE_SIZE, "one page");
-
-static uint32_t list_access(const item *list, const uint32_t *count, uint32_t index)
+static uint32_t list_access(const intercept_item *list, const uint32_t *count, uint32_t index)
 {
 	uint32_t n = __atomic_load_n(count, __ATOMIC_ACQUIRE);
 
 	for (uint32_t i = 0; i < n; i++) {
-		item it = READ_ONCE(list[i]);
+		intercept_item it = READ_ONCE(list[i]);
 
 		if (it && (uint32_t)it == index)
 			return it >> 32;
@@ -38,7 +17,7 @@ static uint32_t list_access(const item *list, const uint32_t *count, uint32_t in
 }
 
 static hv_status list_set(
-	item *list, uint32_t *count, uint32_t max, uint32_t index, uint32_t access)
+	intercept_item *list, uint32_t *count, uint32_t max, uint32_t index, uint32_t access)
 {
 	uint32_t place = *count;
 
@@ -54,7 +33,7 @@ static hv_status list_set(
 		return HV_STATUS_SUCCESS;
 	if (place == max)
 		return HV_STATUS_NO_RESOURCES;
-	WRITE_ONCE(list[place], access ? (item)access << 32 | index : 0);
+	WRITE_ONCE(list[place], access ? (intercept_item)access << 32 | index : 0);
 	if (place == *count)
 		__atomic_store_n(count, *count + 1, __ATOMIC_RELEASE);
 	return HV_STATUS_SUCCESS;
@@ -77,11 +56,6 @@ bool intercepts_want_cpuid(const struct intercepts *intercepts, uint32_t leaf)
 	       list_access(intercepts->leaf, &intercepts->leaves, leaf);
 }
 
-bool intercepts_want_hypercall(const struct intercepts *intercepts)
-{
-	return READ_ONCE(intercepts->hypercall);
-}
-
 // The accesses that can be intercepted, by type; 0: the type is not supported.
 static const uint8_t accesses[] = {
 	[HvInterceptTypeX64IoPort] = HV_INTERCEPT_ACCESS_MASK_READ | HV_INTERCEPT_ACCESS_MASK_WRITE,
@@ -101,9 +75,9 @@ static hv_status install(struct intercepts *in, uint32_t access, uint32_t type,
 	switch (type) {
 	case HvInterceptTypeX64Msr:
 	case HvInterceptTypeX64MsrIndex:
-		return list_set(in->msr, &in->msrs, MSRS, parameters.msr_index, access);
+		return list_set(in->msr, &in->msrs, INTERCEPT_MSRS, parameters.msr_index, access);
 	case HvInterceptTypeX64Cpuid:
-		return list_set(in->leaf, &in->leaves, LEAVES, parameters.cpuid_index, access);
+		return list_set(in->leaf, &in->leaves, INTERCEPT_LEAVES, parameters.cpuid_index, access);
 	case HvInterceptTypeHypercall:
 		WRITE_ONCE(in->hypercall, access);
 		return HV_STATUS_SUCCESS;
@@ -148,7 +122,7 @@ hv_status intercept_register_cpuid(struct partition *partition, hv_vp_index vp_i
 	if (i == in->results)
 		for (i = 0; i < in->results && in->result[i].used; i++)
 			;
-	if (i < CPUID_RESULTS) {
+	if (i < INTERCEPT_RESULTS) {
 		in->result[i].vp_index = vp_index;
 		in->result[i].parameters = *parameters;
 		__atomic_store_n(&in->result[i].used, 1, __ATOMIC_RELEASE);

@@ -25,7 +25,9 @@ struct pcpu {
 		};
 		uint32_t attention;
 	};
-	uint64_t quiescent;	 // counts quiescent points; bit 0 set: idle or in a guest (always quiescent)
+	// Odd while in a guest or idle: then nothing that was looked up is in use here, and others must kick to be noticed.
+	uint64_t guest_seq; // atomic
+	bool quiescing;	    // in quiesce_wait(): uses no lookups either
 	bool idle;
 	bool unload;		 // vp_pause() waits for cpu->loaded to be saved
 

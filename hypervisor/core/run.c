@@ -27,7 +27,7 @@ void vp_kick(struct vp *vp)
 		vp->recheck = true;
 		return;
 	}
-	// The request must be visible before we look at run_state and guest_seq: pairs with sched_block() and prepare().
+	// The request must be visible before we look at run_state and guest_seq: pairs with sched_block() and guest_enter().
 	__atomic_fetch_or(&vp->requests, VP_REQ_EXIT, __ATOMIC_SEQ_CST);
 	switch (READ_ONCE(vp->run_state)) {
 	case VP_BLOCKED:
@@ -36,7 +36,7 @@ void vp_kick(struct vp *vp)
 		break;
 	case VP_RUNNING:
 		cpu = READ_ONCE(vp->cpu);
-		if (READ_ONCE(vp->guest_seq) & 1 && cpu != this_cpu())
+		if (READ_ONCE(cpu->guest_seq) & 1 && cpu != this_cpu())
 			pcpu_kick(cpu);
 		break;
 	case VP_QUEUED:
@@ -44,28 +44,37 @@ void vp_kick(struct vp *vp)
 	}
 }
 
-void vp_wait_out_of_guest(struct vp *vp)
+// It suffices to look at the processor that VP is on now: if it moves, it sees the request before it enters anywhere else.
+struct vp_stay vp_request_out(struct vp *vp, uint32_t requests)
 {
-	uint64_t seq = __atomic_load_n(&vp->guest_seq, __ATOMIC_SEQ_CST);
+	struct pcpu *cpu;
+	uint64_t seq;
 
-	if (!(seq & 1))
-		return;
-	vp_kick(vp);
-	while (__atomic_load_n(&vp->guest_seq, __ATOMIC_SEQ_CST) == seq)
+	vp_request(vp, requests);
+	cpu = READ_ONCE(vp->cpu);
+	seq = __atomic_load_n(&cpu->guest_seq, __ATOMIC_SEQ_CST);
+	// If it has taken the request already, nobody has kicked it out of where it is now.
+	if (!(seq & 1) || READ_ONCE(cpu->run_queue.current) != vp || !(READ_ONCE(vp->requests) & requests))
+		cpu = NULL;
+	return (struct vp_stay){ cpu, seq };
+}
+
+void vp_wait_out(struct vp_stay stay)
+{
+	while (stay.cpu && __atomic_load_n(&stay.cpu->guest_seq, __ATOMIC_SEQ_CST) == stay.seq)
 		cpu_relax();
 }
 
 void partition_flush_gpa(struct partition *partition)
 {
+	struct vp_stay stays[PARTITION_MAX_VPS];
+	uint32_t count = 0;
 	struct vp *vp;
 
-	partition_for_each_vp(vp, partition) {
-		__atomic_fetch_or(&vp->requests, VP_REQ_FLUSH_TLB, __ATOMIC_SEQ_CST);
-		if (READ_ONCE(vp->guest_seq) & 1)
-			vp_kick(vp);
-	}
 	partition_for_each_vp(vp, partition)
-		vp_wait_out_of_guest(vp);
+		stays[count++] = vp_request_out(vp, VP_REQ_FLUSH_TLB);
+	while (count)
+		vp_wait_out(stays[--count]);
 }
 
 // The lock orders us with pick(), which does not run paused VPs: a VP that is seen not running stays so.
@@ -206,11 +215,6 @@ static bool prepare(struct vp *vp)
 	}
 }
 
-void vp_skip_insn(struct vp *vp, unsigned int length)
-{
-	vp->regs.rip += length;
-}
-
 void vp_inject_ud(struct vp *vp)
 {
 	backend->inject_exception(vp, 6, false, 0);
@@ -246,11 +250,6 @@ static void exit_hlt(struct vp *vp, const struct vp_exit *exit)
 		return;
 	vp_skip_insn(vp, exit->insn_length);
 	vp->activity = VP_HALTED;
-}
-
-static void exit_hypercall(struct vp *vp, const struct vp_exit *exit)
-{
-	hypercall_exit(vp, exit->cpu_mode);
 }
 
 static void exit_rdmsr(struct vp *vp, const struct vp_exit *exit)
@@ -332,13 +331,13 @@ static void exit_invalid_state(struct vp *vp, const struct vp_exit *exit)
 	exit_shutdown(vp, exit);
 }
 
-static void (*const exit_handlers[EXIT_REASONS])(struct vp *vp, const struct vp_exit *exit) = {
+exit_handler *const exit_handlers[EXIT_REASONS] = {
 	[EXIT_NONE] = exit_nothing,
 	[EXIT_INTERRUPT] = exit_nothing,
 	[EXIT_NMI] = exit_nmi,
 	[EXIT_CPUID] = exit_cpuid,
 	[EXIT_HLT] = exit_hlt,
-	[EXIT_HYPERCALL] = exit_hypercall,
+	[EXIT_HYPERCALL] = hypercall_exit,
 	[EXIT_RDMSR] = exit_rdmsr,
 	[EXIT_WRMSR] = exit_wrmsr,
 	[EXIT_IO] = exit_io,
@@ -351,14 +350,13 @@ static void (*const exit_handlers[EXIT_REASONS])(struct vp *vp, const struct vp_
 	[EXIT_INVALID_STATE] = exit_invalid_state,
 };
 
-// After these exits what prepare() decided still holds, unless the handler says otherwise (vp->recheck).
-static const bool leaves_things_alone[EXIT_REASONS] = {
+const bool exit_changes_nothing[EXIT_REASONS] = {
 	[EXIT_HYPERCALL] = true,
 	[EXIT_CPUID] = true,
 	[EXIT_RDMSR] = true,
 };
 
-bool vp_handle_exit(struct vp *vp, const struct vp_exit *exit)
+void collect_interrupts(struct vp *vp)
 {
 	if (vp->offered_vector >= 0 && backend->interrupt_taken(vp)) {
 		vapic_accepted(vp, vp->offered_vector);
@@ -369,13 +367,6 @@ bool vp_handle_exit(struct vp *vp, const struct vp_exit *exit)
 		vapic_assist_collect(vp);
 		vp->recheck = true;
 	}
-	if (!leaves_things_alone[exit->reason]) {
-		vp->recheck = true;
-		trace(LUMEN_TRACE_VP_EXIT, vp, exit->vendor_code, vp->regs.rip);
-	}
-	stats_count_exit(vp, exit->reason);
-	exit_handlers[exit->reason](vp, exit);
-	return !vp->recheck;
 }
 
 void vp_run(struct vp *vp)

@@ -203,11 +203,11 @@ static void unload_if_paused(struct pcpu *cpu)
 static void idle(struct pcpu *cpu)
 {
 	WRITE_ONCE(cpu->idle, true);
-	__atomic_fetch_add(&cpu->quiescent, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&cpu->guest_seq, 1, __ATOMIC_SEQ_CST);
 	if (!READ_ONCE(cpu->run_queue.queued) && !READ_ONCE(cpu->unload))
 		irq_halt();
 	WRITE_ONCE(cpu->idle, false);
-	__atomic_fetch_add(&cpu->quiescent, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&cpu->guest_seq, 1, __ATOMIC_SEQ_CST);
 }
 
 void sched_run(void)
@@ -261,18 +261,24 @@ void pcpu_kick(struct pcpu *cpu)
 	apic_send_ipi(cpu->apic_id, IRQ_VECTOR_KICK);
 }
 
+static bool is_quiescent(const struct pcpu *cpu)
+{
+	return __atomic_load_n(&cpu->guest_seq, __ATOMIC_SEQ_CST) & 1 ||
+		__atomic_load_n(&cpu->quiescing, __ATOMIC_SEQ_CST);
+}
+
 void quiesce_wait(void)
 {
 	struct pcpu *self = this_cpu();
-	uint64_t seen;
 
-	__atomic_fetch_add(&self->quiescent, 1, __ATOMIC_SEQ_CST);
+	// Two that wait for each other both count as quiescent, as neither uses what it has looked up before.
+	__atomic_store_n(&self->quiescing, true, __ATOMIC_SEQ_CST);
 	for (uint32_t i = 0; i < pcpu_count; i++) {
-		if (pcpus[i] == self || !pcpus[i]->online)
-			continue;
-		seen = __atomic_load_n(&pcpus[i]->quiescent, __ATOMIC_SEQ_CST);
-		while (!(seen & 1) && __atomic_load_n(&pcpus[i]->quiescent, __ATOMIC_SEQ_CST) == seen)
+		uint64_t seq = __atomic_load_n(&pcpus[i]->guest_seq, __ATOMIC_SEQ_CST);
+
+		while (pcpus[i] != self && pcpus[i]->online && !is_quiescent(pcpus[i]) &&
+			__atomic_load_n(&pcpus[i]->guest_seq, __ATOMIC_SEQ_CST) == seq)
 			cpu_relax();
 	}
-	__atomic_fetch_add(&self->quiescent, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&self->quiescing, false, __ATOMIC_SEQ_CST);
 }

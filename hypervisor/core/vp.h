@@ -71,7 +71,6 @@ struct vp {
 	uint32_t pause_count;	// atomic; > 0: must not run
 	uint32_t sipi_vector;	// atomic
 	bool examined;		// atomic; a hypercall of somebody else has it paused and in hand
-	uint64_t guest_seq;	// odd while in the guest; written by the running processor only
 
 	// --- execution state ---
 	struct vp_regs regs;
@@ -145,8 +144,14 @@ void vp_request(struct vp *vp, uint32_t requests);
 // As vp_request() for a change that the VP's own pre-entry checks will find (interrupt pending, suspend changed).
 void vp_kick(struct vp *vp);
 
-// Waits until VP has been out of the guest at some moment since the call. Kicks it.
-void vp_wait_out_of_guest(struct vp *vp);
+// vp_request(), and then vp_wait_out() waits until VP has been out of the guest at some moment since: what it runs with from then
+// on, it has prepared with the request in sight. Several can be asked first and waited for after. Locks may be held.
+struct vp_stay {
+	struct pcpu *cpu; // NULL: it was out
+	uint64_t seq;
+};
+struct vp_stay vp_request_out(struct vp *vp, uint32_t requests);
+void vp_wait_out(struct vp_stay stay);
 
 // Has VP anything to run for? Read by the scheduler before it blocks the VP, after a full barrier.
 bool vp_runnable(const struct vp *vp);
@@ -158,7 +163,11 @@ void vp_unload(struct vp *vp);
 void vp_run(struct vp *vp);
 
 // --- for exit handlers: own VP only ---
-void vp_skip_insn(struct vp *vp, unsigned int length);
+static inline void vp_skip_insn(struct vp *vp, unsigned int length)
+{
+	vp->regs.rip += length;
+}
+
 void vp_inject_ud(struct vp *vp);
 void vp_inject_gp(struct vp *vp); // #GP(0)
 void vp_emulate_cr8_write(struct vp *vp);

@@ -70,7 +70,6 @@ static struct pcpu *pcpu_create(uint32_t id)
 	_Static_assert(sizeof(struct pcpu) <= PAGE_SIZE, "one page");
 	cpu->index = pcpu_count;
 	cpu->apic_id = id;
-	cpu->quiescent = 0;
 	cpu->hypercall_input = boot_alloc(1);
 	cpu->hypercall_output = boot_alloc(1);
 	cpu->arch = boot_alloc(2);

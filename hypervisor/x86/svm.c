@@ -316,8 +316,9 @@ static unsigned int svm_cpu_mode(const struct vp *vp)
 {
 	const struct vmcb *vmcb = svm_vp(vp)->vmcb;
 
-	return vmcb->cpl | (vmcb->cr0 & CR0_PE ? CPU_MODE_PROTECTED : 0) |
-		(vmcb->efer & EFER_LMA && vmcb->cs.attributes & BIT(9) ? CPU_MODE_64BIT : 0);
+	if (likely(vmcb->efer & EFER_LMA && vmcb->cs.attributes & SVM_SEGMENT_LONG))
+		return vmcb->cpl | CPU_MODE_PROTECTED | CPU_MODE_64BIT;
+	return vmcb->cpl | (vmcb->cr0 & CR0_PE ? CPU_MODE_PROTECTED : 0);
 }
 
 // --- exits ---
@@ -452,18 +453,20 @@ static void svm_run(struct vp *vp)
 {
 	struct svm_vp *s = svm_vp(vp);
 	struct vmcb *vmcb = s->vmcb;
+	struct pcpu *cpu = this_cpu();
 	struct vp_exit exit;
 
-	assign_asid(s, vmcb, this_cpu()->arch);
+	assign_asid(s, vmcb, cpu->arch);
+	vmcb->rsp = vp->regs.gpr[RSP];
+	vmcb->rflags = vp->regs.rflags;
 	do {
+		// A handler that changes other registers than these asks for a recheck, and so for a new start.
 		vmcb->rax = vp->regs.gpr[RAX];
-		vmcb->rsp = vp->regs.gpr[RSP];
 		vmcb->rip = vp->regs.rip;
-		vmcb->rflags = vp->regs.rflags;
-		if (!guest_enter(vp))
+		if (!guest_enter(vp, cpu))
 			return;
 		switch_to_guest(vp->regs.gpr, s->vmcb_spa);
-		guest_leave(vp);
+		guest_leave(cpu);
 		vp->regs.gpr[RAX] = vmcb->rax;
 		vp->regs.gpr[RSP] = vmcb->rsp;
 		vp->regs.rip = vmcb->rip;

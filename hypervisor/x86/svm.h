@@ -4,6 +4,8 @@
 
 #include "hypervisor/core/lib.h"
 
+#define SVM_SEGMENT_LONG BIT(9) // attributes: a descriptor's L bit
+
 struct svm_segment {
 	uint16_t selector, attributes;
 	uint32_t limit;
