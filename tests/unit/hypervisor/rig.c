@@ -72,12 +72,6 @@ void vp_request(struct vp *vp, uint32_t requests)
 	vp_kick(vp);
 }
 
-void vp_skip_insn(struct vp *vp, unsigned int length)
-{
-	rig_of(vp)->skipped += length;
-	vp->regs.rip += length;
-}
-
 void vp_inject_gp(struct vp *vp)
 {
 	rig_of(vp)->exception = 13;

@@ -20,7 +20,8 @@ struct rig_vp {
 	struct hv_register_assoc registers[RIG_REGISTERS];
 	unsigned int register_count;
 	int exception; // injected last, or RIG_NO_EXCEPTION
-	unsigned int kicks, skipped;
+	unsigned int kicks;
+	uint64_t start_rip; // where RIP was, for rig_skipped()
 	unsigned int level_eois, last_level_eoi;
 	unsigned int mirrored; // calls of phys_apic_mirror_ldr()
 	_Alignas(PAGE_SIZE) uint8_t assist[PAGE_SIZE];
@@ -50,6 +51,12 @@ void rig_set(const struct vp *vp, enum hv_register_name name, uint64_t value);
 static inline struct rig_vp *rig_of(const struct vp *vp)
 {
 	return &rig.of[vp->index];
+}
+
+// By how many bytes RIP went on.
+static inline uint64_t rig_skipped(const struct vp *vp)
+{
+	return vp->regs.rip - rig_of(vp)->start_rip;
 }
 
 static inline void rig_put(uint64_t gpa, const void *data, size_t size)

@@ -111,7 +111,7 @@ Test(msr_exit, unknown_ones_fault, .init = setup)
 	vp->regs.gpr[RCX] = 0xc0010117; // VM_HSAVE_PA
 	msr_read_exit(vp);
 	cr_assert_eq(rig_of(vp)->exception, 13);
-	cr_assert_eq(rig_of(vp)->skipped, 0);
+	cr_assert_eq(rig_skipped(vp), 0);
 	rig_of(vp)->exception = RIG_NO_EXCEPTION;
 	msr_write_exit(vp);
 	cr_assert_eq(rig_of(vp)->exception, 13);
@@ -124,7 +124,7 @@ Test(msr_exit, or_are_ignored_if_the_parent_says_so, .init = setup)
 	vp->regs.gpr[RAX] = vp->regs.gpr[RDX] = 5;
 	msr_read_exit(vp);
 	cr_assert_eq(rig_of(vp)->exception, RIG_NO_EXCEPTION);
-	cr_assert_eq(rig_of(vp)->skipped, 2);
+	cr_assert_eq(rig_skipped(vp), 2);
 	cr_assert_eq(vp->regs.gpr[RAX] | vp->regs.gpr[RDX], 0);
 	vp->regs.gpr[RCX] = MSR_PAT; // a known one with a bad value faults all the same
 	vp->regs.gpr[RAX] = 2;
@@ -143,7 +143,7 @@ Test(msr_exit, values_in_halves, .init = setup)
 	msr_read_exit(vp);
 	cr_assert_eq(vp->regs.gpr[RAX], 0x12345678);
 	cr_assert_eq(vp->regs.gpr[RDX], 0xffff8000);
-	cr_assert_eq(rig_of(vp)->skipped, 4);
+	cr_assert_eq(rig_skipped(vp), 4);
 }
 
 Test(msr_exit, the_parent_comes_first, .init = setup)
@@ -153,7 +153,7 @@ Test(msr_exit, the_parent_comes_first, .init = setup)
 	vp->regs.gpr[RAX] = 0x1000;
 	msr_write_exit(vp);
 	cr_assert_eq(rd(MSR_LSTAR), 0);
-	cr_assert_eq(rig_of(vp)->skipped, 0);
+	cr_assert_eq(rig_skipped(vp), 0);
 }
 
 // --- the processor's ---
@@ -398,7 +398,7 @@ Test(msr_hv, crash, .init = setup)
 	vp->regs.gpr[RDX] = 0x80000000;
 	msr_write_exit(vp);
 	cr_assert_eq(rig.intercepted_crashes, 1);
-	cr_assert_eq(rig_of(vp)->skipped, 0, "the parent goes on from there");
+	cr_assert_eq(rig_skipped(vp), 0, "the parent goes on from there");
 }
 
 Test(msr_hv, invariant_tsc_on_demand, .init = setup)
@@ -520,5 +520,5 @@ Test(cpuid, exit, .init = setup)
 	cpuid_exit(vp);
 	cr_assert_eq(vp->regs.gpr[RAX], HV_INTERFACE_SIGNATURE);
 	cr_assert_eq(vp->regs.gpr[RBX], 0);
-	cr_assert_eq(rig_of(vp)->skipped, 2);
+	cr_assert_eq(rig_skipped(vp), 2);
 }

@@ -788,7 +788,7 @@ Test(vapic_timer, changing_to_another_mode_disarms, .init = setup)
 static bool run(unsigned int offset, const char *code, size_t size)
 {
 	vp->regs.rip = 0x1000;
-	rig_of(vp)->skipped = 0;
+	rig_of(vp)->start_rip = vp->regs.rip;
 	rig_put(0x1000, code, size);
 	return vapic_mmio(vp, XAPIC_PAGE + offset);
 }
@@ -799,12 +799,12 @@ Test(vapic_mmio, moves, .init = setup)
 	vp->regs.gpr[RAX] = 0x1122334400000050;
 	cr_assert(RUN(0x80, "\x89\x07")); // mov %eax, (%rdi)
 	cr_assert_eq(vp->apic.tpr, 0x50);
-	cr_assert_eq(rig_of(vp)->skipped, 2);
+	cr_assert_eq(rig_skipped(vp), 2);
 	cr_assert(RUN(0x80, "\x44\x8b\x3f")); // mov (%rdi), %r15d
 	cr_assert_eq(vp->regs.gpr[R15], 0x50);
 	cr_assert(RUN(0x80, "\xc7\x07\x20\x00\x00\x00")); // movl $0x20, (%rdi)
 	cr_assert_eq(vp->apic.tpr, 0x20);
-	cr_assert_eq(rig_of(vp)->skipped, 6);
+	cr_assert_eq(rig_skipped(vp), 6);
 	vp->regs.gpr[RAX] = 0xffffffff00000030;
 	cr_assert(RUN(0x80, "\x87\x07")); // xchg %eax, (%rdi)
 	cr_assert_eq(vp->apic.tpr, 0x30);
@@ -864,7 +864,7 @@ Test(vapic_mmio, what_cannot_be_emulated_faults, .init = setup)
 {
 	cr_assert(RUN(0x80, "\x0f\x11\x07")); // movups %xmm0, (%rdi)
 	cr_assert_eq(rig_of(vp)->exception, 13);
-	cr_assert_eq(rig_of(vp)->skipped, 0);
+	cr_assert_eq(rig_skipped(vp), 0);
 	rig_of(vp)->exception = RIG_NO_EXCEPTION;
 	vp->regs.rip = XAPIC_PAGE; // code cannot be read there
 	cr_assert(vapic_mmio(vp, XAPIC_PAGE));
