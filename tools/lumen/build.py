@@ -27,19 +27,20 @@ def lock():
         yield
 
 
-def _meson_files():
-    """All meson.build files of the tree: a new one means that meson has to look again."""
+def _sources():
+    """The names of what meson looks at when it configures: a new one means that it has to look again."""
     skip = {"build", ".git"}
     found = []
     for top, directories, files in os.walk(paths.ROOT):
         directories[:] = [d for d in directories if d not in skip]
-        found += [os.path.relpath(top, paths.ROOT)] if "meson.build" in files else []
+        found += [os.path.relpath(os.path.join(top, f), paths.ROOT) for f in files
+                  if f == "meson.build" or f.endswith((".c", ".S"))]
     return sorted(found)
 
 
 def _configure(directory, options, env):
     stamp = directory / ".lumen-configured"
-    wanted = {"options": [*options, env], "files": _meson_files()}
+    wanted = {"options": [*options, env], "files": _sources()}
     before = {}
     if (directory / "build.ninja").exists() and stamp.exists():
         before = json.loads(stamp.read_text())

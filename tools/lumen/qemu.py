@@ -42,6 +42,7 @@ class Machine:
     terminal: bool = False  # lumen.console is a terminal (hvc0) in the root
     bare: bool = False  # no hypervisor: the kernel's own console is the machine's console
     icount: bool = False
+    cpu: str = "max"
     gdb: bool = False
     root_log: str = ""
 
@@ -79,9 +80,9 @@ def _accel_arguments(machine):
     if machine.accel == "kvm":
         return ["-accel", "kvm", "-cpu", "host"]
     if machine.icount:
-        return ["-accel", "tcg,thread=single", "-cpu", "max", "-icount", "shift=0,sleep=off",
+        return ["-accel", "tcg,thread=single", "-cpu", machine.cpu, "-icount", "shift=0,sleep=off",
                 "-rtc", "base=2025-01-01,clock=vm", "-seed", "1"]
-    return ["-accel", "tcg,thread=multi", "-cpu", "max"]
+    return ["-accel", "tcg,thread=multi", "-cpu", machine.cpu]
 
 
 def _drive(index, disk):

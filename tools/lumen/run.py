@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import math
 import os
+import re
 import stat
 import sys
 from dataclasses import dataclass, field
@@ -19,9 +20,9 @@ CHILD_APPEND = "console=ttyS0"
 ROOT_MEMORY = 384
 HYPERVISOR_MEMORY = 64
 UNATTENDED_TIMEOUT = 600
-# The worker ends a child in time; if it does not, we do, after this many seconds for the root's own
-# start and end.
+# The root must be up after this many seconds. The worker ends a child in time; if it does not, we do.
 ROOT_TIME = 90
+WORKER_TIME = 30
 MAX_DISKS = 8
 SECTOR = 512
 EXAMPLES = ("linux",)
@@ -49,6 +50,7 @@ class Options:
     files: dict = field(default_factory=dict)  # more files for the root: {name below /lumen: path}
     icount: bool = False
     hypervisor_append: str = ""
+    cpu: str = "max"  # QEMU's name for the emulated processor
 
 
 @dataclass
@@ -229,14 +231,16 @@ def _machine(options, root_kernel, directory):
     else:
         machine = _root_machine(options, root_kernel, directory)
     machine.accel = qemu.choose_accelerator(options.accel, options.bare)
-    machine.icount, machine.gdb = options.icount, options.gdb
+    machine.icount, machine.gdb, machine.cpu = options.icount, options.gdb, options.cpu
     return machine
 
 
-def _time_limit(options):
-    if options.timeout is None or options.bare:
-        return options.timeout
-    return options.timeout + ROOT_TIME
+def _limits(options):
+    if options.gdb:
+        return session.Limits()
+    if options.bare and options.mode == "run":
+        return session.Limits(end=options.timeout)
+    return session.Limits(ROOT_TIME, options.timeout and options.timeout + WORKER_TIME)
 
 
 def start(options, root_kernel, directory, attach=False, prepare_session=None):
@@ -248,7 +252,8 @@ def start(options, root_kernel, directory, attach=False, prepare_session=None):
     stdin = sys.stdin.fileno() if attach and sys.stdin else None
     echo = sys.stdout.fileno() if attach else None
     with open(directory / "console.log", "wb") as log:
-        current = session.Session(running, _time_limit(options), stdin, echo, log)
+        current = session.Session(running, _limits(options), stdin, echo, log,
+                                  machine.root_log and directory / "root.log")
         if prepare_session:
             prepare_session(current)
         with session.terminated_like_an_exception() if attach else contextlib.nullcontext(), \
@@ -265,6 +270,16 @@ def _bare_status(code):
     return status.OK if code == 0 else code >> 1 if code > 0 and code & 1 else status.OUR_FAULT
 
 
+def _whose_fault(result):
+    """What became of the machine, in words."""
+    match = re.search(r"^lumen: panic: (.*)", result.root_log, re.M)
+    if match:
+        return f"the hypervisor stopped: {match[1]}"
+    if result.ready_after is None:
+        return "the root partition did not start"
+    return "the machine ended without a word from the root partition"
+
+
 def explain(result):
     """Say in words how it ended, if that is not plain from the console."""
     where = paths.relative(result.directory)
@@ -272,7 +287,7 @@ def explain(result):
         status.CRASHED: "the child crashed",
         status.HUNG: "the time is up: the child hung",
         status.RESET: "the child asked for a reset",
-        status.OUR_FAULT: "the machine ended without a word from the root partition",
+        status.OUR_FAULT: _whose_fault(result),
     }
     if result.status in meaning and not (result.status == status.OUR_FAULT and result.notes):
         ui.say(f"{meaning[result.status]} (logs: {where}).")

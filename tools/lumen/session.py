@@ -9,10 +9,12 @@ import sys
 import termios
 import time
 import tty
+from dataclasses import dataclass
 
 from lumen import status, ui
 
 LEAVE = b"\x1d"  # Ctrl-]
+PANIC = b"lumen: panic: "
 HUNG_GRACE = 20.0  # seconds that the root gets to say what it knows about a child that hung
 
 
@@ -31,17 +33,31 @@ def raw_terminal(wanted):
         termios.tcsetattr(fd, termios.TCSADRAIN, before)
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Seconds, or None for no limit: until the root is ready (None also if there is no root), and from
+    there to the end."""
+
+    ready: float | None = None
+    end: float | None = None
+
+
+def _after(seconds):
+    return time.monotonic() + seconds if seconds else None
+
+
 class Session:
     """Runs a machine to its end. Everything it saw is in console (bytes), notes and messages."""
 
-    def __init__(self, running, timeout=None, stdin=None, echo=None, console_log=None):
-        """stdin, echo: file descriptors or None. timeout: seconds or None."""
+    def __init__(self, running, limits, stdin=None, echo=None, console_log=None, root_log=None):
+        """stdin, echo: file descriptors or None. root_log: the file with the hypervisor's log."""
         self.running = running
         self.stdin = stdin
         self.echo = echo
         self.log = console_log
         self.started = time.monotonic()
-        self.deadline = self.started + timeout if timeout else None
+        self.limits = limits
+        self.deadline = _after(limits.ready or limits.end)
         self.console = bytearray()
         self.messages = []
         self.notes = []
@@ -49,6 +65,10 @@ class Session:
         self.status = None
         self.left = False
         self.hung = False
+        self.late = False
+        self.panicked = False
+        self.root_log = root_log
+        self._root_log_read = 0
         self._partial = b""
         self._pending_in = b""
         self._watchers = []
@@ -100,23 +120,39 @@ class Session:
         for key, _ in self._selector.select(self._wait_time()):
             key.data()
         self._flush_input()
+        self._watch_root_log()
         if self.deadline is not None and time.monotonic() > self.deadline:
             self._time_is_up()
 
     def _wait_time(self):
-        limit = 0.05 if self._pending_in else 60.0
+        limit = 0.05 if self._pending_in else 1.0
         if self.deadline is not None:
             limit = min(limit, max(self.deadline - time.monotonic(), 0.0) + 0.01)
         return limit
 
-    def _time_is_up(self):
-        if self.hung or self.ready_after is None:
-            self.hung = True
-            self.left = True
+    def _watch_root_log(self):
+        """A hypervisor that panics stops for good: no use in waiting for the time limit."""
+        try:
+            with open(self.root_log or "/dev/null", "rb") as log:
+                log.seek(max(self._root_log_read - len(PANIC), 0))
+                text = log.read()
+                self._root_log_read = log.tell()
+        except OSError:
             return
-        self.hung = True  # the root's turn to say what it knows
-        self.tell("hung")
-        self.deadline = time.monotonic() + HUNG_GRACE
+        if PANIC in text:
+            self.panicked = self.left = True
+
+    def _time_is_up(self):
+        if self.limits.ready and self.ready_after is None:
+            self.late = True
+        elif self.hung or not self.limits.ready:
+            self.hung = True
+        else:  # the root's turn to say what it knows
+            self.hung = True
+            self.tell("hung")
+            self.deadline = _after(HUNG_GRACE)
+            return
+        self.left = True
 
     def _receive(self, sock):
         """Bytes, or b"" after unregistering a socket that is closed."""
@@ -156,6 +192,7 @@ class Session:
             self.status = int(rest)
         elif word == "ready":
             self.ready_after = self.elapsed()
+            self.deadline = _after(self.limits.end)
         elif word == "note":
             self.notes.append(rest)
             if self.echo is not None:
@@ -189,6 +226,8 @@ class Session:
     def _outcome(self):
         if self.hung:
             return status.HUNG
+        if self.late or self.panicked:
+            return status.OUR_FAULT
         if self.status is not None:
             return self.status
         if self.left:

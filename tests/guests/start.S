@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Start of the bench kernel: from the PVH entry (32-bit, no paging) to long mode with the first GiB
+// Start of the small test kernels: from the PVH entry (32-bit, no paging) to long mode with the first GiB
 // mapped as it is, then main().
 
 	.section .note.pvh, "a", @note

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""One child: that a stock Linux runs, and what is said about children that do not end well."""
+
+from lumen import paths
+
+SPIN = paths.RELEASE / "tests/guests/guest-spin"
+TRIPLE_FAULT = paths.RELEASE / "tests/guests/guest-triple-fault"
+
+
+def _self_check(t, **options):
+    result = t.linux(**options)
+    t.equal(result.status, 0, "status")
+    t.contains(result.console, "self-check: 0 failed")
+    t.equal(result.console.count("PASS: "), 3, "checks passed")
+    return result
+
+
+def test_self_check(t):
+    """A stock Linux finds Hyper-V, its disk on VMBus, its root on /dev/sda; its self-check passes."""
+    result = _self_check(t)
+    t.contains(result.console, "Hypervisor detected: Microsoft Hyper-V")
+    t.contains(result.console, "Vmbus version:")
+    t.contains(result.console, "on /dev/sda (driver hv_storvsc)")
+
+
+def test_self_check_two_processors(t):
+    """The same with two virtual processors."""
+    result = _self_check(t, cpus=2)
+    t.contains(result.console, "2 processor(s)")
+
+
+def test_self_check_four_on_two(t):
+    """The same with four virtual processors on a machine with two."""
+    result = _self_check(t, cpus=4, timeout=300)
+    t.contains(result.console, "4 processor(s)")
+
+
+def test_self_check_one_root_processor(t):
+    """The same on a machine with one processor, which root and child share."""
+    _self_check(t, root_cpus=1, timeout=300)
+
+
+def test_status(t):
+    """The status that a child reports is the status of the run."""
+    t.equal(t.linux("nothing", "lumen.status=42").status, 42, "status")
+
+
+def test_reset(t):
+    """A child that asks for a reset gets status 124."""
+    t.equal(t.linux("reset").status, 124, "status")
+
+
+def test_panic(t):
+    """A panic is a crash, reported with the kernel's crash parameters and registers."""
+    result = t.linux("panic")
+    t.equal(result.status, 120, "status")
+    t.contains(result.console, "Kernel panic - not syncing")
+    t.contains("\n".join(result.notes).lower(), "rip", "the report")
+
+
+def test_hang(t):
+    """A child that does not end is ended, with the status for that."""
+    result = t.linux("hang", timeout=40)
+    t.equal(result.status, 121, "status")
+    t.contains(result.console, "hang: waiting for ever")
+
+
+def test_spin(t):
+    """So is one that spins with interrupts off."""
+    result = t.child(SPIN, memory=64, timeout=15)
+    t.equal(result.status, 121, "status")
+    t.contains(result.console, "spin: interrupts are off")
+
+
+def test_triple_fault(t):
+    """A triple fault is a crash, reported with registers."""
+    result = t.child(TRIPLE_FAULT, memory=64)
+    t.equal(result.status, 120, "status")
+    t.contains(result.console, "triple-fault: now")
+    t.contains("\n".join(result.notes).lower(), "rip", "the report")
+
+
+def test_no_disk(t):
+    """A child without a disk boots, and its initrd says what is missing."""
+    kernel, initrd, _ = t.example_files()
+    result = t.child(kernel, initrd=initrd, append="console=ttyS0 quiet")
+    t.equal(result.status, 90, "status")
+    t.contains(result.console, "no /dev/sda")
+
+
+def test_read_only_disk(t):
+    """A read-only disk refuses writes, and stays as it was."""
+    scratch = t.scratch("second.img", 8)
+    scratch.write_bytes(b"lumen" * 1000 + b"\0" * (8 * 1048576 - 5000))
+    before = scratch.read_bytes()
+    result = t.linux("read-only", disks=[t.disk(scratch, read_only=True)])
+    t.equal(result.status, 0, "status")
+    t.equal(scratch.read_bytes() == before, True, "the disk as before")
+
+
+def test_too_little_memory(t):
+    """A kernel that does not fit into its memory is refused with one sentence."""
+    kernel, initrd, _ = t.example_files()
+    result = t.child(kernel, initrd=initrd, memory=16)
+    t.equal(result.status, 122, "status")
+    t.equal(result.console, "", "the console")
+    t.check(result.notes, "there is no sentence")

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The machine: the root partition on the hypervisor, processors that lack something, GRUB."""
+
+
+def test_root_boots(t):
+    """The stock root finds Hyper-V, all processors and /dev/mshv, and powers off."""
+    result = t.root("dmesg | grep 'Hypervisor detected'; nproc; ls /dev/mshv; lumenctl list; exit 3",
+                    root_cpus=2)
+    t.equal(result.status, 3, "status")
+    t.contains(result.console, "Hypervisor detected: Microsoft Hyper-V")
+    t.contains(result.console, "\n2\n")
+    t.contains(result.console, "/dev/mshv")
+
+
+def test_root_on_four_processors(t):
+    """The same with four."""
+    result = t.root("nproc; exit 4", root_cpus=4)
+    t.equal(result.status, 4, "status")
+    t.contains(result.console, "4\n")
+
+
+def test_no_svm(t):
+    """A processor without SVM: one sentence, no boot."""
+    result = t.root("exit 0", cpu="max,-svm")
+    t.equal(result.status, 123, "status")
+    t.contains(result.root_log, "lumen: panic: ", "the hypervisor's log")
+    t.contains(result.root_log, "SVM", "the hypervisor's log")
+    t.check("Linux version" not in result.root_log, "the root was started")
