@@ -9,7 +9,7 @@ import inspect
 import time
 import traceback
 
-from lumen import build, kernels, paths, qemu, run as runs, status, ui
+from lumen import build, images, kernels, paths, qemu, run as runs, status, ui
 from lumen.status import Failure
 
 DIRECTORY = paths.ROOT / "tests/system"
@@ -92,6 +92,12 @@ class Context:
         if mib:
             with open(path, "wb") as file:
                 file.truncate(mib << 20)
+        return path
+
+    def copy_of(self, source, name):
+        """A copy of an image, in this test's directory."""
+        path = self.scratch(name)
+        images.copy_sparse(source, path)
         return path
 
     def disk(self, path, read_only=False):

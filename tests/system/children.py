@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Several children: what happens to one is nothing to the others, and all of it comes back."""
+
+import re
+
+# Shell functions for scripts that run in the root.
+PRELUDE = r"""
+fail() { echo "FAIL: $1"; [ -z "$2" ] || tail -n 20 "/run/lumen/$2/console.log" "/run/lumen/$2/log"; exit 1; }
+
+# child NAME DISK ACTION [ARGUMENTS]: starts examples/linux on a disk (none for "-")
+child()
+{
+	name=$1 disk=$2 action=$3
+	shift 3
+	[ "$disk" = - ] || set -- --disk "/dev/lumen-disk$disk" "$@"
+	lumenctl create "$name" --kernel /lumen/kernel --initrd /lumen/initrd --memory 256M \
+		--append "console=ttyS0 quiet lumen.action=$action $MORE" "$@" || fail "create $name"
+	lumenctl start "$name" || fail "start $name"
+}
+
+# until_says NAME TEXT: waits (at most 2 minutes) until the child's console says it
+until_says()
+{
+	tries=0
+	until grep -q "$2" "/run/lumen/$1/console.log" 2>/dev/null; do
+		tries=$((tries + 1))
+		[ $tries -le 1200 ] || fail "$1 does not say $2" "$1"
+		usleep 100000
+	done
+}
+
+# ends NAME STATUS: waits for the child's end
+ends()
+{
+	lumenctl wait "$1" >/tmp/wait.log 2>&1
+	status=$?
+	[ $status = "$2" ] || { cat /tmp/wait.log; fail "$1 ended with $status, not $2" "$1"; }
+}
+
+worker_of()
+{
+	for process in /proc/[0-9]*; do
+		if grep -q "lumen-worker.*/run/lumen/$1" "$process/cmdline" 2>/dev/null; then
+			echo "${process#/proc/}"
+			return
+		fi
+	done
+	fail "$1 has no worker"
+}
+
+free_kib() { sed -n 's/^MemAvailable: *\([0-9]*\).*/\1/p' /proc/meminfo; }
+"""
+
+
+def _disks(t, count):
+    """Copies of the example's disk."""
+    kernel, initrd, pristine = t.example_files()
+    return {"kernel": kernel, "initrd": initrd, "memory": 320 * count,
+            "disks": [t.disk(t.copy_of(pristine, f"disk{i}.img")) for i in range(count)]}
+
+
+def _beside(t, middle, timeout=400):
+    """A busy child, and beside it something that goes wrong in another one; the first must not notice."""
+    result = t.root(PRELUDE + 'MORE="lumen.rounds=6"\nchild steady 0 busy\nMORE=\n' + middle + """
+ends steady 0
+grep -q "PASS: 6 rounds" /run/lumen/steady/console.log || fail "steady did not finish" steady
+ls /dev/mshv >/dev/null || fail "no /dev/mshv"
+! dmesg | grep -E 'BUG:|Oops|WARNING:' || fail "the root's kernel complains"
+""", timeout=timeout, **_disks(t, 2))
+    t.equal(result.status, 0, "status of the script")
+
+
+def test_two_busy(t):
+    """Two children with a disk each, both busy: the data of both is right."""
+    _beside(t, 'MORE="lumen.rounds=6"\nchild other 1 busy\nends other 0\n')
+
+
+def test_one_panics(t):
+    """One panics beside a busy one."""
+    _beside(t, "child other 1 panic\nends other 120\n")
+
+
+def test_one_worker_is_killed(t):
+    """The worker of one is killed with -9 while both are busy."""
+    _beside(t, """
+MORE="lumen.rounds=1000"
+child other 1 busy
+until_says other "round 1 of"
+kill -9 "$(worker_of other)"
+ends other 123
+""")
+
+
+def test_one_is_killed(t):
+    """lumenctl kill ends a child that is busy, and only that one."""
+    _beside(t, """
+MORE="lumen.rounds=1000"
+child other 1 busy
+until_says other "round 1 of"
+lumenctl kill other || fail "kill"
+ends other 123
+lumenctl delete other || fail "delete"
+! lumenctl list | grep -q other || fail "other is still listed"
+""")
+
+
+def test_again_and_again(t):
+    """Children created, booted and destroyed, 10 times: the root's memory is back where it was."""
+    result = t.root(PRELUDE + """
+once() { child "$1" 0 nothing; ends "$1" 0; lumenctl delete "$1" || fail "delete"; }
+once warm; once warm; echo 3 >/proc/sys/vm/drop_caches
+before=$(free_kib)
+for i in 1 2 3 4 5 6 7 8 9 10; do once "round$i"; done
+echo 3 >/proc/sys/vm/drop_caches
+after=$(free_kib)
+echo "available before $before KiB, after $after KiB"
+[ $((before - after)) -lt 2048 ] || fail "memory is missing"
+""", timeout=600, **_disks(t, 1))
+    t.equal(result.status, 0, "status of the script")
+
+
+def test_synced_data_survives_a_killed_worker(t):
+    """What a child synced before its worker was killed is there after the next boot."""
+    result = t.root(PRELUDE + """
+child writer 0 journal
+until_says writer "journal: 12 synced"
+kill -9 "$(worker_of writer)"
+ends writer 123
+last=$(sed -n 's/.*journal: \\([0-9]*\\) synced.*/\\1/p' /run/lumen/writer/console.log | tail -n 1)
+echo "synced: $last"
+MORE="lumen.records=$last"
+child reader 0 journal-verify
+ends reader 0
+tr -d '\\r' </run/lumen/reader/console.log
+""", timeout=400, **_disks(t, 1))
+    t.equal(result.status, 0, "status of the script")
+    synced = re.search(r"synced: (\d+)", result.console)
+    t.check(synced and int(synced[1]) >= 12, "no records were synced")
+    t.contains(result.console, f"PASS: {synced[1]} records")
+    t.contains(result.console, "recovery")
+
+
+def test_reading_takes_no_emulation(t):
+    """While a child reads 256 MiB from its disk it makes no port or memory access that is emulated."""
+    result = t.root(PRELUDE + """
+MORE=lumen.mib=256
+child reader 0 read
+until_says reader "read: start"
+read_bytes() { lumenctl stat reader | sed -n 's/^disk0.read.bytes //p'; }
+stat() { lumenctl stat reader | grep -E '^vp[0-9]+.exits.' | sed "s/^/$1 /"; }
+sleep 2
+start=$(read_bytes)
+[ -n "$start" ] || fail "no counter of bytes read" reader
+stat before
+tries=0
+while [ $(($(read_bytes) - start)) -lt $((256 << 20)) ]; do
+	tries=$((tries + 1))
+	[ $tries -le 600 ] || fail "it does not read" reader
+	usleep 200000
+done
+stat after
+ends reader 0
+cat /run/lumen/reader/console.log
+""", timeout=300, **_disks(t, 1))
+    t.equal(result.status, 0, "status of the script")
+    exits = {}
+    for when, reason, count in re.findall(r"(before|after) vp\d+\.exits\.(\w+) (\d+)", result.console):
+        exits.setdefault(reason, {"before": 0, "after": 0})[when] += int(count)
+    during = {reason: n["after"] - n["before"] for reason, n in exits.items()}
+    t.check(during.get("hypercall", 0) > 0, f"no hypercalls were counted: {during}")
+    for reason in ("io", "gpa_fault"):
+        t.equal(during.get(reason), 0, f"exits for {reason} ({during})")
