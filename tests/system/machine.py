@@ -26,3 +26,10 @@ def test_no_svm(t):
     t.contains(result.root_log, "lumen: panic: ", "the hypervisor's log")
     t.contains(result.root_log, "SVM", "the hypervisor's log")
     t.check("Linux version" not in result.root_log, "the root was started")
+
+
+def test_grub(t):
+    """GRUB starts the hypervisor, by Multiboot2, as QEMU's own loader does."""
+    result = t.root("grep -c processor /proc/cpuinfo; ls /dev/mshv; exit 5", grub=True)
+    t.equal(result.status, 5, "status")
+    t.contains(result.console, "/dev/mshv")

@@ -193,6 +193,29 @@ def example_linux(kernel, helpers):
     return _example_initrd(kernel, directory, helpers), _example_disk(kernel, directory, helpers)
 
 
+def _grub_config(machine, module_names):
+    """Multiboot2: what GRUB is to load, and with which arguments."""
+    lines = ["set timeout=0", "insmod multiboot2", f"multiboot2 /boot/lumen.elf {machine.append}"]
+    for name, module in zip(module_names, machine.modules):
+        lines.append(f"module2 /boot/{name} {module.partition(' ')[2]}")
+    return "\n".join([*lines, "boot", ""])
+
+
+def grub_cd(machine, directory):
+    """A CD image that starts the machine's hypervisor and modules from GRUB."""
+    tree, product = directory / "cd", directory / "grub.iso"
+    shutil.rmtree(tree, ignore_errors=True)
+    (tree / "boot/grub").mkdir(parents=True)
+    shutil.copyfile(machine.kernel, tree / "boot/lumen.elf")
+    names = [f"module{number}" for number in range(len(machine.modules))]
+    for name, module in zip(names, machine.modules):
+        shutil.copyfile(paths.ROOT / module.partition(" ")[0], tree / "boot" / name)
+    (tree / "boot/grub/grub.cfg").write_text(_grub_config(machine, names))
+    ui.command("making a CD image with GRUB", ["grub-mkrescue", "-o", product, tree])
+    shutil.rmtree(tree)
+    return product
+
+
 def copy_sparse(source, target):
     """Copy an image file with its holes."""
     with open(source, "rb") as src, open(target, "wb") as dst:

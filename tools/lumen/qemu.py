@@ -34,6 +34,7 @@ class Machine:
     kernel: str
     append: str
     modules: list = field(default_factory=list)  # multiboot modules, "file arguments"
+    cdrom: str = ""  # boot from this image instead: kernel, append and modules are in it
     initrd: str = ""  # instead of modules, for a Linux kernel
     memory: int = 1024
     cpus: int = 2
@@ -114,6 +115,8 @@ def _console_arguments(machine, console_fd, control_fd):
 
 
 def _kernel_arguments(machine):
+    if machine.cdrom:
+        return ["-drive", f"if=ide,media=cdrom,format=raw,file={_escape(machine.cdrom)}", "-boot", "d"]
     words = ["-kernel", paths.relative(machine.kernel), "-append", machine.append]
     if machine.modules:
         words += ["-initrd", ",".join(_escape(m) for m in machine.modules)]

@@ -51,6 +51,7 @@ class Options:
     icount: bool = False
     hypervisor_append: str = ""
     cpu: str = "max"  # QEMU's name for the emulated processor
+    grub: bool = False  # start the hypervisor from a CD image with GRUB instead of QEMU's own loader
 
 
 @dataclass
@@ -231,6 +232,8 @@ def _machine(options, root_kernel, directory):
     else:
         machine = _root_machine(options, root_kernel, directory)
     machine.accel = qemu.choose_accelerator(options.accel, options.bare)
+    if options.grub:
+        machine.cdrom = images.grub_cd(machine, directory)
     machine.icount, machine.gdb, machine.cpu = options.icount, options.gdb, options.cpu
     return machine
 
