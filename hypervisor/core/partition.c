@@ -92,7 +92,8 @@ uint64_t partition_default_privileges(bool root)
 			 HV_PRIVILEGE_SYNIC_REGS | HV_PRIVILEGE_SYNTHETIC_TIMER_REGS |
 			 HV_PRIVILEGE_INTR_CTRL_REGS | HV_PRIVILEGE_HYPERCALL_MSRS |
 			 HV_PRIVILEGE_VP_INDEX | HV_PRIVILEGE_PARTITION_REFERENCE_TSC |
-			 HV_PRIVILEGE_FREQUENCY_REGS | HV_PRIVILEGE_POST_MESSAGES |
+			 HV_PRIVILEGE_FREQUENCY_REGS | HV_PRIVILEGE_TSC_INVARIANT_CONTROLS |
+			 HV_PRIVILEGE_POST_MESSAGES |
 			 HV_PRIVILEGE_SIGNAL_EVENTS;
 	// Not AccessPartitionId: Linux 6.1 asks for its id at boot when it may, through an output
 	// page that it has only as a root with CpuManagement; HV_PARTITION_ID_SELF serves as well.

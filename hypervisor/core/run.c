@@ -177,6 +177,21 @@ static void handle_requests(struct vp *vp)
 		vp->activity = VP_ACTIVE;
 }
 
+static void offer_interrupt(struct vp *vp, int vector)
+{
+	backend->offer_interrupt(vp, vector);
+	vp->offered_vector = vector;
+	if (vector >= 0)
+		vapic_offered(vp, vector);
+}
+
+static void withdraw_interrupt(struct vp *vp)
+{
+	if (vp->offered_vector >= 0)
+		vapic_withdrawn(vp, vp->offered_vector);
+	vp->offered_vector = -1;
+}
+
 // Makes VP ready to enter. False: it leaves the processor (blocked, suspended, or somebody else's turn).
 static bool prepare(struct vp *vp)
 {
@@ -185,6 +200,7 @@ static bool prepare(struct vp *vp)
 	for (;;) {
 		int vector;
 
+		withdraw_interrupt(vp);
 		if (cpu->irq_pending)
 			irq_dispatch();
 		if (cpu->timers_changed)
@@ -208,8 +224,8 @@ static bool prepare(struct vp *vp)
 		}
 		if (READ_ONCE(cpu->reschedule) && sched_should_yield())
 			return false;
-		backend->offer_interrupt(vp, vector);
 		vapic_assist_offer(vp);
+		offer_interrupt(vp, vector);
 		vp->recheck = false;
 		return true;
 	}
@@ -360,6 +376,7 @@ void collect_interrupts(struct vp *vp)
 {
 	if (vp->offered_vector >= 0 && backend->interrupt_taken(vp)) {
 		vapic_accepted(vp, vp->offered_vector);
+		vp->offered_vector = -1;
 		vp_count(vp, VpVirtualInterrupts);
 		vp->recheck = true;
 	}

@@ -88,6 +88,7 @@ struct vp *vp_create(struct partition *partition, uint32_t index, uint32_t apic_
 	vp->cpu = pcpus[index % pcpu_count];
 	vp->weight = partition->cpu_weight;
 	vp->run_state = VP_BLOCKED;
+	vp->offered_vector = -1;
 	vp->explicit_suspend = true; // TLFS: HvCallCreateVp
 	list_init(&vp->run_link);
 	init_messages(vp);

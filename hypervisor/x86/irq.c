@@ -34,6 +34,18 @@ void irq_note(unsigned int vector)
 	cpu->irq_pending = true;
 }
 
+static void end_level(struct pcpu *cpu, unsigned int vector)
+{
+	struct level_state *state = &level_state[cpu->index];
+	unsigned int highest;
+
+	state->ended[vector / 64] |= BIT(vector % 64);
+	while ((highest = apic_highest_in_service()) && bit_test(state->ended, highest)) {
+		state->ended[highest / 64] &= ~BIT(highest % 64);
+		apic_eoi();
+	}
+}
+
 static void device_interrupt(struct pcpu *cpu, unsigned int vector)
 {
 	struct vp *vp = partition_vp(root_partition, cpu->index);
@@ -41,11 +53,11 @@ static void device_interrupt(struct pcpu *cpu, unsigned int vector)
 
 	if (!level)
 		apic_eoi();
-	if (!vp || !vapic_interrupt(vp, vector, level ? VAPIC_LEVEL : VAPIC_EDGE)) {
-		log_limited("no VP takes the interrupt with vector %x", vector);
-		if (level)
-			apic_eoi();
-	}
+	if (vp && vapic_interrupt(vp, vector, level ? VAPIC_LEVEL : VAPIC_EDGE))
+		return;
+	log_limited("no VP takes the interrupt with vector %x", vector);
+	if (level)
+		end_level(cpu, vector);
 }
 
 static void dispatch(struct pcpu *cpu, unsigned int vector)
@@ -83,18 +95,10 @@ void irq_dispatch(void)
 
 void vapic_level_eoi(struct vp *vp, unsigned int vector)
 {
-	struct level_state *state = &level_state[this_cpu()->index];
-	unsigned int highest;
-
-	if (!vp->partition->is_root) {
+	if (vp->partition->is_root)
+		end_level(this_cpu(), vector);
+	else
 		intercept_apic_eoi(vp, vector);
-		return;
-	}
-	state->ended[vector / 64] |= BIT(vector % 64);
-	while ((highest = apic_highest_in_service()) && bit_test(state->ended, highest)) {
-		state->ended[highest / 64] &= ~BIT(highest % 64);
-		apic_eoi();
-	}
 }
 
 void irq_nmi(void)

@@ -145,6 +145,7 @@ static void svm_vp_reset(struct vp *vp)
 	vmcb->interrupt_shadow = 0;
 	vmcb->event_injection = 0;
 	vmcb->vintr = SVM_V_MASKING;
+	vmcb->tsc_offset = vp->partition->tsc_offset + vp->tsc_adjust;
 	svm_vp(vp)->asid_cpu = NULL;
 }
 
@@ -168,7 +169,6 @@ static void svm_vp_init(struct vp *vp, void *const *pages)
 	vmcb->iopm_base = image_spa(vp->partition->is_root ? io_map_root : io_map_child);
 	vmcb->nested_control = SVM_NESTED_PAGING;
 	vmcb->nested_cr3 = va_to_spa(vp->partition->gpa.top);
-	vmcb->tsc_offset = vp->partition->tsc_offset;
 	svm_vp_reset(vp);
 }
 
@@ -257,7 +257,6 @@ static void svm_offer_interrupt(struct vp *vp, int vector)
 {
 	struct vmcb *vmcb = svm_vp(vp)->vmcb;
 
-	vp->offered_vector = vector;
 	// Priority against the TPR was decided by the virtual APIC; CR8 writes exit, so it cannot change behind its back.
 	vmcb->vintr = SVM_V_MASKING | vapic_get_cr8(vp);
 	if (vector >= 0)
@@ -271,7 +270,7 @@ static bool svm_interrupt_taken(struct vp *vp)
 {
 	struct vmcb *vmcb = svm_vp(vp)->vmcb;
 
-	if (vp->offered_vector < 0 || vmcb->vintr & SVM_V_IRQ)
+	if (vmcb->vintr & SVM_V_IRQ)
 		return false;
 	return !(vmcb->exit_int_info & SVM_EVENT_VALID &&
 		(vmcb->exit_int_info >> SVM_EVENT_TYPE_SHIFT & 7) == SVM_EVENT_INTR);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A VP's registers that live in the VMCB, by TLFS name.
 #include "hypervisor/core/backend.h"
+#include "hypervisor/core/clock.h"
 #include "hypervisor/core/vp.h"
 #include "hypervisor/x86/cpu.h"
 #include "hypervisor/x86/svm.h"
 
-enum kind { PLAIN, SEGMENT, TABLE, EFER, CR0, CR4, DEBUG };
+enum kind { PLAIN, SEGMENT, TABLE, EFER, CR0, CR4, DEBUG, TSC };
 
 static const struct vmcb_register {
 	uint32_t name;
@@ -43,6 +44,7 @@ static const struct vmcb_register {
 	R(HvX64RegisterLstar, lstar, PLAIN),
 	R(HvX64RegisterCstar, cstar, PLAIN),
 	R(HvX64RegisterSfmask, sfmask, PLAIN),
+	R(HvX64RegisterTsc, tsc_offset, TSC),
 #undef R
 };
 
@@ -97,6 +99,9 @@ bool svm_get_register(struct vp *vp, enum hv_register_name name, struct hv_regis
 		break;
 	case EFER:
 		value->reg64 = *word & ~EFER_SVME;
+		break;
+	case TSC:
+		value->reg64 = tsc_read() + *word;
 		break;
 	default:
 		value->reg64 = *word;
@@ -162,6 +167,9 @@ bool svm_set_register(struct vp *vp, enum hv_register_name name, const struct hv
 	case TABLE:
 		segment->base = value->table.base;
 		segment->limit = value->table.limit;
+		break;
+	case TSC:
+		*word = value->reg64 - tsc_read();
 		break;
 	default:
 		if (!acceptable(r, value->reg64))

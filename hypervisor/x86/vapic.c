@@ -61,19 +61,25 @@ int vapic_pending(const struct vp *vp)
 	return (uint32_t)vector >> 4 > vapic_ppr(vp) >> 4 ? vector : -1;
 }
 
+void vapic_offered(struct vp *vp, unsigned int vector)
+{
+	bit_test_and_clear(vp->apic.irr, vector);
+}
+
+void vapic_withdrawn(struct vp *vp, unsigned int vector)
+{
+	bit_test_and_set(vp->apic.irr, vector);
+}
+
 void vapic_accepted(struct vp *vp, unsigned int vector)
 {
 	struct vapic *apic = &vp->apic;
 	uint64_t bit = BIT(vector % 64);
 
-	// Read before the request is taken: another one may bring other flags from then on.
-	bool auto_eoi = bit_test(apic->auto_eoi, vector), level = bit_test(apic->level, vector);
-
-	bit_test_and_clear(apic->irr, vector);
-	if (auto_eoi)
+	if (bit_test(apic->auto_eoi, vector))
 		return;
 	apic->isr[vector / 64] |= bit;
-	if (level)
+	if (bit_test(apic->level, vector))
 		apic->tmr[vector / 64] |= bit;
 }
 

@@ -63,8 +63,11 @@ void vapic_level_eoi(struct vp *vp, unsigned int vector);
 
 // Own VP: the vector that may be delivered now (its class is above the processor priority), or -1.
 int vapic_pending(const struct vp *vp);
-// The processor has taken VECTOR: requested -> in service (or done, with auto-EOI).
+// The processor is asked to deliver VECTOR: it is not requested any more, so that the next request of the same vector counts.
+// Then the processor has either taken it (-> in service, or done with auto-EOI) or is not to deliver it after all (-> requested).
+void vapic_offered(struct vp *vp, unsigned int vector);
 void vapic_accepted(struct vp *vp, unsigned int vector);
+void vapic_withdrawn(struct vp *vp, unsigned int vector);
 void vapic_eoi(struct vp *vp);
 
 // The EOI assist (TLFS: EOI MSR / VP assist page): after each exit, and before each entry (after

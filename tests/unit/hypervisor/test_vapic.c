@@ -64,6 +64,28 @@ static unsigned int collect(unsigned int vector)
 
 // --- requests, priorities, EOI ---
 
+// The processor is offered VECTOR and takes it.
+static void take(struct vp *vp, unsigned int vector)
+{
+	vapic_offered(vp, vector);
+	vapic_accepted(vp, vector);
+}
+
+// The second request of a vector that comes while the processor delivers the first is an interrupt of its own.
+Test(vapic, request_while_offered, .init = setup)
+{
+	cr_assert(vapic_interrupt(vp, 0x50, VAPIC_EDGE));
+	vapic_offered(vp, 0x50);
+	cr_assert(vapic_interrupt(vp, 0x50, VAPIC_EDGE));
+	vapic_accepted(vp, 0x50);
+	vapic_eoi(vp);
+	cr_assert_eq(vapic_pending(vp), 0x50);
+	vapic_offered(vp, 0x50);
+	cr_assert_eq(vapic_pending(vp), -1);
+	vapic_withdrawn(vp, 0x50);
+	cr_assert_eq(vapic_pending(vp), 0x50);
+}
+
 Test(vapic, a_disabled_apic_takes_nothing, .init = setup)
 {
 	vp->apic.svr = 0xff;
@@ -97,17 +119,17 @@ Test(vapic, highest_first_and_nested_by_class, .init = setup)
 	vapic_interrupt(vp, 0x62, VAPIC_EDGE);
 	vapic_interrupt(vp, 0x61, VAPIC_EDGE);
 	cr_assert_eq(vapic_pending(vp), 0x62);
-	vapic_accepted(vp, 0x62);
+	take(vp, 0x62);
 	cr_assert_eq(vapic_ppr(vp), 0x60);
 	cr_assert_eq(vapic_pending(vp), -1, "0x61 is of the same class");
 	vapic_interrupt(vp, 0x70, VAPIC_EDGE);
 	cr_assert_eq(vapic_pending(vp), 0x70);
-	vapic_accepted(vp, 0x70);
+	take(vp, 0x70);
 	vapic_eoi(vp); // 0x70
 	cr_assert_eq(vapic_ppr(vp), 0x60);
 	vapic_eoi(vp); // 0x62
 	cr_assert_eq(vapic_pending(vp), 0x61);
-	vapic_accepted(vp, 0x61);
+	take(vp, 0x61);
 	vapic_eoi(vp);
 	cr_assert_eq(vapic_pending(vp), 0x41);
 	cr_assert_eq(vapic_ppr(vp), 0);
@@ -131,13 +153,13 @@ Test(vapic, level_interrupts_tell_of_their_end, .init = setup)
 {
 	vapic_interrupt(vp, 0x50, VAPIC_LEVEL);
 	cr_assert_eq(read_reg(APIC_TMR + 2), 1u << 16);
-	vapic_accepted(vp, 0x50);
+	take(vp, 0x50);
 	vapic_eoi(vp);
 	cr_assert_eq(rig_of(vp)->level_eois, 1);
 	cr_assert_eq(rig_of(vp)->last_level_eoi, 0x50);
 	vapic_interrupt(vp, 0x50, VAPIC_EDGE); // the same vector as an edge now
 	cr_assert_eq(read_reg(APIC_TMR + 2), 0);
-	vapic_accepted(vp, 0x50);
+	take(vp, 0x50);
 	vapic_eoi(vp);
 	vapic_eoi(vp); // one too many
 	cr_assert_eq(rig_of(vp)->level_eois, 1);
@@ -146,10 +168,10 @@ Test(vapic, level_interrupts_tell_of_their_end, .init = setup)
 Test(vapic, auto_eoi_is_never_in_service, .init = setup)
 {
 	vapic_interrupt(vp, 0xf3, VAPIC_AUTO_EOI);
-	vapic_accepted(vp, 0xf3);
+	take(vp, 0xf3);
 	cr_assert_eq(vapic_ppr(vp), 0);
 	vapic_interrupt(vp, 0xf3, VAPIC_EDGE); // without it, as any other
-	vapic_accepted(vp, 0xf3);
+	take(vp, 0xf3);
 	cr_assert_eq(vapic_ppr(vp), 0xf0);
 }
 
@@ -159,7 +181,7 @@ Test(vapic, requests_and_service_read_back, .init = setup)
 	vapic_interrupt(vp, 0x25, VAPIC_EDGE);
 	cr_assert_eq(read_reg(APIC_IRR + 7), 1u << 5);
 	cr_assert_eq(read_reg(APIC_IRR + 1), 1u << 5);
-	vapic_accepted(vp, 0xe5);
+	take(vp, 0xe5);
 	cr_assert_eq(read_reg(APIC_IRR + 7), 0);
 	cr_assert_eq(read_reg(APIC_ISR + 7), 1u << 5);
 	cr_assert_eq(read_reg(APIC_PPR), 0xe0);
@@ -170,7 +192,7 @@ Test(vapic, init_resets_all_but_id_and_base, .init = setup)
 	struct vp *v = &rig.vp[3];
 
 	vapic_interrupt(v, 0x50, VAPIC_LEVEL);
-	vapic_accepted(v, 0x50);
+	take(v, 0x50);
 	vapic_interrupt(v, 0x60, VAPIC_EDGE);
 	vapic_reset(v, false);
 	cr_assert_eq(v->apic.id, 3);
@@ -202,7 +224,7 @@ Test(vapic_assist, a_lone_edge_interrupt_ends_without_exit, .init = setup_assist
 	vapic_assist_offer(vp); // before the entry that delivers it
 	cr_assert_eq(assist_word(), 1);
 	*(uint32_t *)vp->assist_page = 0; // the guest takes it and ends it
-	vapic_accepted(vp, 0x40);
+	take(vp, 0x40);
 	vapic_assist_collect(vp);
 	cr_assert_eq(vapic_ppr(vp), 0);
 }
@@ -211,7 +233,7 @@ Test(vapic_assist, an_interrupt_that_goes_on_stays_in_service, .init = setup_ass
 {
 	vapic_interrupt(vp, 0x40, VAPIC_EDGE);
 	vapic_assist_offer(vp);
-	vapic_accepted(vp, 0x40);
+	take(vp, 0x40);
 	vapic_assist_collect(vp);
 	cr_assert_eq(assist_word(), 0, "withdrawn while out of the guest");
 	cr_assert_eq(vapic_ppr(vp), 0x40);
@@ -225,7 +247,7 @@ Test(vapic_assist, an_interrupt_that_goes_on_stays_in_service, .init = setup_ass
 Test(vapic_assist, something_pending_forces_the_exit, .init = setup_assist)
 {
 	vapic_interrupt(vp, 0x40, VAPIC_EDGE);
-	vapic_accepted(vp, 0x40);
+	take(vp, 0x40);
 	vapic_assist_offer(vp);
 	cr_assert_eq(assist_word(), 1);
 	vapic_interrupt(vp, 0x31, VAPIC_EDGE); // kicks the VP out
@@ -242,11 +264,11 @@ Test(vapic_assist, not_for_level_auto_eoi_or_nested, .init = setup_assist)
 	vapic_interrupt(vp, 0x40, VAPIC_LEVEL);
 	vapic_assist_offer(vp);
 	cr_assert_eq(assist_word(), 0, "level, requested");
-	vapic_accepted(vp, 0x40);
+	take(vp, 0x40);
 	vapic_assist_offer(vp);
 	cr_assert_eq(assist_word(), 0, "level, in service");
 	vapic_interrupt(vp, 0x50, VAPIC_EDGE);
-	vapic_accepted(vp, 0x50);
+	take(vp, 0x50);
 	vapic_assist_offer(vp);
 	cr_assert_eq(assist_word(), 0, "nested");
 	vapic_eoi(vp);
@@ -278,7 +300,7 @@ Test(vapic_assist, an_offer_is_taken_back_without_an_exit, .init = setup_assist)
 	vapic_interrupt(vp, 0x50, VAPIC_EDGE);
 	vapic_assist_offer(vp);
 	cr_assert_eq(assist_word(), 0);
-	vapic_accepted(vp, 0x50);
+	take(vp, 0x50);
 	vapic_assist_collect(vp);
 	cr_assert_eq(vapic_ppr(vp), 0x50, "the zero that we wrote is no EOI");
 }
@@ -594,7 +616,7 @@ Test(vapic_registers, tlfs_msrs, .init = setup)
 	uint64_t value;
 
 	vapic_interrupt(vp, 0x40, VAPIC_EDGE);
-	vapic_accepted(vp, 0x40);
+	take(vp, 0x40);
 	cr_assert_not(vapic_write_msr(vp, HV_X64_MSR_EOI, 1ull << 32));
 	cr_assert(vapic_write_msr(vp, HV_X64_MSR_EOI, 0xffffffff));
 	cr_assert_eq(vapic_ppr(vp), 0);
@@ -849,7 +871,7 @@ Test(vapic_mmio, parts_of_registers, .init = setup)
 Test(vapic_mmio, eoi_and_ipi, .init = setup)
 {
 	vapic_interrupt(vp, 0x40, VAPIC_EDGE);
-	vapic_accepted(vp, 0x40);
+	take(vp, 0x40);
 	vp->regs.gpr[RAX] = 0;
 	cr_assert(RUN(0xb0, "\x89\x07"));
 	cr_assert_eq(vapic_ppr(vp), 0);
