@@ -91,12 +91,27 @@ static void power_write_byte(struct devices *devices, unsigned offset, uint8_t v
 	}
 }
 
+static uint8_t cmos_read_byte(struct devices *devices, unsigned offset)
+{
+	(void)devices;
+	(void)offset;
+	return 0;
+}
+
+static void cmos_write_byte(struct devices *devices, unsigned offset, uint8_t value)
+{
+	(void)devices;
+	(void)offset;
+	(void)value;
+}
+
 static const struct port_range {
 	uint16_t first, count;
 	uint8_t (*read)(struct devices *devices, unsigned offset);
 	void (*write)(struct devices *devices, unsigned offset, uint8_t value);
 } port_ranges[] = {
 	{ LAYOUT_CONSOLE_PORT, UART_PORTS, console_read_byte, console_write_byte },
+	{ LAYOUT_CMOS_PORT, LAYOUT_CMOS_PORTS, cmos_read_byte, cmos_write_byte },
 	{ LAYOUT_SLEEP_CONTROL, LAYOUT_POWER_PORTS, power_read_byte, power_write_byte },
 };
 

@@ -33,6 +33,11 @@
 #define LAYOUT_CONSOLE_PORT 0x3f8
 #define LAYOUT_CONSOLE_IRQ  4
 
+// Where a PC has its clock. There is none, but Linux looks there, and waits for a second for a
+// register that reads as all ones to stop being updated: so these two ports read as 0.
+#define LAYOUT_CMOS_PORT  0x70
+#define LAYOUT_CMOS_PORTS 2
+
 // The power block, four ports of one byte.
 #define LAYOUT_SLEEP_CONTROL 0x600 // ACPI: SLEEP_CONTROL_REG
 #define LAYOUT_SLEEP_STATUS  0x601 // ACPI: SLEEP_STATUS_REG

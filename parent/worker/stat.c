@@ -180,6 +180,7 @@ static void stat_disk(struct stat_text *stat, unsigned index, const struct stora
 		[BLOCK_WRITE_ZEROES] = "zero",
 	};
 
+	line(stat, "disk%u.in_flight %u", index, block_file_in_flight(disk->file));
 	for (int i = 0; i < BLOCK_OP_COUNT; i++) {
 		line(stat, "disk%u.%s.requests %llu", index, ops[i],
 			(unsigned long long)load(&disk->requests[i]));

@@ -43,6 +43,7 @@ Test(devices, unknown_ports_read_all_ones)
 	cr_assert_eq(devices_port_read(&devices, 0xcfc, 4), 0xffffffff);
 	cr_assert_eq(devices_port_read(&devices, 0xffff, 4), 0xffffffff);
 	cr_assert_eq(devices_port_write(&devices, 0x80, 1, 1), POWER_NONE);
+	cr_assert_eq(devices_port_read(&devices, 0x71, 1), 0, "no clock, and none being updated");
 	cr_assert_eq(devices.counters.unknown_reads, 3);
 	cr_assert_eq(devices.counters.unknown_writes, 1);
 }
