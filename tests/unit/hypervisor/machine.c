@@ -14,6 +14,7 @@
 #include "hypervisor/core/pcpu.h"
 #include "hypervisor/core/trace.h"
 #include "hypervisor/x86/apic.h"
+#include "hypervisor/x86/cpu.h"
 #include "hypervisor/x86/irq.h"
 
 _Alignas(1 << 21) uint8_t machine_ram[MACHINE_PAGES * 4096ul];
@@ -54,7 +55,16 @@ uint64_t va_to_page(const void *va)
 
 void apic_send_ipi(uint32_t apic_id, unsigned int vector)
 {
-	__atomic_fetch_add(&machine_kicks, 1, __ATOMIC_SEQ_CST);
+	struct pcpu *cpu = pcpus[apic_id];
+	struct vp *vp = cpu->run_queue.current;
+
+	machine_kicks++;
+	if (cpu == this_cpu() || !vp)
+		return;
+	// Out of the guest, what was asked for, and in again.
+	cpu->guest_seq += 2;
+	if (__atomic_exchange_n(&vp->requests, 0, __ATOMIC_SEQ_CST) & VP_REQ_FLUSH_TLB)
+		backend->flush_tlb(vp);
 }
 
 void apic_timer_set(uint64_t deadline)
@@ -115,9 +125,13 @@ void panic(const char *fmt, ...)
 // poisoned ---
 
 static void *next_free[MACHINE_PAGES];
+static bool is_free[MACHINE_PAGES];
 
 static void push(struct page_pool *pool, void *page)
 {
+	if (is_free[va_to_page(page)])
+		fail("a page is freed twice");
+	is_free[va_to_page(page)] = true;
 	ASAN_POISON_MEMORY_REGION(page, PAGE_SIZE);
 	next_free[va_to_page(page)] = pool->free;
 	pool->free = page;
@@ -132,6 +146,7 @@ static void *pop(struct page_pool *pool)
 		return NULL;
 	pool->free = next_free[va_to_page(page)];
 	pool->free_pages--;
+	is_free[va_to_page(page)] = false;
 	ASAN_UNPOISON_MEMORY_REGION(page, PAGE_SIZE);
 	return memset(page, 0, PAGE_SIZE);
 }
@@ -150,8 +165,6 @@ void page_free(struct page_pool *pool, void *page)
 {
 	if (!page)
 		return;
-	if (__asan_address_is_poisoned(page))
-		fail("a page is freed twice");
 	spin_lock(&pool->lock);
 	push(pool, page);
 	spin_unlock(&pool->lock);
@@ -239,11 +252,6 @@ static void backend_init(struct vp *vp, void *const *pages)
 	vp->arch = pages[0];
 }
 
-static unsigned int cpu_mode(const struct vp *vp)
-{
-	return machine_vp(vp)->mode;
-}
-
 static void save(struct vp *vp)
 {
 }
@@ -312,7 +320,6 @@ static const struct backend machine_backend = {
 	.inject_exception = inject_exception,
 	.inject_nmi = inject_nmi,
 	.clear_interrupt_shadow = clear_interrupt_shadow,
-	.cpu_mode = cpu_mode,
 	.flush_tlb = flush_tlb,
 	.get_register = get_register,
 	.set_register = set_register,
@@ -330,7 +337,7 @@ static void boot_cpu(unsigned int index)
 {
 	struct pcpu *cpu = &machine_cpus[index];
 
-	*cpu = (struct pcpu){ .index = index, .apic_id = index, .online = true };
+	*cpu = (struct pcpu){ .index = index, .apic_id = index, .online = true, .guest_seq = 1 };
 	cpu->hypercall_input = parameter_pages[index][0];
 	cpu->hypercall_output = parameter_pages[index][1];
 	list_init(&cpu->run_queue.queue);
@@ -363,18 +370,26 @@ static void boot_root(void)
 	}
 }
 
+void machine_switch(unsigned int cpu)
+{
+	if (machine_cpu)
+		machine_cpu->guest_seq |= 1;
+	machine_cpu = &machine_cpus[cpu];
+	machine_cpu->guest_seq &= ~1ull;
+}
+
 void machine_setup(void)
 {
 	for (unsigned int i = 0; i < MACHINE_CPUS; i++)
 		boot_cpu(i);
-	machine_cpu = &machine_cpus[0];
 	trace_mask = 0;
+	machine_switch(0);
 	frame_table_init(MACHINE_PAGES * PAGE_SIZE, frame_words);
 	frame_mark_ram(0, MACHINE_PAGES);
 	frame_mark_hypervisor(0, MACHINE_HV_PAGES);
 	boot_root();
 	for (unsigned int i = MACHINE_CPUS; i-- > 0;) {
-		machine_cpu = &machine_cpus[i];
+		machine_switch(i);
 		machine_run(root_vp(i));
 	}
 }
@@ -419,10 +434,13 @@ static uint64_t in_page(const struct vp *vp)
 
 bool machine_call_once(struct vp *vp)
 {
+	const struct vp_exit exit = {
+		.reason = EXIT_HYPERCALL, .insn_length = 3, .cpu_mode = machine_vp(vp)->mode
+	};
 	uint64_t rip = vp->regs.rip;
 
 	machine_run(vp);
-	hypercall_exit(vp, backend->cpu_mode(vp));
+	hypercall_exit(vp, &exit);
 	return vp->regs.rip != rip;
 }
 
@@ -431,14 +449,16 @@ uint64_t machine_call_control(
 {
 	uint64_t page = in_page(vp);
 
-	memcpy(machine_memory(vp->partition, page * PAGE_SIZE), in, in_size);
+	if (in_size)
+		memcpy(machine_memory(vp->partition, page * PAGE_SIZE), in, in_size);
 	vp->regs.gpr[RCX] = control;
 	vp->regs.gpr[RDX] = page * PAGE_SIZE;
 	vp->regs.gpr[R8] = (page + 1) * PAGE_SIZE;
 	for (unsigned int tries = 0; !machine_call_once(vp); tries++)
 		if (tries > 10000)
 			fail("a hypercall does not end");
-	memcpy(out, machine_memory(vp->partition, (page + 1) * PAGE_SIZE), out_size);
+	if (out_size)
+		memcpy(out, machine_memory(vp->partition, (page + 1) * PAGE_SIZE), out_size);
 	return vp->regs.gpr[RAX];
 }
 
@@ -460,14 +480,40 @@ hv_status machine_call_rep(struct vp *vp, uint16_t code, uint32_t reps, const vo
 	return hv_result_status(result);
 }
 
-hv_status machine_deposit(hv_partition_id id, uint64_t first, uint32_t count)
+static hv_status deposit(hv_partition_id id, const uint64_t *pages, uint32_t count)
 {
 	uint64_t in[512] = { id };
 
-	for (uint32_t i = 0; i < count; i++)
-		in[1 + i] = first + i;
+	memcpy(in + 1, pages, count * sizeof(in[0]));
 	return machine_call_rep(root_vp(0), HvCallDepositMemory, count, in,
 		(1 + count) * sizeof(in[0]), NULL, 0, NULL);
+}
+
+hv_status machine_deposit(hv_partition_id id, uint64_t first, uint32_t count)
+{
+	uint64_t pages[511];
+
+	for (uint32_t i = 0; i < count; i++)
+		pages[i] = first + i;
+	return deposit(id, pages, count);
+}
+
+// The next COUNT pages from *PAGE on that the root has for itself.
+static const uint64_t *find_pages(uint64_t *page, unsigned int count)
+{
+	static uint64_t found[256];
+	uint64_t spa;
+
+	for (unsigned int n = 0; n < count; ++*page) {
+		if (*page >= MACHINE_PAGES)
+			fail("the root has too few pages");
+		if (!gpa_map_lookup(&root_partition->gpa, *page, GPA_RWX, &spa) || spa != *page ||
+			!frame_take(spa))
+			continue;
+		frame_release(spa);
+		found[n++] = spa;
+	}
+	return found;
 }
 
 static void check(hv_status status, const char *what)
@@ -476,20 +522,19 @@ static void check(hv_status status, const char *what)
 		fail(what);
 }
 
-static void map_memory(hv_partition_id id, uint64_t first, unsigned int pages)
+static void map_memory(hv_partition_id id, const uint64_t *pages, unsigned int count)
 {
 	uint64_t in[512] = { id, 0, HV_MAP_GPA_PERMISSIONS_MASK };
 
-	for (unsigned int i = 0; i < pages; i++)
-		in[3 + i] = first + i;
-	check(machine_call_rep(root_vp(0), HvCallMapGpaPages, pages, in,
-		      (3 + pages) * sizeof(in[0]), NULL, 0, NULL),
+	memcpy(in + 3, pages, count * sizeof(in[0]));
+	check(machine_call_rep(root_vp(0), HvCallMapGpaPages, count, in,
+		      (3 + count) * sizeof(in[0]), NULL, 0, NULL),
 		"map");
 }
 
 struct partition *machine_child(unsigned int slot, unsigned int vps, unsigned int pages)
 {
-	uint64_t first = MACHINE_CHILD_PAGE + 1024 * slot;
+	uint64_t page = MACHINE_CHILD_PAGE + 1024 * slot;
 	const uint64_t create[7] = { HV_PARTITION_CREATION_FLAG_LAPIC_ENABLED };
 	struct partition *child;
 	hv_partition_id id;
@@ -497,7 +542,7 @@ struct partition *machine_child(unsigned int slot, unsigned int vps, unsigned in
 	check(machine_call(
 		      root_vp(0), HvCallCreatePartition, create, sizeof(create), &id, sizeof(id)),
 		"create");
-	check(machine_deposit(id, first, 200), "deposit");
+	check(deposit(id, find_pages(&page, 200), 200), "deposit");
 	check(machine_call(root_vp(0), HvCallInitializePartition, &id, sizeof(id), NULL, 0),
 		"initialize");
 	for (unsigned int i = 0; i < vps; i++) {
@@ -505,7 +550,8 @@ struct partition *machine_child(unsigned int slot, unsigned int vps, unsigned in
 
 		check(machine_call(root_vp(0), HvCallCreateVp, vp, sizeof(vp), NULL, 0), "VP");
 	}
-	map_memory(id, first + 256, pages);
+	page = MAX(page, MACHINE_CHILD_PAGE + 1024ul * slot + 256);
+	map_memory(id, find_pages(&page, pages), pages);
 	child = partition_find(id);
 	child->guest_os_id = 1;
 	return child;

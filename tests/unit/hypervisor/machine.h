@@ -34,6 +34,9 @@ extern unsigned int machine_kicks;	       // IPIs sent
 // The machine after boot: root_partition, its VPs running.
 void machine_setup(void);
 
+// This thread becomes that processor. The one that it was idles.
+void machine_switch(unsigned int cpu);
+
 // VP becomes the one that runs on this thread's processor.
 void machine_run(struct vp *vp);
 struct machine_vp *machine_vp(const struct vp *vp);
