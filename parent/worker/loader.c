@@ -21,6 +21,16 @@ static const uint64_t boot_gdt[] = {
 };
 _Static_assert(sizeof(boot_gdt) == LOADER_GDT_LIMIT + 1, "the GDT and its limit");
 
+// Real-mode code at F000:FFF0. On a hardware-reduced platform without EFI Linux takes BIOS for the
+// way to reset a machine, before ACPI: it goes back to real mode and jumps there.
+static const uint8_t reset_code[] = {
+	0xba, LAYOUT_RESET & 0xff, LAYOUT_RESET >> 8, // mov $LAYOUT_RESET, %dx
+	0xb0, LAYOUT_RESET_VALUE,		      // mov $LAYOUT_RESET_VALUE, %al
+	0xee,					      // out %al, (%dx)
+	0xf4,					      // hlt
+	0xeb, 0xfd,				      // jmp to the hlt
+};
+
 bool loader_not_a_kernel(struct loader *loader, const char *why, ...)
 {
 	char text[200];
@@ -180,7 +190,6 @@ static bool load_by_format(struct loader *loader, struct loader_entry *entry)
 
 static bool load_open_file(struct loader *loader, struct loader_entry *entry)
 {
-	void *gdt = guest_memory_at(loader->memory, LAYOUT_GDT, sizeof(boot_gdt));
 	struct stat stat;
 
 	if (fstat(loader->fd, &stat))
@@ -190,7 +199,10 @@ static bool load_open_file(struct loader *loader, struct loader_entry *entry)
 	if (!S_ISREG(stat.st_mode))
 		return loader_not_a_kernel(loader, "not even a file");
 	loader->size = (uint64_t)stat.st_size;
-	memcpy(gdt, boot_gdt, sizeof(boot_gdt));
+	memcpy(guest_memory_at(loader->memory, LAYOUT_GDT, sizeof(boot_gdt)), boot_gdt,
+		sizeof(boot_gdt));
+	memcpy(guest_memory_at(loader->memory, LAYOUT_RESET_VECTOR, sizeof(reset_code)), reset_code,
+		sizeof(reset_code));
 	return load_by_format(loader, entry);
 }
 

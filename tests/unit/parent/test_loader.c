@@ -180,6 +180,13 @@ Test(loader, bzimage_gets_its_boot_parameters)
 	cr_assert_eq(get(params + 0x2d0 + 36, 4), 2, "the hole below 1 MiB is reserved");
 }
 
+Test(loader, the_reset_vector_asks_for_a_reset)
+{
+	make_bzimage();
+	cr_assert(load(), "%s", failure.text);
+	cr_assert_eq(get(0xffff0, 8), 0xebf4ee01b00602ba, "mov $0x602, %%dx; mov $1, %%al; out");
+}
+
 Test(loader, bzimage_moves_if_it_can)
 {
 	make_bzimage();
