@@ -112,6 +112,8 @@ void partition_init(struct partition *partition, struct partition *parent)
 	partition->state = PARTITION_CREATED;
 	partition->cpu_weight = DEFAULT_CPU_WEIGHT;
 	partition->tsc_origin = tsc_read();
+	// A child's clocks begin with it; the root's TSC is the machine's, which its firmware and its devices have seen.
+	partition->tsc_offset = parent ? -partition->tsc_origin : 0;
 }
 
 // What every partition has. All or nothing.

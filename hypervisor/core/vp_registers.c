@@ -168,7 +168,7 @@ SETTER(set_cr8)
 
 GETTER(get_xfem)
 {
-	value->reg64 = vp->xcr0;
+	value->reg64 = vp_xcr0(vp);
 	return HV_STATUS_SUCCESS;
 }
 

@@ -184,7 +184,7 @@ static void fix_xsave(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
 
 	switch (subleaf) {
 	case 0:
-		*r = (struct cpuid_result){ mask, xsave_size(vp->xcr0), xsave_size(mask),
+		*r = (struct cpuid_result){ mask, xsave_size(vp_xcr0(vp)), xsave_size(mask),
 			mask >> 32 };
 		break;
 	case 1:

@@ -210,6 +210,7 @@ static void svm_load(struct vp *vp)
 static void svm_save(struct vp *vp)
 {
 	vmsave(svm_vp(vp));
+	vp->xcr0 = vp_xcr0(vp);
 	xsave(vp);
 	vp->dr[0] = read_dr0();
 	vp->dr[1] = read_dr1();

@@ -25,6 +25,12 @@ void xstate_enable(void)
 	ASSERT(cpuid(0xd, 0).ebx <= PAGE_SIZE);
 }
 
+// QEMU's emulation of SVM (7.2) has no XSETBV intercept, so what the processor holds is what counts.
+uint64_t vp_xcr0(const struct vp *vp)
+{
+	return vp->loaded_on ? xcr0_read() & host_xcr0 : vp->xcr0;
+}
+
 bool vp_xcr0_valid(uint64_t value)
 {
 	if (!(value & X87) || value & ~host_xcr0 || (value & AVX && !(value & SSE)))

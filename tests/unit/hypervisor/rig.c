@@ -72,6 +72,11 @@ void vp_request(struct vp *vp, uint32_t requests)
 	vp_kick(vp);
 }
 
+uint64_t vp_xcr0(const struct vp *vp)
+{
+	return vp->xcr0;
+}
+
 void vp_inject_gp(struct vp *vp)
 {
 	rig_of(vp)->exception = 13;
