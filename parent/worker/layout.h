@@ -23,7 +23,8 @@
 #define LAYOUT_COMMAND_ROOM 0x10000
 #define LAYOUT_LOW_END	    0x9f000 // up to here RAM, then reserved up to 1 MiB
 #define LAYOUT_ACPI	    0xe0000 // the RSDP; the other tables follow
-#define LAYOUT_ACPI_ROOM    0x20000
+#define LAYOUT_ACPI_ROOM    0x1fff0
+#define LAYOUT_RESET_VECTOR 0xffff0 // F000:FFF0, where a PC begins: code that asks for a reset
 #define LAYOUT_KERNEL_MIN   0x100000
 
 #define LAYOUT_IOAPIC	   0xfec00000
