@@ -3,6 +3,7 @@
 // in sequence in pieces of 1 MiB, or COUNT pieces of 4 KiB at (always the same) random places.
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,9 +70,8 @@ static int run(const char *device, const struct pattern *pattern)
 	start = now_us();
 	error = pieces ? read_all(fd, pattern, pieces) : -1;
 	if (!error)
-		printf("requests=%llu bytes=%llu us=%llu\n", (unsigned long long)pattern->count,
-			(unsigned long long)(pattern->count * pattern->piece),
-			(unsigned long long)(now_us() - start));
+		printf("requests=%" PRIu64 " bytes=%" PRIu64 " us=%" PRIu64 "\n", pattern->count,
+			pattern->count * pattern->piece, now_us() - start);
 	close(fd);
 	return error ? 1 : 0;
 }

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """./lumen check: what can be said about the sources without running them."""
 
+import collections
 import compileall
 import concurrent.futures
-import io
 import contextlib
+import io
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -49,7 +51,10 @@ def _judge(report, name, code, output):
 
 def _format(report):
     files = _files({".c", ".h"})
-    _judge(report, "format", *_run(["clang-format", "--dry-run", "-Werror", *files]))
+    code, output = _run(["clang-format", "--dry-run", "-Werror", *files])
+    places = collections.Counter(re.findall(r"^([^:\n]+):\d+:\d+: error:", output, re.M))
+    _judge(report, "format", code,
+           "\n".join(f"{file}: {count} places" for file, count in places.items()) or output)
 
 
 def _layering(report):

@@ -61,10 +61,11 @@ class Context:
         return self.result
 
     def linux(self, action="check", append="", session=None, **options):
-        """Boot examples/linux as a child with one of its actions. session: a function that is given
-        the Session before it runs, for its when() and type()."""
+        """Boot examples/linux as a child with one of its actions, its kernel quiet: each character on
+        the console costs. session: a function that is given the Session before it runs, for its
+        when() and type()."""
         options.setdefault("timeout", TIMEOUT)
-        words = f"{runs.CHILD_APPEND} lumen.action={action} {append}".strip()
+        words = f"{runs.CHILD_APPEND} quiet lumen.action={action} {append}".strip()
         return self._start(runs.Options(append=words, **options), session)
 
     def child(self, kernel, session=None, **options):
