@@ -43,10 +43,35 @@ static uint64_t *table_of(uint64_t entry)
 	return page_to_va(format()->page(entry));
 }
 
-// Puts a table of 512 smaller leaves, or an empty table, in the place of ENTRY.
-static bool push_down(struct gpa_map *map, uint64_t *entry, int level)
+static void spare_push(struct gpa_map *map, void *page)
 {
-	uint64_t *table = page_alloc(map->pool);
+	*(void **)page = map->spares;
+	map->spares = page;
+}
+
+static void *spare_pop(struct gpa_map *map)
+{
+	void *page = map->spares;
+
+	if (page) {
+		map->spares = *(void **)page;
+		memset(page, 0, PAGE_SIZE);
+	}
+	return page;
+}
+
+// Where a new table comes from.
+enum table_source { FROM_POOL, FROM_SPARES };
+
+static void *new_table(struct gpa_map *map, enum table_source source)
+{
+	return source == FROM_SPARES ? spare_pop(map) : page_alloc(map->pool);
+}
+
+// Puts a table of 512 smaller leaves, or an empty table, in the place of ENTRY.
+static bool push_down(struct gpa_map *map, uint64_t *entry, int level, enum table_source source)
+{
+	uint64_t *table = new_table(map, source);
 	uint64_t old = *entry, page;
 
 	if (!table)
@@ -62,14 +87,14 @@ static bool push_down(struct gpa_map *map, uint64_t *entry, int level)
 }
 
 // The entry for GPA_PAGE at LEVEL, making (and splitting) what is above it. NULL: no memory, or just being removed.
-static uint64_t *make_entry(struct gpa_map *map, uint64_t gpa_page, int level)
+static uint64_t *make_entry(struct gpa_map *map, uint64_t gpa_page, int level, enum table_source source)
 {
 	uint64_t *entry = &map->top[entry_index(gpa_page, TOP_LEVEL)];
 
 	for (int at = TOP_LEVEL; at > level; at--) {
 		if (*entry & DYING && !is_present(*entry))
 			return NULL;
-		if ((!*entry || is_leaf(*entry, at)) && !push_down(map, entry, at))
+		if ((!*entry || is_leaf(*entry, at)) && !push_down(map, entry, at, source))
 			return NULL;
 		entry = &table_of(*entry)[entry_index(gpa_page, at - 1)];
 	}
@@ -117,6 +142,31 @@ bool gpa_map_init(struct gpa_map *map, struct page_pool *pool, bool counts_frame
 	return map->top;
 }
 
+bool gpa_map_provide(struct gpa_map *map, unsigned int overlays)
+{
+	for (unsigned int i = 0; i < overlays * OVERLAY_TABLES; i++) {
+		void *page = page_alloc(map->pool);
+
+		if (!page) {
+			while (i--)
+				page_free(map->pool, spare_pop(map));
+			return false;
+		}
+		spin_lock(&map->lock);
+		spare_push(map, page);
+		spin_unlock(&map->lock);
+	}
+	return true;
+}
+
+void gpa_map_unprovide(struct gpa_map *map, unsigned int overlays)
+{
+	spin_lock(&map->lock);
+	for (unsigned int i = 0; i < overlays * OVERLAY_TABLES; i++)
+		page_free(map->pool, spare_pop(map));
+	spin_unlock(&map->lock);
+}
+
 static void free_table(struct gpa_map *map, uint64_t *table, int level)
 {
 	for (int i = 0; i < ENTRIES; i++) {
@@ -136,6 +186,8 @@ void gpa_map_destroy(struct gpa_map *map)
 		overlay_clear(map, map->overlays);
 	if (map->top)
 		free_table(map, map->top, TOP_LEVEL);
+	while (map->spares)
+		page_free(map->pool, spare_pop(map));
 	map->top = NULL;
 	map->mapped_pages = 0;
 }
@@ -151,7 +203,7 @@ static enum gpa_map_result set_locked(struct gpa_map *map, uint64_t gpa_page, ui
 	entry = mapping_slot(map, gpa_page, find_entry(map, gpa_page, &at), at);
 	if (at < level || *entry)
 		return GPA_MAP_BUSY;
-	entry = make_entry(map, gpa_page, level);
+	entry = make_entry(map, gpa_page, level, FROM_POOL);
 	if (!entry)
 		return GPA_MAP_NO_MEMORY;
 	if (map->counts_frames && !frame_map_get(spa_page, count))
@@ -185,7 +237,7 @@ static bool split_at(struct gpa_map *map, uint64_t boundary)
 		entry = find_entry(map, boundary, &level);
 		if (!is_leaf(*entry, level) || !(boundary & ((1ull << level_order(level)) - 1)))
 			return true;
-		if (!push_down(map, entry, level))
+		if (!push_down(map, entry, level, FROM_POOL))
 			return false;
 	}
 }
@@ -271,6 +323,44 @@ bool gpa_map_lookup(const struct gpa_map *map, uint64_t gpa_page, unsigned int a
 	return true;
 }
 
+// The leaf that could stand for a whole table one level up: 0 for an empty table, NOT_UNIFORM if there is none.
+#define NOT_UNIFORM UINT64_MAX
+
+static uint64_t uniform_leaf(const uint64_t *table, int level)
+{
+	uint64_t first = table[0], page = format()->page(first);
+	enum gpa_order order = level_order(level);
+
+	if (first && (!is_leaf(first, level) || order + 9 > (unsigned int)format()->max_order() || page & ((1ull << (order + 9)) - 1)))
+		return NOT_UNIFORM;
+	for (int i = 1; i < ENTRIES; i++)
+		if (table[i] != (first ? format()->leaf(page + ((uint64_t)i << order), format()->access(first), order) : 0))
+			return NOT_UNIFORM;
+	return first ? format()->leaf(page, format()->access(first), order + 9) : 0;
+}
+
+// Takes back the tables above GPA_PAGE that say no more than one entry could. A lookup that is just walking such a table may
+// then read what it is used for next: a mapping of the same partition all the same.
+static void fold(struct gpa_map *map, uint64_t gpa_page)
+{
+	uint64_t *path[TOP_LEVEL + 1], leaf;
+	int level;
+
+	find_entry(map, gpa_page, &level);
+	path[TOP_LEVEL] = &map->top[entry_index(gpa_page, TOP_LEVEL)];
+	for (int at = TOP_LEVEL; at > level; at--)
+		path[at - 1] = &table_of(*path[at])[entry_index(gpa_page, at - 1)];
+	for (; level < TOP_LEVEL; level++) {
+		uint64_t *table = table_of(*path[level + 1]);
+
+		leaf = uniform_leaf(table, level);
+		if (leaf == NOT_UNIFORM)
+			return;
+		WRITE_ONCE(*path[level + 1], leaf);
+		spare_push(map, table);
+	}
+}
+
 // A page shows its newest overlay, the first in the list (TLFS leaves the order open); that one knows what lies below.
 static void overlay_remove(struct gpa_map *map, struct overlay *overlay)
 {
@@ -293,6 +383,8 @@ static void overlay_remove(struct gpa_map *map, struct overlay *overlay)
 	if (next)
 		next->below = overlay->below;
 	WRITE_ONCE(*entry, next ? format()->leaf(next->spa_page, next->access, GPA_4K) : overlay->below);
+	if (!next)
+		fold(map, overlay->gpa_page);
 }
 
 static void overlay_add(struct gpa_map *map, struct overlay *overlay, uint64_t *entry)
@@ -314,9 +406,10 @@ bool overlay_set(
 	if (gpa_page >> (GPA_BITS - PAGE_SHIFT))
 		return false;
 	spin_lock(&map->lock);
-	entry = make_entry(map, gpa_page, 0);
+	// The tables of the old place serve for the new one.
+	overlay_remove(map, overlay);
+	entry = make_entry(map, gpa_page, 0, FROM_SPARES);
 	if (entry) {
-		overlay_remove(map, overlay);
 		overlay->gpa_page = gpa_page;
 		overlay->spa_page = va_to_page(page);
 		overlay->access = access;

@@ -27,6 +27,7 @@ struct gpa_entry_format {
 	bool (*is_leaf)(uint64_t entry, enum gpa_order order);
 	uint64_t (*page)(uint64_t entry); // the SPA page that a leaf or table entry points to
 	unsigned int (*access)(uint64_t entry);
+	enum gpa_order (*max_order)(void); // of leaves
 };
 
 struct overlay;
@@ -38,6 +39,7 @@ struct gpa_map {
 	bool counts_frames;	// a child's map: each leaf holds a frame_map_get()
 	uint64_t mapped_pages;	// 4 KiB pages that leaves map, overlays not counted
 	struct overlay *overlays; // the active ones
+	void *spares;		  // pages kept for overlays' tables, linked through their first word
 };
 
 // Functions that change the map take map->lock themselves; lookups take none: an entry or a frame that has been removed is
@@ -73,7 +75,13 @@ struct overlay {
 	uint64_t below; // the leaf entry (4 KiB format) that the overlay hides, 0 = none
 };
 
-// Moves the overlay to GPA_PAGE (or removes it). False: no memory to split a large leaf (nothing changed), or an address
-// beyond GPA_BITS. The caller flushes with partition_flush_gpa().
+// A guest moves its overlays with MSR writes, which cannot answer "no memory": the tables that they may need are set aside
+// beforehand. Tables that an overlay leaves behind are folded again, so that moving about needs no more.
+enum { OVERLAY_TABLES = 3 };
+bool gpa_map_provide(struct gpa_map *map, unsigned int overlays); // false: the pool is dry, nothing taken
+void gpa_map_unprovide(struct gpa_map *map, unsigned int overlays);
+
+// Moves the overlay to GPA_PAGE. False: an address beyond GPA_BITS, or more overlays than were provided for (nothing changed).
+// The caller flushes with partition_flush_gpa().
 bool overlay_set(struct gpa_map *map, struct overlay *overlay, uint64_t gpa_page, void *page, unsigned int access);
 void overlay_clear(struct gpa_map *map, struct overlay *overlay);

@@ -44,6 +44,8 @@ hv_status hc_MapStatsPage2(struct hypercall *call)
 	if (in->rsvd_z || in->map_location >> (GPA_BITS - PAGE_SHIFT))
 		return HV_STATUS_INVALID_PARAMETER;
 	partition_update_stats(target);
+	if (!object.overlay->active && !gpa_map_provide(&call->partition->gpa, 1))
+		return HV_STATUS_INSUFFICIENT_MEMORY;
 	if (!overlay_set(
 		    &call->partition->gpa, object.overlay, in->map_location, object.page, GPA_READ))
 		return HV_STATUS_INSUFFICIENT_MEMORY;
@@ -62,6 +64,7 @@ hv_status hc_UnmapStatsPage(struct hypercall *call)
 	if (in->rsvd_z || !object.overlay->active)
 		return HV_STATUS_INVALID_PARAMETER;
 	overlay_clear(&call->partition->gpa, object.overlay);
+	gpa_map_unprovide(&call->partition->gpa, 1);
 	partition_flush_gpa(call->partition);
 	return HV_STATUS_SUCCESS;
 }

@@ -122,6 +122,7 @@ static bool take_pages(struct partition *partition)
 	struct page_pool *pool = &partition->pool;
 
 	return gpa_map_init(&partition->gpa, pool, !partition->is_root) &&
+	       gpa_map_provide(&partition->gpa, PARTITION_OVERLAYS) &&
 	       (partition->ports = page_alloc(pool)) &&
 	       (partition->connections = page_alloc(pool)) &&
 	       (partition->intercepts = page_alloc(pool)) &&
@@ -192,6 +193,7 @@ bool stats_overlays_clear(struct partition *parent, struct overlay overlays[2])
 		if (!overlays[i].active)
 			continue;
 		overlay_clear(&parent->gpa, &overlays[i]);
+		gpa_map_unprovide(&parent->gpa, 1);
 		cleared = true;
 	}
 	return cleared;

@@ -14,6 +14,7 @@
 #define PARTITION_ROOT_ID   1ull
 #define PARTITION_MAX	    1024 // slots of the table
 #define PARTITION_MAX_VPS   64
+#define PARTITION_OVERLAYS  2 // hypercall page, reference TSC page
 
 enum partition_state { // TLFS: Partition States
 	PARTITION_CREATED,

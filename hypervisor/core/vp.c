@@ -36,8 +36,10 @@ static void timer_fire(struct timer *timer)
 	vp_request(vp, VP_REQ_TIMERS);
 }
 
-static bool take_pages(struct vp *vp, struct page_pool *pool)
+static bool take_pages(struct vp *vp, struct partition *partition)
 {
+	struct page_pool *pool = &partition->pool;
+
 	if (!(vp->xsave = page_alloc(pool)) || !(vp->synic.sim_page = page_alloc(pool)) ||
 		!(vp->synic.sief_page = page_alloc(pool)) ||
 		!(vp->synic.direct = page_alloc(pool)) || !(vp->assist_page = page_alloc(pool)) ||
@@ -46,7 +48,7 @@ static bool take_pages(struct vp *vp, struct page_pool *pool)
 	for (unsigned int i = 0; i < backend->vp_pages; i++)
 		if (!(vp->arch_pages[i] = page_alloc(pool)))
 			return false;
-	return true;
+	return gpa_map_provide(&partition->gpa, VP_OVERLAYS);
 }
 
 static void free_all(struct vp *vp, struct page_pool *pool)
@@ -79,7 +81,7 @@ struct vp *vp_create(struct partition *partition, uint32_t index, uint32_t apic_
 	ASSERT(backend->vp_pages <= VP_ARCH_PAGES_MAX && index < PARTITION_MAX_VPS);
 	if (!vp)
 		return NULL;
-	if (!take_pages(vp, pool)) {
+	if (!take_pages(vp, partition)) {
 		free_all(vp, pool);
 		return NULL;
 	}
@@ -137,6 +139,7 @@ void vp_destroy(struct vp *vp)
 {
 	sched_remove(vp);
 	synic_destroy(vp);
+	gpa_map_unprovide(&vp->partition->gpa, VP_OVERLAYS);
 	free_all(vp, &vp->partition->pool);
 }
 

@@ -49,6 +49,8 @@ enum {
 	VP_EOI_MESSAGES = 2,
 };
 
+// SIM, SIEF and assist page; what the parent maps of its children's statistics is counted to the children's VPs.
+enum { VP_OVERLAYS = 3 };
 enum { VP_TIMERS = HV_SYNIC_STIMER_COUNT + 1, VP_APIC_TIMER = HV_SYNIC_STIMER_COUNT };
 
 struct vp {

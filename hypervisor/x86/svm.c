@@ -40,6 +40,11 @@ enum { NPT_PRESENT = 1, NPT_WRITE = 2, NPT_USER = 4, NPT_LARGE = 1 << 7 };
 #define NPT_NX	 BIT(63)
 #define NPT_ADDR 0x000ffffffffff000ull
 
+static enum gpa_order npt_max_order(void)
+{
+	return cpuid(0x80000001, 0).edx & 1 << 26 ? GPA_1G : GPA_2M;
+}
+
 static uint64_t npt_leaf(uint64_t spa_page, unsigned int access, enum gpa_order order)
 {
 	return spa_page << PAGE_SHIFT | NPT_PRESENT | NPT_USER | (access & GPA_WRITE ? NPT_WRITE : 0) |
@@ -484,7 +489,7 @@ static void svm_run(struct vp *vp)
 
 const struct backend svm_backend = {
 	.name = "AMD SVM",
-	.gpa_format = { npt_leaf, npt_table, npt_is_leaf, npt_page, npt_access },
+	.gpa_format = { npt_leaf, npt_table, npt_is_leaf, npt_page, npt_access, npt_max_order },
 	.hypercall_code = (const uint8_t[]){ 0x0f, 0x01, 0xd9, 0xc3 }, // vmmcall; ret
 	.hypercall_code_size = 4,
 	.probe = svm_probe,

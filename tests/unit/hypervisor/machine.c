@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "tests/unit/hypervisor/machine.h"
 
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
 
 #include "hypercall/memory.h"
 #include "hypervisor/core/backend.h"
@@ -12,6 +14,7 @@
 #include "hypervisor/core/hypercall.h"
 #include "hypervisor/core/log.h"
 #include "hypervisor/core/pcpu.h"
+#include "hypervisor/core/run.h"
 #include "hypervisor/core/trace.h"
 #include "hypervisor/x86/apic.h"
 #include "hypervisor/x86/cpu.h"
@@ -21,6 +24,9 @@ _Alignas(1 << 21) uint8_t machine_ram[MACHINE_PAGES * 4096ul];
 struct pcpu machine_cpus[MACHINE_CPUS];
 _Thread_local struct pcpu *machine_cpu;
 unsigned int machine_kicks;
+void (*machine_guest)(struct vp *vp, struct vp_exit *exit);
+void (*machine_idle)(void);
+static bool kicked[MACHINE_CPUS];
 
 struct pcpu *pcpus[PCPU_MAX];
 uint32_t pcpu_count = MACHINE_CPUS;
@@ -31,6 +37,7 @@ static uint8_t parameter_pages[MACHINE_CPUS][2][PAGE_SIZE];
 static void fail(const char *what)
 {
 	fprintf(stderr, "machine: %s\n", what);
+	__sanitizer_print_stack_trace();
 	abort();
 }
 
@@ -39,6 +46,11 @@ static void fail(const char *what)
 struct pcpu *this_cpu(void)
 {
 	return machine_cpu;
+}
+
+void cpu_relax(void)
+{
+	sched_yield();
 }
 
 void *page_to_va(uint64_t page)
@@ -58,8 +70,9 @@ void apic_send_ipi(uint32_t apic_id, unsigned int vector)
 	struct pcpu *cpu = pcpus[apic_id];
 	struct vp *vp = cpu->run_queue.current;
 
-	machine_kicks++;
-	if (cpu == this_cpu() || !vp)
+	__atomic_fetch_add(&machine_kicks, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&kicked[apic_id], true, __ATOMIC_SEQ_CST);
+	if (machine_guest || cpu == this_cpu() || !vp)
 		return;
 	// Out of the guest, what was asked for, and in again.
 	cpu->guest_seq += 2;
@@ -71,8 +84,14 @@ void apic_timer_set(uint64_t deadline)
 {
 }
 
+bool machine_kicked(void)
+{
+	return __atomic_exchange_n(&kicked[machine_cpu->index], false, __ATOMIC_SEQ_CST);
+}
+
 void irq_halt(void)
 {
+	machine_idle();
 }
 
 void irq_dispatch(void)
@@ -256,6 +275,30 @@ static void save(struct vp *vp)
 {
 }
 
+static void run(struct vp *vp)
+{
+	struct pcpu *cpu = this_cpu();
+	struct vp_exit exit;
+
+	do {
+		if (!guest_enter(vp, cpu))
+			return;
+		memset(&exit, 0, sizeof(exit));
+		machine_guest(vp, &exit);
+		guest_leave(cpu);
+	} while (vp_handle_exit(vp, &exit));
+}
+
+static void offer_interrupt(struct vp *vp, int vector)
+{
+	machine_vp(vp)->offered = vector;
+}
+
+static bool interrupt_taken(struct vp *vp)
+{
+	return machine_vp(vp)->offered >= 0;
+}
+
 static void inject_exception(struct vp *vp, unsigned int vector, bool has_code, uint32_t code)
 {
 	struct machine_vp *m = machine_vp(vp);
@@ -281,6 +324,11 @@ static void flush_tlb(struct vp *vp)
 }
 
 enum { PRESENT = 1, LARGE = 1 << 3 };
+
+static enum gpa_order max_order(void)
+{
+	return GPA_1G;
+}
 
 static uint64_t leaf(uint64_t page, unsigned int access, enum gpa_order order)
 {
@@ -309,13 +357,16 @@ static unsigned int entry_access(uint64_t entry)
 
 static const struct backend machine_backend = {
 	.name = "machine",
-	.gpa_format = { leaf, table, is_leaf, entry_page, entry_access },
+	.gpa_format = { leaf, table, is_leaf, entry_page, entry_access, max_order },
 	.hypercall_code = (const uint8_t[]){ 0x0f, 0x01, 0xd9, 0xc3 },
 	.hypercall_code_size = 4,
 	.vp_pages = 2,
 	.vp_init = backend_init,
 	.vp_reset = vp_reset_registers,
 	.load = save,
+	.run = run,
+	.offer_interrupt = offer_interrupt,
+	.interrupt_taken = interrupt_taken,
 	.save = save,
 	.inject_exception = inject_exception,
 	.inject_nmi = inject_nmi,
