@@ -15,7 +15,7 @@
 #include "hypervisor/x86/msr.h"
 
 enum { SIMPLE, REP };
-enum { IDS = 16, CALLS_MAX = 200, FIRST_FREE_PAGE = MACHINE_IN_PAGE + 4 };
+enum { IDS = 16, CALLS_MAX = 200, FIRST_FREE_PAGE = MACHINE_IN_PAGE + 2 * MACHINE_CPUS };
 
 static const struct {
 	uint16_t code;

@@ -3,6 +3,12 @@
 // a thread, and RAM is an array.
 #pragma once
 
+#define cpu_relax real_cpu_relax
+#include "hypervisor/core/lib.h"
+#undef cpu_relax
+
+void cpu_relax(void); // who is waited for may have no processor at the moment
+
 #define this_cpu real_this_cpu
 #include "hypervisor/core/pcpu.h"
 #undef this_cpu

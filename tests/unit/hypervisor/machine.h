@@ -6,13 +6,14 @@
 
 #include "hypercall/call.h"
 #include "hypercall/table.h"
+#include "hypervisor/core/backend.h"
 #include "hypervisor/core/partition.h"
 
 enum {
-	MACHINE_CPUS = 2,
+	MACHINE_CPUS = 3,
 	MACHINE_PAGES = 4096,	   // 16 MiB
 	MACHINE_HV_PAGES = 512,	   // the hypervisor's own, from page 0 on: the root's first pool
-	MACHINE_IN_PAGE = 1000,	   // of the root, VP 0; VP 1 has the next two: input and output
+	MACHINE_IN_PAGE = 1000,	   // of the root, VP 0: input, and output in the next; then VP 1's
 	MACHINE_CHILD_PAGE = 1024, // of the root: what a test may give to a child, to the end
 	MACHINE_CHILD_IN_PAGE = 4, // of a child, VP 0
 };
@@ -24,12 +25,23 @@ struct machine_vp {
 	unsigned int mode; // enum cpu_mode
 	unsigned int flushes, exceptions, last_exception, last_code;
 	bool has_code;
+	int offered;  // interrupt; delivered at the next exit
+	bool in_call; // test_smp.c: the hypercall at RIP is not done
+	uint64_t rip, target;
 };
 
 extern uint8_t machine_ram[MACHINE_PAGES * 4096ul];
 extern struct pcpu machine_cpus[MACHINE_CPUS];
 extern _Thread_local struct pcpu *machine_cpu; // this_cpu()
 extern unsigned int machine_kicks;	       // IPIs sent
+
+// With processors as threads that run sched_run(): what a VP does in its guest, until it exits or
+// machine_kicked(). Else NULL.
+extern void (*machine_guest)(struct vp *vp, struct vp_exit *exit);
+// What a processor does that has nothing to run.
+extern void (*machine_idle)(void);
+// Has this processor got an interrupt since it was last asked?
+bool machine_kicked(void);
 
 // The machine after boot: root_partition, its VPs running.
 void machine_setup(void);

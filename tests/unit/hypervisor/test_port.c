@@ -13,7 +13,7 @@
 #include "hypervisor/core/intercept.h"
 #include "hypervisor/core/port.h"
 
-enum { SINT = 3, PORT = 77, CONNECTION = 1, SIM_PAGE = 3500, SIEF_PAGE = 3510 };
+enum { SINT = 3, PORT = 76, CONNECTION = 1, SIM_PAGE = 3500, SIEF_PAGE = 3510 };
 
 static struct vp *root, *sender;
 static struct partition *child;
@@ -481,7 +481,7 @@ Test(port, any_vp)
 
 	enable_synic(root_vp(1), SIM_PAGE + 1, SIEF_PAGE + 1);
 	machine_run(root);
-	cr_assert_eq(create_message(PORT, HV_ANY_VP), 0); // 77 % 2 = 1
+	cr_assert_eq(create_message(PORT, HV_ANY_VP), 0); // 76 % 3 = 1
 	cr_assert_eq(connect(HvPortTypeMessage, CONNECTION, PORT), 0);
 	cr_assert_eq(create(event, PORT + 1, child->id), 0);
 	cr_assert_eq(connect(HvPortTypeEvent, CONNECTION + 1, PORT + 1), 0);
