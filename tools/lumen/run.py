@@ -74,16 +74,24 @@ class Result:
 
 
 class Directory:
-    """build/run/<name>, held for as long as the run lasts."""
+    """build/run/<name>, held for as long as the run lasts. others: if that one is in use, <name>-2
+    and so on will do."""
 
-    def __init__(self, name):
-        self.path = paths.RUN / name
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = open(self.path / ".lock", "w", encoding="ascii")
+    def __init__(self, name, others=False):
+        names = [name] + [f"{name}-{n}" for n in range(2, 10) if others]
+        if not any(self._take(paths.RUN / candidate) for candidate in names):
+            raise bad(f"a run with the name {name} is under way; give this one another name.")
+
+    def _take(self, path):
+        path.mkdir(parents=True, exist_ok=True)
+        lock = open(path / ".lock", "w", encoding="ascii")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise bad(f"a run with the name {name} is under way; give this one another name.") from None
+            lock.close()
+            return False
+        self.path, self._lock = path, lock
+        return True
 
     def __enter__(self):
         return self.path
@@ -318,7 +326,7 @@ def run_command(options, name, kernel_package, update):
     options.name = name or "child"
     with build.lock():
         root_kernel, child_kernel = prepare(options.bare, update, kernel_package)
-    with Directory(options.name) as directory:
+    with Directory(options.name, others=name is None or is_example) as directory:
         if is_example:
             action = " lumen.action=shell" if _is_terminal() and "lumen.action" not in options.append \
                 else ""
@@ -336,7 +344,7 @@ def shell_command(options, update):
     check_files(options)
     with build.lock():
         root_kernel, _ = prepare(options.bare, update)
-    with Directory(options.name) as directory:
+    with Directory(options.name, others=True) as directory:
         result = start(options, root_kernel, directory, attach=True)
     if result.status >= status.CRASHED:
         explain(result)
