@@ -283,7 +283,7 @@ int partition_get_registers(struct partition *partition, uint32_t vp, const uint
 	return HV_STATUS_SUCCESS;
 }
 
-static void set_register(uint32_t vp, uint32_t name, uint64_t value)
+void fake_set_register(uint32_t vp, uint32_t name, uint64_t value)
 {
 	for (int i = 0; i < REGISTERS; i++) {
 		if (fake.registers[vp][i].name && fake.registers[vp][i].name != name)
@@ -299,7 +299,7 @@ int partition_set_registers(struct partition *partition, uint32_t vp,
 {
 	(void)partition;
 	for (unsigned i = 0; i < count; i++)
-		set_register(vp, registers[i].name, registers[i].value.reg64);
+		fake_set_register(vp, registers[i].name, registers[i].value.reg64);
 	return HV_STATUS_SUCCESS;
 }
 

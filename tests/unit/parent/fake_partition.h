@@ -20,6 +20,7 @@ void fake_reset(fake_guest guest);
 extern const struct guest_memory *fake_memory;
 // The last values that were set, by register name.
 uint64_t fake_register(uint32_t vp, uint32_t name);
+void fake_set_register(uint32_t vp, uint32_t name, uint64_t value);
 unsigned fake_interrupts(void); // asserted so far
 bool fake_open(void);		// the partition exists
 

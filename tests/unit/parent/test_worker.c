@@ -177,6 +177,43 @@ Test(worker, a_panic_is_noticed_and_may_print_its_last_words)
 	cr_assert_str_eq(read_text(RUNDIR_CONSOLE), "!");
 }
 
+// A panic with a message: its address and length are in the crash registers.
+static int talking_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	static const char text[] = "[ 1.0] Kernel panic - not syncing: why\n[ 1.1] more";
+
+	if (step)
+		return fake_wait();
+	memcpy(guest_memory_at(fake_memory, 0x200000, sizeof(text)), text, sizeof(text));
+	fake_set_register(0, HvRegisterGuestCrashP3, 0x200000);
+	fake_set_register(0, HvRegisterGuestCrashP4, sizeof(text));
+	fake_crash(message);
+	return 0;
+}
+
+Test(worker, a_panic_is_reported_in_its_own_words)
+{
+	cr_assert_eq(run(talking_guest), LUMEN_EXIT_CRASHED);
+	cr_assert_str_eq(read_text(RUNDIR_STATUS),
+		"120 The child crashed: Kernel panic - not syncing: why.\n");
+}
+
+static int lying_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	if (step)
+		return fake_wait();
+	fake_set_register(0, HvRegisterGuestCrashP3, UINT64_MAX - 100);
+	fake_set_register(0, HvRegisterGuestCrashP4, UINT64_MAX);
+	fake_crash(message);
+	return 0;
+}
+
+Test(worker, a_crash_message_outside_the_childs_memory_is_not_read)
+{
+	cr_assert_eq(run(lying_guest), LUMEN_EXIT_CRASHED);
+	cr_assert(strstr(read_text(RUNDIR_STATUS), "0xffffffffffffff9b 0xffffffffffffffff"));
+}
+
 static int panic_reset_guest(uint32_t vp, unsigned step, struct hv_message *message)
 {
 	if (step == 0)
