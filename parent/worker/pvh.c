@@ -120,9 +120,9 @@ static bool read_segments(struct loader *loader, Elf *elf, GElf_Phdr *segments, 
 
 static bool load_elf(struct loader *loader, Elf *elf, struct loader_entry *entry)
 {
-	GElf_Phdr segments[SEGMENTS_MAX];
+	GElf_Phdr segments[SEGMENTS_MAX] = { 0 };
 	uint64_t address = 0;
-	size_t count;
+	size_t count = 0;
 
 	if (!check_elf_header(loader, elf) || !read_segments(loader, elf, segments, &count))
 		return false;
