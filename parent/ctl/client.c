@@ -9,7 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static int connect_to(const char *name)
+static int connect_to(const char *name, bool quiet)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -18,8 +18,9 @@ static int connect_to(const char *name)
 	if (fd >= 0 && rundir_path(address.sun_path, name, RUNDIR_SOCKET) &&
 		!connect(fd, (struct sockaddr *)&address, sizeof(address)))
 		return fd;
-	ctl_fail(LUMEN_EXIT_OUR_FAULT, "The worker of %s cannot be reached: %s.", name,
-		strerror(errno));
+	if (!quiet)
+		ctl_fail(LUMEN_EXIT_OUR_FAULT, "The worker of %s cannot be reached: %s.", name,
+			strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	return -1;
@@ -40,21 +41,33 @@ static bool read_answer(int fd, char *line, size_t size)
 	return false;
 }
 
-int ctl_request(const char *name, const char *request)
+// Makes the request on a connection. Returns NULL if the answer is ok, or a sentence that says why
+// not, in `line` if it is the worker's.
+static const char *converse(int fd, const char *request, char *line, size_t size)
 {
+	static const char error[] = "error ";
+
+	if (dprintf(fd, "%s\n", request) < 0 || !read_answer(fd, line, size))
+		return "The worker did not answer: the child has just ended.";
+	if (!strcmp(line, "ok"))
+		return NULL;
+	return strncmp(line, error, strlen(error)) ? "The worker's answer makes no sense."
+						   : line + strlen(error);
+}
+
+int ctl_request(const char *name, const char *request, bool quiet)
+{
+	int fd = connect_to(name, quiet);
+	const char *why;
 	char line[300];
-	int fd = connect_to(name);
 
 	if (fd < 0)
 		return -1;
-	if (dprintf(fd, "%s\n", request) < 0 || !read_answer(fd, line, sizeof(line)))
-		ctl_fail(LUMEN_EXIT_OUR_FAULT, "The worker of %s did not answer.", name);
-	else if (strcmp(line, "ok"))
-		ctl_fail(LUMEN_EXIT_OUR_FAULT, "%s",
-			strncmp(line, "error ", 6) ? "The worker's answer makes no sense."
-						   : line + 6);
-	else
+	why = converse(fd, request, line, sizeof(line));
+	if (!why)
 		return fd;
+	if (!quiet)
+		ctl_fail(LUMEN_EXIT_OUR_FAULT, "%s", why);
 	close(fd);
 	return -1;
 }
@@ -79,7 +92,7 @@ static int request_end(int argc, char **argv, const char *request)
 		status = find_running(name);
 	if (status)
 		return status;
-	fd = ctl_request(name, request);
+	fd = ctl_request(name, request, false);
 	if (fd < 0)
 		return LUMEN_EXIT_OUR_FAULT;
 	close(fd);

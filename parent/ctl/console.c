@@ -104,9 +104,9 @@ static bool copy_both(int fd)
 	}
 }
 
-int ctl_attach(const char *name, bool *left)
+int ctl_attach(const char *name, bool *left, bool quiet)
 {
-	int fd = ctl_request(name, "console");
+	int fd = ctl_request(name, "console", quiet);
 
 	*left = false;
 	if (fd < 0)
@@ -118,17 +118,18 @@ int ctl_attach(const char *name, bool *left)
 	return 0;
 }
 
-// Shows the worker's log after a child has ended badly: registers, crash parameters, what failed.
-static void print_log(const char *name)
+// Copies one of the child's files.
+static void print_file(const char *name, const char *file, FILE *to)
 {
 	char path[RUNDIR_PATH_MAX], line[1024];
-	FILE *log = rundir_path(path, name, RUNDIR_LOG) ? fopen(path, "re") : NULL;
+	FILE *from = rundir_path(path, name, file) ? fopen(path, "re") : NULL;
 
-	if (!log)
+	if (!from)
 		return;
-	while (fgets(line, sizeof(line), log))
-		fputs(line, stderr);
-	fclose(log);
+	while (fgets(line, sizeof(line), from))
+		fputs(line, to);
+	fflush(to);
+	fclose(from);
 }
 
 int ctl_wait_child(const char *name)
@@ -145,8 +146,9 @@ int ctl_wait_child(const char *name)
 		return status;
 	if (child.state == RUNDIR_CREATED)
 		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The child %s was never started.", name);
+	// What went wrong: registers, crash parameters, what failed.
 	if (child.status > LUMEN_EXIT_CHILD_MAX)
-		print_log(name);
+		print_file(name, RUNDIR_LOG, stderr);
 	return child.status ? ctl_fail(child.status, "%s: %s", name, child.reason) : 0;
 }
 
@@ -165,7 +167,7 @@ int ctl_console(int argc, char **argv)
 		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS,
 			"The child %s does not run; its console's log is %s/%s/" RUNDIR_CONSOLE ".",
 			name, rundir_base(), name);
-	return ctl_attach(name, &left);
+	return ctl_attach(name, &left, false);
 }
 
 int ctl_wait(int argc, char **argv)
@@ -192,10 +194,11 @@ int ctl_run(int argc, char **argv)
 		status = ctl_start_child(name);
 	if (status)
 		return status;
-	// A child that has ended already has no worker to connect to, but its log.
-	ctl_attach(name, &left);
+	// A child that has ended already has no worker to connect to, but its output is there.
+	if (ctl_attach(name, &left, true))
+		print_file(name, RUNDIR_CONSOLE, stdout);
 	if (left) {
-		fd = ctl_request(name, "kill");
+		fd = ctl_request(name, "kill", false);
 		if (fd >= 0)
 			close(fd);
 	}

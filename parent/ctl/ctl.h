@@ -59,12 +59,13 @@ int ctl_remove_child(const char *name);
 int ctl_start_child(const char *name);
 
 // Connects to the child's worker and makes a request. Returns the socket, from which the rest of
-// the answer can be read, or -1 after saying why.
-int ctl_request(const char *name, const char *request);
+// the answer can be read, or -1 after saying why (unless `quiet`).
+int ctl_request(const char *name, const char *request, bool quiet);
 
 // Connects standard input and output to the console until the child ends or `leave` bytes
-// (Ctrl-]) are typed. Returns 0, or an exit status; *left says which it was.
-int ctl_attach(const char *name, bool *left);
+// (Ctrl-]) are typed; *left says which it was. Returns 0, or an exit status if there is no worker
+// to connect to (after saying so, unless `quiet`).
+int ctl_attach(const char *name, bool *left, bool quiet);
 
 // Waits for the child's end, says why if it was not in order, and returns its status.
 int ctl_wait_child(const char *name);

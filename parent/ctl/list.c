@@ -138,7 +138,7 @@ int ctl_stat(int argc, char **argv)
 		return status;
 	if (child.state != RUNDIR_RUNNING)
 		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The child %s does not run.", name);
-	fd = ctl_request(name, "stat");
+	fd = ctl_request(name, "stat", false);
 	if (fd < 0)
 		return LUMEN_EXIT_OUR_FAULT;
 	answer = fdopen(fd, "r");

@@ -154,7 +154,7 @@ static int find_partition(const char *name, long *partition)
 		return status;
 	if (child.state != RUNDIR_RUNNING)
 		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The child %s does not run.", name);
-	fd = ctl_request(name, "stat");
+	fd = ctl_request(name, "stat", false);
 	if (fd < 0)
 		return LUMEN_EXIT_OUR_FAULT;
 	answer = fdopen(fd, "r");

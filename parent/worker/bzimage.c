@@ -115,36 +115,29 @@ static bool check_header(struct bzimage *image)
 	return true;
 }
 
-// Returns whether the kernel, at `gpa`, fits below the end of low memory with all that it needs.
-static bool fits(const struct bzimage *image, uint64_t gpa, uint64_t needs)
-{
-	return gpa >= LAYOUT_KERNEL_MIN && gpa < LAYOUT_LOW_RAM_END &&
-	       guest_memory_at(image->loader->memory, gpa, needs);
-}
-
+// Where the kernel wants to be. It could be loaded elsewhere, but no kernel runs below the address
+// that it prefers (boot.rst: runtime_start), and what does not fit there does not fit above it.
 static bool choose_load_address(struct bzimage *image)
 {
 	const struct setup_header *header = &image->header;
 	struct loader *loader = image->loader;
-	uint64_t alignment = header->kernel_alignment;
-	uint64_t needs = header->init_size;
-	uint64_t lowest = LAYOUT_KERNEL_MIN;
+	uint64_t mask = header->kernel_alignment ? header->kernel_alignment - 1ull : 0;
+	uint64_t needs = header->init_size, end;
 
 	if (needs < image->payload_size)
 		needs = image->payload_size;
-	if (alignment > lowest)
-		lowest = alignment;
-	if (fits(image, header->pref_address, needs))
-		image->load_gpa = header->pref_address;
-	else if (header->relocatable_kernel && fits(image, lowest, needs))
-		image->load_gpa = lowest;
-	else
+	if (header->pref_address < LAYOUT_KERNEL_MIN || (header->pref_address & mask))
+		return loader_not_a_kernel(loader, "it wants to be at 0x%llx",
+			(unsigned long long)header->pref_address);
+	if (__builtin_add_overflow(header->pref_address, needs, &end) ||
+		end > guest_memory_low_end(loader->memory))
 		return failure_set(loader->failure, LUMEN_EXIT_BAD_ARGUMENTS,
 			"The child has too little memory for %s: it needs %llu MiB at %llu MiB.",
 			loader->input->kernel, (needs + LAYOUT_MIB - 1) / LAYOUT_MIB,
 			header->pref_address / LAYOUT_MIB);
+	image->load_gpa = header->pref_address;
 	loader->image_start = image->load_gpa;
-	loader->image_end = image->load_gpa + needs;
+	loader->image_end = end;
 	loader->initrd_limit = header->initrd_addr_max + 1ull;
 	return true;
 }

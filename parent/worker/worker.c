@@ -20,6 +20,7 @@
 enum {
 	CONSOLE_COLLECT_MS = 10, // output of so long a time goes out together
 	CRASH_GRACE_MS = 1000,	 // what a panicking kernel has for its last words
+	RESERVE = 16 << 20, // bytes beside the child's memory: our own, page tables, the driver's
 };
 
 #define WORKER_OF(source, field)                                                                   \
@@ -216,6 +217,27 @@ static bool load_child(struct worker *worker, struct loader_entry *entry, struct
 	return loader_load(&worker->memory, &input, entry, failure);
 }
 
+// Says so in time if the root partition has less memory than the child is to have: its kernel would
+// find out only when it touches it, and kill us.
+static bool check_memory(const struct worker *worker, struct failure *failure)
+{
+	unsigned long long available_kib = 0;
+	FILE *info = fopen("/proc/meminfo", "re");
+	char line[100];
+
+	if (!info)
+		return true; // then it cannot be known
+	while (fgets(line, sizeof(line), info))
+		if (sscanf(line, "MemAvailable: %llu kB", &available_kib) == 1)
+			break;
+	fclose(info);
+	if (!available_kib || available_kib * 1024 >= worker->config.memory + RESERVE)
+		return true;
+	return failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS,
+		"The root partition has too little memory for the child: %llu MiB, for %llu MiB.",
+		available_kib / 1024, (unsigned long long)worker->config.memory / LAYOUT_MIB);
+}
+
 static void make_devices(struct worker *worker)
 {
 	const struct console_wake wake = { .context = worker, .wake = wake_for_console };
@@ -264,7 +286,7 @@ bool worker_start(struct worker *worker, struct failure *failure)
 	struct loader_entry entry;
 
 	pthread_mutex_init(&worker->end.lock, NULL);
-	if (!make_loop(worker, failure) ||
+	if (!check_memory(worker, failure) || !make_loop(worker, failure) ||
 		!guest_memory_create(&worker->memory, worker->config.memory, failure) ||
 		!load_child(worker, &entry, failure) ||
 		!storage_device_open_disks(

@@ -187,14 +187,23 @@ Test(loader, the_reset_vector_asks_for_a_reset)
 	cr_assert_eq(get(0xffff0, 8), 0xebf4ee01b00602ba, "mov $0x602, %%dx; mov $1, %%al; out");
 }
 
-Test(loader, bzimage_moves_if_it_can)
+Test(loader, bzimage_that_wants_to_be_where_it_cannot)
 {
 	make_bzimage();
 	put(0x258, 1ull << 40, 8);
-	cr_assert(load(), "%s", failure.text);
-	cr_assert_eq(entry.rip, 0x200000, "the lowest place with its alignment");
-	put(0x234, 0, 1);
 	refused("too little memory");
+	put(0x258, 4ull << 30, 8);
+	refused("too little memory");
+	put(0x258, UINT64_MAX & ~0x1fffffull, 8);
+	refused("too little memory");
+	put(0x258, 60 << 20, 8);
+	refused("too little memory");
+	put(0x258, 56 << 20, 8);
+	cr_assert(load(), "%s", failure.text);
+	put(0x258, 0, 8);
+	refused("it wants to be at 0x0");
+	put(0x258, PREFERRED + 0x1000, 8);
+	refused("it wants to be at 0x1001000");
 }
 
 Test(loader, initrd_is_at_the_top)
