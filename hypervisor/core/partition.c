@@ -175,10 +175,12 @@ struct vp *partition_local_vp(struct partition *partition)
 
 void partition_update_stats(struct partition *partition)
 {
-	uint64_t *stats = partition->stats;
+	uint64_t *stats;
 
-	if (!stats)
+	// Looked at after the state: what is freed is freed a grace period after that has changed.
+	if (__atomic_load_n(&partition->state, __ATOMIC_ACQUIRE) != PARTITION_INITIALIZED)
 		return;
+	stats = partition->stats;
 	stats[PartitionPartitionId] = partition->id;
 	stats[PartitionVirtualProcessors] = partition->vp_count;
 	stats[PartitionDepositedPages] = partition->pool.total_pages;
