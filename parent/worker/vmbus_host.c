@@ -3,6 +3,7 @@
 #include "parent/worker/vmbus_host.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -334,18 +335,16 @@ bool vmbus_host_offer(struct vmbus_host *host, struct vmbus_device *device)
 	return device->relid != 0;
 }
 
-// Waits until all that is open has been closed.
+// Waits until all that is open has been closed. The loop does not run any more: the devices'
+// reports are taken here.
 static void drain(struct vmbus_host *host)
 {
+	struct pollfd reports = { .fd = host->device_events.fd, .events = POLLIN };
+
 	settle(host);
 	while (!vmbus_server_idle(&host->server)) {
-		eventfd_t count;
-
-		// The loop does not run any more: wait for the devices' reports here.
-		struct epoll_event event;
-
-		epoll_wait(host->worker->loop.epoll_fd, &event, 1, RETRY_MS);
-		eventfd_read(host->device_events.fd, &count);
+		poll(&reports, 1, -1);
+		loop_event_take(&host->device_events);
 		for (unsigned i = 0; i < host->device_count; i++)
 			look_at_device(host, host->devices[i]);
 	}
