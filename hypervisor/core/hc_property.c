@@ -36,9 +36,31 @@ static uint64_t get_synthetic_features(const struct partition *p)
 	return p->synthetic_features;
 }
 
+// TLFS: HV_PARTITION_SYNTHETIC_PROCESSOR_FEATURES. What a child is not to see, it may not use
+// either; CPUID follows from the privileges. Features that there are not are no error: VMMs ask for
+// all they know.
+static const struct {
+	uint64_t feature, privilege;
+} synthetic_features[] = {
+	{ HV_SYNTHETIC_FEATURE_VP_RUNTIME, HV_PRIVILEGE_VP_RUNTIME },
+	{ HV_SYNTHETIC_FEATURE_PARTITION_REFERENCE_COUNTER,
+		HV_PRIVILEGE_PARTITION_REFERENCE_COUNTER },
+	{ HV_SYNTHETIC_FEATURE_SYNIC_REGS, HV_PRIVILEGE_SYNIC_REGS },
+	{ HV_SYNTHETIC_FEATURE_SYNTHETIC_TIMER_REGS, HV_PRIVILEGE_SYNTHETIC_TIMER_REGS },
+	{ HV_SYNTHETIC_FEATURE_INTR_CTRL_REGS, HV_PRIVILEGE_INTR_CTRL_REGS },
+	{ HV_SYNTHETIC_FEATURE_HYPERCALL_REGS, HV_PRIVILEGE_HYPERCALL_MSRS },
+	{ HV_SYNTHETIC_FEATURE_VP_INDEX, HV_PRIVILEGE_VP_INDEX },
+	{ HV_SYNTHETIC_FEATURE_PARTITION_REFERENCE_TSC, HV_PRIVILEGE_PARTITION_REFERENCE_TSC },
+	{ HV_SYNTHETIC_FEATURE_FREQUENCY_REGS, HV_PRIVILEGE_FREQUENCY_REGS },
+	{ HV_SYNTHETIC_FEATURE_SIGNAL_EVENTS, HV_PRIVILEGE_SIGNAL_EVENTS },
+};
+
 static hv_status set_synthetic_features(struct partition *p, uint64_t value)
 {
 	p->synthetic_features = value;
+	for (unsigned int i = 0; i < ARRAY_SIZE(synthetic_features); i++)
+		if (!(value & synthetic_features[i].feature))
+			p->privileges &= ~synthetic_features[i].privilege;
 	return HV_STATUS_SUCCESS;
 }
 

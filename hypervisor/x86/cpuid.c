@@ -356,6 +356,7 @@ void cpuid_exit(struct vp *vp)
 	struct cpuid_result r;
 
 	cpuid_read(vp, gpr[RAX], gpr[RCX], &r);
+	intercept_override_cpuid(vp, gpr[RAX], gpr[RCX], &r);
 	if (intercept_cpuid(vp, &r))
 		return;
 	gpr[RAX] = r.eax;

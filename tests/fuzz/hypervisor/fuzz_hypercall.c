@@ -30,6 +30,7 @@ static const struct {
 static const uint8_t *data;
 static size_t left;
 static uint64_t root_pages; // of its pool at the start
+static unsigned int root_spares;
 
 static uint8_t byte(void)
 {
@@ -127,6 +128,9 @@ static void call(struct vp *vp)
 		words[i] = i == 0 ? some_id(byte()) : word();
 	if (rows[row].code == HvCallDepositMemory)
 		spare(words, count);
+	if ((rows[row].code == HvCallCreatePort || rows[row].code == HvCallConnectPort) &&
+		words[1] <= HV_PORT_ID_MASK)
+		words[1] %= IDS; // those that tidy() deletes
 	if (gpa_map_lookup(&vp->partition->gpa, page, GPA_WRITE, &spa) && !frame_is_hypervisor(spa))
 		memcpy(page_to_va(spa), words, count * 8);
 	if (mode & 0x80)
@@ -219,6 +223,27 @@ static void clear_root(void)
 	}
 }
 
+static unsigned int count_spares(void)
+{
+	unsigned int n = 0;
+
+	for (void *page = root_partition->gpa.spares; page; page = *(void **)page)
+		n++;
+	return n;
+}
+
+// Tables that were split for deposits and folded after overlays are kept aside; what came so goes
+// back to the pool.
+static void drop_spares(unsigned int keep)
+{
+	for (unsigned int n = count_spares(); n > keep; n--) {
+		void *page = root_partition->gpa.spares;
+
+		root_partition->gpa.spares = *(void **)page;
+		page_free(&root_partition->pool, page);
+	}
+}
+
 // The root's pool gets its old size again.
 static void level_pool(void)
 {
@@ -248,6 +273,7 @@ static void tidy(void)
 	machine_check();
 	for (uint64_t page = 1; page < MACHINE_PAGES; page++)
 		hypervisor += frame_is_hypervisor(page);
+	drop_spares(root_spares);
 	check(hypervisor == root_partition->pool.total_pages, "pages were lost");
 	level_pool();
 }
@@ -261,6 +287,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	if (!ready) {
 		machine_setup();
 		root_pages = root_partition->pool.total_pages;
+		root_spares = count_spares();
 		ready = true;
 	}
 	data = input;

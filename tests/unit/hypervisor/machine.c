@@ -569,8 +569,11 @@ static const uint64_t *find_pages(uint64_t *page, unsigned int count)
 
 static void check(hv_status status, const char *what)
 {
-	if (status)
-		fail(what);
+	if (!status)
+		return;
+	fprintf(stderr, "status %x; pages free in the root's pool: %lu of %lu\n", status,
+		root_partition->pool.free_pages, root_partition->pool.total_pages);
+	fail(what);
 }
 
 static void map_memory(hv_partition_id id, const uint64_t *pages, unsigned int count)

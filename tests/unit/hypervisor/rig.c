@@ -170,6 +170,11 @@ bool intercept_msr(struct vp *vp, uint32_t msr, bool write, uint64_t value, bool
 	return rig.intercept_msrs;
 }
 
+void intercept_override_cpuid(
+	struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result)
+{
+}
+
 bool intercept_cpuid(struct vp *vp, const struct cpuid_result *result)
 {
 	return false;

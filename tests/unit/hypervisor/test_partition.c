@@ -724,3 +724,15 @@ Test(partition, statistics_pages_go_with_their_object)
 	cr_assert_eq(spa, 3000);
 	cr_assert_null(root_partition->gpa.overlays);
 }
+
+Test(partition, synthetic_features_are_privileges)
+{
+	hv_partition_id id = create();
+
+	cr_assert_eq(
+		CALL(HvCallSetPartitionProperty, id, HvPartitionPropertySyntheticProcFeatures,
+			HV_SYNTHETIC_FEATURE_SYNIC_REGS | HV_SYNTHETIC_FEATURE_HYPERVISOR_PRESENT),
+		0);
+	cr_assert_eq(partition_find(id)->privileges,
+		HV_PRIVILEGE_SYNIC_REGS | HV_PRIVILEGE_POST_MESSAGES);
+}
