@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/io.h>
+#include <termios.h>
+#include <unistd.h>
 
 #define EXIT_STATUS_PORT 0x603 // docs/worker.md, "The power block"
 #define STATUS_MAX	 99
@@ -34,6 +36,9 @@ int main(int argc, char **argv)
 		perror("lumen-report");
 		return 1;
 	}
+	// What was printed must be out before the power goes.
+	fflush(stdout);
+	tcdrain(STDOUT_FILENO);
 	outb((unsigned char)status, (unsigned short)port);
 	return 0;
 }
