@@ -245,7 +245,7 @@ void intercept_flush_eoi(struct vp *vp)
 // not at the count.
 void intercept_apic_eoi(struct vp *vp, unsigned int vector)
 {
-	if (vp->partition->is_root)
+	if (!READ_ONCE(vp->partition->intercepts->apic_eoi))
 		return;
 	vp->eoi_vectors[vector / 64] |= BIT(vector % 64);
 	vp->eoi_pending = true;

@@ -56,7 +56,8 @@ bool intercept_halt(struct vp *vp);
 // intercept_msr().
 bool intercept_crash(struct vp *vp);
 
-// An EOI of a level-triggered interrupt (HvMessageTypeX64ApicEoi). Does not suspend. Own VP.
+// An EOI of a level-triggered interrupt (HvMessageTypeX64ApicEoi), if the parent has asked for those.
+// Does not suspend. Own VP.
 void intercept_apic_eoi(struct vp *vp, unsigned int vector);
 
 // Own VP, before each entry when vp->eoi_pending is set: sends what could not be sent at once.

@@ -77,11 +77,15 @@ static hv_status install(struct intercepts *in, uint32_t access, uint32_t type,
 	case HvInterceptTypeX64MsrIndex:
 		return list_set(in->msr, &in->msrs, INTERCEPT_MSRS, parameters.msr_index, access);
 	case HvInterceptTypeX64Cpuid:
-		return list_set(in->leaf, &in->leaves, INTERCEPT_LEAVES, parameters.cpuid_index, access);
+		return list_set(
+			in->leaf, &in->leaves, INTERCEPT_LEAVES, parameters.cpuid_index, access);
 	case HvInterceptTypeHypercall:
 		WRITE_ONCE(in->hypercall, access);
 		return HV_STATUS_SUCCESS;
-	default: // I/O ports and the EOI of level-triggered interrupts reach the parent in any case
+	case HvInterceptTypeX64ApicEoi:
+		WRITE_ONCE(in->apic_eoi, access);
+		return HV_STATUS_SUCCESS;
+	default: // I/O ports reach the parent in any case
 		return access ? HV_STATUS_SUCCESS : HV_STATUS_OPERATION_DENIED;
 	}
 }

@@ -21,6 +21,7 @@ struct cpuid_override {
 struct intercepts {
 	uint32_t msrs, leaves, results; // items in use, free ones among them; atomic
 	uint32_t hypercall;		// HV_INTERCEPT_ACCESS_MASK_EXECUTE or 0
+	uint32_t apic_eoi;		// HV_INTERCEPT_ACCESS_MASK_WRITE or 0
 	intercept_item msr[INTERCEPT_MSRS];
 	intercept_item leaf[INTERCEPT_LEAVES];
 	struct cpuid_override result[INTERCEPT_RESULTS];

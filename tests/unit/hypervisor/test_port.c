@@ -734,6 +734,11 @@ Test(port, end_of_level_triggered_interrupts)
 	unsigned int seen = 0;
 
 	machine_run(sender);
+	intercept_apic_eoi(sender, 0x30);
+	cr_assert(!sender->eoi_pending, "nobody has asked");
+	machine_run(root);
+	cr_assert_eq(install(HvInterceptTypeX64ApicEoi, HV_INTERCEPT_ACCESS_MASK_WRITE, 0), 0);
+	machine_run(sender);
 	for (unsigned int vector = 0x30; vector < 0x40; vector++)
 		intercept_apic_eoi(sender, vector);
 	intercept_apic_eoi(sender, 0x3f);
@@ -760,6 +765,7 @@ Test(port, vp_deleted_with_an_intercept_in_flight)
 		.reason = EXIT_IO, .insn_length = 1, .io = { .port = 1, .size = 1 }
 	};
 
+	cr_assert_eq(install(HvInterceptTypeX64ApicEoi, HV_INTERCEPT_ACCESS_MASK_WRITE, 0), 0);
 	machine_run(sender);
 	cr_assert(intercept_io(sender, &exit));
 	intercept_apic_eoi(sender, 0x30);
