@@ -105,15 +105,13 @@ static uint64_t get_zero(const struct partition *p)
 
 static uint64_t get_processor_vendor(const struct partition *p)
 {
-	return cpuid(0, 0).ecx == 0x6c65746e ? HvProcessorVendorIntel
-					     : HvProcessorVendorAmd; // "ntel"
+	return cpuid(0, 0).ecx == 0x6c65746e ? HvProcessorVendorIntel // "ntel"
+					     : HvProcessorVendorAmd;
 }
 
 static uint64_t get_xsave_states(const struct partition *p)
 {
-	struct cpuid_regs r = cpuid(0xd, 0);
-
-	return (uint64_t)r.edx << 32 | r.eax;
+	return (uint64_t)cpuid(0xd, 0).edx << 32 | cpuid(0xd, 0).eax;
 }
 
 static uint64_t get_xsave_size(const struct partition *p)

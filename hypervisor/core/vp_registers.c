@@ -11,17 +11,17 @@
 struct row {
 	uint32_t first, count;
 	hv_status (*get)(
-		struct vp *vp, unsigned int n, uint32_t arg, struct hv_register_value *value);
+		struct vp *vp, unsigned int n, uint64_t arg, struct hv_register_value *value);
 	hv_status (*set)(
-		struct vp *vp, unsigned int n, uint32_t arg, const struct hv_register_value *value);
-	uint32_t arg;
+		struct vp *vp, unsigned int n, uint64_t arg, const struct hv_register_value *value);
+	uint64_t arg;
 };
 
 #define GETTER(name)                                                                               \
 	static hv_status name(                                                                     \
-		struct vp *vp, unsigned int n, uint32_t arg, struct hv_register_value *value)
+		struct vp *vp, unsigned int n, uint64_t arg, struct hv_register_value *value)
 #define SETTER(name)                                                                               \
-	static hv_status name(struct vp *vp, unsigned int n, uint32_t arg,                         \
+	static hv_status name(struct vp *vp, unsigned int n, uint64_t arg,                         \
 		const struct hv_register_value *value)
 
 GETTER(get_gpr)
@@ -254,38 +254,24 @@ SETTER(set_extended)
 	return HV_STATUS_SUCCESS;
 }
 
-static hv_status read_msr(struct vp *vp, uint32_t msr, struct hv_register_value *value)
+// ARG: the first MSR, and above it the distance to the next one.
+#define MSRS(first, distance) ((first) | (uint64_t)(distance) << 32)
+
+static uint32_t msr_number(unsigned int n, uint64_t arg)
 {
-	return msr_read(vp, msr, &value->reg64) ? HV_STATUS_SUCCESS
-						: HV_STATUS_UNKNOWN_REGISTER_NAME;
+	return (uint32_t)arg + n * (uint32_t)(arg >> 32);
 }
 
-static hv_status write_msr(struct vp *vp, uint32_t msr, const struct hv_register_value *value)
-{
-	return msr_write(vp, msr, value->reg64) ? HV_STATUS_SUCCESS
-						: HV_STATUS_INVALID_REGISTER_VALUE;
-}
-
-// ARG: the first MSR.
 GETTER(get_msr)
 {
-	return read_msr(vp, arg + n, value);
+	return msr_read(vp, msr_number(n, arg), &value->reg64) ? HV_STATUS_SUCCESS
+							       : HV_STATUS_UNKNOWN_REGISTER_NAME;
 }
 
 SETTER(set_msr)
 {
-	return write_msr(vp, arg + n, value);
-}
-
-// As above, where the names go over every second MSR.
-GETTER(get_msr_pair)
-{
-	return read_msr(vp, arg + 2 * n, value);
-}
-
-SETTER(set_msr_pair)
-{
-	return write_msr(vp, arg + 2 * n, value);
+	return msr_write(vp, msr_number(n, arg), value->reg64) ? HV_STATUS_SUCCESS
+							       : HV_STATUS_INVALID_REGISTER_VALUE;
 }
 
 static const struct row rows[] = {
@@ -308,15 +294,15 @@ static const struct row rows[] = {
 	{ HvX64RegisterApicBase, 1, get_msr, set_msr, MSR_APIC_BASE },
 	{ HvX64RegisterMsrMtrrCap, 1, get_msr, NULL, MSR_MTRR_CAP },
 	{ HvX64RegisterMsrMtrrDefType, 1, get_msr, set_msr, MSR_MTRR_DEF_TYPE },
-	{ HvX64RegisterMsrMtrrPhysBase0, 16, get_msr_pair, set_msr_pair, MSR_MTRR_FIRST },
-	{ HvX64RegisterMsrMtrrPhysMask0, 16, get_msr_pair, set_msr_pair, MSR_MTRR_FIRST + 1 },
+	{ HvX64RegisterMsrMtrrPhysBase0, 16, get_msr, set_msr, MSRS(MSR_MTRR_FIRST, 2) },
+	{ HvX64RegisterMsrMtrrPhysMask0, 16, get_msr, set_msr, MSRS(MSR_MTRR_FIRST + 1, 2) },
 	{ HvX64RegisterMsrMtrrFix64k00000, 1, get_msr, set_msr, 0x250 },
-	{ HvX64RegisterMsrMtrrFix16k80000, 2, get_msr, set_msr, 0x258 },
-	{ HvX64RegisterMsrMtrrFix4kC0000, 8, get_msr, set_msr, 0x268 },
+	{ HvX64RegisterMsrMtrrFix16k80000, 2, get_msr, set_msr, MSRS(0x258, 1) },
+	{ HvX64RegisterMsrMtrrFix4kC0000, 8, get_msr, set_msr, MSRS(0x268, 1) },
 	{ HvX64RegisterTscAux, 1, get_msr, set_msr, MSR_TSC_AUX },
 	{ HvX64RegisterTscDeadline, 1, get_msr, set_msr, MSR_TSC_DEADLINE },
 	{ HvX64RegisterTscAdjust, 1, get_msr, set_msr, MSR_TSC_ADJUST },
-	{ HvX64RegisterApicId, 0x3e, get_msr, set_msr, MSR_X2APIC_FIRST + 2 },
+	{ HvX64RegisterApicId, 0x3e, get_msr, set_msr, MSRS(MSR_X2APIC_FIRST + 2, 1) },
 	{ HvRegisterProcessorClockFrequency, 1, get_msr, NULL, HV_X64_MSR_TSC_FREQUENCY },
 	{ HvRegisterInterruptClockFrequency, 1, get_msr, NULL, HV_X64_MSR_APIC_FREQUENCY },
 	{ HvRegisterVpRuntime, 1, get_msr, NULL, HV_X64_MSR_VP_RUNTIME },
@@ -326,11 +312,11 @@ static const struct row rows[] = {
 	{ HvX64RegisterSyntheticTpr, 1, get_msr, set_msr, HV_X64_MSR_TPR },
 	{ HvRegisterVpAssistPage, 1, get_msr, set_msr, HV_X64_MSR_VP_ASSIST_PAGE },
 	{ HvRegisterReferenceTsc, 1, get_msr, set_msr, HV_X64_MSR_REFERENCE_TSC },
-	{ HvRegisterSint0, HV_SYNIC_SINT_COUNT, get_msr, set_msr, HV_X64_MSR_SINT0 },
-	{ HvRegisterScontrol, 2, get_msr, set_msr, HV_X64_MSR_SCONTROL },
-	{ HvRegisterSifp, 2, get_msr, set_msr, HV_X64_MSR_SIEFP },
+	{ HvRegisterSint0, HV_SYNIC_SINT_COUNT, get_msr, set_msr, MSRS(HV_X64_MSR_SINT0, 1) },
+	{ HvRegisterScontrol, 2, get_msr, set_msr, MSRS(HV_X64_MSR_SCONTROL, 1) },
+	{ HvRegisterSifp, 2, get_msr, set_msr, MSRS(HV_X64_MSR_SIEFP, 1) },
 	{ HvRegisterStimer0Config, 2 * HV_SYNIC_STIMER_COUNT, get_msr, set_msr,
-		HV_X64_MSR_STIMER0_CONFIG },
+		MSRS(HV_X64_MSR_STIMER0_CONFIG, 1) },
 };
 
 static const struct row *find_row(uint32_t name)
