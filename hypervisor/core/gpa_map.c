@@ -65,7 +65,13 @@ enum table_source { FROM_POOL, FROM_SPARES };
 
 static void *new_table(struct gpa_map *map, enum table_source source)
 {
-	return source == FROM_SPARES ? spare_pop(map) : page_alloc(map->pool);
+	void *page;
+
+	if (source == FROM_POOL)
+		return page_alloc(map->pool);
+	page = spare_pop(map);
+	map->spares_lent += page != NULL;
+	return page;
 }
 
 // Puts a table of 512 smaller leaves, or an empty table, in the place of ENTRY.
@@ -346,11 +352,13 @@ static void fold(struct gpa_map *map, uint64_t gpa_page)
 	uint64_t *path[TOP_LEVEL + 1], leaf;
 	int level;
 
+	if (!map->spares_lent)
+		return; // these tables are not overlays'
 	find_entry(map, gpa_page, &level);
 	path[TOP_LEVEL] = &map->top[entry_index(gpa_page, TOP_LEVEL)];
 	for (int at = TOP_LEVEL; at > level; at--)
 		path[at - 1] = &table_of(*path[at])[entry_index(gpa_page, at - 1)];
-	for (; level < TOP_LEVEL; level++) {
+	for (; level < TOP_LEVEL && map->spares_lent; level++) {
 		uint64_t *table = table_of(*path[level + 1]);
 
 		leaf = uniform_leaf(table, level);
@@ -358,6 +366,7 @@ static void fold(struct gpa_map *map, uint64_t gpa_page)
 			return;
 		WRITE_ONCE(*path[level + 1], leaf);
 		spare_push(map, table);
+		map->spares_lent--;
 	}
 }
 

@@ -40,6 +40,7 @@ struct gpa_map {
 	uint64_t mapped_pages;	// 4 KiB pages that leaves map, overlays not counted
 	struct overlay *overlays; // the active ones
 	void *spares;		  // pages kept for overlays' tables, linked through their first word
+	uint64_t spares_lent;	  // how many of those provided are tables now
 };
 
 // Functions that change the map take map->lock themselves; lookups take none: an entry or a frame that has been removed is

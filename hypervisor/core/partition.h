@@ -118,7 +118,7 @@ void partition_update_stats(struct partition *partition);
 bool stats_overlays_clear(struct partition *parent, struct overlay overlays[2]);
 
 // All VPs of the partition drop their second-level translations before this returns (those in a guest are brought out).
-// Locks may be held.
+// Locks may be held. Does not wait for a grace period.
 void partition_flush_gpa(struct partition *partition);
 
 // TLFS reference time of the partition at a host TSC value.
