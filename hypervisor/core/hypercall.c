@@ -225,7 +225,7 @@ static hv_status run(struct vp *vp, const struct request *r, uint32_t *reps_done
 	return status;
 }
 
-static void __attribute__((noinline)) execute(struct vp *vp, struct request *r)
+static void execute(struct vp *vp, struct request *r)
 {
 	uint32_t reps_done = 0;
 	hv_status status = check_control(r);
@@ -248,18 +248,27 @@ static void __attribute__((noinline)) execute(struct vp *vp, struct request *r)
 	finish(vp, r, hv_result(status, r->start + reps_done));
 }
 
+static bool is_known(uint16_t code)
+{
+	return code < sizeof(row_of_code) && row_of_code[code];
+}
+
+static void set_unknown(struct vp *vp)
+{
+	vp->regs.gpr[RAX] = HV_STATUS_INVALID_HYPERCALL_CODE;
+	vp_skip_insn(vp, INSN_LENGTH);
+}
+
 static void unknown_call(struct vp *vp, bool wide)
 {
 	if (intercepts_want_hypercall(vp->partition->intercepts) && intercept_hypercall(vp))
 		return;
-	if (wide)
-		vp->regs.gpr[RAX] = HV_STATUS_INVALID_HYPERCALL_CODE;
-	else
-		set_pair(vp, HV_STATUS_INVALID_HYPERCALL_CODE);
-	vp_skip_insn(vp, INSN_LENGTH);
+	if (!wide)
+		vp->regs.gpr[RDX] = 0;
+	set_unknown(vp);
 }
 
-static void __attribute__((noinline)) known_call(struct vp *vp, unsigned int code, bool wide)
+static void known_call(struct vp *vp, uint16_t code, bool wide)
 {
 	struct request r = { .row = &rows[row_of_code[code] - 1], .wide = wide };
 
@@ -270,17 +279,29 @@ static void __attribute__((noinline)) known_call(struct vp *vp, unsigned int cod
 		finish(vp, &r, HV_STATUS_ACCESS_DENIED);
 }
 
-// TLFS: Legal Hypercall Environments, Reporting the Guest OS Identity. The short way of a null call goes without a stack
-// frame: known_call() is kept apart.
-void hypercall_exit(struct vp *vp, const struct vp_exit *exit)
+// TLFS: Legal Hypercall Environments, Reporting the Guest OS Identity.
+static void __attribute__((noinline)) any_call(struct vp *vp, unsigned int mode)
 {
-	bool wide = exit->cpu_mode == (CPU_MODE_PROTECTED | CPU_MODE_64BIT);
+	bool wide = mode == (CPU_MODE_PROTECTED | CPU_MODE_64BIT);
 	uint16_t code = vp->regs.gpr[wide ? RCX : RAX];
 
-	if (unlikely((!wide && exit->cpu_mode != CPU_MODE_PROTECTED) || !READ_ONCE(vp->partition->guest_os_id)))
+	if ((!wide && mode != CPU_MODE_PROTECTED) || !READ_ONCE(vp->partition->guest_os_id))
 		vp_inject_ud(vp);
-	else if (code < sizeof(row_of_code) && row_of_code[code])
+	else if (is_known(code))
 		known_call(vp, code, wide);
 	else
 		unknown_call(vp, wide);
+}
+
+// A 64-bit kernel's call of a code that there is not is the shortest way in and out; it goes without a stack frame, and is what
+// benchmarks measure. Everything else is any_call().
+void hypercall_exit(struct vp *vp, const struct vp_exit *exit)
+{
+	const struct partition *partition = vp->partition;
+
+	if (exit->cpu_mode == (CPU_MODE_PROTECTED | CPU_MODE_64BIT) && !is_known(vp->regs.gpr[RCX]) &&
+		READ_ONCE(partition->guest_os_id) && !intercepts_want_hypercall(partition->intercepts))
+		set_unknown(vp);
+	else
+		any_call(vp, exit->cpu_mode);
 }

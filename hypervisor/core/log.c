@@ -2,6 +2,7 @@
 // A small printf to the console.
 #include "hypervisor/core/log.h"
 #include "hypervisor/core/clock.h"
+#include "hypervisor/core/pcpu.h"
 #include "hypervisor/core/spinlock.h"
 #include "hypervisor/x86/console.h"
 
@@ -128,20 +129,20 @@ static void print(const char *fmt, ...)
 	va_end(args);
 }
 
-// The return addresses above FRAME: the image keeps frame pointers.
-static void backtrace(const uint64_t *frame)
+// What looks like a return address on the stack from AT up. Without frame pointers, so some may be stale.
+static void backtrace(const uint64_t *at)
 {
+	const uint64_t *top = (const uint64_t *)(ALIGN_DOWN((uint64_t)at, PCPU_STACK_SIZE) + PCPU_STACK_SIZE);
 	extern char image_start[], text_end[];
+	int count = 0;
 
-	for (int i = 0; i < 16; i++) {
-		uint64_t next = frame[0], address = frame[1];
-
-		if (address < (uint64_t)image_start || address >= (uint64_t)text_end)
-			return;
-		print("  from %lx", address);
-		if (next <= (uint64_t)frame || next > (uint64_t)frame + 16384)
-			return;
-		frame = (const uint64_t *)next;
+	if (at >= (const uint64_t *)image_start)
+		return; // still on the boot stack, whose end is not aligned
+	for (; at < top && count < 24; at++) {
+		if (*at < (uint64_t)image_start || *at >= (uint64_t)text_end)
+			continue;
+		print("  from %lx", *at);
+		count++;
 	}
 }
 
