@@ -10,9 +10,12 @@ from lumen import build, deps, kernels, paths, run as runs, status, ui
 from lumen.status import Failure
 
 HYPERCALL_KERNEL = paths.RELEASE / "tests/bench/bench-hypercall"
+COUNT_PLUGIN = paths.RELEASE / "tests/bench/bench-count.so"
+STEPS = [f"{when} {name}" for name in ("nothing", "rand", "seq") for when in ("before", "after")]
 SHF_WRITE, SHF_ALLOC, SHT_NOBITS = 1, 2, 8
 
-# In the root: starts a child with the action "bench" and reads its counters whenever it waits.
+# In the root: starts a child with the action "bench" and reads its counters whenever it waits. Then
+# it waits for a line itself, so that we can read ours.
 DISK_SCRIPT = """
 now() { cut -d' ' -f1 /proc/uptime; }
 mkfifo /tmp/in /tmp/out
@@ -28,6 +31,7 @@ while read -r line <&6; do
 	"bench: before "* | "bench: after "*)
 		echo "@step ${line#bench: }"
 		echo "@stat $(lumenctl stat bench --json | tr -d '\\n')"
+		read -r _
 		echo >&5
 		;;
 	*) echo "$line" ;;
@@ -80,9 +84,9 @@ def _sizes():
     yield Value("hypervisor source", source_lines(paths.ROOT / "hypervisor"), "lines", 10000)
 
 
-def _boot(name, options, root_kernel, directory):
+def _boot(name, options, root_kernel, directory, prepare_session=None):
     ui.say(f"measuring: {name}")
-    result = runs.start(options, root_kernel, directory)
+    result = runs.start(options, root_kernel, directory, False, prepare_session)
     runs.require_success(result, name)
     return result
 
@@ -147,22 +151,56 @@ def _disk_values(times, stats, results):
                 round(seq_exits["total"] / (seq["bytes"] >> 20), 1), "")
 
 
-def _disk(root_kernel):
-    options = runs.Options(name="bench-disk", mode="test", script=DISK_SCRIPT, timeout=600)
-    with runs.Directory(options.name) as directory:
+def _disk_run(name, root_kernel, at_step, **more):
+    """Runs DISK_SCRIPT; at_step(step, directory) is called when the child waits. Returns what _parse
+    finds."""
+    options = runs.Options(name=name, mode="test", script=DISK_SCRIPT, timeout=600, **more)
+
+    def prepare_session(session):
+        def reached(step):
+            at_step(step, directory)
+            session.type("\n")
+        for step in STEPS:
+            session.when(f"@step {step}", lambda _, step=step: reached(step))
+
+    with runs.Directory(name) as directory:
+        if options.plugin:
+            options.plugin = f"{options.plugin},out={directory / 'count'}"
         with build.lock():
             runs.example(options, root_kernel, directory)
-        result = _boot("disk", options, root_kernel, directory)
+        result = _boot(name, options, root_kernel, directory, prepare_session)
+    return _parse(result.console)
+
+
+def _disk(root_kernel):
+    """Times and exits, on the machine as it usually runs."""
     try:
-        yield from _disk_values(*_parse(result.console))
+        yield from _disk_values(*_disk_run("bench-disk", root_kernel, lambda *_: None))
     except (KeyError, ValueError, ZeroDivisionError) as error:
         raise Failure(f"the disk bench gave no {error} (logs: build/run/bench-disk).") from None
+
+
+def _disk_instructions(root_kernel):
+    """Instructions of the whole machine (hypervisor, root, child) per random read."""
+    counts = {}
+
+    def count(step, directory):
+        counts[step], = struct.unpack("<Q", (directory / "count").read_bytes())
+
+    _, _, results = _disk_run("bench-count", root_kernel, count, root_cpus=1, accel="tcg",
+                              plugin=str(COUNT_PLUGIN))
+    if set(STEPS) - set(counts):
+        raise Failure("the disk bench did not come to its end (logs: build/run/bench-count).")
+    nothing = counts["after nothing"] - counts["before nothing"]
+    rand = counts["after rand"] - counts["before rand"] - nothing
+    yield Value("instructions of the machine per random read",
+                round(rand / results["rand"]["requests"]), "", 82000)
 
 
 def _print(values):
     for value in values:
         limit = f"  (at most {value.most:g})" if value.most is not None else ""
-        print(f"{value.name:40} {value.value:>10} {value.unit}{limit}")
+        print(f"{value.name:44} {value.value:>10} {value.unit}{limit}")
 
 
 def bench_command(as_json):
@@ -172,7 +210,8 @@ def bench_command(as_json):
         root_kernel = kernels.get()
         build.release(root_kernel)
     build.need(paths.HYPERVISOR, paths.DRIVER, paths.WORKER, paths.LUMENCTL)
-    values = [*_sizes(), *_hypercall(root_kernel), *_disk(root_kernel)]
+    values = [*_sizes(), *_hypercall(root_kernel), *_disk(root_kernel),
+              *_disk_instructions(root_kernel)]
     if as_json:
         print(json.dumps({v.name: {"value": v.value, "unit": v.unit, "most": v.most} for v in values},
                          indent=2))

@@ -43,6 +43,7 @@ class Machine:
     terminal: bool = False  # lumen.console is a terminal (hvc0) in the root
     bare: bool = False  # no hypervisor: the kernel's own console is the machine's console
     icount: bool = False
+    plugin: str = ""  # a QEMU plugin, "FILE,ARGUMENTS"; takes turns between the processors
     cpu: str = "max"
     gdb: bool = False
     root_log: str = ""
@@ -83,6 +84,8 @@ def _accel_arguments(machine):
     if machine.icount:
         return ["-accel", "tcg,thread=single", "-cpu", machine.cpu, "-icount", "shift=0,sleep=off",
                 "-rtc", "base=2025-01-01,clock=vm", "-seed", "1"]
+    if machine.plugin:
+        return ["-accel", "tcg,thread=single", "-cpu", machine.cpu, "-plugin", machine.plugin]
     return ["-accel", "tcg,thread=multi", "-cpu", machine.cpu]
 
 

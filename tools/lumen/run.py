@@ -49,6 +49,7 @@ class Options:
     script: str = ""  # mode test: what the root runs
     files: dict = field(default_factory=dict)  # more files for the root: {name below /lumen: path}
     icount: bool = False
+    plugin: str = ""
     hypervisor_append: str = ""
     cpu: str = "max"  # QEMU's name for the emulated processor
     grub: bool = False  # start the hypervisor from a CD image with GRUB instead of QEMU's own loader
@@ -243,6 +244,7 @@ def _machine(options, root_kernel, directory):
     if options.grub:
         machine.cdrom = images.grub_cd(machine, directory)
     machine.icount, machine.gdb, machine.cpu = options.icount, options.gdb, options.cpu
+    machine.plugin = options.plugin
     return machine
 
 
