@@ -127,7 +127,7 @@ _Static_assert(sizeof(struct mshv_run_vp) == 256, "mshv_run_vp");
 #define MSHV_RUN_VP _IOR(MSHV_IOCTL, 0x00, struct mshv_run_vp)
 
 /*
- * Part 2: Lumen's. All on the partition fd. Reserved fields are zero (else EINVAL).
+ * Part 2: Lumen's. All but the last on the partition fd. Reserved fields are zero (else EINVAL).
  */
 
 /* Takes the port (the connection of the child) away again. */
@@ -188,12 +188,28 @@ struct lumen_mshv_read_stats {
 };
 _Static_assert(sizeof(struct lumen_mshv_read_stats) == 24, "lumen_mshv_read_stats");
 
+#define LUMEN_MSHV_RUN_REGISTERS 8
+
+/*
+ * MSHV_RUN_VP, on the VP fd, that first sets registers: the answer to the last intercept, in the
+ * same hypercall that resumes the VP. Fails as that hypercall does (EIO, EINVAL, ...), and as
+ * MSHV_RUN_VP. Whatever it returns, register_count is 0 afterwards if the registers have been set.
+ */
+struct lumen_mshv_run_vp {
+	__u32 register_count; /* in: 0 to 8; out: 0 if they are set */
+	__u32 rsvd;
+	__u8 registers[LUMEN_MSHV_RUN_REGISTERS][32]; /* in: struct hv_register_assoc */
+	__u8 msg_buf[MSHV_RUN_VP_BUF_SZ];	      /* out: struct hv_message, the intercept */
+};
+_Static_assert(sizeof(struct lumen_mshv_run_vp) == 520, "lumen_mshv_run_vp");
+
 #define LUMEN_MSHV_CREATE_MESSAGE_PORT _IOW(MSHV_IOCTL, 0x80, struct lumen_mshv_message_port)
 #define LUMEN_MSHV_GET_MESSAGE	       _IOR(MSHV_IOCTL, 0x81, struct lumen_mshv_get_message)
 #define LUMEN_MSHV_SIGNAL_EVENTFD      _IOW(MSHV_IOCTL, 0x82, struct lumen_mshv_signal_eventfd)
 #define LUMEN_MSHV_READ_STATS	       _IOW(MSHV_IOCTL, 0x83, struct lumen_mshv_read_stats)
 /* The hypervisor's id of the partition. */
 #define LUMEN_MSHV_GET_PARTITION_ID _IOR(MSHV_IOCTL, 0x84, __u64)
+#define LUMEN_MSHV_RUN_VP	    _IOWR(MSHV_IOCTL, 0x85, struct lumen_mshv_run_vp)
 
 /*
  * /dev/mshv-trace: the hypervisor's trace ring, read-only: read() and lseek() see the ring's memory

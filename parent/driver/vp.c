@@ -8,9 +8,17 @@
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 
+enum { SUSPENDS = 2 }; // the registers that keep a VP from running
+
 struct set_registers {
 	struct hv_input_set_vp_registers header;
-	struct hv_register_assoc list[2];
+	struct hv_register_assoc list[LUMEN_MSHV_RUN_REGISTERS + SUSPENDS];
+};
+
+// Registers to set when a VP is resumed; none once they are set.
+struct run_registers {
+	u32 count;
+	struct hv_register_assoc list[LUMEN_MSHV_RUN_REGISTERS];
 };
 
 // TLFS: HvCallSetVpRegisters. Sets the first COUNT registers of the list.
@@ -28,15 +36,23 @@ static int vp_set_registers(struct mshv_vp *vp, struct set_registers *set, unsig
 	return mshv_hvcall(&call, &vp->partition->pool);
 }
 
-// Lets the VP run: it is not suspended by request (as it is created) nor by an intercept.
-static int vp_resume(struct mshv_vp *vp)
+// Lets the VP run: it is not suspended by request (as it is created) nor by an intercept. REGISTERS
+// are set before that; if one of them is refused the VP stays suspended.
+static int vp_resume(struct mshv_vp *vp, struct run_registers *registers)
 {
-	struct set_registers set = {
-		.list[0].name = HvRegisterExplicitSuspend,
-		.list[1].name = HvRegisterInterceptSuspend,
-	};
+	struct set_registers set;
+	struct hv_register_assoc *suspends = &set.list[registers->count];
+	int ret;
 
-	return vp_set_registers(vp, &set, ARRAY_SIZE(set.list));
+	memcpy(set.list, registers->list, registers->count * sizeof(set.list[0]));
+	memset(&set.header, 0, sizeof(set.header));
+	memset(suspends, 0, SUSPENDS * sizeof(*suspends));
+	suspends[0].name = HvRegisterExplicitSuspend;
+	suspends[1].name = HvRegisterInterceptSuspend;
+	ret = vp_set_registers(vp, &set, registers->count + SUSPENDS);
+	if (!ret)
+		registers->count = 0;
+	return ret;
 }
 
 static int vp_suspend(struct mshv_vp *vp)
@@ -118,13 +134,14 @@ static int vp_interrupted(struct mshv_vp *vp)
 	return wait_event_killable(vp->wait, vp_message_ready(vp)) ? -EINTR : 0;
 }
 
-static long vp_run(struct mshv_vp *vp, void __user *arg)
+// Runs the VP and copies its intercept message to MESSAGE. A message that could not be handed out
+// is handed out first: then REGISTERS wait.
+static long vp_run(struct mshv_vp *vp, struct run_registers *registers, void __user *message)
 {
 	int ret = 0;
 
-	// One that could not be handed out is handed out first.
 	if (!vp_message_ready(vp)) {
-		ret = vp_resume(vp);
+		ret = vp_resume(vp, registers);
 		if (ret)
 			return ret;
 		if (wait_event_interruptible(vp->wait, vp_message_ready(vp)))
@@ -132,10 +149,37 @@ static long vp_run(struct mshv_vp *vp, void __user *arg)
 	}
 	if (ret)
 		return ret;
-	if (copy_to_user(arg, &vp->message, MSHV_RUN_VP_BUF_SZ))
+	if (copy_to_user(message, &vp->message, MSHV_RUN_VP_BUF_SZ))
 		return -EFAULT;
 	WRITE_ONCE(vp->message_ready, false);
 	return 0;
+}
+
+static long vp_run_plain(struct mshv_vp *vp, void __user *arg)
+{
+	struct run_registers none = { .count = 0 };
+
+	return vp_run(vp, &none, arg);
+}
+
+static long vp_run_with_registers(struct mshv_vp *vp, struct lumen_mshv_run_vp __user *arg)
+{
+	struct run_registers registers;
+	u32 count, rsvd;
+	long ret;
+
+	BUILD_BUG_ON(sizeof(registers.list) != sizeof(arg->registers));
+	if (get_user(count, &arg->register_count) || get_user(rsvd, &arg->rsvd))
+		return -EFAULT;
+	if (count > LUMEN_MSHV_RUN_REGISTERS || rsvd)
+		return -EINVAL;
+	if (copy_from_user(registers.list, arg->registers, count * sizeof(registers.list[0])))
+		return -EFAULT;
+	registers.count = count;
+	ret = vp_run(vp, &registers, arg->msg_buf);
+	if (count && !registers.count && put_user(0, &arg->register_count))
+		return -EFAULT;
+	return ret;
 }
 
 static long vp_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -146,7 +190,9 @@ static long vp_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	if (mutex_lock_interruptible(&vp->lock))
 		return -EINTR;
 	if (cmd == MSHV_RUN_VP)
-		ret = vp_run(vp, (void __user *)arg);
+		ret = vp_run_plain(vp, (void __user *)arg);
+	else if (cmd == LUMEN_MSHV_RUN_VP)
+		ret = vp_run_with_registers(vp, (void __user *)arg);
 	else if (cmd == MSHV_ROOT_HVCALL)
 		ret = mshv_passthru(vp->partition, (void __user *)arg);
 	mutex_unlock(&vp->lock);

@@ -73,22 +73,17 @@ bool exits_handle(struct vp *vp, const struct hv_message *message)
 bool exits_advance(struct vp *vp, const struct hv_x64_intercept_message_header *header,
 	unsigned length, const struct hv_register_assoc *registers, unsigned count)
 {
-	struct hv_register_assoc all[5] = {
-		{ .name = HvX64RegisterRip, .value.reg64 = header->rip + length },
-	};
-	int status;
+	struct partition_answer *answer = &vp->answer;
+	uint64_t rip = header->rip + length;
 
 	if (exits_code_bits(header) != 64)
-		all[0].value.reg64 = (uint32_t)all[0].value.reg64;
+		rip = (uint32_t)rip;
+	answer->registers[0] =
+		(struct hv_register_assoc){ .name = HvX64RegisterRip, .value.reg64 = rip };
 	for (unsigned i = 0; i < count; i++)
-		all[1 + i] = registers[i];
-	status = partition_set_registers(&vp->worker->partition, vp->index, all, 1 + count);
-	if (!status)
-		return true;
-	worker_end(vp->worker, LUMEN_EXIT_OUR_FAULT,
-		"The registers of virtual processor %u cannot be set: hypercall status %d.",
-		vp->index, status);
-	return false;
+		answer->registers[1 + i] = registers[i];
+	answer->count = 1 + count;
+	return true;
 }
 
 unsigned exits_code_bits(const struct hv_x64_intercept_message_header *header)

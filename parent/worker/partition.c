@@ -102,10 +102,21 @@ void partition_close(struct partition *partition)
 	close(partition->fd);
 }
 
-int partition_run_vp(int vp_fd, struct hv_message *message)
+int partition_run_vp(int vp_fd, struct partition_answer *answer, struct hv_message *message)
 {
-	_Static_assert(sizeof(*message) == sizeof(struct mshv_run_vp), "RUN_VP gives a message");
-	return ioctl(vp_fd, MSHV_RUN_VP, message) ? errno : 0;
+	struct lumen_mshv_run_vp run;
+	int error;
+
+	_Static_assert(sizeof(*message) == sizeof(run.msg_buf), "a message");
+	_Static_assert(sizeof(answer->registers) == sizeof(run.registers), "all registers");
+	run.register_count = answer->count;
+	run.rsvd = 0;
+	memcpy(run.registers, answer->registers, answer->count * sizeof(*answer->registers));
+	error = ioctl(vp_fd, LUMEN_MSHV_RUN_VP, &run) ? errno : 0;
+	answer->count = run.register_count;
+	if (!error)
+		memcpy(message, run.msg_buf, sizeof(*message));
+	return error;
 }
 
 // A hypercall with the partition's id first in its input; the driver fills that in.

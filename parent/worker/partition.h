@@ -31,9 +31,16 @@ int partition_create_vp(struct partition *partition, uint32_t index);
 
 void partition_close(struct partition *partition);
 
-// Runs a VP, by its descriptor, until its next intercept. Returns 0 with the message, or an errno:
-// EINTR if a signal came, the VP being suspended.
-int partition_run_vp(int vp_fd, struct hv_message *message);
+// Registers to set when a VP goes on after an intercept.
+enum { PARTITION_ANSWER_MAX = 8 };
+struct partition_answer {
+	unsigned count; // 0 when they have been set
+	struct hv_register_assoc registers[PARTITION_ANSWER_MAX];
+};
+
+// Sets the registers of `answer`, and runs a VP, by its descriptor, until its next intercept.
+// Returns 0 with the message, or an errno: EINTR if a signal came, the VP being suspended.
+int partition_run_vp(int vp_fd, struct partition_answer *answer, struct hv_message *message);
 
 // The functions below return a hypercall status, HV_STATUS_SUCCESS (0) if all went well, or -1 if
 // the driver refused the call.

@@ -81,7 +81,7 @@ static void *run_vp(void *context)
 	bool go_on = true;
 
 	while (go_on && !must_stop(vp)) {
-		int error = partition_run_vp(vp->fd, &message);
+		int error = partition_run_vp(vp->fd, &vp->answer, &message);
 
 		if (!error) {
 			go_on = exits_handle(vp, &message);

@@ -10,6 +10,7 @@
 #include "hypercall/synic.h"
 #include "parent/worker/failure.h"
 #include "parent/worker/loader.h"
+#include "parent/worker/partition.h"
 
 struct worker;
 
@@ -24,6 +25,7 @@ struct vp {
 	bool stop;			     // atomic: the thread is to end
 	bool finished;			     // atomic: it has
 	uint64_t messages[VP_MESSAGE_KINDS]; // intercepts by kind (exits.h)
+	struct partition_answer answer;	     // to the last intercept
 };
 
 // Creates all VPs of the child, suspended, and puts VP 0 at the kernel's entry.

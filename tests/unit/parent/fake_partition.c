@@ -263,11 +263,15 @@ void partition_close(struct partition *partition)
 	fake.open = false;
 }
 
-int partition_run_vp(int vp_fd, struct hv_message *message)
+int partition_run_vp(int vp_fd, struct partition_answer *answer, struct hv_message *message)
 {
 	uint32_t vp = (uint32_t)(vp_fd - VP_FD);
-	int error = fake.guest(vp, fake.steps[vp], message);
+	int error;
 
+	for (unsigned i = 0; i < answer->count; i++)
+		fake_set_register(vp, answer->registers[i].name, answer->registers[i].value.reg64);
+	answer->count = 0;
+	error = fake.guest(vp, fake.steps[vp], message);
 	if (!error)
 		fake.steps[vp]++;
 	return error;
