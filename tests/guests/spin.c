@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A kernel that says so and then spins for ever with interrupts off: nothing from outside reaches it.
+// A kernel that says so and then spins for ever with interrupts off: nothing from outside reaches
+// it.
 #include <stdint.h>
 
 void main(void);
