@@ -16,93 +16,82 @@ enum { UNIMPLEMENTED_MSR_FAULT, UNIMPLEMENTED_MSR_IGNORE };
 #define EFER_FFXSR BIT(14)
 #define EFER_TCE   BIT(15)
 
-#define MTRR_CAP_WC	  BIT(10)
-#define MTRR_DEF_ENABLED  BIT(11)
-#define MTRR_TYPE_WB	  6
-#define HWCR_TSC_AT_P0	  BIT(24)
-#define HWCR_IRPERF	  BIT(30)
-#define DE_CFG_LFENCE	  BIT(1)
-#define SYSCFG_MTRR_BITS  0x7c0000ull // MtrrFixDramEn .. Tom2ForceMemTypeWB
-#define ROW_READ_ONLY(fn) fn, NULL
+#define MTRR_CAP_WC	 BIT(10)
+#define MTRR_DEF_ENABLED BIT(11)
+#define MTRR_TYPE_WB	 6
+#define HWCR_TSC_AT_P0	 BIT(24)
+#define HWCR_IRPERF	 BIT(30)
+#define DE_CFG_LFENCE	 BIT(1)
+#define SYSCFG_MTRR_BITS 0x7c0000ull // MtrrFixDramEn .. Tom2ForceMemTypeWB
 
-#define ARGS_READ  struct vp *vp, const struct msr_row *row, uint32_t msr, uint64_t *value
-#define ARGS_WRITE struct vp *vp, const struct msr_row *row, uint32_t msr, uint64_t value
-
-static bool read_constant(ARGS_READ)
+bool msr_read_constant(MSR_READ_ARGS)
 {
-	*value = row->constant;
+	*value = row->data;
 	return true;
 }
 
 // For registers that a kernel writes back unchanged, or clears, as a matter of form.
-static bool write_ignored(ARGS_WRITE)
+MSR_WRITE(write_ignored)
 {
 	return true;
 }
 
-static bool write_zero_only(ARGS_WRITE)
+MSR_WRITE(write_zero_only)
 {
 	return value == 0;
 }
 
-static bool read_physical(ARGS_READ)
+MSR_READ(read_physical)
 {
 	return msr_rd_safe(msr, value);
 }
 
 // The root's VPs stay on their processors: the register written is the one that was read.
-static bool write_physical(ARGS_WRITE)
+MSR_WRITE(write_physical)
 {
 	uint64_t old;
 
-	if (!msr_rd_safe(msr, &old) || (old ^ value) & ~row->writable)
+	if (!msr_rd_safe(msr, &old) || (old ^ value) & ~row->data)
 		return false;
 	return msr_wr_safe(msr, value);
 }
 
 // LFENCE is serializing if the root has made it so.
-static bool read_child_de_cfg(ARGS_READ)
+MSR_READ(read_child_de_cfg)
 {
-	if (!msr_rd_safe(msr, value))
-		*value = 0;
-	*value &= DE_CFG_LFENCE;
+	*value = msr_rd_safe(msr, value) ? *value & DE_CFG_LFENCE : 0;
 	return true;
 }
 
-static bool read_vapic(ARGS_READ)
+bool msr_read_vapic(MSR_READ_ARGS)
 {
 	return vapic_read_msr(vp, msr, value);
 }
 
-static bool write_vapic(ARGS_WRITE)
+bool msr_write_vapic(MSR_WRITE_ARGS)
 {
 	return vapic_write_msr(vp, msr, value);
 }
 
-static bool read_tsc(ARGS_READ)
+MSR_READ(read_tsc)
 {
 	*value = tsc_read() + vp_tsc_offset(vp);
 	return true;
 }
 
-static bool write_tsc(ARGS_WRITE)
+MSR_WRITE(write_tsc)
 {
-	uint64_t adjust = vp->tsc_adjust;
-
 	vp->tsc_adjust = value - tsc_read() - vp->partition->tsc_offset;
-	if (vp_set_reg64(vp, HvX64RegisterTsc, value))
-		return true;
-	vp->tsc_adjust = adjust;
-	return false;
+	return vp_set_reg64(vp, HvX64RegisterTsc, value);
 }
 
-static bool read_tsc_aux(ARGS_READ)
+MSR_READ(read_tsc_aux)
 {
 	*value = vp->tsc_aux;
 	return true;
 }
 
-static bool write_tsc_aux(ARGS_WRITE)
+MSR_WRITE(write_tsc_aux)
 {
 	if (value > UINT32_MAX)
 		return false;
@@ -110,59 +99,14 @@ static bool write_tsc_aux(ARGS_WRITE)
 	return !vp->loaded_on || msr_wr_safe(MSR_TSC_AUX, value);
 }
 
-static bool canonical(uint64_t address)
+MSR_READ(read_register)
 {
-	return (uint64_t)((int64_t)(address << 16) >> 16) == address;
-}
-
-static bool read_register(ARGS_READ)
-{
-	*value = vp_reg64(vp, row->name);
+	*value = vp_reg64(vp, row->data);
 	return true;
-}
-
-static bool write_register(ARGS_WRITE)
-{
-	return vp_set_reg64(vp, row->name, value);
-}
-
-static bool write_address(ARGS_WRITE)
-{
-	return canonical(value) && vp_set_reg64(vp, row->name, value);
-}
-
-static bool write_selector(ARGS_WRITE)
-{
-	return vp_set_reg64(vp, row->name, value & 0xffff);
-}
-
-static bool write_sfmask(ARGS_WRITE)
-{
-	return value <= UINT32_MAX && vp_set_reg64(vp, row->name, value);
-}
-
-static bool read_segment_base(ARGS_READ)
-{
-	struct hv_register_value segment = { 0 };
-
-	if (!backend->get_register(vp, row->name, &segment))
-		return false;
-	*value = segment.segment.base;
-	return true;
-}
-
-static bool write_segment_base(ARGS_WRITE)
-{
-	struct hv_register_value segment = { 0 };
-
-	if (!canonical(value) || !backend->get_register(vp, row->name, &segment))
-		return false;
-	segment.segment.base = value;
-	return backend->set_register(vp, row->name, &segment);
 }
 
 // APM2 7.8.1: types 2 and 3 are reserved, and 8 and up.
-static bool write_pat(ARGS_WRITE)
+MSR_WRITE(write_pat)
 {
 	for (unsigned int i = 0; i < 8; i++) {
 		uint8_t type = value >> i * 8;
@@ -196,7 +140,7 @@ static uint64_t efer_supported(struct vp *vp)
 	return supported;
 }
 
-static bool write_efer(ARGS_WRITE)
+MSR_WRITE(write_efer)
 {
 	uint64_t old = vp_reg64(vp, HvX64RegisterEfer);
 
@@ -208,76 +152,48 @@ static bool write_efer(ARGS_WRITE)
 	return vp_set_reg64(vp, HvX64RegisterEfer, (value & ~EFER_LMA) | (old & EFER_LMA));
 }
 
+#define ROOT(first, last)  first, last, MSR_ROOT, HV_PRIVILEGE_NONE
+#define CHILD(first, last) first, last, MSR_CHILD, HV_PRIVILEGE_NONE
+#define ALL(first, last)   first, last, MSR_ALL, HV_PRIVILEGE_NONE
+
 // Sorted by first and by last number; of two rows for the same one, at most one applies to a VP.
+// What a backend leaves to the guest has no row: SYSENTER_*, STAR to SFMASK, the FS and GS bases.
 static const struct msr_row rows[] = {
-	{ MSR_TSC, MSR_TSC, MSR_ALL, read_tsc, write_tsc, { 0 } },
-	{ MSR_APIC_BASE, MSR_APIC_BASE, MSR_ALL, read_vapic, write_vapic, { 0 } },
+	{ ALL(MSR_TSC, MSR_TSC), read_tsc, write_tsc, 0 },
+	{ ALL(MSR_APIC_BASE, MSR_APIC_BASE), msr_read_vapic, msr_write_vapic, 0 },
 	// Microcode revision; the root of Intel machines writes 0 to it before it reads.
-	{ 0x8b, 0x8b, MSR_ALL, read_physical, write_zero_only, { 0 } },
-	{ MSR_MTRR_CAP, MSR_MTRR_CAP, MSR_ROOT, ROW_READ_ONLY(read_physical), { 0 } },
-	{ MSR_MTRR_CAP, MSR_MTRR_CAP, MSR_CHILD, ROW_READ_ONLY(read_constant), { MTRR_CAP_WC } },
-	{ 0x174, 0x174, MSR_ALL, read_register, write_selector,
-		{ .name = HvX64RegisterSysenterCs } },
-	{ 0x175, 0x175, MSR_ALL, read_register, write_address,
-		{ .name = HvX64RegisterSysenterEsp } },
-	{ 0x176, 0x176, MSR_ALL, read_register, write_address,
-		{ .name = HvX64RegisterSysenterEip } },
+	{ ALL(0x8b, 0x8b), read_physical, write_zero_only, 0 },
+	{ ROOT(MSR_MTRR_CAP, MSR_MTRR_CAP), read_physical, NULL, 0 },
+	{ CHILD(MSR_MTRR_CAP, MSR_MTRR_CAP), msr_read_constant, NULL, MTRR_CAP_WC },
 	// Machine check: global capability, status and control, and below the banks.
-	{ 0x179, 0x17a, MSR_CHILD, read_constant, write_zero_only, { 0 } },
-	{ 0x179, 0x17b, MSR_ROOT, read_physical, write_physical, { .writable = UINT64_MAX } },
-	{ 0x1d9, 0x1d9, MSR_ALL, read_constant, write_zero_only, { 0 } }, // DEBUGCTL
+	{ CHILD(0x179, 0x17a), msr_read_constant, write_zero_only, 0 },
+	{ ROOT(0x179, 0x17b), read_physical, write_physical, UINT64_MAX },
+	{ ALL(0x1d9, 0x1d9), msr_read_constant, write_zero_only, 0 }, // DEBUGCTL
 	// MTRRs. A child's memory is write-back by its second-level entries, whatever it asks for.
-	{ MSR_MTRR_FIRST, 0x26f, MSR_ROOT, read_physical, write_physical,
-		{ .writable = UINT64_MAX } },
-	{ MSR_PAT, MSR_PAT, MSR_ALL, read_register, write_pat, { .name = HvX64RegisterPat } },
-	{ MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, MSR_ROOT, read_physical, write_physical,
-		{ .writable = UINT64_MAX } },
-	{ MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, MSR_CHILD, read_constant, write_ignored,
-		{ MTRR_DEF_ENABLED | MTRR_TYPE_WB } },
-	{ 0x400, 0x47f, MSR_ROOT, read_physical, write_physical, { .writable = UINT64_MAX } },
-	{ MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, MSR_ALL, read_vapic, write_vapic, { 0 } },
-	{ MSR_X2APIC_FIRST, MSR_X2APIC_LAST, MSR_ALL, read_vapic, write_vapic, { 0 } },
-	{ MSR_EFER, MSR_EFER, MSR_ALL, read_register, write_efer, { .name = HvX64RegisterEfer } },
-	{ MSR_STAR, MSR_STAR, MSR_ALL, read_register, write_register,
-		{ .name = HvX64RegisterStar } },
-	{ MSR_LSTAR, MSR_LSTAR, MSR_ALL, read_register, write_address,
-		{ .name = HvX64RegisterLstar } },
-	{ MSR_CSTAR, MSR_CSTAR, MSR_ALL, read_register, write_address,
-		{ .name = HvX64RegisterCstar } },
-	{ MSR_SFMASK, MSR_SFMASK, MSR_ALL, read_register, write_sfmask,
-		{ .name = HvX64RegisterSfmask } },
-	{ MSR_FS_BASE, MSR_FS_BASE, MSR_ALL, read_segment_base, write_segment_base,
-		{ .name = HvX64RegisterFs } },
-	{ MSR_GS_BASE, MSR_GS_BASE, MSR_ALL, read_segment_base, write_segment_base,
-		{ .name = HvX64RegisterGs } },
-	{ MSR_KERNEL_GS_BASE, MSR_KERNEL_GS_BASE, MSR_ALL, read_register, write_address,
-		{ .name = HvX64RegisterKernelGsBase } },
-	{ MSR_TSC_AUX, MSR_TSC_AUX, MSR_ALL, read_tsc_aux, write_tsc_aux, { 0 } },
-	// AMD's from here on. Performance counters: there are none, and a kernel that probes finds
-	// that out.
-	{ 0xc0010000, 0xc0010007, MSR_ALL, read_constant, write_ignored, { 0 } },
-	// SYSCFG
-	{ 0xc0010010, 0xc0010010, MSR_ROOT, read_physical, write_physical,
-		{ .writable = SYSCFG_MTRR_BITS } },
-	{ 0xc0010010, 0xc0010010, MSR_CHILD, ROW_READ_ONLY(read_constant), { 0 } },
-	// HWCR
-	{ 0xc0010015, 0xc0010015, MSR_ROOT, read_physical, write_physical,
-		{ .writable = HWCR_IRPERF } },
-	{ 0xc0010015, 0xc0010015, MSR_CHILD, read_constant, write_ignored, { HWCR_TSC_AT_P0 } },
-	// IORRs, TOP_MEM, TOP_MEM2
-	{ 0xc0010016, 0xc001001d, MSR_ROOT, ROW_READ_ONLY(read_physical), { 0 } },
-	{ 0xc001001f, 0xc001001f, MSR_ROOT, ROW_READ_ONLY(read_physical), { 0 } }, // NB_CFG
-	{ 0xc0010055, 0xc0010055, MSR_ROOT, ROW_READ_ONLY(read_physical),
-		{ 0 } }, // interrupt pending message
-	{ 0xc0010055, 0xc0010055, MSR_CHILD, read_constant, write_zero_only, { 0 } },
-	{ 0xc0010058, 0xc0010058, MSR_ROOT, ROW_READ_ONLY(read_physical),
-		{ 0 } }, // MMIO configuration base
-	{ 0xc0010111, 0xc0010113, MSR_ROOT, ROW_READ_ONLY(read_physical),
-		{ 0 } }, // SMM base, address, mask
-	// DE_CFG
-	{ 0xc0011029, 0xc0011029, MSR_ROOT, read_physical, write_physical,
-		{ .writable = DE_CFG_LFENCE } },
-	{ 0xc0011029, 0xc0011029, MSR_CHILD, read_child_de_cfg, write_ignored, { 0 } },
+	{ ROOT(MSR_MTRR_FIRST, 0x26f), read_physical, write_physical, UINT64_MAX },
+	{ ALL(MSR_PAT, MSR_PAT), read_register, write_pat, HvX64RegisterPat },
+	{ ROOT(MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE), read_physical, write_physical, UINT64_MAX },
+	{ CHILD(MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE), msr_read_constant, write_ignored,
+		MTRR_DEF_ENABLED | MTRR_TYPE_WB },
+	{ ROOT(0x400, 0x47f), read_physical, write_physical, UINT64_MAX },
+	{ ALL(MSR_TSC_DEADLINE, MSR_TSC_DEADLINE), msr_read_vapic, msr_write_vapic, 0 },
+	{ ALL(MSR_X2APIC_FIRST, MSR_X2APIC_LAST), msr_read_vapic, msr_write_vapic, 0 },
+	{ ALL(MSR_EFER, MSR_EFER), read_register, write_efer, HvX64RegisterEfer },
+	{ ALL(MSR_TSC_AUX, MSR_TSC_AUX), read_tsc_aux, write_tsc_aux, 0 },
+	// AMD's. Performance counters: there are none, and a kernel that probes finds that out.
+	{ ALL(0xc0010000, 0xc0010007), msr_read_constant, write_ignored, 0 },
+	{ ROOT(0xc0010010, 0xc0010010), read_physical, write_physical, SYSCFG_MTRR_BITS },
+	{ CHILD(0xc0010010, 0xc0010010), msr_read_constant, NULL, 0 }, // SYSCFG
+	{ ROOT(0xc0010015, 0xc0010015), read_physical, write_physical, HWCR_IRPERF },
+	{ CHILD(0xc0010015, 0xc0010015), msr_read_constant, write_ignored, HWCR_TSC_AT_P0 },
+	{ ROOT(0xc0010016, 0xc001001d), read_physical, NULL, 0 }, // IORRs, TOP_MEM, TOP_MEM2
+	{ ROOT(0xc001001f, 0xc001001f), read_physical, NULL, 0 }, // NB_CFG
+	{ ROOT(0xc0010055, 0xc0010055), read_physical, NULL, 0 }, // interrupt pending message
+	{ CHILD(0xc0010055, 0xc0010055), msr_read_constant, write_zero_only, 0 },
+	{ ROOT(0xc0010058, 0xc0010058), read_physical, NULL, 0 }, // MMIO configuration base
+	{ ROOT(0xc0010111, 0xc0010113), read_physical, NULL, 0 }, // SMM base, address, mask
+	{ ROOT(0xc0011029, 0xc0011029), read_physical, write_physical, DE_CFG_LFENCE },
+	{ CHILD(0xc0011029, 0xc0011029), read_child_de_cfg, write_ignored, 0 },
 };
 
 static const struct msr_row *search(
@@ -303,15 +219,14 @@ const struct msr_row *msr_find(const struct vp *vp, uint32_t msr)
 {
 	unsigned int role = vp->partition->is_root ? MSR_ROOT : MSR_CHILD;
 
-	if (msr >= HV_X64_MSR_SYNTHETIC_FIRST && msr <= HV_X64_MSR_SYNTHETIC_LAST)
-		return search(msr_hv_rows, msr_hv_row_count, msr, role);
-	return search(rows, ARRAY_SIZE(rows), msr, role);
+	return msr >= HV_X64_MSR_SYNTHETIC_FIRST && msr <= HV_X64_MSR_SYNTHETIC_LAST
+		       ? search(msr_hv_rows, msr_hv_row_count, msr, role)
+		       : search(rows, ARRAY_SIZE(rows), msr, role);
 }
 
-static bool allowed(const struct vp *vp, const struct msr_row *row, uint32_t msr)
+static bool allowed(const struct vp *vp, const struct msr_row *row)
 {
-	return msr < HV_X64_MSR_SYNTHETIC_FIRST || msr > HV_X64_MSR_SYNTHETIC_LAST ||
-	       hv_privilege_suffices(vp->partition->privileges, row->privilege);
+	return row && hv_privilege_suffices(vp->partition->privileges, row->privilege);
 }
 
 bool msr_read(struct vp *vp, uint32_t msr, uint64_t *value)
@@ -319,14 +234,14 @@ bool msr_read(struct vp *vp, uint32_t msr, uint64_t *value)
 	const struct msr_row *row = msr_find(vp, msr);
 
 	*value = 0;
-	return row && row->read && allowed(vp, row, msr) && row->read(vp, row, msr, value);
+	return allowed(vp, row) && row->read && row->read(vp, row, msr, value);
 }
 
 bool msr_write(struct vp *vp, uint32_t msr, uint64_t value)
 {
 	const struct msr_row *row = msr_find(vp, msr);
 
-	return row && row->write && allowed(vp, row, msr) && row->write(vp, row, msr, value);
+	return allowed(vp, row) && row->write && row->write(vp, row, msr, value);
 }
 
 // What an access that failed comes to: #GP, or nothing if the parent wants unknown MSRs ignored.

@@ -12,9 +12,6 @@
 
 enum { INT3 = 0xcc, CRASH_TEXT_MAX = 4096, CRASH_TEXT_CHUNK = 96 };
 
-#define ARGS_READ  struct vp *vp, const struct msr_row *row, uint32_t msr, uint64_t *value
-#define ARGS_WRITE struct vp *vp, const struct msr_row *row, uint32_t msr, uint64_t value
-
 // Shows PAGE where *VALUE, a register that places a page, says. No memory for it: the enable bit
 // stays clear.
 static void place_page(struct partition *partition, struct overlay *overlay, void *page,
@@ -37,20 +34,41 @@ static void place_page(struct partition *partition, struct overlay *overlay, voi
 	partition_flush_gpa(partition);
 }
 
+// DATA is the offset of the field, or of the first of as many as the row has numbers.
+static uint64_t *field(void *object, const struct msr_row *row, uint32_t msr)
+{
+	return (uint64_t *)((char *)object + row->data) + (msr - row->first);
+}
+
+#define VP(field)	 offsetof(struct vp, field)
+#define PARTITION(field) offsetof(struct partition, field)
+
+MSR_READ(read_vp)
+{
+	*value = *field(vp, row, msr);
+	return true;
+}
+
+MSR_WRITE(write_vp)
+{
+	*field(vp, row, msr) = value;
+	return true;
+}
+
+MSR_READ(read_partition)
+{
+	*value = READ_ONCE(*field(vp->partition, row, msr));
+	return true;
+}
+
 static bool beyond_gpa_space(uint64_t value)
 {
 	return value & HV_X64_MSR_PAGE_ENABLE && value >> GPA_BITS;
 }
 
-static bool read_guest_os_id(ARGS_READ)
-{
-	*value = READ_ONCE(vp->partition->guest_os_id);
-	return true;
-}
-
 // TLFS: if the identity is cleared, the hypercall page becomes disabled (unless it is locked: then
 // nothing changes it).
-static bool write_guest_os_id(ARGS_WRITE)
+MSR_WRITE(write_guest_os_id)
 {
 	struct partition *partition = vp->partition;
 
@@ -65,12 +83,6 @@ static bool write_guest_os_id(ARGS_WRITE)
 	return true;
 }
 
-static bool read_hypercall(ARGS_READ)
-{
-	*value = READ_ONCE(vp->partition->hypercall_msr);
-	return true;
-}
-
 static void fill_hypercall_page(uint8_t *page)
 {
 	memcpy(page, backend->hypercall_code, backend->hypercall_code_size);
@@ -78,7 +90,7 @@ static void fill_hypercall_page(uint8_t *page)
 }
 
 // TLFS: Establishing the Hypercall Interface.
-static bool write_hypercall(ARGS_WRITE)
+MSR_WRITE(write_hypercall)
 {
 	struct partition *partition = vp->partition;
 	bool locked;
@@ -100,13 +112,13 @@ static bool write_hypercall(ARGS_WRITE)
 	return !locked;
 }
 
-static bool read_vp_index(ARGS_READ)
+MSR_READ(read_vp_index)
 {
 	*value = vp->index;
 	return true;
 }
 
-static bool read_vp_runtime(ARGS_READ)
+MSR_READ(read_vp_runtime)
 {
 	const struct run_queue *queue = &this_cpu()->run_queue;
 	uint64_t ticks = vp->runtime_tsc;
@@ -117,15 +129,9 @@ static bool read_vp_runtime(ARGS_READ)
 	return true;
 }
 
-static bool read_time_ref_count(ARGS_READ)
+MSR_READ(read_time_ref_count)
 {
 	*value = partition_reference_time(vp->partition, tsc_read());
-	return true;
-}
-
-static bool read_reference_tsc(ARGS_READ)
-{
-	*value = READ_ONCE(vp->partition->reference_tsc_msr);
 	return true;
 }
 
@@ -141,7 +147,7 @@ static void fill_reference_tsc_page(const struct partition *partition)
 }
 
 // TLFS: a page beyond the GPA space is "not accessible to the guest", and no fault.
-static bool write_reference_tsc(ARGS_WRITE)
+MSR_WRITE(write_reference_tsc)
 {
 	struct partition *partition = vp->partition;
 	uint64_t placed = beyond_gpa_space(value) ? 0 : value;
@@ -156,35 +162,13 @@ static bool write_reference_tsc(ARGS_WRITE)
 	return true;
 }
 
-static bool read_tsc_frequency(ARGS_READ)
+MSR_READ(read_tsc_frequency)
 {
 	*value = tsc_hz;
 	return true;
 }
 
-static bool read_apic_frequency(ARGS_READ)
-{
-	*value = VAPIC_TIMER_HZ;
-	return true;
-}
-
-static bool read_vapic(ARGS_READ)
-{
-	return vapic_read_msr(vp, msr, value);
-}
-
-static bool write_vapic(ARGS_WRITE)
-{
-	return vapic_write_msr(vp, msr, value);
-}
-
-static bool read_assist(ARGS_READ)
-{
-	*value = vp->assist_msr;
-	return true;
-}
-
-static bool write_assist(ARGS_WRITE)
+MSR_WRITE(write_assist)
 {
 	if (beyond_gpa_space(value))
 		return false;
@@ -196,47 +180,23 @@ static bool write_assist(ARGS_WRITE)
 	return true;
 }
 
-static bool read_synic(ARGS_READ)
+MSR_READ(read_synic)
 {
 	return synic_read_msr(vp, msr, value);
 }
 
-static bool write_synic(ARGS_WRITE)
+MSR_WRITE(write_synic)
 {
 	return synic_write_msr(vp, msr, value);
 }
 
-static bool read_crash_parameter(ARGS_READ)
-{
-	*value = vp->crash.p[msr - HV_X64_MSR_CRASH_P0];
-	return true;
-}
-
-static bool write_crash_parameter(ARGS_WRITE)
-{
-	vp->crash.p[msr - HV_X64_MSR_CRASH_P0] = value;
-	return true;
-}
-
-static bool read_crash_ctl(ARGS_READ)
-{
-	*value = HV_CRASH_CTL_CRASH_NOTIFY | HV_CRASH_CTL_CRASH_MESSAGE;
-	return true;
-}
-
-static bool write_crash_ctl(ARGS_WRITE)
+MSR_WRITE(write_crash_ctl)
 {
 	vp->crash.ctl = value;
 	return true;
 }
 
-static bool read_tsc_invariant(ARGS_READ)
-{
-	*value = READ_ONCE(vp->partition->tsc_invariant_control);
-	return true;
-}
-
-static bool write_tsc_invariant(ARGS_WRITE)
+MSR_WRITE(write_tsc_invariant)
 {
 	if (value & ~HV_TSC_INVARIANT_CONTROL_EXPOSE)
 		return false;
@@ -244,41 +204,32 @@ static bool write_tsc_invariant(ARGS_WRITE)
 	return true;
 }
 
-#define ROW(number, read, write, privilege)                                                        \
-	{                                                                                          \
-		number, number, MSR_ALL, read, write,                                              \
-		{                                                                                  \
-			privilege                                                                  \
-		}                                                                                  \
-	}
+#define RANGE(first, last, privilege)                                                              \
+	HV_X64_MSR_##first, HV_X64_MSR_##last, MSR_ALL, HV_PRIVILEGE_##privilege
+#define ONE(number, privilege) RANGE(number, number, privilege)
 
 const struct msr_row msr_hv_rows[] = {
-	ROW(HV_X64_MSR_GUEST_OS_ID, read_guest_os_id, write_guest_os_id,
-		HV_PRIVILEGE_HYPERCALL_MSRS),
-	ROW(HV_X64_MSR_HYPERCALL, read_hypercall, write_hypercall, HV_PRIVILEGE_HYPERCALL_MSRS),
-	ROW(HV_X64_MSR_VP_INDEX, read_vp_index, NULL, HV_PRIVILEGE_VP_INDEX),
-	ROW(HV_X64_MSR_VP_RUNTIME, read_vp_runtime, NULL, HV_PRIVILEGE_VP_RUNTIME),
-	ROW(HV_X64_MSR_TIME_REF_COUNT, read_time_ref_count, NULL,
-		HV_PRIVILEGE_PARTITION_REFERENCE_COUNTER),
-	ROW(HV_X64_MSR_REFERENCE_TSC, read_reference_tsc, write_reference_tsc,
-		HV_PRIVILEGE_PARTITION_REFERENCE_TSC),
-	ROW(HV_X64_MSR_TSC_FREQUENCY, read_tsc_frequency, NULL, HV_PRIVILEGE_FREQUENCY_REGS),
-	ROW(HV_X64_MSR_APIC_FREQUENCY, read_apic_frequency, NULL, HV_PRIVILEGE_FREQUENCY_REGS),
-	ROW(HV_X64_MSR_EOI, read_vapic, write_vapic, HV_PRIVILEGE_INTR_CTRL_REGS),
-	ROW(HV_X64_MSR_ICR, read_vapic, write_vapic, HV_PRIVILEGE_INTR_CTRL_REGS),
-	ROW(HV_X64_MSR_TPR, read_vapic, write_vapic, HV_PRIVILEGE_INTR_CTRL_REGS),
-	ROW(HV_X64_MSR_VP_ASSIST_PAGE, read_assist, write_assist, HV_PRIVILEGE_INTR_CTRL_REGS),
-	{ HV_X64_MSR_SCONTROL, HV_X64_MSR_SIRBP, MSR_ALL, read_synic, write_synic,
-		{ HV_PRIVILEGE_SYNIC_REGS } },
-	{ HV_X64_MSR_SINT0, HV_X64_MSR_SINT15, MSR_ALL, read_synic, write_synic,
-		{ HV_PRIVILEGE_SYNIC_REGS } },
-	{ HV_X64_MSR_STIMER0_CONFIG, HV_X64_MSR_STIMER3_COUNT, MSR_ALL, read_synic, write_synic,
-		{ HV_PRIVILEGE_SYNTHETIC_TIMER_REGS } },
-	{ HV_X64_MSR_CRASH_P0, HV_X64_MSR_CRASH_P4, MSR_ALL, read_crash_parameter,
-		write_crash_parameter, { HV_PRIVILEGE_NONE } },
-	ROW(HV_X64_MSR_CRASH_CTL, read_crash_ctl, write_crash_ctl, HV_PRIVILEGE_NONE),
-	ROW(HV_X64_MSR_TSC_INVARIANT_CONTROL, read_tsc_invariant, write_tsc_invariant,
-		HV_PRIVILEGE_TSC_INVARIANT_CONTROLS),
+	{ ONE(GUEST_OS_ID, HYPERCALL_MSRS), read_partition, write_guest_os_id,
+		PARTITION(guest_os_id) },
+	{ ONE(HYPERCALL, HYPERCALL_MSRS), read_partition, write_hypercall,
+		PARTITION(hypercall_msr) },
+	{ ONE(VP_INDEX, VP_INDEX), read_vp_index, NULL, 0 },
+	{ ONE(VP_RUNTIME, VP_RUNTIME), read_vp_runtime, NULL, 0 },
+	{ ONE(TIME_REF_COUNT, PARTITION_REFERENCE_COUNTER), read_time_ref_count, NULL, 0 },
+	{ ONE(REFERENCE_TSC, PARTITION_REFERENCE_TSC), read_partition, write_reference_tsc,
+		PARTITION(reference_tsc_msr) },
+	{ ONE(TSC_FREQUENCY, FREQUENCY_REGS), read_tsc_frequency, NULL, 0 },
+	{ ONE(APIC_FREQUENCY, FREQUENCY_REGS), msr_read_constant, NULL, VAPIC_TIMER_HZ },
+	{ RANGE(EOI, TPR, INTR_CTRL_REGS), msr_read_vapic, msr_write_vapic, 0 },
+	{ ONE(VP_ASSIST_PAGE, INTR_CTRL_REGS), read_vp, write_assist, VP(assist_msr) },
+	{ RANGE(SCONTROL, SIRBP, SYNIC_REGS), read_synic, write_synic, 0 },
+	{ RANGE(SINT0, SINT15, SYNIC_REGS), read_synic, write_synic, 0 },
+	{ RANGE(STIMER0_CONFIG, STIMER3_COUNT, SYNTHETIC_TIMER_REGS), read_synic, write_synic, 0 },
+	{ RANGE(CRASH_P0, CRASH_P4, NONE), read_vp, write_vp, VP(crash.p) },
+	{ ONE(CRASH_CTL, NONE), msr_read_constant, write_crash_ctl,
+		HV_CRASH_CTL_CRASH_NOTIFY | HV_CRASH_CTL_CRASH_MESSAGE },
+	{ ONE(TSC_INVARIANT_CONTROL, TSC_INVARIANT_CONTROLS), read_partition, write_tsc_invariant,
+		PARTITION(tsc_invariant_control) },
 };
 const size_t msr_hv_row_count = ARRAY_SIZE(msr_hv_rows);
 

@@ -1,25 +1,32 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Rows of the MSR tables (msr.c: the processor's, msr_hv.c: the TLFS's). An MSR that has no row
-// gives #GP.
+// gives #GP, and so does a function that is NULL or says false.
 #pragma once
 
 #include "hypervisor/x86/msr.h"
+
+struct msr_row;
+#define MSR_READ_ARGS	struct vp *vp, const struct msr_row *row, uint32_t msr, uint64_t *value
+#define MSR_WRITE_ARGS	struct vp *vp, const struct msr_row *row, uint32_t msr, uint64_t value
+#define MSR_READ(name)	static bool name(MSR_READ_ARGS)
+#define MSR_WRITE(name) static bool name(MSR_WRITE_ARGS)
 
 enum msr_roles { MSR_ROOT = 1, MSR_CHILD = 2, MSR_ALL = 3 };
 
 struct msr_row {
 	uint32_t first, last;
 	uint8_t roles;
-	bool (*read)(struct vp *vp, const struct msr_row *row, uint32_t msr, uint64_t *value);
-	// NULL, or false: #GP
-	bool (*write)(struct vp *vp, const struct msr_row *row, uint32_t msr, uint64_t value);
-	union {
-		uint64_t constant;  // what the MSR reads
-		uint64_t writable;  // bits that a write may change
-		uint64_t privilege; // HV_PRIVILEGE_* without which it gives #GP
-		uint32_t name;	    // enum hv_register_name
-	};
+	uint64_t privilege; // HV_PRIVILEGE_* without which it gives #GP
+	bool (*read)(MSR_READ_ARGS);
+	bool (*write)(MSR_WRITE_ARGS);
+	uint64_t data; // for the two
 };
+
+// DATA is what the MSR reads.
+bool msr_read_constant(MSR_READ_ARGS);
+// The virtual APIC's.
+bool msr_read_vapic(MSR_READ_ARGS);
+bool msr_write_vapic(MSR_WRITE_ARGS);
 
 // The rows for synthetic MSRs, sorted by number.
 extern const struct msr_row msr_hv_rows[];

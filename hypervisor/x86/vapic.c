@@ -44,7 +44,7 @@ bool vapic_interrupt(struct vp *vp, unsigned int vector, enum vapic_irq_flags fl
 	return true;
 }
 
-uint32_t vapic_ppr(const struct vp *vp)
+uint64_t vapic_ppr(const struct vp *vp)
 {
 	int in_service = highest(vp->apic.isr);
 	uint32_t service_class = in_service < 0 ? 0 : in_service & 0xf0;
@@ -58,7 +58,7 @@ int vapic_pending(const struct vp *vp)
 
 	if (vector < 0 || vapic_mode(vp) == VAPIC_DISABLED)
 		return -1;
-	return (uint32_t)vector >> 4 > vapic_ppr(vp) >> 4 ? vector : -1;
+	return (uint64_t)vector >> 4 > vapic_ppr(vp) >> 4 ? vector : -1;
 }
 
 void vapic_offered(struct vp *vp, unsigned int vector)
@@ -188,7 +188,6 @@ void vapic_init(struct vp *vp, uint32_t apic_id)
 void vapic_reset(struct vp *vp, bool power_on)
 {
 	struct vapic *apic = &vp->apic;
-	uint32_t id = apic->id;
 
 	vapic_timer_stop(vp);
 	for (unsigned int word = 0; word < 4; word++)
@@ -209,7 +208,7 @@ void vapic_reset(struct vp *vp, bool power_on)
 		vp->apic_base =
 			APIC_BASE_ADDRESS | APIC_BASE_ENABLE | (vp->index == 0 ? APIC_BASE_BSP : 0);
 	if (vapic_mode(vp) == VAPIC_X2APIC)
-		apic->ldr = id >> 4 << 16 | 1u << (id & 15);
+		apic->ldr = vapic_x2apic_ldr(vp);
 	if (vp->partition->is_root && !power_on)
 		phys_apic_mirror_ldr(vp);
 }

@@ -25,7 +25,9 @@ enum apic_register {
 	APIC_ESR = 0x28,
 	APIC_ICR = 0x30,
 	APIC_ICR_HIGH = 0x31,
-	APIC_LVT_TIMER = 0x32, // .. 0x37: thermal, performance, LINT0, LINT1, error
+	APIC_LVT_TIMER = 0x32, // then thermal, performance
+	APIC_LVT_LINT0 = 0x35,
+	APIC_LVT_LINT1 = 0x36,
 	APIC_LVT_ERROR = 0x37,
 	APIC_TIMER_INITIAL = 0x38,
 	APIC_TIMER_CURRENT = 0x39,
@@ -62,8 +64,14 @@ static inline enum vapic_mode vapic_mode(const struct vp *vp)
 	return base & APIC_BASE_EXTD ? VAPIC_X2APIC : VAPIC_XAPIC;
 }
 
+// The logical id in x2APIC mode (APM2 16.14): a function of the APIC id.
+static inline uint32_t vapic_x2apic_ldr(const struct vp *vp)
+{
+	return vp->apic.id >> 4 << 16 | 1u << (vp->apic.id & 15);
+}
+
 // Processor priority (APM2 16.6.4), 0..255.
-uint32_t vapic_ppr(const struct vp *vp);
+uint64_t vapic_ppr(const struct vp *vp);
 
 // Sets ERROR bits of the error status register and raises the LVT error interrupt.
 void vapic_error(struct vp *vp, uint32_t error);
@@ -72,9 +80,9 @@ void vapic_error(struct vp *vp, uint32_t error);
 void vapic_send_icr(struct vp *vp, uint64_t icr);
 
 void vapic_timer_stop(struct vp *vp);
-void vapic_timer_set_initial(struct vp *vp, uint32_t count);
-void vapic_timer_set_divide(struct vp *vp, uint32_t divide);
-uint32_t vapic_timer_current(const struct vp *vp);
+void vapic_timer_set_initial(struct vp *vp, uint64_t count);
+void vapic_timer_set_divide(struct vp *vp, uint64_t divide);
+uint64_t vapic_timer_current(const struct vp *vp);
 void vapic_timer_set_lvt(struct vp *vp, uint32_t lvt);
 uint64_t vapic_tsc_deadline(const struct vp *vp);
 void vapic_set_tsc_deadline(struct vp *vp, uint64_t guest_tsc);

@@ -6,57 +6,45 @@
 #include "hypervisor/x86/vapic_internal.h"
 
 #define APIC_VERSION_VALUE 0x00050014u // six LVT entries, no EOI-broadcast suppression
-#define LVT_READ_ONLY	   0x5000ull   // delivery status, remote IRR
+#define LVT_READ_ONLY	   0x5000u     // delivery status, remote IRR
 #define HV_ICR_DEST_XAPIC  0xff00000000000000ull
 
-enum { XAPIC = 1, X2APIC = 2, BOTH = 3 };
-
-struct apic_row {
-	uint8_t first, last;
-	uint8_t modes;
-	uint64_t writable; // others: reserved in x2APIC mode, ignored in xAPIC mode
-	uint64_t (*read)(struct vp *vp, unsigned int reg);
-	void (*write)(struct vp *vp, unsigned int reg, uint64_t value);
+enum {		    // struct apic_row.flags
+	PAGE = 1,   // reached through the page in xAPIC mode
+	X2 = 2,	    // by its MSR in x2APIC mode
+	MSR = 4,    // by its MSR in any mode
+	WIDE = 8,   // the field has 64 bits, else 32
+	STORE = 16, // what is written goes to the field, before WRITE is called
 };
 
-static uint64_t read_id(struct vp *vp, unsigned int reg)
+// Registers go by their MSR; those that are on the page alone, by what would be their MSR.
+struct apic_row {
+	uint32_t first, last;
+	uint16_t flags;
+	uint16_t field;			       // offset in struct vp of the first; 0: none
+	uint64_t writable;		       // other bits: ignored on the page, else #GP
+	uint64_t (*read)(const struct vp *vp); // NULL: the field's value, or write-only
+	void (*write)(struct vp *vp, uint64_t value);
+};
+
+static uint64_t read_page_id(const struct vp *vp)
 {
-	return vapic_mode(vp) == VAPIC_X2APIC ? vp->apic.id : vp->apic.id << 24;
+	return vp->apic.id << 24;
 }
 
-static uint64_t read_version(struct vp *vp, unsigned int reg)
+static uint64_t read_version(const struct vp *vp)
 {
 	return APIC_VERSION_VALUE;
 }
 
-static uint64_t read_zero(struct vp *vp, unsigned int reg)
+static uint64_t read_zero(const struct vp *vp)
 {
 	return 0;
 }
 
-static uint64_t read_tpr(struct vp *vp, unsigned int reg)
-{
-	return vp->apic.tpr;
-}
-
-static void write_tpr(struct vp *vp, unsigned int reg, uint64_t value)
-{
-	vp->apic.tpr = value;
-}
-
-static uint64_t read_ppr(struct vp *vp, unsigned int reg)
-{
-	return vapic_ppr(vp);
-}
-
-static void write_eoi(struct vp *vp, unsigned int reg, uint64_t value)
+static void write_eoi(struct vp *vp, uint64_t value)
 {
 	vapic_eoi(vp);
-}
-
-static uint64_t read_ldr(struct vp *vp, unsigned int reg)
-{
-	return vp->apic.ldr;
 }
 
 static void mirror(struct vp *vp)
@@ -65,123 +53,48 @@ static void mirror(struct vp *vp)
 		phys_apic_mirror_ldr(vp);
 }
 
-static void write_ldr(struct vp *vp, unsigned int reg, uint64_t value)
+static void write_ldr(struct vp *vp, uint64_t value)
 {
-	WRITE_ONCE(vp->apic.ldr, value);
 	mirror(vp);
 }
 
-static uint64_t read_dfr(struct vp *vp, unsigned int reg)
-{
-	return vp->apic.dfr;
-}
-
-static void write_dfr(struct vp *vp, unsigned int reg, uint64_t value)
+static void write_dfr(struct vp *vp, uint64_t value)
 {
 	WRITE_ONCE(vp->apic.dfr, value | 0x0fffffff);
 	mirror(vp);
 }
 
-static uint64_t read_svr(struct vp *vp, unsigned int reg)
+// After a write to one of them, or to the SVR: an APIC that is disabled has them all masked.
+static void write_lvt(struct vp *vp, uint64_t value)
 {
-	return vp->apic.svr;
+	for (unsigned int i = 0; i < LVT_COUNT; i++) {
+		vp->apic.lvt[i] &= ~LVT_READ_ONLY;
+		if (!(vp->apic.svr & SVR_ENABLE))
+			vp->apic.lvt[i] |= LVT_MASKED;
+	}
 }
 
-static void write_svr(struct vp *vp, unsigned int reg, uint64_t value)
+static void write_lvt_timer(struct vp *vp, uint64_t value)
 {
-	WRITE_ONCE(vp->apic.svr, value);
-	if (value & SVR_ENABLE)
-		return;
-	for (unsigned int i = 0; i < LVT_COUNT; i++)
-		vp->apic.lvt[i] |= LVT_MASKED;
+	vapic_timer_set_lvt(vp, value);
+	write_lvt(vp, value);
 }
 
-static uint64_t read_set(struct vp *vp, unsigned int reg)
-{
-	const struct vapic *apic = &vp->apic;
-	const uint64_t *set = apic->irr;
-	unsigned int word = reg & 7;
-
-	if (reg < APIC_TMR)
-		set = apic->isr;
-	else if (reg < APIC_IRR)
-		set = apic->level;
-	return (uint32_t)(READ_ONCE(set[word / 2]) >> word % 2 * 32);
-}
-
-static uint64_t read_esr(struct vp *vp, unsigned int reg)
-{
-	return vp->apic.esr;
-}
-
-static void write_esr(struct vp *vp, unsigned int reg, uint64_t value)
+static void write_esr(struct vp *vp, uint64_t value)
 {
 	vp->apic.esr = vp->apic.esr_shadow;
 	vp->apic.esr_shadow = 0;
 }
 
-static uint64_t read_icr(struct vp *vp, unsigned int reg)
-{
-	if (vapic_mode(vp) == VAPIC_X2APIC)
-		return vp->apic.icr;
-	return reg == APIC_ICR ? (uint32_t)vp->apic.icr : vp->apic.icr >> 32;
-}
-
-static void write_icr(struct vp *vp, unsigned int reg, uint64_t value)
+static void write_icr(struct vp *vp, uint64_t value)
 {
 	if (vapic_mode(vp) != VAPIC_X2APIC)
-		value = (uint32_t)value | vp->apic.icr >> 32 << 32;
+		value |= vp->apic.icr >> 32 << 32;
 	vp->apic.icr = value;
 	vapic_send_icr(vp, value);
 }
 
-static void write_icr_high(struct vp *vp, unsigned int reg, uint64_t value)
-{
-	vp->apic.icr = (uint32_t)vp->apic.icr | value << 32;
-}
-
-static uint64_t read_lvt(struct vp *vp, unsigned int reg)
-{
-	return vp->apic.lvt[LVT_TIMER + reg - APIC_LVT_TIMER];
-}
-
-static void write_lvt(struct vp *vp, unsigned int reg, uint64_t value)
-{
-	value &= ~LVT_READ_ONLY;
-	if (!(vp->apic.svr & SVR_ENABLE))
-		value |= LVT_MASKED;
-	if (reg == APIC_LVT_TIMER)
-		vapic_timer_set_lvt(vp, value);
-	else
-		vp->apic.lvt[LVT_TIMER + reg - APIC_LVT_TIMER] = value;
-}
-
-static uint64_t read_initial(struct vp *vp, unsigned int reg)
-{
-	return vp->apic.timer_initial;
-}
-
-static void write_initial(struct vp *vp, unsigned int reg, uint64_t value)
-{
-	vapic_timer_set_initial(vp, value);
-}
-
-static uint64_t read_current(struct vp *vp, unsigned int reg)
-{
-	return vapic_timer_current(vp);
-}
-
-static uint64_t read_divide(struct vp *vp, unsigned int reg)
-{
-	return vp->apic.timer_divide;
-}
-
-static void write_divide(struct vp *vp, unsigned int reg, uint64_t value)
-{
-	vapic_timer_set_divide(vp, value);
-}
-
-static void write_self_ipi(struct vp *vp, unsigned int reg, uint64_t value)
+static void write_self_ipi(struct vp *vp, uint64_t value)
 {
 	if (value < 16)
 		vapic_error(vp, ESR_SEND_ILLEGAL_VECTOR | ESR_RECEIVE_ILLEGAL_VECTOR);
@@ -189,74 +102,116 @@ static void write_self_ipi(struct vp *vp, unsigned int reg, uint64_t value)
 		vapic_interrupt(vp, value, VAPIC_EDGE);
 }
 
+#define ONE(reg)	   MSR_X2APIC_FIRST + (reg), MSR_X2APIC_FIRST + (reg)
+#define RANGE(first, last) MSR_X2APIC_FIRST + (first), MSR_X2APIC_FIRST + (last)
+#define OWN(msr)	   (msr), (msr)
+#define FIELD(name)	   offsetof(struct vp, name)
+#define LVT(name)	   offsetof(struct vp, apic.lvt[name])
+#define BOTH		   (PAGE | X2)
+
 // Registers that may be used most come first.
 static const struct apic_row rows[] = {
-	{ APIC_EOI, APIC_EOI, BOTH, 0, NULL, write_eoi },
-	{ APIC_ICR, APIC_ICR, BOTH, 0xffffffff000ccfff, read_icr, write_icr },
-	{ APIC_TPR, APIC_TPR, BOTH, 0xff, read_tpr, write_tpr },
-	{ APIC_ICR_HIGH, APIC_ICR_HIGH, XAPIC, 0xff000000, read_icr, write_icr_high },
-	{ APIC_TIMER_INITIAL, APIC_TIMER_INITIAL, BOTH, UINT32_MAX, read_initial, write_initial },
-	{ APIC_LVT_TIMER, APIC_LVT_TIMER, BOTH, 0x710ff, read_lvt, write_lvt },
-	{ APIC_LVT_TIMER + 1, APIC_LVT_TIMER + 2, BOTH, 0x117ff, read_lvt, write_lvt },
-	{ APIC_LVT_TIMER + 3, APIC_LVT_TIMER + 4, BOTH, 0x1f7ff, read_lvt, write_lvt },
-	{ APIC_LVT_ERROR, APIC_LVT_ERROR, BOTH, 0x110ff, read_lvt, write_lvt },
-	{ APIC_TIMER_CURRENT, APIC_TIMER_CURRENT, BOTH, 0, read_current, NULL },
-	{ APIC_TIMER_DIVIDE, APIC_TIMER_DIVIDE, BOTH, 0xb, read_divide, write_divide },
-	{ APIC_SELF_IPI, APIC_SELF_IPI, X2APIC, 0xff, NULL, write_self_ipi },
-	{ APIC_ID, APIC_ID, BOTH, 0, read_id, NULL },
-	{ APIC_VERSION, APIC_VERSION, BOTH, 0, read_version, NULL },
-	{ APIC_APR, APIC_APR, XAPIC, 0, read_zero, NULL },
-	{ APIC_PPR, APIC_PPR, BOTH, 0, read_ppr, NULL },
-	{ APIC_RRD, APIC_RRD, XAPIC, 0, read_zero, NULL },
-	{ APIC_LDR, APIC_LDR, XAPIC, 0xff000000, read_ldr, write_ldr },
-	{ APIC_LDR, APIC_LDR, X2APIC, 0, read_ldr, NULL },
-	{ APIC_DFR, APIC_DFR, XAPIC, 0xf0000000, read_dfr, write_dfr },
-	{ APIC_SVR, APIC_SVR, BOTH, 0x3ff, read_svr, write_svr },
-	{ APIC_ISR, APIC_IRR + 7, BOTH, 0, read_set, NULL },
-	{ APIC_ESR, APIC_ESR, BOTH, 0, read_esr, write_esr },
+	{ ONE(APIC_EOI), BOTH, 0, 0, NULL, write_eoi },
+	{ OWN(HV_X64_MSR_EOI), MSR, 0, UINT32_MAX, NULL, write_eoi },
+	{ ONE(APIC_ICR), PAGE, FIELD(apic.icr), 0xccfff, NULL, write_icr },
+	{ ONE(APIC_ICR), X2 | WIDE, FIELD(apic.icr), 0xffffffff000ccfff, NULL, write_icr },
+	{ OWN(HV_X64_MSR_ICR), MSR | WIDE, FIELD(apic.icr), 0, NULL, NULL }, // write_hv_icr()
+	{ ONE(APIC_ICR_HIGH), PAGE | STORE, FIELD(apic.icr) + 4, 0xff000000, NULL, NULL },
+	{ ONE(APIC_TPR), BOTH | STORE, FIELD(apic.tpr), 0xff, NULL, NULL },
+	{ OWN(HV_X64_MSR_TPR), MSR | STORE, FIELD(apic.tpr), 0xff, NULL, NULL },
+	{ OWN(MSR_TSC_DEADLINE), MSR, 0, UINT64_MAX, vapic_tsc_deadline, vapic_set_tsc_deadline },
+	{ ONE(APIC_TIMER_INITIAL), BOTH, FIELD(apic.timer_initial), UINT32_MAX, NULL,
+		vapic_timer_set_initial },
+	{ ONE(APIC_LVT_TIMER), BOTH, LVT(LVT_TIMER), 0x710ff, NULL, write_lvt_timer },
+	{ RANGE(APIC_LVT_TIMER + 1, APIC_LVT_TIMER + 2), BOTH | STORE, LVT(LVT_THERMAL), 0x117ff,
+		NULL, write_lvt },
+	{ RANGE(APIC_LVT_LINT0, APIC_LVT_LINT1), BOTH | STORE, LVT(LVT_LINT0), 0x1f7ff, NULL,
+		write_lvt },
+	{ ONE(APIC_LVT_ERROR), BOTH | STORE, LVT(LVT_ERROR), 0x110ff, NULL, write_lvt },
+	{ ONE(APIC_TIMER_CURRENT), BOTH, 0, 0, vapic_timer_current, NULL },
+	{ ONE(APIC_TIMER_DIVIDE), BOTH, FIELD(apic.timer_divide), 0xb, NULL,
+		vapic_timer_set_divide },
+	{ ONE(APIC_SELF_IPI), X2, 0, 0xff, NULL, write_self_ipi },
+	{ ONE(APIC_ID), PAGE, 0, 0, read_page_id, NULL },
+	{ ONE(APIC_ID), X2, FIELD(apic.id), 0, NULL, NULL },
+	{ ONE(APIC_VERSION), BOTH, 0, 0, read_version, NULL },
+	{ ONE(APIC_APR), PAGE, 0, 0, read_zero, NULL },
+	{ ONE(APIC_PPR), BOTH, 0, 0, vapic_ppr, NULL },
+	{ ONE(APIC_RRD), PAGE, 0, 0, read_zero, NULL },
+	{ ONE(APIC_LDR), PAGE | STORE, FIELD(apic.ldr), 0xff000000, NULL, write_ldr },
+	{ ONE(APIC_LDR), X2, FIELD(apic.ldr), 0, NULL, NULL },
+	{ ONE(APIC_DFR), PAGE, FIELD(apic.dfr), 0xf0000000, NULL, write_dfr },
+	{ ONE(APIC_SVR), BOTH | STORE, FIELD(apic.svr), 0x3ff, NULL, write_lvt },
+	{ RANGE(APIC_ISR, APIC_ISR + 7), BOTH, FIELD(apic.isr), 0, NULL, NULL },
+	{ RANGE(APIC_TMR, APIC_TMR + 7), BOTH, FIELD(apic.level), 0, NULL, NULL },
+	{ RANGE(APIC_IRR, APIC_IRR + 7), BOTH, FIELD(apic.irr), 0, NULL, NULL },
+	{ ONE(APIC_ESR), BOTH, FIELD(apic.esr), 0, NULL, write_esr },
+	{ OWN(MSR_APIC_BASE), MSR | WIDE, FIELD(apic_base), 0, NULL, NULL }, // write_base()
 };
 
-static const struct apic_row *find_row(const struct vp *vp, unsigned int reg)
+// BY: one of PAGE, X2 and MSR, or 0, which finds nothing.
+static const struct apic_row *find_row(struct vp *vp, uint32_t msr, unsigned int by)
 {
-	uint8_t mode = vapic_mode(vp) == VAPIC_X2APIC ? X2APIC : XAPIC;
-
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		if (reg >= rows[i].first && reg <= rows[i].last && rows[i].modes & mode)
+		if (msr >= rows[i].first && msr <= rows[i].last && rows[i].flags & by)
 			return &rows[i];
+	if (by == PAGE)
+		vapic_error(vp, ESR_ILLEGAL_REGISTER);
 	return NULL;
+}
+
+static uint32_t *field(struct vp *vp, const struct apic_row *row, uint32_t msr)
+{
+	return (uint32_t *)((char *)vp + row->field) + (msr - row->first);
+}
+
+static bool read(struct vp *vp, uint32_t msr, unsigned int by, uint64_t *value)
+{
+	const struct apic_row *row = find_row(vp, msr, by);
+
+	*value = 0;
+	if (!row)
+		return false;
+	if (row->read)
+		*value = row->read(vp);
+	else if (row->flags & WIDE)
+		*value = *(uint64_t *)field(vp, row, msr);
+	else if (row->field)
+		*value = READ_ONCE(*field(vp, row, msr));
+	else
+		return by == PAGE; // write-only
+	return true;
+}
+
+static bool write(struct vp *vp, uint32_t msr, unsigned int by, uint64_t value)
+{
+	const struct apic_row *row = find_row(vp, msr, by);
+
+	if (!row)
+		return false;
+	if (by != PAGE && (value & ~row->writable || !(row->write || row->flags & STORE)))
+		return false;
+	value &= row->writable;
+	if (row->flags & STORE)
+		WRITE_ONCE(*field(vp, row, msr), value);
+	if (row->write)
+		row->write(vp, value);
+	return true;
+}
+
+static unsigned int by_register(const struct vp *vp)
+{
+	return vapic_mode(vp) == VAPIC_X2APIC ? X2 : PAGE;
 }
 
 bool vapic_read_register(struct vp *vp, unsigned int reg, uint64_t *value)
 {
-	const struct apic_row *row = find_row(vp, reg);
-
-	*value = 0;
-	if (!row) {
-		if (vapic_mode(vp) != VAPIC_X2APIC)
-			vapic_error(vp, ESR_ILLEGAL_REGISTER);
-		return false;
-	}
-	if (!row->read)
-		return vapic_mode(vp) != VAPIC_X2APIC; // write-only
-	*value = row->read(vp, reg);
-	return true;
+	return read(vp, MSR_X2APIC_FIRST + reg, by_register(vp), value);
 }
 
 bool vapic_write_register(struct vp *vp, unsigned int reg, uint64_t value)
 {
-	const struct apic_row *row = find_row(vp, reg);
-	bool x2apic = vapic_mode(vp) == VAPIC_X2APIC;
-
-	if (!row) {
-		if (!x2apic)
-			vapic_error(vp, ESR_ILLEGAL_REGISTER);
-		return false;
-	}
-	if (x2apic && (!row->write || value & ~row->writable))
-		return false;
-	if (row->write)
-		row->write(vp, reg, value & row->writable);
-	return true;
+	return write(vp, MSR_X2APIC_FIRST + reg, by_register(vp), value);
 }
 
 // IA32_APIC_BASE (SDM 10.12.5.1, the transitions of x2APIC mode).
@@ -277,32 +232,9 @@ static bool write_base(struct vp *vp, uint64_t value)
 	if (new == 0)
 		vapic_reset(vp, false); // the state is lost
 	if (new == mode_bits)
-		WRITE_ONCE(vp->apic.ldr, vp->apic.id >> 4 << 16 | 1u << (vp->apic.id & 15));
+		WRITE_ONCE(vp->apic.ldr, vapic_x2apic_ldr(vp));
 	mirror(vp);
 	return true;
-}
-
-bool vapic_read_msr(struct vp *vp, uint32_t msr, uint64_t *value)
-{
-	if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST)
-		return vapic_mode(vp) == VAPIC_X2APIC &&
-		       vapic_read_register(vp, msr - MSR_X2APIC_FIRST, value);
-	switch (msr) {
-	case MSR_APIC_BASE:
-		*value = vp->apic_base;
-		return true;
-	case MSR_TSC_DEADLINE:
-		*value = vapic_tsc_deadline(vp);
-		return true;
-	case HV_X64_MSR_ICR:
-		*value = vp->apic.icr;
-		return true;
-	case HV_X64_MSR_TPR:
-		*value = vp->apic.tpr;
-		return true;
-	default: // HV_X64_MSR_EOI is write-only
-		return false;
-	}
 }
 
 // TLFS: HV_X64_MSR_ICR has the layout of the mode's own ICR.
@@ -314,30 +246,23 @@ static bool write_hv_icr(struct vp *vp, uint64_t value)
 	return vapic_write_register(vp, APIC_ICR, (uint32_t)value);
 }
 
+static unsigned int by_msr(const struct vp *vp, uint32_t msr)
+{
+	if (msr < MSR_X2APIC_FIRST || msr > MSR_X2APIC_LAST)
+		return MSR;
+	return vapic_mode(vp) == VAPIC_X2APIC ? X2 : 0;
+}
+
+bool vapic_read_msr(struct vp *vp, uint32_t msr, uint64_t *value)
+{
+	return read(vp, msr, by_msr(vp, msr), value);
+}
+
 bool vapic_write_msr(struct vp *vp, uint32_t msr, uint64_t value)
 {
-	if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST)
-		return vapic_mode(vp) == VAPIC_X2APIC &&
-		       vapic_write_register(vp, msr - MSR_X2APIC_FIRST, value);
-	switch (msr) {
-	case HV_X64_MSR_EOI:
-		if (value > UINT32_MAX)
-			return false;
-		vapic_eoi(vp);
-		return true;
-	case HV_X64_MSR_ICR:
-		return write_hv_icr(vp, value);
-	case HV_X64_MSR_TPR:
-		if (value > 0xff)
-			return false;
-		vp->apic.tpr = value;
-		return true;
-	case MSR_TSC_DEADLINE:
-		vapic_set_tsc_deadline(vp, value);
-		return true;
-	case MSR_APIC_BASE:
+	if (msr == MSR_APIC_BASE)
 		return write_base(vp, value);
-	default:
-		return false;
-	}
+	if (msr == HV_X64_MSR_ICR)
+		return write_hv_icr(vp, value);
+	return write(vp, msr, by_msr(vp, msr), value);
 }

@@ -53,7 +53,7 @@ void vapic_timer_stop(struct vp *vp)
 	timer_cancel(&vp->timers[VP_APIC_TIMER]);
 }
 
-void vapic_timer_set_initial(struct vp *vp, uint32_t count)
+void vapic_timer_set_initial(struct vp *vp, uint64_t count)
 {
 	if (timer_mode(vp) == TIMER_TSC_DEADLINE)
 		return; // SDM 10.5.4.1: ignored in this mode
@@ -65,7 +65,7 @@ void vapic_timer_set_initial(struct vp *vp, uint32_t count)
 	arm(vp, vp->apic.timer_start + period(vp));
 }
 
-uint32_t vapic_timer_current(const struct vp *vp)
+uint64_t vapic_timer_current(const struct vp *vp)
 {
 	const struct vapic *apic = &vp->apic;
 	uint64_t elapsed, now = tsc_read();
@@ -79,7 +79,7 @@ uint32_t vapic_timer_current(const struct vp *vp)
 	return elapsed < apic->timer_initial ? apic->timer_initial - elapsed : 0;
 }
 
-void vapic_timer_set_divide(struct vp *vp, uint32_t divide)
+void vapic_timer_set_divide(struct vp *vp, uint64_t divide)
 {
 	struct vapic *apic = &vp->apic;
 	uint32_t left = vapic_timer_current(vp);
