@@ -62,11 +62,7 @@ enum {
 
 #define XSAVE_HEADER_END 576u // legacy area and header
 
-struct leaf {
-	uint32_t number;
-	struct cpuid_result mask;
-	void (*fix)(struct vp *vp, uint32_t subleaf, struct cpuid_result *r);
-};
+#define FIX(name) static void name(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
 
 // The processor's answer; zero for leaves that it does not have.
 static struct cpuid_result host(uint32_t leaf, uint32_t subleaf)
@@ -96,63 +92,47 @@ static unsigned int core_bits(const struct vp *vp)
 	return bits;
 }
 
-static void fix_basic_max(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+// In what leaf 1 and 0x80000001 have in common.
+static void hide_absent(const struct vp *vp, struct cpuid_result *r)
 {
-	r->eax = MAX_BASIC;
-}
-
-static void fix_features(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
-{
-	uint32_t cores = core_count(vp);
-
-	r->ebx = (r->ebx & 0xffff) | MIN(cores, 0xff) << 16 | vp->apic.id << 24;
-	r->ecx |= CPUID1_ECX_X2APIC | CPUID1_ECX_TSC_DEADLINE | HV_CPUID_1_ECX_HYPERVISOR_PRESENT;
-	if (vp_reg64(vp, HvX64RegisterCr4) & CR4_OSXSAVE)
-		r->ecx |= CPUID1_ECX_OSXSAVE;
-	if (cores > 1)
-		r->edx |= CPUID1_EDX_HTT;
 	if (vapic_mode(vp) == VAPIC_DISABLED)
 		r->edx &= ~CPUID1_EDX_APIC;
 	if (!vp->partition->is_root)
 		r->edx &= ~(CPUID1_EDX_MCE | CPUID1_EDX_MCA);
 }
 
-static void fix_intel_caches(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+FIX(fix_features)
+{
+	uint32_t cores = core_count(vp);
+
+	r->ebx = (r->ebx & 0xffff) | MIN(cores, 0xff) << 16 | vp->apic.id << 24;
+	if (vp_reg64(vp, HvX64RegisterCr4) & CR4_OSXSAVE)
+		r->ecx |= CPUID1_ECX_OSXSAVE;
+	if (cores > 1)
+		r->edx |= CPUID1_EDX_HTT;
+	hide_absent(vp, r);
+}
+
+FIX(fix_intel_caches)
 {
 	r->eax &= 0x3ff; // no sharing
 	if (r->eax & 0x1f)
 		r->eax |= MIN(core_count(vp) - 1, 0x3fu) << 26;
 }
 
-static void fix_power(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+FIX(fix_structured)
 {
-	*r = (struct cpuid_result){ .eax = 1 << 2 }; // ARAT: the APIC timer does not stop
+	r->eax = MIN(r->eax, 1u); // subleaves
+	if (vp_reg64(vp, HvX64RegisterCr4) & CR4_PKE)
+		r->ecx |= CPUID7_ECX_OSPKE;
 }
 
-static void fix_structured(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
-{
-	switch (subleaf) {
-	case 0:
-		r->eax = MIN(r->eax, 1u);
-		r->ebx &= MASK_7_EBX;
-		r->ecx &= MASK_7_ECX;
-		r->edx &= MASK_7_EDX;
-		if (vp_reg64(vp, HvX64RegisterCr4) & CR4_PKE)
-			r->ecx |= CPUID7_ECX_OSPKE;
-		break;
-	case 1:
-		*r = (struct cpuid_result){ .eax = r->eax & MASK_7_1_EAX };
-		break;
-	default:
-		*r = (struct cpuid_result){ 0 };
-	}
-}
-
-static void fix_topology(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+FIX(fix_topology)
 {
 	enum { LEVEL_THREAD = 1 << 8, LEVEL_CORE = 2 << 8 };
 
-	*r = (struct cpuid_result){ .ecx = subleaf & 0xff, .edx = vp->apic.id };
+	r->ecx = subleaf & 0xff;
+	r->edx = vp->apic.id;
 	if (subleaf == 0) {
 		r->ebx = 1;
 		r->ecx |= LEVEL_THREAD;
@@ -178,48 +158,38 @@ static uint32_t xsave_size(uint64_t components)
 	return end;
 }
 
-static void fix_xsave(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+FIX(fix_xsave)
 {
-	uint64_t mask = host_xcr0;
-
-	switch (subleaf) {
-	case 0:
-		*r = (struct cpuid_result){ mask, xsave_size(vp_xcr0(vp)), xsave_size(mask),
-			mask >> 32 };
-		break;
-	case 1:
-		*r = (struct cpuid_result){ .eax = r->eax & MASK_D_1_EAX };
-		break;
-	default:
-		if (subleaf > 62 || !(mask & BIT(subleaf)))
-			*r = (struct cpuid_result){ 0 };
-	}
+	*r = (struct cpuid_result){ host_xcr0, xsave_size(vp_xcr0(vp)), xsave_size(host_xcr0),
+		host_xcr0 >> 32 };
 }
 
-static void fix_extended_max(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+FIX(fix_xsave_component)
+{
+	if (subleaf > 62 || !(host_xcr0 & BIT(subleaf)))
+		*r = (struct cpuid_result){ 0 };
+}
+
+FIX(fix_extended_max)
 {
 	r->eax = MIN(r->eax, (uint32_t)MAX_EXTENDED);
 }
 
-static void fix_extended_features(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+FIX(fix_extended_features)
 {
 	if (core_count(vp) > 1)
 		r->ecx |= CPUID81_ECX_CMP_LEGACY;
-	if (vapic_mode(vp) == VAPIC_DISABLED)
-		r->edx &= ~CPUID1_EDX_APIC;
-	if (!vp->partition->is_root)
-		r->edx &= ~(CPUID1_EDX_MCE | CPUID1_EDX_MCA);
+	hide_absent(vp, r);
 }
 
 // TLFS: HV_X64_MSR_TSC_INVARIANT_CONTROL decides whether the bit is shown.
-static void fix_invariant_tsc(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+FIX(fix_invariant_tsc)
 {
-	*r = (struct cpuid_result){ 0 };
 	if (READ_ONCE(vp->partition->tsc_invariant_control) & HV_TSC_INVARIANT_CONTROL_EXPOSE)
 		r->edx = CPUID87_EDX_INVARIANT;
 }
 
-static void fix_address_sizes(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+FIX(fix_address_sizes)
 {
 	uint32_t physical = MIN(r->eax & 0xff, (uint32_t)GPA_BITS);
 
@@ -227,125 +197,125 @@ static void fix_address_sizes(struct vp *vp, uint32_t subleaf, struct cpuid_resu
 	r->ecx = core_bits(vp) << 12 | MIN(core_count(vp) - 1, 0xffu);
 }
 
-static void fix_amd_caches(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+FIX(fix_amd_topology)
 {
-	r->eax &= 0x3fff; // no sharing
+	r->eax = vp->apic.id;
+	r->ebx = vp->apic.id & 0xff;
 }
 
-static void fix_amd_topology(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+FIX(hv_features)
 {
-	*r = (struct cpuid_result){ .eax = vp->apic.id, .ebx = vp->apic.id & 0xff };
+	r->eax = vp->partition->privileges;
+	r->ebx = vp->partition->privileges >> 32;
 }
 
-static void hv_features(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+FIX(hv_hints)
 {
-	*r = (struct cpuid_result){
-		.eax = vp->partition->privileges,
-		.ebx = vp->partition->privileges >> 32,
-		.edx = HV_FEATURE_EDX_FREQUENCY_REGS | HV_FEATURE_EDX_GUEST_CRASH_REGS |
-		       HV_FEATURE_EDX_SINT_POLLING | HV_FEATURE_EDX_HYPERCALL_MSR_LOCK |
-		       HV_FEATURE_EDX_DIRECT_SYNTHETIC_TIMERS,
-	};
+	r->ecx = MIN(host(0x80000008, 0).eax & 0xff, (uint32_t)GPA_BITS);
 }
 
-// Each of these saves exits. Local flushes by hypercall would cost some: INVLPG and MOV to CR3 do
-// not exit. Linux uses the EOI assist only with MSR_FOR_APIC, in x2APIC mode too. AutoEOI is not
-// deprecated: it needs no EOI at all.
-static void hv_hints(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
+FIX(lumen_trace)
 {
-	*r = (struct cpuid_result){
-		.eax = HV_HINT_HYPERCALL_FOR_REMOTE_FLUSH | HV_HINT_MSR_FOR_APIC |
-		       HV_HINT_RELAXED_TIMING | HV_HINT_SYNTHETIC_CLUSTER_IPI |
-		       HV_HINT_EX_PROCESSOR_MASKS,
-		.ebx = SPIN_RETRIES,
-		.ecx = MIN(host(0x80000008, 0).eax & 0xff, (uint32_t)GPA_BITS),
-	};
-}
-
-static void hv_limits(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
-{
-	*r = (struct cpuid_result){ .eax = PARTITION_MAX_VPS, .ebx = PCPU_MAX };
-}
-
-static void lumen_trace(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
-{
-	*r = (struct cpuid_result){ 0 };
 	if (vp->partition->is_root)
 		*r = (struct cpuid_result){ trace_spa, trace_spa >> 32, trace_bytes, 0 };
 }
 
-// The mask is applied to the processor's answer, then FIX is called.
-static const struct leaf processor_leaves[] = {
-	{ 0x00000000, { 0, ALL, ALL, ALL }, fix_basic_max },
-	{ 0x00000001, { ALL, 0xffff, MASK_1_ECX, MASK_1_EDX }, fix_features },
-	{ 0x00000002, { ALL, ALL, ALL, ALL }, NULL },
-	{ 0x00000004, { ALL, ALL, ALL, ALL }, fix_intel_caches },
-	{ 0x00000006, { 0, 0, 0, 0 }, fix_power },
-	{ 0x00000007, { ALL, ALL, ALL, ALL }, fix_structured },
-	{ 0x0000000b, { 0, 0, 0, 0 }, fix_topology },
-	{ 0x0000000d, { ALL, ALL, ALL, ALL }, fix_xsave },
-	{ 0x80000000, { ALL, ALL, ALL, ALL }, fix_extended_max },
-	{ 0x80000001, { ALL, ALL, MASK_81_ECX, MASK_81_EDX }, fix_extended_features },
-	{ 0x80000002, { ALL, ALL, ALL, ALL }, NULL }, // name
-	{ 0x80000003, { ALL, ALL, ALL, ALL }, NULL },
-	{ 0x80000004, { ALL, ALL, ALL, ALL }, NULL },
-	{ 0x80000005, { ALL, ALL, ALL, ALL }, NULL }, // caches and TLBs
-	{ 0x80000006, { ALL, ALL, ALL, ALL }, NULL },
-	{ 0x80000007, { 0, 0, 0, 0 }, fix_invariant_tsc },
-	{ 0x80000008, { ALL, MASK_88_EBX, 0, 0 }, fix_address_sizes },
-	{ 0x80000019, { ALL, ALL, 0, 0 }, NULL }, // TLBs
-	{ 0x8000001a, { ALL, 0, 0, 0 }, NULL },	  // performance hints
-	{ 0x8000001d, { ALL, ALL, ALL, ALL }, fix_amd_caches },
-	{ 0x8000001e, { 0, 0, 0, 0 }, fix_amd_topology },
-	{ 0x80000021, { MASK_821_EAX, 0, 0, 0 }, NULL },
+// The answer: what MASK leaves of the processor's, and SET, then what FIX makes of that.
+struct leaf {
+	uint32_t number;
+	uint8_t subleaf; // or ANY; of several rows the first one counts
+	struct cpuid_result mask, set;
+	void (*fix)(struct vp *vp, uint32_t subleaf, struct cpuid_result *r);
 };
 
-// The mask is the answer, unless FIX makes it.
-static const struct leaf hypervisor_leaves[] = {
-	{ HV_CPUID_VENDOR,
+#define ANY 0xff
+#define NONE                                                                                       \
+	{                                                                                          \
+		0, 0, 0, 0                                                                         \
+	}
+#define PASS                                                                                       \
+	{                                                                                          \
+		ALL, ALL, ALL, ALL                                                                 \
+	}
+#define FEATURES_1_ECX                                                                             \
+	(CPUID1_ECX_X2APIC | CPUID1_ECX_TSC_DEADLINE | HV_CPUID_1_ECX_HYPERVISOR_PRESENT)
+#define FEATURES_EDX                                                                               \
+	(HV_FEATURE_EDX_FREQUENCY_REGS | HV_FEATURE_EDX_GUEST_CRASH_REGS |                         \
+		HV_FEATURE_EDX_SINT_POLLING | HV_FEATURE_EDX_HYPERCALL_MSR_LOCK |                  \
+		HV_FEATURE_EDX_DIRECT_SYNTHETIC_TIMERS)
+// Each of these saves exits. Local flushes by hypercall would cost some: INVLPG and MOV to CR3 do
+// not exit. Linux uses the EOI assist only with MSR_FOR_APIC, in x2APIC mode too. AutoEOI is not
+// deprecated: it needs no EOI at all.
+#define HINTS                                                                                      \
+	(HV_HINT_HYPERCALL_FOR_REMOTE_FLUSH | HV_HINT_MSR_FOR_APIC | HV_HINT_RELAXED_TIMING |      \
+		HV_HINT_SYNTHETIC_CLUSTER_IPI | HV_HINT_EX_PROCESSOR_MASKS)
+
+static const struct leaf leaves[] = {
+	{ 0x00000000, ANY, { 0, ALL, ALL, ALL }, { MAX_BASIC, 0, 0, 0 }, NULL },
+	{ 0x00000001, ANY, { ALL, 0xffff, MASK_1_ECX, MASK_1_EDX }, { 0, 0, FEATURES_1_ECX, 0 },
+		fix_features },
+	{ 0x00000002, ANY, PASS, NONE, NULL },
+	{ 0x00000004, ANY, PASS, NONE, fix_intel_caches },
+	{ 0x00000006, ANY, NONE, { 1 << 2, 0, 0, 0 }, NULL }, // ARAT: the timer does not stop
+	{ 0x00000007, 0, { ALL, MASK_7_EBX, MASK_7_ECX, MASK_7_EDX }, NONE, fix_structured },
+	{ 0x00000007, 1, { MASK_7_1_EAX, 0, 0, 0 }, NONE, NULL },
+	{ 0x0000000b, ANY, NONE, NONE, fix_topology },
+	{ 0x0000000d, 0, NONE, NONE, fix_xsave },
+	{ 0x0000000d, 1, { MASK_D_1_EAX, 0, 0, 0 }, NONE, NULL },
+	{ 0x0000000d, ANY, PASS, NONE, fix_xsave_component },
+	{ 0x80000000, ANY, PASS, NONE, fix_extended_max },
+	{ 0x80000001, ANY, { ALL, ALL, MASK_81_ECX, MASK_81_EDX }, NONE, fix_extended_features },
+	{ 0x80000002, ANY, PASS, NONE, NULL }, // name
+	{ 0x80000003, ANY, PASS, NONE, NULL },
+	{ 0x80000004, ANY, PASS, NONE, NULL },
+	{ 0x80000005, ANY, PASS, NONE, NULL }, // caches and TLBs
+	{ 0x80000006, ANY, PASS, NONE, NULL },
+	{ 0x80000007, ANY, NONE, NONE, fix_invariant_tsc },
+	{ 0x80000008, ANY, { ALL, MASK_88_EBX, 0, 0 }, NONE, fix_address_sizes },
+	{ 0x80000019, ANY, { ALL, ALL, 0, 0 }, NONE, NULL },	    // TLBs
+	{ 0x8000001a, ANY, { ALL, 0, 0, 0 }, NONE, NULL },	    // performance hints
+	{ 0x8000001d, ANY, { 0x3fff, ALL, ALL, ALL }, NONE, NULL }, // caches: no sharing
+	{ 0x8000001e, ANY, NONE, NONE, fix_amd_topology },
+	{ 0x80000021, ANY, { MASK_821_EAX, 0, 0, 0 }, NONE, NULL },
+	{ HV_CPUID_VENDOR, ANY, NONE,
 		{ HV_CPUID_HARDWARE_FEATURES, HV_VENDOR_EBX, HV_VENDOR_ECX, HV_VENDOR_EDX }, NULL },
-	{ HV_CPUID_INTERFACE, { HV_INTERFACE_SIGNATURE, 0, 0, 0 }, NULL },
-	{ HV_CPUID_VERSION, { LUMEN_REVISION, LUMEN_VERSION, 0, 0 }, NULL },
-	{ HV_CPUID_FEATURES, { 0 }, hv_features },
-	{ HV_CPUID_ENLIGHTENMENT_INFO, { 0 }, hv_hints },
-	{ HV_CPUID_LIMITS, { 0 }, hv_limits },
-	{ HV_CPUID_HARDWARE_FEATURES, { HV_HARDWARE_MSR_BITMAPS | HV_HARDWARE_SLAT, 0, 0, 0 },
-		NULL },
-	{ LUMEN_CPUID_SIGNATURE,
+	{ HV_CPUID_INTERFACE, ANY, NONE, { HV_INTERFACE_SIGNATURE, 0, 0, 0 }, NULL },
+	{ HV_CPUID_VERSION, ANY, NONE, { LUMEN_REVISION, LUMEN_VERSION, 0, 0 }, NULL },
+	{ HV_CPUID_FEATURES, ANY, NONE, { 0, 0, 0, FEATURES_EDX }, hv_features },
+	{ HV_CPUID_ENLIGHTENMENT_INFO, ANY, NONE, { HINTS, SPIN_RETRIES, 0, 0 }, hv_hints },
+	{ HV_CPUID_LIMITS, ANY, NONE, { PARTITION_MAX_VPS, PCPU_MAX, 0, 0 }, NULL },
+	{ HV_CPUID_HARDWARE_FEATURES, ANY, NONE,
+		{ HV_HARDWARE_MSR_BITMAPS | HV_HARDWARE_SLAT, 0, 0, 0 }, NULL },
+	{ LUMEN_CPUID_SIGNATURE, ANY, NONE,
 		{ LUMEN_CPUID_TRACE, LUMEN_SIGNATURE_EBX, LUMEN_SIGNATURE_ECX,
 			LUMEN_SIGNATURE_EDX },
 		NULL },
-	{ LUMEN_CPUID_VERSION, { LUMEN_VERSION, LUMEN_REVISION, 0, 0 }, NULL },
-	{ LUMEN_CPUID_TRACE, { 0 }, lumen_trace },
+	{ LUMEN_CPUID_VERSION, ANY, NONE, { LUMEN_VERSION, LUMEN_REVISION, 0, 0 }, NULL },
+	{ LUMEN_CPUID_TRACE, ANY, NONE, NONE, lumen_trace },
 };
 
-static const struct leaf *find(const struct leaf *leaves, size_t count, uint32_t number)
+static const struct leaf *find(uint32_t number, uint32_t subleaf)
 {
-	for (size_t i = 0; i < count; i++)
-		if (leaves[i].number == number)
+	for (size_t i = 0; i < ARRAY_SIZE(leaves); i++)
+		if (leaves[i].number == number &&
+			(leaves[i].subleaf == ANY || leaves[i].subleaf == subleaf))
 			return &leaves[i];
 	return NULL;
 }
 
 void cpuid_read(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result)
 {
-	bool synthetic = leaf >> 28 == 4;
-	const struct leaf *row =
-		synthetic ? find(hypervisor_leaves, ARRAY_SIZE(hypervisor_leaves), leaf)
-			  : find(processor_leaves, ARRAY_SIZE(processor_leaves), leaf);
+	const struct leaf *row = find(leaf, subleaf);
+	struct cpuid_result r;
 
 	*result = (struct cpuid_result){ 0 };
 	if (!row)
 		return;
-	*result = row->mask;
-	if (!synthetic) {
-		struct cpuid_result r = host(leaf, subleaf);
-
-		result->eax &= r.eax;
-		result->ebx &= r.ebx;
-		result->ecx &= r.ecx;
-		result->edx &= r.edx;
-	}
+	r = host(leaf, subleaf);
+	result->eax = (r.eax & row->mask.eax) | row->set.eax;
+	result->ebx = (r.ebx & row->mask.ebx) | row->set.ebx;
+	result->ecx = (r.ecx & row->mask.ecx) | row->set.ecx;
+	result->edx = (r.edx & row->mask.edx) | row->set.edx;
 	if (row->fix)
 		row->fix(vp, subleaf, result);
 }
