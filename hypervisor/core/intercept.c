@@ -5,7 +5,6 @@
 #include "hypervisor/core/intercept_list.h"
 #include "hypervisor/core/trace.h"
 #include "hypervisor/x86/gva.h"
-#include "hypervisor/x86/insn.h"
 #include "hypervisor/x86/state.h"
 
 enum { LENGTH_HLT = 1, LENGTH_CPUID = 2, LENGTH_MSR = 2, LENGTH_HYPERCALL = 3 };
@@ -73,14 +72,11 @@ static bool send(struct vp *vp, enum hv_message_type type, size_t size)
 bool intercept_io(struct vp *vp, const struct vp_exit *exit)
 {
 	struct hv_x64_io_port_intercept_message *m;
-	unsigned int length = exit->insn_length;
-	struct insn insn;
 
 	if (vp->partition->is_root)
 		return false;
-	if (!length && gva_fetch_insn(vp, &insn))
-		length = insn.length;
-	m = begin(vp, length, exit->io.in ? HvInterceptAccessRead : HvInterceptAccessWrite);
+	m = begin(vp, exit->insn_length,
+		exit->io.in ? HvInterceptAccessRead : HvInterceptAccessWrite);
 	m->port_number = exit->io.port;
 	m->access_info = exit->io.size | (exit->io.string ? HV_X64_IO_PORT_ACCESS_STRING : 0) |
 			 (exit->io.rep ? HV_X64_IO_PORT_ACCESS_REP : 0);

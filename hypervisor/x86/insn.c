@@ -31,30 +31,15 @@ struct opcode {
 
 static const struct opcode opcodes[] = {
 	{ 0x063, 0x063, INSN_LOAD, MODRM }, // MOVSXD
-	{ 0x06c, 0x06f, INSN_OTHER, 0 },    // INS, OUTS
 	{ 0x080, 0x081, INSN_ALU, MODRM | BYTE | IMM }, { 0x083, 0x083, INSN_ALU, MODRM | IMM8 },
 	{ 0x084, 0x085, INSN_ALU, MODRM | BYTE }, // TEST
 	{ 0x086, 0x087, INSN_XCHG, MODRM | BYTE }, { 0x088, 0x089, INSN_STORE, MODRM | BYTE },
-	{ 0x08a, 0x08b, INSN_LOAD, MODRM | BYTE }, { 0x090, 0x090, INSN_OTHER, 0 }, // NOP, PAUSE
-	{ 0x0a0, 0x0a1, INSN_LOAD, MOFFS | BYTE }, { 0x0a2, 0x0a3, INSN_STORE, MOFFS | BYTE },
+	{ 0x08a, 0x08b, INSN_LOAD, MODRM | BYTE }, { 0x0a0, 0x0a1, INSN_LOAD, MOFFS | BYTE },
+	{ 0x0a2, 0x0a3, INSN_STORE, MOFFS | BYTE },
 	{ 0x0c6, 0x0c7, INSN_STORE_IMM, MODRM | BYTE | IMM },
-	{ 0x0cc, 0x0cc, INSN_OTHER, 0 },		// INT3
-	{ 0x0cd, 0x0cd, INSN_OTHER, IMM8 },		// INT
-	{ 0x0e4, 0x0e7, INSN_OTHER, IMM8 },		// IN, OUT
-	{ 0x0ec, 0x0ef, INSN_OTHER, 0 },		// IN, OUT
-	{ 0x0f1, 0x0f1, INSN_OTHER, 0 },		// ICEBP
-	{ 0x0f4, 0x0f4, INSN_OTHER, 0 },		// HLT
-	{ 0x0f6, 0x0f7, INSN_ALU, MODRM | BYTE | IMM }, // TEST
-	{ 0x100, 0x101, INSN_OTHER, MODRM }, // LGDT, INVLPG, VMRUN, VMMCALL, XSETBV, RDTSCP, ...
-	{ 0x106, 0x106, INSN_OTHER, 0 },     // CLTS
-	{ 0x108, 0x109, INSN_OTHER, 0 },     // INVD, WBINVD
-	{ 0x120, 0x121, INSN_OTHER, REGS },  // MOV from CR, DR
-	{ 0x122, 0x122, INSN_MOV_CR8, REGS }, { 0x123, 0x123, INSN_OTHER, REGS }, // MOV to DR
-	{ 0x130, 0x133, INSN_OTHER, 0 },    // WRMSR, RDTSC, RDMSR, RDPMC
-	{ 0x1a2, 0x1a2, INSN_OTHER, 0 },    // CPUID
-	{ 0x1aa, 0x1aa, INSN_OTHER, 0 },    // RSM
-	{ 0x1b6, 0x1b7, INSN_LOAD, MODRM }, // MOVZX
-	{ 0x1be, 0x1bf, INSN_LOAD, MODRM }, // MOVSX
+	{ 0x0f6, 0x0f7, INSN_ALU, MODRM | BYTE | IMM },				  // TEST
+	{ 0x122, 0x122, INSN_MOV_CR8, REGS }, { 0x1b6, 0x1b7, INSN_LOAD, MODRM }, // MOVZX
+	{ 0x1be, 0x1bf, INSN_LOAD, MODRM },					  // MOVSX
 };
 
 // ADD, OR, ... XOR, CMP between register and memory: 00-03, 08-0B, ... 38-3B.
@@ -70,6 +55,18 @@ static const struct opcode *find_opcode(unsigned int opcode)
 	return NULL;
 }
 
+static uint64_t size_mask(unsigned int size)
+{
+	return size == 8 ? UINT64_MAX : BIT(size * 8) - 1;
+}
+
+static uint64_t sign_extend(uint64_t value, unsigned int size)
+{
+	unsigned int unused_bits = 64 - size * 8;
+
+	return (uint64_t)((int64_t)(value << unused_bits) >> unused_bits);
+}
+
 static bool take(struct cursor *c, uint8_t *byte)
 {
 	if (c->at >= c->count)
@@ -81,18 +78,16 @@ static bool take(struct cursor *c, uint8_t *byte)
 // Reads SIZE little-endian bytes, sign-extended.
 static bool take_value(struct cursor *c, unsigned int size, uint64_t *value)
 {
-	unsigned int unused_bits = 64 - size * 8;
 	uint8_t byte;
 
 	*value = 0;
-	if (size == 0)
-		return true;
 	for (unsigned int i = 0; i < size; i++) {
 		if (!take(c, &byte))
 			return false;
 		*value |= (uint64_t)byte << i * 8;
 	}
-	*value = (uint64_t)((int64_t)(*value << unused_bits) >> unused_bits);
+	if (size)
+		*value = sign_extend(*value, size);
 	return true;
 }
 
@@ -111,14 +106,12 @@ static bool take_prefixes(struct cursor *c, uint8_t *byte)
 		case 0xf0:
 			c->lock = true;
 			break;
-		case 0x26:
+		case 0x26: // segments and repetition
 		case 0x2e:
 		case 0x36:
 		case 0x3e:
-		case 0x64:
-		case 0x65:
-		case 0xf2:
-		case 0xf3:
+		case 0x64 ... 0x65:
+		case 0xf2 ... 0xf3:
 			break;
 		default:
 			if (c->mode_bits != 64 || (*byte & 0xf0) != 0x40)
@@ -158,13 +151,12 @@ static bool skip_address(struct cursor *c)
 		displacement = mod == 0 ? (rm == 6 ? 2 : 0) : mod;
 		return take_value(c, displacement, &ignored);
 	}
-	displacement = mod == 0 ? (rm == 5 ? 4 : 0) : (mod == 1 ? 1 : 4);
 	if (rm == 4) {
 		if (!take(c, &sib))
 			return false;
-		if (mod == 0 && (sib & 7) == 5)
-			displacement = 4;
+		rm = sib & 7; // a base of 5 means the same in either place
 	}
+	displacement = mod == 0 ? (rm == 5 ? 4 : 0) : (mod == 1 ? 1 : 4);
 	return take_value(c, displacement, &ignored);
 }
 
@@ -221,7 +213,7 @@ static bool refine(const struct cursor *c, unsigned int opcode, struct insn *ins
 	case 0x122:
 		// CR8 by REX.R, or by LOCK in any mode (APM3: MOV CRn).
 		if (!(insn->reg == 8 || (insn->reg == 0 && c->lock)))
-			insn->kind = INSN_OTHER;
+			return false;
 		insn->reg = (c->modrm & 7) | (c->rex & 1) << 3;
 		insn->size = insn->dest_size = c->mode_bits == 64 ? 8 : 4;
 		return true;
@@ -276,11 +268,6 @@ bool insn_decode(
 	return true;
 }
 
-static uint64_t size_mask(unsigned int size)
-{
-	return size == 8 ? UINT64_MAX : BIT(size * 8) - 1;
-}
-
 uint64_t insn_get_reg(const uint64_t *gpr, unsigned int reg, bool high_byte, unsigned int size)
 {
 	return gpr[reg] >> (high_byte ? 8 : 0) & size_mask(size);
@@ -300,11 +287,7 @@ void insn_set_reg(
 
 uint64_t insn_extend(const struct insn *insn, uint64_t value)
 {
-	unsigned int unused_bits = 64 - insn->size * 8;
-
-	if (!insn->sign_extend)
-		return value & size_mask(insn->size);
-	return (uint64_t)((int64_t)(value << unused_bits) >> unused_bits);
+	return insn->sign_extend ? sign_extend(value, insn->size) : value & size_mask(insn->size);
 }
 
 enum { CF = 0x1, PF = 0x4, AF = 0x10, ZF = 0x40, SF = 0x80, OF = 0x800 };

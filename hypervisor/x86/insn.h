@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Just enough of an x86 decoder: the length of what exits, and the instructions by which a guest
-// reaches its xAPIC page.
+// Just enough of an x86 decoder: the instructions by which a guest reaches its xAPIC page or CR8.
 #pragma once
 
 #include "hypervisor/core/lib.h"
 
 enum insn_kind {
-	INSN_OTHER,	// known length, nothing else
 	INSN_LOAD,	// memory -> register (MOV, MOVZX, MOVSX, MOVSXD)
 	INSN_STORE,	// register -> memory
 	INSN_STORE_IMM, // immediate -> memory

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Extended state, and the emulation of CR8 writes.
+// Extended state.
 #include "hypervisor/x86/xstate.h"
 #include "hypervisor/core/log.h"
 #include "hypervisor/core/vp.h"
 #include "hypervisor/x86/cpu.h"
-#include "hypervisor/x86/gva.h"
-#include "hypervisor/x86/insn.h"
-#include "hypervisor/x86/state.h"
 
 enum { X87 = 1 << 0, SSE = 1 << 1, AVX = 1 << 2, AVX512 = 7 << 5, PKRU = 1 << 9 };
 
@@ -25,7 +22,8 @@ void xstate_enable(void)
 	ASSERT(cpuid(0xd, 0).ebx <= PAGE_SIZE);
 }
 
-// QEMU's emulation of SVM (7.2) has no XSETBV intercept, so what the processor holds is what counts.
+// QEMU's emulation of SVM (7.2) has no XSETBV intercept, so what the processor holds is what
+// counts.
 uint64_t vp_xcr0(const struct vp *vp)
 {
 	return vp->loaded_on ? xcr0_read() & host_xcr0 : vp->xcr0;
@@ -36,24 +34,4 @@ bool vp_xcr0_valid(uint64_t value)
 	if (!(value & X87) || value & ~host_xcr0 || (value & AVX && !(value & SSE)))
 		return false;
 	return !(value & AVX512) || (value & (AVX512 | AVX)) == (AVX512 | AVX);
-}
-
-void vp_emulate_cr8_write(struct vp *vp)
-{
-	uint8_t bytes[15];
-	struct insn insn;
-	uint64_t base, value;
-
-	if (!insn_decode(bytes, gva_fetch(vp, bytes, sizeof(bytes)), vp_code_mode(vp, &base), &insn) ||
-		insn.kind != INSN_MOV_CR8) {
-		vp_inject_ud(vp);
-		return;
-	}
-	value = vp->regs.gpr[insn.reg];
-	if (value & ~0xfull) {
-		vp_inject_gp(vp);
-		return;
-	}
-	vapic_set_cr8(vp, value);
-	vp_skip_insn(vp, insn.length);
 }

@@ -77,6 +77,11 @@ uint64_t vp_xcr0(const struct vp *vp)
 	return vp->xcr0;
 }
 
+void vp_inject_ud(struct vp *vp)
+{
+	rig_of(vp)->exception = 6;
+}
+
 void vp_inject_gp(struct vp *vp)
 {
 	rig_of(vp)->exception = 13;
