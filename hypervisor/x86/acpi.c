@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // RSDP, RSDT or XSDT, MADT (ACPI 6.5, 5.2).
-#include "hypervisor/x86/acpi.h"
+#include "hypervisor/x86/boot.h"
 #include "hypervisor/x86/memory.h"
 
 struct rsdp {
@@ -30,7 +30,8 @@ static uint64_t scan(uint64_t from, uint64_t to)
 	for (; from < to; from += 16) {
 		const struct rsdp *rsdp = spa_to_va(from);
 
-		if (!memcmp(rsdp->signature, "RSD PTR ", 8) && checksum_ok((const uint8_t *)rsdp, 20))
+		if (!memcmp(rsdp->signature, "RSD PTR ", 8) &&
+			checksum_ok((const uint8_t *)rsdp, 20))
 			return from;
 	}
 	return 0;
@@ -55,7 +56,8 @@ static const struct table *find_table(const char *signature)
 		return NULL;
 	wide = rsdp->revision >= 2 && rsdp->xsdt;
 	list = spa_to_va(wide ? rsdp->xsdt : rsdp->rsdt);
-	for (uint32_t offset = sizeof(*list); offset + (wide ? 8 : 4) <= list->length; offset += wide ? 8 : 4) {
+	for (uint32_t offset = sizeof(*list); offset + (wide ? 8 : 4) <= list->length;
+		offset += wide ? 8 : 4) {
 		const char *entry = (const char *)list + offset;
 
 		table = spa_to_va(wide ? *(const uint64_t *)entry : *(const uint32_t *)entry);
@@ -74,7 +76,8 @@ unsigned int acpi_processors(uint32_t *apic_ids, unsigned int max)
 	if (!madt)
 		return 0;
 	end = (const uint8_t *)madt + madt->length;
-	for (entry = (const uint8_t *)madt + 44; entry + 2 <= end && entry[1] >= 2 && count < max; entry += entry[1]) {
+	for (entry = (const uint8_t *)madt + 44; entry + 2 <= end && entry[1] >= 2 && count < max;
+		entry += entry[1]) {
 		if (entry[0] == 0 && entry[4] & 1) // local APIC, enabled
 			apic_ids[count++] = entry[3];
 		if (entry[0] == 9 && entry[8] & 1) // local x2APIC, enabled

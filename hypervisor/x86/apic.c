@@ -8,32 +8,10 @@
 #include "hypervisor/x86/irq.h"
 #include "hypervisor/x86/memory.h"
 
-enum { // registers, in bytes of the MMIO page; x2APIC MSR = 0x800 + byte / 16
-	APIC_ID = 0x20,
-	APIC_TPR = 0x80,
-	APIC_EOI = 0xb0,
-	APIC_LDR = 0xd0,
-	APIC_DFR = 0xe0,
-	APIC_SPURIOUS = 0xf0,
-	APIC_ISR = 0x100,
-	APIC_TMR = 0x180,
-	APIC_ICR = 0x300,
-	APIC_ICR_HIGH = 0x310,
-	APIC_LVT_TIMER = 0x320,
-	APIC_LVT_LINT0 = 0x350,
-	APIC_LVT_LINT1 = 0x360,
-	APIC_LVT_ERROR = 0x370,
-	APIC_TIMER_INITIAL = 0x380,
-	APIC_TIMER_CURRENT = 0x390,
-	APIC_TIMER_DIVIDE = 0x3e0,
-};
-
-#define APIC_BASE_ENABLE BIT(11)
-#define APIC_BASE_X2APIC BIT(10)
-#define LVT_MASKED	 BIT(16)
 #define LVT_TSC_DEADLINE BIT(18)
 #define LVT_NMI		 0x400
 #define ICR_PENDING	 BIT(12)
+#define ICR_ASSERT	 BIT(14)
 
 static volatile uint32_t *apic_page; // NULL: x2APIC mode
 static bool tsc_deadline;
@@ -41,15 +19,15 @@ static uint64_t timer_hz;
 
 static uint32_t reg_read(unsigned int reg)
 {
-	return apic_page ? apic_page[reg / 4] : (uint32_t)msr_rd(MSR_X2APIC_FIRST + reg / 16);
+	return apic_page ? apic_page[reg * 4] : (uint32_t)msr_rd(MSR_X2APIC_FIRST + reg);
 }
 
 static void reg_write(unsigned int reg, uint32_t value)
 {
 	if (apic_page)
-		apic_page[reg / 4] = value;
+		apic_page[reg * 4] = value;
 	else
-		msr_wr(MSR_X2APIC_FIRST + reg / 16, value);
+		msr_wr(MSR_X2APIC_FIRST + reg, value);
 }
 
 uint32_t apic_id(void)
@@ -57,31 +35,17 @@ uint32_t apic_id(void)
 	return apic_page ? reg_read(APIC_ID) >> 24 : reg_read(APIC_ID);
 }
 
-static void icr_write(uint32_t dest, uint32_t low)
+void apic_send_ipi(uint32_t dest, uint32_t command)
 {
+	command |= ICR_ASSERT;
 	if (!apic_page) {
-		msr_wr(MSR_X2APIC_FIRST + APIC_ICR / 16, (uint64_t)dest << 32 | low);
+		msr_wr(MSR_X2APIC_FIRST + APIC_ICR, (uint64_t)dest << 32 | command);
 		return;
 	}
 	while (reg_read(APIC_ICR) & ICR_PENDING)
 		cpu_relax();
 	reg_write(APIC_ICR_HIGH, dest << 24);
-	reg_write(APIC_ICR, low);
-}
-
-void apic_send_ipi(uint32_t dest, unsigned int vector)
-{
-	icr_write(dest, 0x4000 | vector);
-}
-
-void apic_send_init(uint32_t dest)
-{
-	icr_write(dest, 0xc500);
-}
-
-void apic_send_startup(uint32_t dest, unsigned int page)
-{
-	icr_write(dest, 0x4600 | page);
+	reg_write(APIC_ICR, command);
 }
 
 void apic_eoi(void)
@@ -91,13 +55,13 @@ void apic_eoi(void)
 
 bool apic_is_level(unsigned int vector)
 {
-	return reg_read(APIC_TMR + vector / 32 * 16) >> vector % 32 & 1;
+	return reg_read(APIC_TMR + vector / 32) >> vector % 32 & 1;
 }
 
 unsigned int apic_highest_in_service(void)
 {
 	for (int word = 7; word >= 0; word--) {
-		uint32_t bits = reg_read(APIC_ISR + word * 16);
+		uint32_t bits = reg_read(APIC_ISR + word);
 
 		if (bits)
 			return word * 32 + 31 - __builtin_clz(bits);
@@ -127,15 +91,16 @@ void apic_enable(void)
 	bool first = !timer_hz && !tsc_deadline;
 
 	if (cpuid(1, 0).ecx & 1 << 21)
-		base |= APIC_BASE_X2APIC;
+		base |= APIC_BASE_EXTD;
 	msr_wr(MSR_APIC_BASE, base);
-	if (!(base & APIC_BASE_X2APIC))
+	if (!(base & APIC_BASE_EXTD))
 		apic_page = map_device(ALIGN_DOWN(base, PAGE_SIZE) & 0xfffffffff000ull);
 	if (first)
 		tsc_deadline = cpuid(1, 0).ecx & 1 << 24;
-	reg_write(APIC_SPURIOUS, 0x100 | IRQ_VECTOR_SPURIOUS);
+	reg_write(APIC_SVR, 0x100 | IRQ_VECTOR_SPURIOUS);
 	reg_write(APIC_TPR, 0);
-	reg_write(APIC_LVT_LINT0, LVT_MASKED); // no virtual wire from the 8259: its ExtINT would have no vector of ours
+	reg_write(APIC_LVT_LINT0, LVT_MASKED); // no virtual wire from the 8259: its ExtINT would
+					       // have no vector of ours
 	reg_write(APIC_LVT_LINT1, LVT_NMI);
 	reg_write(APIC_LVT_ERROR, LVT_MASKED);
 	reg_write(APIC_TIMER_DIVIDE, 3); // by 16

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// From Multiboot (1 or 2) in 32-bit protected mode to boot_main() in 64-bit mode; and the other processors from real mode.
+// From Multiboot (1 or 2) in 32-bit protected mode to boot_main() in 64-bit mode; and the other
+// processors from real mode.
 #define MB1_MAGIC 0x1badb002
 #define MB1_FLAGS 0x00010003 // page-aligned modules, memory map, addresses given here
 #define MB2_MAGIC 0xe85250d6
@@ -31,15 +32,11 @@ mb2_end:
 boot_entry:
 	cli
 	cld
-	movl $PHYS(boot_stack_end), %esp
 	movl %eax, PHYS(boot_magic)
 	movl %ebx, PHYS(boot_info)
-	call build_boot_tables
-	movl $PHYS(boot_long), %edi
-	jmp enter_long_mode
 
-// The tables that bring a processor up: the first 4 GiB at 0, at DIRECT_MAP and at HV_IMAGE_BASE (its top 2 GiB), in 2 MiB pages.
-build_boot_tables:
+// The tables that bring a processor up: the first 4 GiB at 0, at DIRECT_MAP and at HV_IMAGE_BASE
+// (its top 2 GiB), in 2 MiB pages.
 	xorl %ecx, %ecx
 	movl $PHYS(boot_pd), %edi
 1:	movl %ecx, %eax
@@ -64,9 +61,9 @@ build_boot_tables:
 	movl $PHYS(boot_pdpt) + 3, PHYS(boot_pml4)
 	movl $PHYS(boot_pdpt) + 3, PHYS(boot_pml4) + 256 * 8
 	movl $PHYS(boot_pdpt_high) + 3, PHYS(boot_pml4) + 511 * 8
-	ret
+	movl $PHYS(boot_long), %edi
 
-// EDI: the physical address of 64-bit code to go on with.
+// EDI: the physical address of the 64-bit code to go on with, at its place in the image.
 enter_long_mode:
 	movl $0x20, %eax		// CR4.PAE
 	movl %eax, %cr4
@@ -79,21 +76,21 @@ enter_long_mode:
 	movl $0x80010033, %eax		// CR0.PG | WP | NE | ET | MP | PE
 	movl %eax, %cr0
 	lgdt PHYS(boot_gdt_pointer)
-	pushl $0x08
-	pushl %edi
-	lret
-
+	ljmp $0x08, $PHYS(long_mode)
 	.code64
-boot_long:
-	movabsq $1f, %rax
-	jmp *%rax
-1:	xorl %eax, %eax
+long_mode:
+	xorl %eax, %eax
 	movl %eax, %ds
 	movl %eax, %es
 	movl %eax, %ss
 	movl %eax, %fs
 	movl %eax, %gs
-	movabsq $boot_stack_end, %rsp
+	movl %edi, %edi
+	addq $HV_IMAGE_BASE, %rdi
+	jmp *%rdi
+
+boot_long:
+	movq $boot_stack + 8192, %rsp
 	movl boot_magic(%rip), %edi
 	movl boot_info(%rip), %esi
 	call boot_main
@@ -108,7 +105,7 @@ boot_call_on_stack:
 	ud2
 
 // --- the other processors: copied to a page below 1 MiB, started there in real mode ---
-	.global trampoline_start, trampoline_end, trampoline_stack
+	.global trampoline_start, trampoline_end
 	.code16
 trampoline_start:
 	cli
@@ -131,20 +128,11 @@ ap_protected:
 	movl %eax, %ds
 	movl %eax, %es
 	movl %eax, %ss
-	movl $PHYS(boot_stack_end), %esp // only one processor comes this way at a time
 	movl $PHYS(ap_long), %edi
 	jmp enter_long_mode
 
 	.code64
 ap_long:
-	movabsq $1f, %rax
-	jmp *%rax
-1:	xorl %eax, %eax
-	movl %eax, %ds
-	movl %eax, %es
-	movl %eax, %ss
-	movl %eax, %fs
-	movl %eax, %gs
 	movq host_cr3(%rip), %rax
 	movq %rax, %cr3
 	movq trampoline_stack(%rip), %rsp
@@ -154,7 +142,8 @@ ap_long:
 
 	.section .rodata
 	.balign 8
-boot_gdt:
+	.global boot_gdt
+boot_gdt: // trap.c's too
 	.quad 0
 	.quad 0x00af9b000000ffff	// 64-bit code
 	.quad 0x00cf9b000000ffff	// 32-bit code
@@ -163,28 +152,15 @@ boot_gdt_pointer:
 	.short 31
 	.long PHYS(boot_gdt)
 
-	.data
-	.balign 8
-boot_magic:
-	.long 0
-boot_info:
-	.long 0
-trampoline_stack:
-	.quad 0
+	.local boot_magic, boot_info, boot_pml4, boot_pdpt, boot_pdpt_high, boot_pd, boot_stack
+	.comm boot_magic, 4, 4
+	.comm boot_info, 4, 4
+	.comm trampoline_stack, 8, 8
+	.comm boot_pml4, 4096, 4096
+	.comm boot_pdpt, 4096, 4096
+	.comm boot_pdpt_high, 4096, 4096
+	.comm boot_pd, 4 * 4096, 4096
+	.comm boot_stack, 8192, 4096
 
-	.bss
-	.balign 4096
-	.global boot_pml4
-boot_pml4:
-	.skip 4096
-boot_pdpt:
-	.skip 4096
-boot_pdpt_high:
-	.skip 4096
-boot_pd:
-	.skip 4 * 4096
-boot_stack:
-	.skip 8192
-boot_stack_end:
 
 	.section .note.GNU-stack, "", @progbits

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Multiboot 1 and Multiboot 2 information.
-#include "hypervisor/x86/boot_info.h"
+#include "hypervisor/x86/boot.h"
 #include "hypervisor/core/log.h"
 #include "hypervisor/x86/memory.h"
 
@@ -64,7 +64,8 @@ static void add_module(uint64_t start, uint64_t end, const char *cmdline)
 static void add_memory(uint64_t base, uint64_t length, uint32_t type)
 {
 	if (boot_info.memory_count < BOOT_MEMORY_MAX)
-		boot_info.memory[boot_info.memory_count++] = (struct memory_range){ base, length, type };
+		boot_info.memory[boot_info.memory_count++] =
+			(struct memory_range){ base, length, type };
 }
 
 static void read_mb1(const struct mb1_info *info)
@@ -94,7 +95,8 @@ static void read_mb2_tag(const struct mb2_tag *tag)
 	if (tag->type == 3)
 		add_module(module->start, module->end, module->cmdline);
 	if (tag->type == 6)
-		for (const char *at = memory->entries; at < (const char *)tag + tag->size; at += memory->entry_size) {
+		for (const char *at = memory->entries; at < (const char *)tag + tag->size;
+			at += memory->entry_size) {
 			const struct memory_range *m = (const void *)at;
 
 			add_memory(m->base, m->length, m->type);
@@ -127,7 +129,8 @@ const char *boot_option(const char *name)
 	size_t length = strlen(name);
 
 	for (const char *at = boot_info.cmdline; *at; at++)
-		if ((at == boot_info.cmdline || at[-1] == ' ') && !strncmp(at, name, length) && at[length] == '=')
+		if ((at == boot_info.cmdline || at[-1] == ' ') && !strncmp(at, name, length) &&
+			at[length] == '=')
 			return at + length + 1;
 	return NULL;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Output through a 16550, and the machine's reset.
 #include "hypervisor/x86/console.h"
-#include "hypervisor/x86/boot_info.h"
+#include "hypervisor/x86/boot.h"
 #include "hypervisor/x86/cpu.h"
 
 static uint16_t port = 0x3f8;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The hypervisor's console: a 16550 that it shares with the root, which owns it (the hypervisor only ever writes characters).
+// The hypervisor's console: a 16550 that it shares with the root, which owns it (the hypervisor
+// only ever writes characters).
 #pragma once
 
 void console_init(void); // after boot_info_read(): "console=PORT" in hexadecimal, "console=none"

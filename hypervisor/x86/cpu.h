@@ -14,7 +14,10 @@ static inline uint64_t msr_rd(uint32_t msr)
 
 static inline void msr_wr(uint32_t msr, uint64_t value)
 {
-	__asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)) : "memory");
+	__asm__ volatile("wrmsr"
+			 :
+			 : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+			 : "memory");
 }
 
 // As above for MSRs that may not exist: false if the processor answers #GP.
@@ -29,7 +32,9 @@ static inline struct cpuid_regs cpuid(uint32_t leaf, uint32_t subleaf)
 {
 	struct cpuid_regs r;
 
-	__asm__ volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx) : "a"(leaf), "c"(subleaf));
+	__asm__ volatile("cpuid"
+			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+			 : "a"(leaf), "c"(subleaf));
 	return r;
 }
 
@@ -46,16 +51,16 @@ static inline uint8_t inb(uint16_t port)
 	return value;
 }
 
-#define READ_REG(name)                                                \
-	static inline uint64_t read_##name(void)                      \
-	{                                                             \
-		uint64_t v;                                           \
-		__asm__ volatile("mov %%" #name ", %0" : "=r"(v));    \
-		return v;                                             \
-	}                                                             \
-	static inline void write_##name(uint64_t v)                   \
-	{                                                             \
-		__asm__ volatile("mov %0, %%" #name : : "r"(v) : "memory"); \
+#define READ_REG(name)                                                                             \
+	static inline uint64_t read_##name(void)                                                   \
+	{                                                                                          \
+		uint64_t v;                                                                        \
+		__asm__ volatile("mov %%" #name ", %0" : "=r"(v));                                 \
+		return v;                                                                          \
+	}                                                                                          \
+	static inline void write_##name(uint64_t v)                                                \
+	{                                                                                          \
+		__asm__ volatile("mov %0, %%" #name : : "r"(v) : "memory");                        \
 	}
 READ_REG(cr0)
 READ_REG(cr2)
@@ -65,6 +70,9 @@ READ_REG(dr0)
 READ_REG(dr1)
 READ_REG(dr2)
 READ_REG(dr3)
+
+// XCR0 while the hypervisor saves and restores; what guests may set at most.
+extern uint64_t host_xcr0;
 
 static inline uint64_t xcr0_read(void)
 {

@@ -8,7 +8,6 @@
 #include "hypervisor/x86/msr.h"
 #include "hypervisor/x86/state.h"
 #include "hypervisor/x86/vapic_internal.h"
-#include "hypervisor/x86/xstate.h"
 
 enum { CPUID_LENGTH = 2 };
 

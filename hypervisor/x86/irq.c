@@ -6,10 +6,9 @@
 #include "hypervisor/core/partition.h"
 #include "hypervisor/core/pcpu.h"
 #include "hypervisor/x86/apic.h"
-#include "hypervisor/x86/trap.h"
 
-// Level-triggered interrupts that are in service physically until the root's VP ends them. The physical EOI ends the highest
-// one, so an early EOI of a lower one has to wait for those above.
+// Level-triggered interrupts that are in service physically until the root's VP ends them. The
+// physical EOI ends the highest one, so an early EOI of a lower one has to wait for those above.
 struct level_state {
 	uint64_t ended[4];
 };
@@ -25,7 +24,6 @@ void irq_halt(void)
 	__asm__ volatile("stgi\n\tsti\n\thlt\n\tcli\n\tclgi" ::: "memory");
 }
 
-// Called by the interrupt entry with interrupts off: must only note.
 void irq_note(unsigned int vector)
 {
 	struct pcpu *cpu = this_cpu();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Physical interrupts. They are taken only in irq_window() and irq_halt(); the entry code notes the vector, irq_dispatch() acts.
-// The hypervisor's own vectors are above all that an operating system gives to devices.
+// Physical interrupts. They are taken only in irq_window() and irq_halt(); the entry code notes the
+// vector, irq_dispatch() acts. The hypervisor's own vectors are above all that an operating system
+// gives to devices.
 #pragma once
 
 #include "hypervisor/core/lib.h"
@@ -18,6 +19,8 @@ void irq_window(void);
 // Halts until an interrupt came.
 void irq_halt(void);
 
+// By the entry code, with interrupts off: must only note.
+void irq_note(unsigned int vector);
 // Passes on what has arrived: device interrupts to the root's VP of this processor.
 void irq_dispatch(void);
 

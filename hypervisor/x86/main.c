@@ -7,22 +7,20 @@
 #include "hypervisor/core/partition.h"
 #include "hypervisor/core/pcpu.h"
 #include "hypervisor/core/trace.h"
-#include "hypervisor/x86/acpi.h"
 #include "hypervisor/x86/apic.h"
-#include "hypervisor/x86/boot_info.h"
+#include "hypervisor/x86/boot.h"
 #include "hypervisor/x86/console.h"
 #include "hypervisor/x86/cpu.h"
 #include "hypervisor/x86/memory.h"
-#include "hypervisor/x86/root.h"
 #include "hypervisor/x86/state.h"
-#include "hypervisor/x86/trap.h"
-#include "hypervisor/x86/xstate.h"
 
 enum { TRACE_PAGES = 64, TRAMPOLINE_PAGE = 0x8 };
 
 extern const struct backend svm_backend;
 extern char trampoline_start[], trampoline_end[], image_start[], image_end[];
 extern uint64_t trampoline_stack;
+void ap_main(void);
+void boot_main(uint32_t magic, uint32_t info);
 void boot_call_on_stack(void *stack_top, void (*go_on)(void)) __attribute__((noreturn));
 
 const struct backend *backend = &svm_backend;
@@ -59,8 +57,10 @@ static void frames_init(void)
 		if (m->type == MEMORY_RAM && end > first)
 			frame_mark_ram(first, end - first);
 	}
-	frame_mark_hypervisor(IMAGE_FRAME_BASE >> PAGE_SHIFT, (IMAGE_FRAME_END - IMAGE_FRAME_BASE) >> PAGE_SHIFT);
-	frame_mark_hypervisor(reserve.base >> PAGE_SHIFT, (reserve.end - reserve.base) >> PAGE_SHIFT);
+	frame_mark_hypervisor(
+		IMAGE_FRAME_BASE >> PAGE_SHIFT, (IMAGE_FRAME_END - IMAGE_FRAME_BASE) >> PAGE_SHIFT);
+	frame_mark_hypervisor(
+		reserve.base >> PAGE_SHIFT, (reserve.end - reserve.base) >> PAGE_SHIFT);
 }
 
 static struct pcpu *pcpu_create(uint32_t id)
@@ -110,14 +110,6 @@ void ap_main(void)
 	sched_run();
 }
 
-static void delay_us(uint64_t us)
-{
-	uint64_t end = tsc_read() + tsc_hz / 1000000 * us;
-
-	while (tsc_read() < end)
-		cpu_relax();
-}
-
 static bool wait_online(struct pcpu *cpu, uint64_t us)
 {
 	uint64_t end = tsc_read() + tsc_hz / 1000000 * us;
@@ -130,12 +122,12 @@ static bool wait_online(struct pcpu *cpu, uint64_t us)
 static void start_processor(struct pcpu *cpu)
 {
 	trampoline_stack = (uint64_t)cpu->stack + PCPU_STACK_SIZE;
-	apic_send_init(cpu->apic_id);
-	delay_us(10000); // Intel MP 1.4, B.4
-	apic_send_startup(cpu->apic_id, TRAMPOLINE_PAGE);
+	apic_send_ipi(cpu->apic_id, IPI_INIT);
+	wait_online(cpu, 10000); // it will not be: Intel MP 1.4, B.4
+	apic_send_ipi(cpu->apic_id, IPI_STARTUP | TRAMPOLINE_PAGE);
 	if (wait_online(cpu, 1000))
 		return;
-	apic_send_startup(cpu->apic_id, TRAMPOLINE_PAGE);
+	apic_send_ipi(cpu->apic_id, IPI_STARTUP | TRAMPOLINE_PAGE);
 	if (!wait_online(cpu, 2000000))
 		panic("processor with APIC id %u does not start", cpu->apic_id);
 }
@@ -160,26 +152,21 @@ static void main_on_stack(void)
 	create_root_partition();
 	cpu_enable();
 	start_processors();
-	log_info("%u processor%s, TSC %lu MHz, %s", pcpu_count, pcpu_count == 1 ? "" : "s", tsc_hz / 1000000,
-		backend->name);
+	log_info("%u processor%s, TSC %lu MHz, %s", pcpu_count, pcpu_count == 1 ? "" : "s",
+		tsc_hz / 1000000, backend->name);
 	start_root();
 	sched_run();
 }
 
-static void check_machine(void)
+void boot_main(uint32_t magic, uint32_t info)
 {
 	const char *why_not;
 
-	if (!backend->probe(&why_not))
-		panic("%s", why_not);
-}
-
-void boot_main(uint32_t magic, uint32_t info)
-{
 	boot_info_read(magic, info);
 	console_init();
 	log_info("Lumen hypervisor, image %lx-%lx", (uint64_t)image_start, (uint64_t)image_end);
-	check_machine();
+	if (!backend->probe(&why_not))
+		panic("%s", why_not);
 	memory_reserve_init();
 	memory_init();
 	frames_init();

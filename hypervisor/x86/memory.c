@@ -3,12 +3,12 @@
 #include "hypervisor/x86/memory.h"
 #include "hypervisor/core/log.h"
 #include "hypervisor/core/pcpu.h"
-#include "hypervisor/x86/boot_info.h"
+#include "hypervisor/x86/boot.h"
 #include "hypervisor/x86/cpu.h"
 
 enum { PTE_PRESENT = 1, PTE_WRITE = 2, PTE_UNCACHED = 0x18, PTE_LARGE = 0x80, PTE_GLOBAL = 0x100 };
-#define PTE_NX	 BIT(63)
-#define PTE_ADDR 0x000ffffffffff000ull
+#define PTE_NX	   BIT(63)
+#define PTE_ADDR   0x000ffffffffff000ull
 #define LARGE_PAGE 0x200000ull
 
 extern char image_start[], text_end[], rodata_end[], image_end[];
@@ -27,13 +27,15 @@ uint64_t memory_top(void)
 	return top;
 }
 
-// What the hypervisor needs: the frame table, for the root's second-level map all tables down to 4 KiB (so that no split can
-// ever fail), the direct map, and a fixed part for processors, VPs and the trace.
+// What the hypervisor needs: the frame table, for the root's second-level map all tables down to 4
+// KiB (so that no split can ever fail), the direct map, and a fixed part for processors, VPs and
+// the trace.
 static uint64_t reserve_bytes(void)
 {
 	uint64_t top = memory_top();
 
-	return ALIGN_UP(top / PAGE_SIZE * 2 + top / 512 + top / LARGE_PAGE * 8 + (8ul << 20), LARGE_PAGE);
+	return ALIGN_UP(
+		top / PAGE_SIZE * 2 + top / 512 + top / LARGE_PAGE * 8 + (8ul << 20), LARGE_PAGE);
 }
 
 void memory_reserve_init(void)
@@ -44,14 +46,17 @@ void memory_reserve_init(void)
 		const struct memory_range *m = &boot_info.memory[i];
 		uint64_t end = ALIGN_DOWN(MIN(m->base + m->length, 1ull << 32), LARGE_PAGE);
 
-		if (m->type == MEMORY_RAM && end > m->base && end - m->base > need && end > reserve.end)
+		if (m->type == MEMORY_RAM && end > m->base && end - m->base > need &&
+			end > reserve.end)
 			reserve = (struct memory_reserve){ end - need, end, end - need };
 	}
 	if (!reserve.end)
-		panic("too little memory: the hypervisor needs %lu MiB in one piece below 4 GiB", need >> 20);
+		panic("too little memory: the hypervisor needs %lu MiB in one piece below 4 GiB",
+			need >> 20);
 	for (unsigned int i = 0; i < boot_info.module_count; i++)
 		if (boot_info.modules[i].end > reserve.base)
-			panic("too little memory: module %u reaches into the hypervisor's %lu MiB", i, need >> 20);
+			panic("too little memory: module %u reaches into the hypervisor's %lu MiB",
+				i, need >> 20);
 }
 
 void *boot_alloc(unsigned int pages)
@@ -88,13 +93,16 @@ static void map_page(uint64_t va, uint64_t spa, uint64_t flags)
 static void map_image(void)
 {
 	for (uint64_t va = (uint64_t)image_start; va < (uint64_t)image_end; va += PAGE_SIZE) {
-		uint64_t flags = va < (uint64_t)text_end ? 0 : va < (uint64_t)rodata_end ? PTE_NX : PTE_NX | PTE_WRITE;
+		uint64_t flags = va < (uint64_t)text_end     ? 0
+				 : va < (uint64_t)rodata_end ? PTE_NX
+							     : PTE_NX | PTE_WRITE;
 
 		map_page(va, va - HV_IMAGE_BASE, flags);
 	}
 }
 
-// RAM and what firmware keeps its tables in. The image's own frame is left out: it has one mapping only, which is W^X.
+// RAM and what firmware keeps its tables in. The image's own frame is left out: it has one mapping
+// only, which is W^X.
 static void map_direct(void)
 {
 	for (unsigned int i = 0; i < boot_info.memory_count; i++) {
@@ -102,7 +110,8 @@ static void map_direct(void)
 
 		if (m->base >= 1ull << 32 && m->type != MEMORY_RAM)
 			continue;
-		for (uint64_t spa = ALIGN_DOWN(m->base, LARGE_PAGE); spa < m->base + m->length; spa += LARGE_PAGE)
+		for (uint64_t spa = ALIGN_DOWN(m->base, LARGE_PAGE); spa < m->base + m->length;
+			spa += LARGE_PAGE)
 			if (spa != IMAGE_FRAME_BASE)
 				*entry_for(DIRECT_MAP + spa, 1) =
 					spa | PTE_PRESENT | PTE_WRITE | PTE_LARGE | PTE_NX;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The hypervisor's address space: its image at the top, all of RAM in a direct map, stacks with guard pages.
+// The hypervisor's address space: its image at the top, all of RAM in a direct map, stacks with
+// guard pages.
 #pragma once
 
 #include "hypervisor/core/lib.h"
 
-#define HV_IMAGE_BASE  0xffffffff80000000ul // virtual = physical + this, for the image only
-#define DIRECT_MAP     0xffff800000000000ul
-#define STACKS_BASE    0xffffff0000000000ul
-#define DEVICES_BASE   0xffffff8000000000ul
+#define HV_IMAGE_BASE 0xffffffff80000000ul // virtual = physical + this, for the image only
+#define DIRECT_MAP    0xffff800000000000ul
+#define STACKS_BASE   0xffffff0000000000ul
+#define DEVICES_BASE  0xffffff8000000000ul
 
 static inline void *spa_to_va(uint64_t spa)
 {
@@ -29,8 +30,9 @@ static inline uint64_t va_to_page(const void *va)
 	return va_to_spa(va) >> PAGE_SHIFT;
 }
 
-// The physical memory that the hypervisor takes for itself at boot: the 2 MiB of its image and a piece at the top of RAM
-// below 4 GiB. Everything comes from that piece by boot_alloc(); what is left goes to the root's page pool.
+// The physical memory that the hypervisor takes for itself at boot: the 2 MiB of its image and a
+// piece at the top of RAM below 4 GiB. Everything comes from that piece by boot_alloc(); what is
+// left goes to the root's page pool.
 struct memory_reserve {
 	uint64_t base, end, next;
 };

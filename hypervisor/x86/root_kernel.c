@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Loading the root's kernel: a Linux bzImage by the 32-bit boot protocol (Documentation/arch/x86/boot.rst).
+// Loading the root's kernel: a Linux bzImage by the 32-bit boot protocol
+// (Documentation/arch/x86/boot.rst).
 #include "hypervisor/core/backend.h"
 #include "hypervisor/core/log.h"
 #include "hypervisor/core/partition.h"
 #include "hypervisor/core/sched.h"
-#include "hypervisor/x86/acpi.h"
-#include "hypervisor/x86/boot_info.h"
+#include "hypervisor/x86/boot.h"
 #include "hypervisor/x86/cpu.h"
 #include "hypervisor/x86/memory.h"
-#include "hypervisor/x86/root.h"
 #include "hypervisor/x86/state.h"
 
 enum { // in boot_params
@@ -21,27 +20,19 @@ enum { // in boot_params
 
 enum { PARAMS_SPA = 0x10000, CMDLINE_SPA = 0x20000, CMDLINE_MAX = 2048 };
 
-struct setup_header { // at BP_SETUP
+struct setup_header { // at BP_SETUP; what of it is the loader's business
 	uint8_t setup_sects;
-	uint16_t root_flags;
-	uint32_t syssize;
-	uint16_t ram_size, vid_mode, root_dev, boot_flag, jump;
+	uint8_t rsvd_1f2[0x202 - 0x1f2];
 	char magic[4];
 	uint16_t version;
-	uint32_t realmode_swtch;
-	uint16_t start_sys_seg, kernel_version;
-	uint8_t type_of_loader, loadflags;
-	uint16_t setup_move_size;
-	uint32_t code32_start, ramdisk_image, ramdisk_size, bootsect_kludge;
-	uint16_t heap_end_ptr;
-	uint8_t ext_loader_ver, ext_loader_type;
-	uint32_t cmd_line_ptr, initrd_addr_max, kernel_alignment;
-	uint8_t relocatable_kernel, min_alignment;
-	uint16_t xloadflags;
-	uint32_t cmdline_size, hardware_subarch;
-	uint64_t hardware_subarch_data;
-	uint32_t payload_offset, payload_length;
-	uint64_t setup_data, pref_address;
+	uint8_t rsvd_208[0x210 - 0x208];
+	uint8_t type_of_loader;
+	uint8_t rsvd_211[0x214 - 0x211];
+	uint32_t code32_start, ramdisk_image, ramdisk_size;
+	uint8_t rsvd_220[0x228 - 0x220];
+	uint32_t cmd_line_ptr;
+	uint8_t rsvd_22c[0x258 - 0x22c];
+	uint64_t pref_address;
 	uint32_t init_size, handover_offset;
 } __attribute__((packed));
 _Static_assert(offsetof(struct setup_header, code32_start) == 0x214 - BP_SETUP, "boot.rst");
@@ -66,7 +57,9 @@ static void add_e820(uint8_t *params, uint64_t from, uint64_t to, uint32_t type)
 // The loader's map, with the hypervisor's pieces cut out of RAM.
 static void fill_e820(uint8_t *params)
 {
-	const struct { uint64_t base, end; } holes[] = { { IMAGE_FRAME_BASE, IMAGE_FRAME_END },
+	const struct {
+		uint64_t base, end;
+	} holes[] = { { IMAGE_FRAME_BASE, IMAGE_FRAME_END },
 		{ reserve.base, reserve.end } }; // ascending
 
 	for (unsigned int i = 0; i < boot_info.memory_count; i++) {
@@ -92,7 +85,8 @@ static uint64_t move_initrd(uint64_t kernel_end)
 	uint64_t to = ALIGN_DOWN(MIN(reserve.base, 0x7fff0000ull) - size, PAGE_SIZE);
 
 	if (size > reserve.base || to < kernel_end)
-		panic("too little memory for the root's kernel and its initrd of %lu MiB", size >> 20);
+		panic("too little memory for the root's kernel and its initrd of %lu MiB",
+			size >> 20);
 	memmove(spa_to_va(to), spa_to_va(initrd->start), size);
 	return to;
 }
@@ -101,7 +95,8 @@ static void check_kernel(const struct setup_header *setup, uint64_t size)
 {
 	uint64_t setup_bytes = (setup->setup_sects + 1) * 512ul;
 
-	if (size < 4096 || memcmp(setup->magic, "HdrS", 4) || setup->version < 0x020c || size <= setup_bytes)
+	if (size < 4096 || memcmp(setup->magic, "HdrS", 4) || setup->version < 0x020c ||
+		size <= setup_bytes)
 		panic("the first boot module is no Linux bzImage of boot protocol 2.12 or later");
 }
 
@@ -144,7 +139,8 @@ static void copy_cmdline(void)
 	((char *)spa_to_va(CMDLINE_SPA))[length] = 0;
 }
 
-static void set_flat(struct vp *vp, enum hv_register_name name, uint16_t selector, uint16_t attributes)
+static void set_flat(
+	struct vp *vp, enum hv_register_name name, uint16_t selector, uint16_t attributes)
 {
 	struct hv_register_value value = { 0 };
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Interrupt and exception entries. Interrupts are only ever taken in irq_window() and in the idle halt; they note their
-// vector and return. Exceptions are fatal unless the instruction has an entry in the fix-up table.
+// Interrupt and exception entries. Interrupts are only ever taken in irq_window() and in the idle
+// halt; they note their vector and return. Exceptions are fatal unless the instruction has an entry
+// in the fix-up table.
 	.text
 	.balign 16
 	.global trap_entries
-trap_entries:
+trap_entries: // 256 stubs of 16 bytes
 	.set vector, 0
 	.rept 256
 	.balign 16
-	.if (vector == 8) || (vector >= 10 && vector <= 14) || (vector == 17) || (vector == 21) || (vector == 29) || (vector == 30)
-	.else
+	.if vector >= 32 || !(0x60227d00 >> vector & 1) // those without an error code
 	pushq $0
 	.endif
 	pushq $vector
@@ -18,42 +18,18 @@ trap_entries:
 	.endr
 
 trap_common:
-	pushq %rax
-	pushq %rcx
-	pushq %rdx
-	pushq %rbx
-	pushq %rbp
-	pushq %rsi
-	pushq %rdi
-	pushq %r8
-	pushq %r9
-	pushq %r10
-	pushq %r11
-	pushq %r12
-	pushq %r13
-	pushq %r14
-	pushq %r15
+	.irp reg, rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
+	pushq %\reg
+	.endr
 	cld
 	movq %rsp, %rdi
 	movq %rsp, %rbp
 	andq $-16, %rsp
 	call trap_handle
 	movq %rbp, %rsp
-	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %r11
-	popq %r10
-	popq %r9
-	popq %r8
-	popq %rdi
-	popq %rsi
-	popq %rbp
-	popq %rbx
-	popq %rdx
-	popq %rcx
-	popq %rax
+	.irp reg, r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax
+	popq %\reg
+	.endr
 	addq $16, %rsp
 	iretq
 

@@ -1,52 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the files of the virtual local APIC share: register numbers (x2APIC MSR - 0x800, xAPIC
-// offset / 16) and their bits.
+// What the files of the virtual local APIC share.
 #pragma once
 
 #include "hypervisor/core/partition.h"
 #include "hypervisor/core/vp.h"
+#include "hypervisor/x86/apic.h"
 #include "hypervisor/x86/cpu.h"
 #include "hypervisor/x86/vapic.h"
-
-enum apic_register {
-	APIC_ID = 0x02,
-	APIC_VERSION = 0x03,
-	APIC_TPR = 0x08,
-	APIC_APR = 0x09,
-	APIC_PPR = 0x0a,
-	APIC_EOI = 0x0b,
-	APIC_RRD = 0x0c,
-	APIC_LDR = 0x0d,
-	APIC_DFR = 0x0e,
-	APIC_SVR = 0x0f,
-	APIC_ISR = 0x10, // eight of them
-	APIC_TMR = 0x18,
-	APIC_IRR = 0x20,
-	APIC_ESR = 0x28,
-	APIC_ICR = 0x30,
-	APIC_ICR_HIGH = 0x31,
-	APIC_LVT_TIMER = 0x32, // then thermal, performance
-	APIC_LVT_LINT0 = 0x35,
-	APIC_LVT_LINT1 = 0x36,
-	APIC_LVT_ERROR = 0x37,
-	APIC_TIMER_INITIAL = 0x38,
-	APIC_TIMER_CURRENT = 0x39,
-	APIC_TIMER_DIVIDE = 0x3e,
-	APIC_SELF_IPI = 0x3f,
-	APIC_REGISTERS = 0x40,
-};
-
-#define APIC_BASE_ADDRESS 0xfee00000ull // after power-on
-#define APIC_BASE_BSP	  BIT(8)
-#define APIC_BASE_EXTD	  BIT(10)
-#define APIC_BASE_ENABLE  BIT(11)
-
-#define SVR_ENABLE BIT(8)
-
-#define LVT_VECTOR	    0xffu
-#define LVT_MASKED	    BIT(16)
-#define LVT_TIMER_MODE(lvt) ((lvt) >> 17 & 3)
-enum { TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_TSC_DEADLINE };
 
 #define ESR_SEND_ILLEGAL_VECTOR	   BIT(5)
 #define ESR_RECEIVE_ILLEGAL_VECTOR BIT(6)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Extended state.
-#include "hypervisor/x86/xstate.h"
+#include "hypervisor/x86/boot.h"
 #include "hypervisor/core/log.h"
 #include "hypervisor/core/vp.h"
 #include "hypervisor/x86/cpu.h"

@@ -65,7 +65,7 @@ uint64_t va_to_page(const void *va)
 	return (uint64_t)((const uint8_t *)va - machine_ram) / PAGE_SIZE;
 }
 
-void apic_send_ipi(uint32_t apic_id, unsigned int vector)
+void apic_send_ipi(uint32_t apic_id, uint32_t command)
 {
 	struct pcpu *cpu = pcpus[apic_id];
 	struct vp *vp = cpu->run_queue.current;

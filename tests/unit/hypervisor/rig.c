@@ -7,7 +7,6 @@
 #include "hypervisor/core/trace.h"
 #include "hypervisor/x86/apic.h"
 #include "hypervisor/x86/cpu.h"
-#include "hypervisor/x86/xstate.h"
 
 struct rig rig;
 uint64_t tsc_hz = RIG_TSC_HZ;
