@@ -50,17 +50,17 @@ static const struct table *find_table(const char *signature)
 	uint64_t at = acpi_rsdp();
 	const struct rsdp *rsdp = spa_to_va(at);
 	const struct table *list, *table;
-	bool wide;
+	bool wide = at && rsdp->revision >= 2 && rsdp->xsdt;
+	unsigned int size = wide ? 8 : 4;
 
 	if (!at)
 		return NULL;
-	wide = rsdp->revision >= 2 && rsdp->xsdt;
 	list = spa_to_va(wide ? rsdp->xsdt : rsdp->rsdt);
-	for (uint32_t offset = sizeof(*list); offset + (wide ? 8 : 4) <= list->length;
-		offset += wide ? 8 : 4) {
-		const char *entry = (const char *)list + offset;
+	for (uint32_t offset = sizeof(*list); offset + size <= list->length; offset += size) {
+		uint64_t entry = 0;
 
-		table = spa_to_va(wide ? *(const uint64_t *)entry : *(const uint32_t *)entry);
+		memcpy(&entry, (const char *)list + offset, size);
+		table = spa_to_va(entry);
 		if (!memcmp(table->signature, signature, 4))
 			return table;
 	}

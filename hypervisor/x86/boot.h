@@ -9,10 +9,10 @@
 enum { BOOT_MODULES_MAX = 4, BOOT_MEMORY_MAX = 128, BOOT_CMDLINE_MAX = 2048 };
 enum memory_type { MEMORY_RAM = 1, MEMORY_RESERVED = 2 };
 
-struct memory_range {
+struct memory_range { // as both versions have it
 	uint64_t base, length;
 	uint32_t type; // enum memory_type, or others as in ACPI's memory map
-};
+} __attribute__((packed));
 
 struct boot_module {
 	uint64_t start, end; // physical
@@ -26,6 +26,10 @@ struct boot_info {
 	struct memory_range memory[BOOT_MEMORY_MAX];
 };
 extern struct boot_info boot_info;
+
+#define for_each_memory_range(m)                                                                   \
+	for (const struct memory_range *m = boot_info.memory;                                      \
+		m < boot_info.memory + boot_info.memory_count; m++)
 
 // Copies what the loader left at physical address INFO. Early: the first 4 GiB are mapped.
 void boot_info_read(uint32_t magic, uint32_t info);

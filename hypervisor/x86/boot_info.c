@@ -18,12 +18,6 @@ struct mb1_module {
 	uint32_t start, end, cmdline, rsvd;
 };
 
-struct mb1_memory {
-	uint32_t size; // of what follows
-	uint64_t base, length;
-	uint32_t type;
-} __attribute__((packed));
-
 struct mb2_tag {
 	uint32_t type, size;
 };
@@ -61,11 +55,10 @@ static void add_module(uint64_t start, uint64_t end, const char *cmdline)
 	copy_string(m->cmdline, cmdline);
 }
 
-static void add_memory(uint64_t base, uint64_t length, uint32_t type)
+static void add_memory(const struct memory_range *range)
 {
 	if (boot_info.memory_count < BOOT_MEMORY_MAX)
-		boot_info.memory[boot_info.memory_count++] =
-			(struct memory_range){ base, length, type };
+		boot_info.memory[boot_info.memory_count++] = *range;
 }
 
 static void read_mb1(const struct mb1_info *info)
@@ -77,12 +70,9 @@ static void read_mb1(const struct mb1_info *info)
 		copy_string(boot_info.cmdline, spa_to_va(info->cmdline));
 	for (uint32_t i = 0; info->flags & BIT(3) && i < info->mods_count; i++, module++)
 		add_module(module->start, module->end, spa_to_va(module->cmdline));
-	while (info->flags & BIT(6) && at < end) {
-		const struct mb1_memory *m = (const void *)at;
-
-		add_memory(m->base, m->length, m->type);
-		at += m->size + sizeof(m->size);
-	}
+	// Each entry: the size of what follows, a range.
+	for (; info->flags & BIT(6) && at < end; at += *(const uint32_t *)at + 4)
+		add_memory((const void *)(at + 4));
 }
 
 static void read_mb2_tag(const struct mb2_tag *tag)
@@ -96,22 +86,16 @@ static void read_mb2_tag(const struct mb2_tag *tag)
 		add_module(module->start, module->end, module->cmdline);
 	if (tag->type == 6)
 		for (const char *at = memory->entries; at < (const char *)tag + tag->size;
-			at += memory->entry_size) {
-			const struct memory_range *m = (const void *)at;
-
-			add_memory(m->base, m->length, m->type);
-		}
+			at += memory->entry_size)
+			add_memory((const void *)at);
 }
 
 static void read_mb2(const char *info)
 {
 	const char *end = info + *(const uint32_t *)info;
-	const struct mb2_tag *tag;
 
-	for (info += 8; info < end; info += ALIGN_UP(tag->size, 8)) {
-		tag = (const void *)info;
-		read_mb2_tag(tag);
-	}
+	for (info += 8; info < end; info += ALIGN_UP(((const struct mb2_tag *)info)->size, 8))
+		read_mb2_tag((const void *)info);
 }
 
 void boot_info_read(uint32_t magic, uint32_t info)

@@ -111,24 +111,19 @@ static uint64_t leaf_address(const struct walk *w, unsigned int level, uint64_t 
 	return base | (w->gva & offset_mask);
 }
 
-static enum gva_result check_rights(const struct walk *w)
+static bool permitted(const struct walk *w)
 {
 	bool user_page = w->rights & PTE_USER, user = w->access & GVA_USER;
 	bool execute = w->access & GVA_EXECUTE;
 
-	if (user && !user_page)
-		return GVA_PROTECTION;
+	if ((user && !user_page) || (execute && w->rights & PTE_NX))
+		return false;
 	if (w->access & GVA_WRITE && !(w->rights & PTE_WRITE) && (user || w->cr0 & CR0_WP))
-		return GVA_PROTECTION;
-	if (execute && w->rights & PTE_NX)
-		return GVA_PROTECTION;
+		return false;
 	if (user || !user_page)
-		return GVA_OK;
-	if (execute)
-		return w->cr4 & CR4_SMEP ? GVA_PROTECTION : GVA_OK;
-	if (w->cr4 & CR4_SMAP && !(w->vp->regs.rflags & RFLAGS_AC))
-		return GVA_PROTECTION;
-	return GVA_OK;
+		return true;
+	return execute ? !(w->cr4 & CR4_SMEP)
+		       : !(w->cr4 & CR4_SMAP) || w->vp->regs.rflags & RFLAGS_AC;
 }
 
 // One level: reads the entry and checks it. *LEAF: it maps the page.
@@ -177,16 +172,17 @@ enum gva_result gva_translate(struct vp *vp, uint64_t gva, unsigned int access, 
 			return result;
 		if (leaf) {
 			*gpa_out = gpa(leaf_address(&w, level, entry));
-			return check_rights(&w);
+			return permitted(&w) ? GVA_OK : GVA_PROTECTION;
 		}
 		w.table = entry & PTE_ADDRESS;
 	}
 }
 
-// Reads up to MAX bytes from the linear address, as far as they can be fetched.
-static unsigned int fetch(struct vp *vp, uint64_t address, uint8_t *bytes, unsigned int max)
+unsigned int gva_fetch(struct vp *vp, uint8_t *bytes, unsigned int max)
 {
 	unsigned int access = GVA_EXECUTE | (vp_cpl(vp) == 3 ? GVA_USER : 0), done = 0;
+	uint64_t base, mask = vp_code_mode(vp, &base) == 64 ? UINT64_MAX : UINT32_MAX;
+	uint64_t address = (base + vp->regs.rip) & mask;
 
 	while (done < max) {
 		unsigned int chunk = MIN(max - done, PAGE_SIZE - address % PAGE_SIZE);
@@ -199,15 +195,6 @@ static unsigned int fetch(struct vp *vp, uint64_t address, uint8_t *bytes, unsig
 		address += chunk;
 	}
 	return done;
-}
-
-unsigned int gva_fetch(struct vp *vp, uint8_t *bytes, unsigned int max)
-{
-	uint64_t base;
-	unsigned int mode = vp_code_mode(vp, &base);
-	uint64_t address = base + vp->regs.rip;
-
-	return fetch(vp, mode == 64 ? address : (uint32_t)address, bytes, max);
 }
 
 bool gva_fetch_insn(struct vp *vp, struct insn *insn)

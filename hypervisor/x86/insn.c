@@ -268,21 +268,18 @@ bool insn_decode(
 	return true;
 }
 
-uint64_t insn_get_reg(const uint64_t *gpr, unsigned int reg, bool high_byte, unsigned int size)
+uint64_t insn_get_reg(const struct insn *insn, const uint64_t *gpr)
 {
-	return gpr[reg] >> (high_byte ? 8 : 0) & size_mask(size);
+	return gpr[insn->reg] >> (insn->high_byte ? 8 : 0) & size_mask(insn->dest_size);
 }
 
-void insn_set_reg(
-	uint64_t *gpr, unsigned int reg, bool high_byte, unsigned int size, uint64_t value)
+void insn_set_reg(const struct insn *insn, uint64_t *gpr, uint64_t value)
 {
-	unsigned int shift = high_byte ? 8 : 0;
-	uint64_t mask = size_mask(size) << shift;
+	unsigned int shift = insn->high_byte ? 8 : 0;
+	uint64_t mask = size_mask(insn->dest_size);
 
-	if (size == 4)
-		mask = UINT64_MAX;
-	value = (value & size_mask(size)) << shift;
-	gpr[reg] = (gpr[reg] & ~mask) | value;
+	value = (value & mask) << shift;
+	gpr[insn->reg] = insn->dest_size == 4 ? value : (gpr[insn->reg] & ~(mask << shift)) | value;
 }
 
 uint64_t insn_extend(const struct insn *insn, uint64_t value)

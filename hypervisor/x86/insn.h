@@ -44,11 +44,10 @@ struct insn {
 bool insn_decode(
 	const uint8_t *bytes, unsigned int count, unsigned int mode_bits, struct insn *insn);
 
-// A register operand of SIZE bytes among GPR[16] (encoding order), zero-extended. Writing 4 bytes
-// clears the upper half, as the processor does.
-uint64_t insn_get_reg(const uint64_t *gpr, unsigned int reg, bool high_byte, unsigned int size);
-void insn_set_reg(
-	uint64_t *gpr, unsigned int reg, bool high_byte, unsigned int size, uint64_t value);
+// The register operand of dest_size bytes among GPR[16] (encoding order), zero-extended. Writing 4
+// bytes clears the upper half, as the processor does.
+uint64_t insn_get_reg(const struct insn *insn, const uint64_t *gpr);
+void insn_set_reg(const struct insn *insn, uint64_t *gpr, uint64_t value);
 
 // What INSN_LOAD writes to its register for VALUE read from memory.
 uint64_t insn_extend(const struct insn *insn, uint64_t value);

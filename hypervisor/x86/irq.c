@@ -9,10 +9,7 @@
 
 // Level-triggered interrupts that are in service physically until the root's VP ends them. The
 // physical EOI ends the highest one, so an early EOI of a lower one has to wait for those above.
-struct level_state {
-	uint64_t ended[4];
-};
-static struct level_state level_state[PCPU_MAX];
+static uint64_t level_ended[PCPU_MAX][4];
 
 void irq_window(void)
 {
@@ -34,12 +31,11 @@ void irq_note(unsigned int vector)
 
 static void end_level(struct pcpu *cpu, unsigned int vector)
 {
-	struct level_state *state = &level_state[cpu->index];
-	unsigned int highest;
+	uint64_t *ended = level_ended[cpu->index];
 
-	state->ended[vector / 64] |= BIT(vector % 64);
-	while ((highest = apic_highest_in_service()) && bit_test(state->ended, highest)) {
-		state->ended[highest / 64] &= ~BIT(highest % 64);
+	ended[vector / 64] |= BIT(vector % 64);
+	while (bit_test(ended, vector = apic_highest_in_service())) { // none: 0, never set
+		ended[vector / 64] &= ~BIT(vector % 64);
 		apic_eoi();
 	}
 }
@@ -60,19 +56,14 @@ static void device_interrupt(struct pcpu *cpu, unsigned int vector)
 
 static void dispatch(struct pcpu *cpu, unsigned int vector)
 {
-	switch (vector) {
-	case IRQ_VECTOR_SPURIOUS:
+	if (vector == IRQ_VECTOR_SPURIOUS)
 		return;
-	case IRQ_VECTOR_TIMER:
-		cpu->timers_changed = true;
-		apic_eoi();
-		return;
-	case IRQ_VECTOR_KICK:
-		apic_eoi();
-		return;
-	default:
+	if (vector != IRQ_VECTOR_TIMER && vector != IRQ_VECTOR_KICK) {
 		device_interrupt(cpu, vector);
+		return;
 	}
+	cpu->timers_changed |= vector == IRQ_VECTOR_TIMER;
+	apic_eoi();
 }
 
 void irq_dispatch(void)

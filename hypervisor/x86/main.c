@@ -49,18 +49,16 @@ static void calibrate_tsc(void)
 static void frames_init(void)
 {
 	frame_table_init(memory_top(), boot_alloc(frame_table_bytes(memory_top()) / PAGE_SIZE));
-	for (unsigned int i = 0; i < boot_info.memory_count; i++) {
-		const struct memory_range *m = &boot_info.memory[i];
+	for_each_memory_range(m)
+	{
 		uint64_t first = ALIGN_UP(m->base, PAGE_SIZE) >> PAGE_SHIFT;
 		uint64_t end = (m->base + m->length) >> PAGE_SHIFT;
 
 		if (m->type == MEMORY_RAM && end > first)
 			frame_mark_ram(first, end - first);
 	}
-	frame_mark_hypervisor(
-		IMAGE_FRAME_BASE >> PAGE_SHIFT, (IMAGE_FRAME_END - IMAGE_FRAME_BASE) >> PAGE_SHIFT);
-	frame_mark_hypervisor(
-		reserve.base >> PAGE_SHIFT, (reserve.end - reserve.base) >> PAGE_SHIFT);
+	for (const struct spa_range *r = hypervisor_memory; r <= RESERVE; r++)
+		frame_mark_hypervisor(r->base >> PAGE_SHIFT, (r->end - r->base) >> PAGE_SHIFT);
 }
 
 static struct pcpu *pcpu_create(uint32_t id)

@@ -13,7 +13,8 @@ enum { PTE_PRESENT = 1, PTE_WRITE = 2, PTE_UNCACHED = 0x18, PTE_LARGE = 0x80, PT
 
 extern char image_start[], text_end[], rodata_end[], image_end[];
 
-struct memory_reserve reserve;
+struct spa_range hypervisor_memory[2] = { { 0x200000, 0x400000 } };
+uint64_t reserve_next;
 uint64_t host_cr3;
 static uint64_t *host_pml4;
 
@@ -21,9 +22,11 @@ uint64_t memory_top(void)
 {
 	uint64_t top = 0;
 
-	for (unsigned int i = 0; i < boot_info.memory_count; i++)
-		if (boot_info.memory[i].type == MEMORY_RAM)
-			top = MAX(top, boot_info.memory[i].base + boot_info.memory[i].length);
+	for_each_memory_range(m)
+	{
+		if (m->type == MEMORY_RAM)
+			top = MAX(top, m->base + m->length);
+	}
 	return top;
 }
 
@@ -42,29 +45,30 @@ void memory_reserve_init(void)
 {
 	uint64_t need = reserve_bytes();
 
-	for (unsigned int i = 0; i < boot_info.memory_count; i++) {
-		const struct memory_range *m = &boot_info.memory[i];
+	for_each_memory_range(m)
+	{
 		uint64_t end = ALIGN_DOWN(MIN(m->base + m->length, 1ull << 32), LARGE_PAGE);
 
 		if (m->type == MEMORY_RAM && end > m->base && end - m->base > need &&
-			end > reserve.end)
-			reserve = (struct memory_reserve){ end - need, end, end - need };
+			end > RESERVE->end)
+			*RESERVE = (struct spa_range){ end - need, end };
 	}
-	if (!reserve.end)
+	reserve_next = RESERVE->base;
+	if (!RESERVE->end)
 		panic("too little memory: the hypervisor needs %lu MiB in one piece below 4 GiB",
 			need >> 20);
 	for (unsigned int i = 0; i < boot_info.module_count; i++)
-		if (boot_info.modules[i].end > reserve.base)
+		if (boot_info.modules[i].end > RESERVE->base)
 			panic("too little memory: module %u reaches into the hypervisor's %lu MiB",
 				i, need >> 20);
 }
 
 void *boot_alloc(unsigned int pages)
 {
-	void *p = spa_to_va(reserve.next);
+	void *p = spa_to_va(reserve_next);
 
-	reserve.next += pages * PAGE_SIZE;
-	if (reserve.next > reserve.end)
+	reserve_next += pages * PAGE_SIZE;
+	if (reserve_next > RESERVE->end)
 		panic("the boot memory is used up");
 	memset(p, 0, pages * PAGE_SIZE);
 	return p;
@@ -105,14 +109,13 @@ static void map_image(void)
 // only, which is W^X.
 static void map_direct(void)
 {
-	for (unsigned int i = 0; i < boot_info.memory_count; i++) {
-		const struct memory_range *m = &boot_info.memory[i];
-
+	for_each_memory_range(m)
+	{
 		if (m->base >= 1ull << 32 && m->type != MEMORY_RAM)
 			continue;
 		for (uint64_t spa = ALIGN_DOWN(m->base, LARGE_PAGE); spa < m->base + m->length;
 			spa += LARGE_PAGE)
-			if (spa != IMAGE_FRAME_BASE)
+			if (spa != hypervisor_memory[0].base)
 				*entry_for(DIRECT_MAP + spa, 1) =
 					spa | PTE_PRESENT | PTE_WRITE | PTE_LARGE | PTE_NX;
 	}

@@ -30,16 +30,15 @@ static inline uint64_t va_to_page(const void *va)
 	return va_to_spa(va) >> PAGE_SHIFT;
 }
 
-// The physical memory that the hypervisor takes for itself at boot: the 2 MiB of its image and a
-// piece at the top of RAM below 4 GiB. Everything comes from that piece by boot_alloc(); what is
-// left goes to the root's page pool.
-struct memory_reserve {
-	uint64_t base, end, next;
+// The physical memory that the hypervisor takes for itself at boot, ascending: the 2 MiB of its
+// image, and a piece at the top of RAM below 4 GiB. Everything comes from that piece by
+// boot_alloc(); what is left goes to the root's page pool.
+struct spa_range {
+	uint64_t base, end;
 };
-extern struct memory_reserve reserve;
-
-#define IMAGE_FRAME_BASE 0x200000ul
-#define IMAGE_FRAME_END	 0x400000ul
+extern struct spa_range hypervisor_memory[2];
+#define RESERVE (&hypervisor_memory[1])
+extern uint64_t reserve_next;
 
 // Chooses the reserve from the loader's memory map. Early, before memory_init().
 void memory_reserve_init(void);

@@ -14,26 +14,21 @@
 #define GIB_PAGES     (1ull << GPA_1G)
 #define ROOT_MAP_BITS 40 // devices may lie far above RAM
 
-static void map_identity(uint64_t page, enum gpa_order order)
+static void map_identity(uint64_t page, enum gpa_order order, unsigned int access)
 {
-	enum gpa_map_result result = gpa_map_set(&root_partition->gpa, page, page, order, GPA_RWX);
+	enum gpa_map_result result = gpa_map_set(&root_partition->gpa, page, page, order, access);
 
 	if (result != GPA_MAP_OK)
 		panic("cannot map page %lx to the root (%u)", page, result);
 }
 
-static bool overlaps(uint64_t page, uint64_t count, uint64_t from, uint64_t to)
-{
-	return page < to && from < page + count;
-}
-
 // Is any of it not the root's?
 static bool excluded(uint64_t page, uint64_t count)
 {
-	return overlaps(page, count, APIC_PAGE, APIC_PAGE + 1) ||
-	       overlaps(page, count, IMAGE_FRAME_BASE >> PAGE_SHIFT,
-		       IMAGE_FRAME_END >> PAGE_SHIFT) ||
-	       overlaps(page, count, reserve.base >> PAGE_SHIFT, reserve.end >> PAGE_SHIFT);
+	for (const struct spa_range *r = hypervisor_memory; r <= RESERVE; r++)
+		if (page < r->end >> PAGE_SHIFT && r->base >> PAGE_SHIFT < page + count)
+			return true;
+	return APIC_PAGE - page < count;
 }
 
 // Maps an aligned piece with the largest leaves that leave out what is excluded.
@@ -42,7 +37,7 @@ static void map_piece(uint64_t page, int order, bool huge)
 	uint64_t count = 1ull << order;
 
 	if (!excluded(page, count) && (order < GPA_1G || huge)) {
-		map_identity(page, order);
+		map_identity(page, order, GPA_RWX);
 		return;
 	}
 	if (order == GPA_4K)
@@ -62,21 +57,6 @@ static void map_machine(void)
 		map_piece(page, GPA_1G, huge);
 }
 
-// What is left of the reserve is the root's pool.
-static void fill_pool(struct page_pool *pool)
-{
-	for (; reserve.next < reserve.end; reserve.next += PAGE_SIZE)
-		page_pool_deposit(pool, spa_to_va(reserve.next));
-}
-
-static void show_trace(void)
-{
-	for (uint64_t at = trace_spa; at < trace_spa + trace_bytes; at += PAGE_SIZE)
-		if (gpa_map_set(&root_partition->gpa, at >> PAGE_SHIFT, at >> PAGE_SHIFT, GPA_4K,
-			    GPA_READ) != GPA_MAP_OK)
-			panic("cannot show the trace to the root");
-}
-
 static void create_vps(void)
 {
 	for (uint32_t i = 0; i < pcpu_count; i++) {
@@ -94,11 +74,13 @@ void create_root_partition(void)
 {
 	root_partition = boot_alloc(1);
 	partition_init(root_partition, NULL);
-	fill_pool(&root_partition->pool);
+	for (; reserve_next < RESERVE->end; reserve_next += PAGE_SIZE)
+		page_pool_deposit(&root_partition->pool, spa_to_va(reserve_next));
 	if (partition_initialize(root_partition) != HV_STATUS_SUCCESS ||
 		!partition_publish(root_partition))
 		panic("cannot make the root partition");
 	map_machine();
-	show_trace();
+	for (uint64_t at = trace_spa; at < trace_spa + trace_bytes; at += PAGE_SIZE)
+		map_identity(at >> PAGE_SHIFT, GPA_4K, GPA_READ);
 	create_vps();
 }

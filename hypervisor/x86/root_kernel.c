@@ -57,21 +57,16 @@ static void add_e820(uint8_t *params, uint64_t from, uint64_t to, uint32_t type)
 // The loader's map, with the hypervisor's pieces cut out of RAM.
 static void fill_e820(uint8_t *params)
 {
-	const struct {
-		uint64_t base, end;
-	} holes[] = { { IMAGE_FRAME_BASE, IMAGE_FRAME_END },
-		{ reserve.base, reserve.end } }; // ascending
-
-	for (unsigned int i = 0; i < boot_info.memory_count; i++) {
-		const struct memory_range *m = &boot_info.memory[i];
+	for_each_memory_range(m)
+	{
 		uint64_t at = m->base, end = m->base + m->length;
 
-		for (unsigned int h = 0; h < ARRAY_SIZE(holes) && m->type == MEMORY_RAM; h++) {
-			if (holes[h].base < at || holes[h].end > end)
+		for (const struct spa_range *r = hypervisor_memory; r <= RESERVE; r++) {
+			if (m->type != MEMORY_RAM || r->base < at || r->end > end)
 				continue;
-			add_e820(params, at, holes[h].base, MEMORY_RAM);
-			add_e820(params, holes[h].base, holes[h].end, MEMORY_RESERVED);
-			at = holes[h].end;
+			add_e820(params, at, r->base, MEMORY_RAM);
+			add_e820(params, r->base, r->end, MEMORY_RESERVED);
+			at = r->end;
 		}
 		add_e820(params, at, end, m->type);
 	}
@@ -82,9 +77,9 @@ static uint64_t move_initrd(uint64_t kernel_end)
 {
 	const struct boot_module *initrd = &boot_info.modules[1];
 	uint64_t size = initrd->end - initrd->start;
-	uint64_t to = ALIGN_DOWN(MIN(reserve.base, 0x7fff0000ull) - size, PAGE_SIZE);
+	uint64_t to = ALIGN_DOWN(MIN(RESERVE->base, 0x7fff0000ull) - size, PAGE_SIZE);
 
-	if (size > reserve.base || to < kernel_end)
+	if (size > RESERVE->base || to < kernel_end)
 		panic("too little memory for the root's kernel and its initrd of %lu MiB",
 			size >> 20);
 	memmove(spa_to_va(to), spa_to_va(initrd->start), size);

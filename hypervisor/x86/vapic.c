@@ -20,12 +20,8 @@ static int highest(const uint64_t *set)
 
 static void set_bit_to(uint64_t *set, unsigned int vector, bool value)
 {
-	if (bit_test(set, vector) == value)
-		return;
-	if (value)
-		bit_test_and_set(set, vector);
-	else
-		bit_test_and_clear(set, vector);
+	if (bit_test(set, vector) != value)
+		(value ? bit_test_and_set : bit_test_and_clear)(set, vector);
 }
 
 bool vapic_interrupt(struct vp *vp, unsigned int vector, enum vapic_irq_flags flags)
@@ -113,29 +109,24 @@ static bool is_only(const uint64_t *set, unsigned int vector)
 	return true;
 }
 
-// The one interrupt whose EOI nobody would have to know of: in service, or about to be taken. -1:
-// none.
-static int assist_candidate(const struct vp *vp)
+// Is there one interrupt, in service or about to be taken, whose EOI nobody would have to know of?
+static bool assist_possible(const struct vp *vp)
 {
 	const struct vapic *apic = &vp->apic;
 	int in_service = highest(apic->isr), requested = highest(apic->irr);
 
-	if (in_service >= 0) {
-		if (requested >= 0 || !is_only(apic->isr, in_service) ||
-			bit_test(apic->tmr, in_service))
-			return -1;
-		return in_service;
-	}
-	if (requested < 0 || !is_only(apic->irr, requested) || bit_test(apic->level, requested) ||
-		bit_test(apic->auto_eoi, requested))
-		return -1;
-	return vapic_pending(vp);
+	if (in_service >= 0)
+		return requested < 0 && is_only(apic->isr, in_service) &&
+		       !bit_test(apic->tmr, in_service);
+	return requested >= 0 && is_only(apic->irr, requested) &&
+	       !bit_test(apic->level, requested) && !bit_test(apic->auto_eoi, requested) &&
+	       vapic_pending(vp) >= 0;
 }
 
 void vapic_assist_offer(struct vp *vp)
 {
 	uint32_t *assist = vp->assist_page;
-	bool offer = vp->assist_msr & HV_X64_MSR_PAGE_ENABLE && assist_candidate(vp) >= 0;
+	bool offer = vp->assist_msr & HV_X64_MSR_PAGE_ENABLE && assist_possible(vp);
 
 	if (offer == vp->apic.no_eoi_offered)
 		return; // offered before an entry that did not happen

@@ -8,16 +8,7 @@
 struct vp;
 struct partition;
 
-enum vapic_lvt {
-	LVT_CMCI,
-	LVT_TIMER,
-	LVT_THERMAL,
-	LVT_PERF,
-	LVT_LINT0,
-	LVT_LINT1,
-	LVT_ERROR,
-	LVT_COUNT
-};
+enum vapic_lvt { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR, LVT_COUNT };
 
 struct vapic {
 	uint32_t id;	      // initial APIC id
@@ -33,15 +24,10 @@ struct vapic {
 	uint64_t timer_start; // host TSC at which the running count was (or would have been) loaded
 	uint64_t timer_due;   // host TSC of the next expiry; 0 = not running
 	uint64_t tsc_deadline; // guest TSC; 0 = disarmed
-	bool no_eoi_offered;   // the "no EOI required" bit of the VP assist page is set for the
-			       // interrupt in service
+	bool no_eoi_offered;   // the assist page tells the guest that it need not write EOI
 };
 
-enum vapic_irq_flags {
-	VAPIC_EDGE = 0,
-	VAPIC_LEVEL = 1,
-	VAPIC_AUTO_EOI = 2,
-};
+enum vapic_irq_flags { VAPIC_EDGE = 0, VAPIC_LEVEL = 1, VAPIC_AUTO_EOI = 2 };
 
 // Sets the id and resets to power-on. vp->timers[VP_APIC_TIMER] is set up already.
 void vapic_init(struct vp *vp, uint32_t apic_id);
@@ -63,8 +49,9 @@ void vapic_level_eoi(struct vp *vp, unsigned int vector);
 
 // Own VP: the vector that may be delivered now (its class is above the processor priority), or -1.
 int vapic_pending(const struct vp *vp);
-// The processor is asked to deliver VECTOR: it is not requested any more, so that the next request of the same vector counts.
-// Then the processor has either taken it (-> in service, or done with auto-EOI) or is not to deliver it after all (-> requested).
+// The processor is asked to deliver VECTOR: it is not requested any more, so that the next request
+// of the same vector counts. Then the processor has either taken it (-> in service, or done with
+// auto-EOI) or is not to deliver it after all (-> requested).
 void vapic_offered(struct vp *vp, unsigned int vector);
 void vapic_accepted(struct vp *vp, unsigned int vector);
 void vapic_withdrawn(struct vp *vp, unsigned int vector);
@@ -79,8 +66,7 @@ void vapic_assist_offer(struct vp *vp);
 uint64_t vapic_get_cr8(const struct vp *vp);
 void vapic_set_cr8(struct vp *vp, uint64_t cr8);
 
-// x2APIC MSRs 0x800-0x8FF, IA32_APIC_BASE, IA32_TSC_DEADLINE and HV_X64_MSR_EOI/ICR/TPR. False:
-// #GP.
+// x2APIC MSRs, IA32_APIC_BASE, IA32_TSC_DEADLINE and HV_X64_MSR_EOI/ICR/TPR. False: #GP.
 bool vapic_read_msr(struct vp *vp, uint32_t msr, uint64_t *value);
 bool vapic_write_msr(struct vp *vp, uint32_t msr, uint64_t value);
 

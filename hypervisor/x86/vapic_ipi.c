@@ -24,11 +24,6 @@ static bool matches_logical(const struct vp *vp, uint32_t dest)
 	return (ldr ^ dest) >> 4 << 28 == 0 && member & 0xf;
 }
 
-static bool matches_physical(const struct vp *vp, uint32_t dest)
-{
-	return vp->apic.id == dest;
-}
-
 static bool matches(const struct vp *vp, const struct vp *sender, const struct vapic_message *m)
 {
 	if (vapic_mode(vp) == VAPIC_DISABLED)
@@ -41,9 +36,8 @@ static bool matches(const struct vp *vp, const struct vp *sender, const struct v
 	case TO_OTHERS:
 		return vp != sender;
 	default:
-		if (m->dest == BROADCAST)
-			return true;
-		return m->logical ? matches_logical(vp, m->dest) : matches_physical(vp, m->dest);
+		return m->dest == BROADCAST ||
+		       (m->logical ? matches_logical(vp, m->dest) : vp->apic.id == m->dest);
 	}
 }
 
@@ -53,55 +47,39 @@ static bool deliver_to(struct vp *vp, const struct vapic_message *m)
 	case FIXED:
 	case LOWEST_PRIORITY:
 		return vapic_interrupt(vp, m->vector, m->level ? VAPIC_LEVEL : VAPIC_EDGE);
-	case NMI:
-		vp_request(vp, VP_REQ_NMI);
-		return true;
-	case INIT:
-		vp_request(vp, VP_REQ_INIT);
-		return true;
-	default: // SIPI
+	case SIPI:
 		__atomic_store_n(&vp->sipi_vector, m->vector, __ATOMIC_RELEASE);
 		vp_request(vp, VP_REQ_SIPI);
 		return true;
+	default:
+		vp_request(vp, m->delivery == NMI ? VP_REQ_NMI : VP_REQ_INIT);
+		return true;
 	}
 }
 
-static bool deliver_lowest(
-	struct partition *partition, struct vp *sender, const struct vapic_message *m)
+static bool lower_priority(const struct vp *vp, const struct vp *than)
 {
-	struct vp *vp, *best = NULL;
-
-	partition_for_each_vp(vp, partition)
-	{
-		if (matches(vp, sender, m) && READ_ONCE(vp->apic.svr) & SVR_ENABLE &&
-			(!best || READ_ONCE(vp->apic.tpr) < READ_ONCE(best->apic.tpr)))
-			best = vp;
-	}
-	return best && deliver_to(best, m);
+	return READ_ONCE(vp->apic.svr) & SVR_ENABLE &&
+	       (!than || READ_ONCE(vp->apic.tpr) < READ_ONCE(than->apic.tpr));
 }
 
-static bool deliver_all(
-	struct partition *partition, struct vp *sender, const struct vapic_message *m)
+bool vapic_deliver(struct partition *partition, struct vp *sender, const struct vapic_message *m)
 {
+	struct vp *vp, *lowest = NULL;
 	bool delivered = false;
-	struct vp *vp;
 
+	if (m->delivery == SMI || m->delivery == 3 || m->delivery > SIPI)
+		return false;
 	partition_for_each_vp(vp, partition)
 	{
-		if (matches(vp, sender, m))
+		if (!matches(vp, sender, m))
+			continue;
+		if (m->delivery != LOWEST_PRIORITY)
 			delivered |= deliver_to(vp, m);
+		else if (lower_priority(vp, lowest))
+			lowest = vp;
 	}
-	return delivered;
-}
-
-bool vapic_deliver(
-	struct partition *partition, struct vp *sender, const struct vapic_message *message)
-{
-	if (message->delivery == SMI || message->delivery == 3 || message->delivery > SIPI)
-		return false;
-	if (message->delivery == LOWEST_PRIORITY)
-		return deliver_lowest(partition, sender, message);
-	return deliver_all(partition, sender, message);
+	return lowest ? deliver_to(lowest, m) : delivered;
 }
 
 void vapic_send_icr(struct vp *vp, uint64_t icr)

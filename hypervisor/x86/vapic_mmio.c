@@ -22,51 +22,39 @@ static void page_write(struct vp *vp, unsigned int offset, unsigned int size, ui
 		vapic_write_register(vp, offset >> 4, (uint32_t)value);
 }
 
-static uint64_t get_reg(const struct vp *vp, const struct insn *insn)
-{
-	return insn_get_reg(vp->regs.gpr, insn->reg, insn->high_byte, insn->dest_size);
-}
-
-static void set_reg(struct vp *vp, const struct insn *insn, uint64_t value)
-{
-	insn_set_reg(vp->regs.gpr, insn->reg, insn->high_byte, insn->dest_size, value);
-}
-
 static void alu(struct vp *vp, unsigned int offset, const struct insn *insn)
 {
 	uint64_t memory = page_read(vp, offset), result;
-	uint64_t other = insn->has_imm ? insn->imm : get_reg(vp, insn);
-	uint64_t *rflags = &vp->regs.rflags;
+	uint64_t other = insn->has_imm ? insn->imm : insn_get_reg(insn, vp->regs.gpr);
+	uint64_t a = insn->to_reg ? other : memory, b = insn->to_reg ? memory : other;
 
-	if (insn->to_reg) {
-		result = insn_alu(insn->alu, other, memory, insn->size, rflags);
-		if (insn->alu != ALU_CMP)
-			set_reg(vp, insn, result);
+	result = insn_alu(insn->alu, a, b, insn->size, &vp->regs.rflags);
+	if (insn->alu == ALU_CMP || insn->alu == ALU_TEST)
 		return;
-	}
-	result = insn_alu(insn->alu, memory, other, insn->size, rflags);
-	if (insn->alu != ALU_CMP && insn->alu != ALU_TEST)
+	if (insn->to_reg)
+		insn_set_reg(insn, vp->regs.gpr, result);
+	else
 		page_write(vp, offset, insn->size, result);
 }
 
 static bool emulate(struct vp *vp, unsigned int offset, const struct insn *insn)
 {
-	uint64_t value;
+	uint64_t *gpr = vp->regs.gpr, value;
 
 	switch (insn->kind) {
 	case INSN_LOAD:
-		set_reg(vp, insn, insn_extend(insn, page_read(vp, offset)));
+		insn_set_reg(insn, gpr, insn_extend(insn, page_read(vp, offset)));
 		return true;
 	case INSN_STORE:
-		page_write(vp, offset, insn->size, get_reg(vp, insn));
+		page_write(vp, offset, insn->size, insn_get_reg(insn, gpr));
 		return true;
 	case INSN_STORE_IMM:
 		page_write(vp, offset, insn->size, insn->imm);
 		return true;
 	case INSN_XCHG:
 		value = page_read(vp, offset);
-		page_write(vp, offset, insn->size, get_reg(vp, insn));
-		set_reg(vp, insn, value);
+		page_write(vp, offset, insn->size, insn_get_reg(insn, gpr));
+		insn_set_reg(insn, gpr, value);
 		return true;
 	case INSN_ALU:
 		alu(vp, offset, insn);
@@ -86,9 +74,9 @@ bool vapic_mmio(struct vp *vp, uint64_t gpa)
 		log_limited("vp %u: cannot emulate xAPIC access %lx at rip %lx", vp->index, gpa,
 			vp->regs.rip);
 		vp_inject_gp(vp);
-		return true;
+	} else {
+		vp_skip_insn(vp, insn.length);
 	}
-	vp_skip_insn(vp, insn.length);
 	return true;
 }
 

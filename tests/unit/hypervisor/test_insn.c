@@ -233,22 +233,34 @@ Test(insn, random_bytes_stay_within_their_count)
 	}
 }
 
+static uint64_t gpr[16];
+
+static uint64_t get(bool high_byte, unsigned int size)
+{
+	struct insn insn = { .reg = 1, .high_byte = high_byte, .dest_size = size };
+
+	return insn_get_reg(&insn, gpr);
+}
+
+static uint64_t set(bool high_byte, unsigned int size, uint64_t value)
+{
+	struct insn insn = { .reg = 1, .high_byte = high_byte, .dest_size = size };
+
+	insn_set_reg(&insn, gpr, value);
+	return gpr[1];
+}
+
 Test(insn, registers_by_size)
 {
-	uint64_t gpr[16] = { [1] = 0x1122334455667788 };
-
-	cr_assert_eq(insn_get_reg(gpr, 1, false, 8), 0x1122334455667788);
-	cr_assert_eq(insn_get_reg(gpr, 1, false, 4), 0x55667788);
-	cr_assert_eq(insn_get_reg(gpr, 1, false, 1), 0x88);
-	cr_assert_eq(insn_get_reg(gpr, 1, true, 1), 0x77);
-	insn_set_reg(gpr, 1, true, 1, 0xab);
-	cr_assert_eq(gpr[1], 0x112233445566ab88);
-	insn_set_reg(gpr, 1, false, 2, 0xffff1234);
-	cr_assert_eq(gpr[1], 0x1122334455661234);
-	insn_set_reg(gpr, 1, false, 4, 0xdeadbeef);
-	cr_assert_eq(gpr[1], 0xdeadbeef, "a write of 32 bits clears the upper half");
-	insn_set_reg(gpr, 1, false, 8, UINT64_MAX);
-	cr_assert_eq(gpr[1], UINT64_MAX);
+	gpr[1] = 0x1122334455667788;
+	cr_assert_eq(get(false, 8), 0x1122334455667788);
+	cr_assert_eq(get(false, 4), 0x55667788);
+	cr_assert_eq(get(false, 1), 0x88);
+	cr_assert_eq(get(true, 1), 0x77);
+	cr_assert_eq(set(true, 1, 0xab), 0x112233445566ab88);
+	cr_assert_eq(set(false, 2, 0xffff1234), 0x1122334455661234);
+	cr_assert_eq(set(false, 4, 0xdeadbeef), 0xdeadbeef, "32 bits clear the upper half");
+	cr_assert_eq(set(false, 8, UINT64_MAX), UINT64_MAX);
 }
 
 #define HOST_OP(text, type)                                                                        \
