@@ -16,41 +16,48 @@ struct cursor {
 
 enum { // struct opcode.flags
 	MODRM = 1,
-	IMM = 2,   // of the operand's size, at most 4 bytes
-	IMM8 = 4,  // one byte
-	MOFFS = 8, // an address of the address size; the register is rAX
-	REGS = 16, // ModRM, but always two registers (MOV to and from CR and DR)
-	BYTE = 32, // bit 0 of the opcode clear: byte operand
+	IMM = 2,     // of the operand's size, at most 4 bytes
+	IMM8 = 4,    // one byte
+	MOFFS = 8,   // an address of the address size; the register is rAX
+	BYTE = 16,   // bit 0 of the opcode clear: byte operand
+	SIGN = 32,   // sign-extends
+	LONG = 64,   // in 64-bit mode only
+	GROUP = 128, // ModRM.reg is the operation
 };
 
 struct opcode {
-	uint16_t first, last; // 0x100 and up: after 0F
-	uint8_t kind;	      // enum insn_kind
+	uint16_t bits, mask; // of the opcode; 0x100: after 0F
+	uint8_t kind;	     // enum insn_kind
 	uint8_t flags;
+	uint8_t size;	    // operand bytes in memory; 0: as the register's
+	uint8_t alu;	    // enum insn_alu
+	uint8_t extensions; // ModRM.reg must be less; 0: may be anything
 };
 
 static const struct opcode opcodes[] = {
-	{ 0x063, 0x063, INSN_LOAD, MODRM }, // MOVSXD
-	{ 0x080, 0x081, INSN_ALU, MODRM | BYTE | IMM }, { 0x083, 0x083, INSN_ALU, MODRM | IMM8 },
-	{ 0x084, 0x085, INSN_ALU, MODRM | BYTE }, // TEST
-	{ 0x086, 0x087, INSN_XCHG, MODRM | BYTE }, { 0x088, 0x089, INSN_STORE, MODRM | BYTE },
-	{ 0x08a, 0x08b, INSN_LOAD, MODRM | BYTE }, { 0x0a0, 0x0a1, INSN_LOAD, MOFFS | BYTE },
-	{ 0x0a2, 0x0a3, INSN_STORE, MOFFS | BYTE },
-	{ 0x0c6, 0x0c7, INSN_STORE_IMM, MODRM | BYTE | IMM },
-	{ 0x0f6, 0x0f7, INSN_ALU, MODRM | BYTE | IMM },				  // TEST
-	{ 0x122, 0x122, INSN_MOV_CR8, REGS }, { 0x1b6, 0x1b7, INSN_LOAD, MODRM }, // MOVZX
-	{ 0x1be, 0x1bf, INSN_LOAD, MODRM },					  // MOVSX
+	{ 0x000, 0x1c4, INSN_ALU, MODRM | BYTE, 0, 0, 0 }, // ADD .. CMP; bits 5:3 tell which
+	{ 0x063, 0x1ff, INSN_LOAD, MODRM | SIGN | LONG, 4, 0, 0 }, // MOVSXD
+	{ 0x080, 0x1fe, INSN_ALU, MODRM | BYTE | IMM | GROUP, 0, 0, 0 },
+	{ 0x083, 0x1ff, INSN_ALU, MODRM | IMM8 | GROUP, 0, 0, 0 },
+	{ 0x084, 0x1fe, INSN_ALU, MODRM | BYTE, 0, ALU_TEST, 0 },
+	{ 0x086, 0x1fe, INSN_XCHG, MODRM | BYTE, 0, 0, 0 },
+	{ 0x088, 0x1fe, INSN_STORE, MODRM | BYTE, 0, 0, 0 },
+	{ 0x08a, 0x1fe, INSN_LOAD, MODRM | BYTE, 0, 0, 0 },
+	{ 0x0a0, 0x1fe, INSN_LOAD, MOFFS | BYTE, 0, 0, 0 },
+	{ 0x0a2, 0x1fe, INSN_STORE, MOFFS | BYTE, 0, 0, 0 },
+	{ 0x0c6, 0x1fe, INSN_STORE_IMM, MODRM | BYTE | IMM, 0, 0, 1 },
+	{ 0x0f6, 0x1fe, INSN_ALU, MODRM | BYTE | IMM, 0, ALU_TEST, 2 },
+	{ 0x122, 0x1ff, INSN_MOV_CR8, 0, 0, 0, 0 },
+	{ 0x1b6, 0x1ff, INSN_LOAD, MODRM, 1, 0, 0 }, // MOVZX
+	{ 0x1b7, 0x1ff, INSN_LOAD, MODRM, 2, 0, 0 },
+	{ 0x1be, 0x1ff, INSN_LOAD, MODRM | SIGN, 1, 0, 0 }, // MOVSX
+	{ 0x1bf, 0x1ff, INSN_LOAD, MODRM | SIGN, 2, 0, 0 },
 };
-
-// ADD, OR, ... XOR, CMP between register and memory: 00-03, 08-0B, ... 38-3B.
-static const struct opcode alu_opcode = { 0x000, 0x03b, INSN_ALU, MODRM | BYTE };
 
 static const struct opcode *find_opcode(unsigned int opcode)
 {
-	if (opcode < 0x40)
-		return (opcode & 7) < 4 ? &alu_opcode : NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(opcodes); i++)
-		if (opcode >= opcodes[i].first && opcode <= opcodes[i].last)
+		if ((opcode & opcodes[i].mask) == opcodes[i].bits)
 			return &opcodes[i];
 	return NULL;
 }
@@ -164,71 +171,61 @@ static bool take_operands(struct cursor *c, const struct opcode *row, struct ins
 {
 	uint64_t address;
 
-	if (row->flags & (MODRM | REGS)) {
-		if (!take(c, &c->modrm))
-			return false;
-		insn->memory = (row->flags & MODRM) && c->modrm >> 6 != 3;
-		insn->reg = (c->modrm >> 3 & 7) | (c->rex & 4) << 1;
-		if (insn->memory && !skip_address(c))
-			return false;
-	}
 	if (row->flags & MOFFS) {
 		insn->memory = true;
-		if (!take_value(c, address_size(c), &address))
-			return false;
+		return take_value(c, address_size(c), &address);
 	}
-	return true;
+	if (!take(c, &c->modrm))
+		return false;
+	insn->reg = (c->modrm >> 3 & 7) | (c->rex & 4) << 1;
+	insn->memory = row->flags & MODRM && c->modrm >> 6 != 3;
+	return !insn->memory || skip_address(c);
 }
 
-static unsigned int immediate_size(const struct opcode *row, const struct insn *insn)
+// MOV to CR8: by REX.R, or by LOCK in any mode (APM3: MOV CRn). ModRM always names two registers.
+static bool refine_mov_cr(const struct cursor *c, struct insn *insn)
 {
-	if (row->flags & IMM8)
-		return 1;
-	return row->flags & IMM ? MIN(insn->size, 4) : 0;
+	bool cr8 = insn->reg == 8 || (insn->reg == 0 && c->lock);
+
+	insn->reg = (c->modrm & 7) | (c->rex & 1) << 3;
+	insn->size = insn->dest_size = c->mode_bits == 64 ? 8 : 4;
+	return cr8;
 }
 
-// Sets what depends on the opcode itself. False: an encoding that is something else after all.
-static bool refine(const struct cursor *c, unsigned int opcode, struct insn *insn)
+// Sets what the row says. False: an encoding that is something else after all.
+static bool refine(
+	const struct cursor *c, const struct opcode *row, unsigned int opcode, struct insn *insn)
 {
 	unsigned int extension = c->modrm >> 3 & 7;
 
-	switch (opcode) {
-	case 0x063:
-		insn->size = 4;
-		insn->sign_extend = true;
-		return c->mode_bits == 64;
-	case 0x080 ... 0x083:
-		insn->alu = extension;
-		insn->has_imm = true;
-		return true;
-	case 0x084 ... 0x085:
-		insn->alu = ALU_TEST;
-		return true;
-	case 0x0c6 ... 0x0c7:
-		return extension == 0;
-	case 0x0f6 ... 0x0f7:
-		insn->alu = ALU_TEST;
-		insn->has_imm = true;
-		return extension <= 1;
-	case 0x122:
-		// CR8 by REX.R, or by LOCK in any mode (APM3: MOV CRn).
-		if (!(insn->reg == 8 || (insn->reg == 0 && c->lock)))
-			return false;
-		insn->reg = (c->modrm & 7) | (c->rex & 1) << 3;
-		insn->size = insn->dest_size = c->mode_bits == 64 ? 8 : 4;
-		return true;
-	case 0x1b6 ... 0x1b7:
-	case 0x1be ... 0x1bf:
-		insn->size = opcode & 1 ? 2 : 1;
-		insn->sign_extend = opcode & 8;
-		return true;
-	default:
-		if (opcode < 0x40) {
-			insn->alu = opcode >> 3;
-			insn->to_reg = opcode & 2;
-		}
-		return true;
+	if ((row->flags & LONG && c->mode_bits != 64) ||
+		(row->extensions && extension >= row->extensions))
+		return false;
+	insn->alu = row->flags & GROUP ? extension : row->alu;
+	if (row->bits == 0) {
+		insn->alu = opcode >> 3;
+		insn->to_reg = opcode & 2;
 	}
+	insn->size = row->size ? row->size : insn->dest_size;
+	insn->sign_extend = row->flags & SIGN;
+	insn->has_imm = row->flags & (IMM | IMM8);
+	return row->kind != INSN_MOV_CR8 || refine_mov_cr(c, insn);
+}
+
+static bool take_opcode(struct cursor *c, unsigned int *opcode)
+{
+	uint8_t byte;
+
+	if (!take_prefixes(c, &byte))
+		return false;
+	*opcode = byte;
+	if (byte != 0x0f)
+		return true;
+	*opcode = 0x100;
+	if (!take(c, &byte))
+		return false;
+	*opcode |= byte;
+	return true;
 }
 
 bool insn_decode(
@@ -236,29 +233,18 @@ bool insn_decode(
 {
 	struct cursor c = { .bytes = bytes, .mode_bits = mode_bits };
 	const struct opcode *row;
-	unsigned int opcode;
-	uint8_t byte;
+	unsigned int opcode, imm_size;
 
 	c.count = MIN(count, MAX_LENGTH);
 	*insn = (struct insn){ 0 };
-	if (!take_prefixes(&c, &byte))
-		return false;
-	opcode = byte;
-	if (opcode == 0x0f) {
-		if (!take(&c, &byte))
-			return false;
-		opcode = 0x100 | byte;
-	}
-	row = find_opcode(opcode);
-	if (!row)
+	if (!take_opcode(&c, &opcode) || !(row = find_opcode(opcode)))
 		return false;
 	insn->kind = row->kind;
-	insn->dest_size = operand_size(&c);
-	if ((row->flags & BYTE) && !(opcode & 1))
-		insn->dest_size = 1;
-	insn->size = insn->dest_size;
-	if (!take_operands(&c, row, insn) || !refine(&c, opcode, insn) ||
-		!take_value(&c, immediate_size(row, insn), &insn->imm))
+	insn->dest_size = row->flags & BYTE && !(opcode & 1) ? 1 : operand_size(&c);
+	if (!take_operands(&c, row, insn) || !refine(&c, row, opcode, insn))
+		return false;
+	imm_size = row->flags & IMM8 ? 1 : row->flags & IMM ? MIN(insn->size, 4) : 0;
+	if (!take_value(&c, imm_size, &insn->imm))
 		return false;
 	if (insn->dest_size == 1 && !c.rex && insn->reg >= 4) {
 		insn->high_byte = true;

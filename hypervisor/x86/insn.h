@@ -35,7 +35,7 @@ struct insn {
 	bool sign_extend;
 	uint8_t reg;	// 0..15
 	bool high_byte; // reg 0..3 means AH, CH, DH, BH
-	bool has_imm;	// INSN_ALU: the other operand is imm
+	bool has_imm;	// the other operand is imm
 	bool to_reg;	// INSN_ALU: the register is the destination
 	uint64_t imm;	// sign-extended
 };
