@@ -287,25 +287,8 @@ static void exit_io(struct vp *vp, const struct vp_exit *exit)
 		vp_inject_gp(vp);
 }
 
-// Seen under QEMU 7.2 with two processors, about once in fifty boots: after an exit that went as it should, the VP's state is
-// the hypervisor's own as it was right after the exit, as if the processor had left a guest twice; its first access is then a
-// walk of the hypervisor's page tables. The guest's state is gone. The root takes the machine with it; a child could also make
-// itself look so, which costs it no more than a line in the log.
-static void check_for_double_exit(const struct vp *vp, uint64_t gpa)
-{
-	extern char image_start[], text_end[];
-
-	if (vp->regs.rip < (uint64_t)image_start || vp->regs.rip >= (uint64_t)text_end ||
-		!frame_is_hypervisor(gpa >> PAGE_SHIFT))
-		return;
-	if (vp->partition->is_root)
-		panic("VP %u of the root: exit taken twice (a fault of the emulated SVM)", vp->index);
-	log_limited("partition %lu VP %u: exit taken twice (a fault of the emulated SVM)", vp->partition->id, vp->index);
-}
-
 static void exit_gpa_fault(struct vp *vp, const struct vp_exit *exit)
 {
-	check_for_double_exit(vp, exit->fault.gpa);
 	if (vapic_mmio(vp, exit->fault.gpa)) {
 		vp_count(vp, VpApicMmioAccesses);
 		return;

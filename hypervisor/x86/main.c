@@ -80,15 +80,26 @@ static struct pcpu *pcpu_create(uint32_t id)
 	return cpu;
 }
 
-static void create_pcpus(void)
+// Returns this processor's. With boot-processor=idle that one comes last and is not counted: it takes
+// no part once the others run, as QEMU's TCG lets them spoil its SVM state (docs/hacking.md).
+static struct pcpu *create_pcpus(void)
 {
 	uint32_t ids[PCPU_MAX], self = apic_id();
 	unsigned int count = acpi_processors(ids, PCPU_MAX);
+	const char *option = boot_option("boot-processor");
+	bool idle = option && !strncmp(option, "idle", 4);
 
-	pcpu_create(self);
+	if (idle && count < 2)
+		panic("boot-processor=idle: there is no other processor");
+	if (!idle)
+		pcpu_create(self);
 	for (unsigned int i = 0; i < count; i++)
 		if (ids[i] != self)
 			pcpu_create(ids[i]);
+	if (!idle)
+		return pcpus[0];
+	pcpu_create(self);
+	return pcpus[--pcpu_count];
 }
 
 // What each processor does on its own stack before it runs anything.
@@ -139,8 +150,9 @@ static void start_processors(void)
 	ASSERT(size <= sizeof(saved));
 	memcpy(saved, page, size);
 	memcpy(page, trampoline_start, size);
-	for (uint32_t i = 1; i < pcpu_count; i++)
-		start_processor(pcpus[i]);
+	for (uint32_t i = 0; i < pcpu_count; i++)
+		if (pcpus[i] != this_cpu())
+			start_processor(pcpus[i]);
 	memcpy(page, saved, size);
 }
 
@@ -148,12 +160,16 @@ static void main_on_stack(void)
 {
 	trap_init();
 	create_root_partition();
-	cpu_enable();
+	if (this_cpu() == pcpus[0])
+		cpu_enable();
 	start_processors();
 	log_info("%u processor%s, TSC %lu MHz, %s", pcpu_count, pcpu_count == 1 ? "" : "s",
 		tsc_hz / 1000000, backend->name);
 	start_root();
-	sched_run();
+	if (this_cpu() == pcpus[0])
+		sched_run();
+	for (;;)
+		__asm__ volatile("cli\n\thlt");
 }
 
 void boot_main(uint32_t magic, uint32_t info)
@@ -171,6 +187,5 @@ void boot_main(uint32_t magic, uint32_t info)
 	calibrate_tsc();
 	trace_init(boot_alloc(TRACE_PAGES), TRACE_PAGES * PAGE_SIZE);
 	apic_enable();
-	create_pcpus();
-	boot_call_on_stack((char *)pcpus[0]->stack + PCPU_STACK_SIZE, main_on_stack);
+	boot_call_on_stack((char *)create_pcpus()->stack + PCPU_STACK_SIZE, main_on_stack);
 }

@@ -73,6 +73,12 @@ def choose_accelerator(wanted, bare=False):
     return wanted
 
 
+def spoils_first_processor(accel, icount, plugin):
+    """Whether the processors run in threads of their own under TCG. There the first one's SVM state is
+    not safe from the others (docs/hacking.md): it must not run guests."""
+    return accel == "tcg" and not icount and not plugin
+
+
 def _escape(text):
     """QEMU splits many values at commas; a doubled one is a comma."""
     return str(text).replace(",", ",,")

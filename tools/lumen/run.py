@@ -15,6 +15,10 @@ from lumen import build, deps, images, kernelfile, kernels, paths, qemu, session
 from lumen.status import Failure, bad
 
 ROOT_APPEND = "console=ttyS0 panic=-1 tsc=reliable rdinit=/init"
+# For a machine whose first processor must not run guests: it gets one more, the hypervisor leaves the
+# first one idle, and the root does not look for it.
+SPARE_APPEND = "boot-processor=idle"
+SPARE_ROOT_APPEND = "disable_cpu_apicid=0"
 CHILD_APPEND = "console=ttyS0"
 # The root needs this much for itself, and the hypervisor for itself and its tables (MiB).
 ROOT_MEMORY = 384
@@ -206,7 +210,7 @@ def _mib(path):
     return (os.stat(path).st_size >> 20) + 1
 
 
-def _root_machine(options, root_kernel, directory):
+def _root_machine(options, root_kernel, accel, directory):
     """The whole machine: hypervisor, root, and memory for the child."""
     base = images.root_initrd(root_kernel, {
         "bin/lumen-worker": paths.WORKER, "bin/lumenctl": paths.LUMENCTL, "lib/mshv.ko": paths.DRIVER})
@@ -222,9 +226,13 @@ def _root_machine(options, root_kernel, directory):
         root_log=paths.relative(directory / "root.log"))
     if options.bare:
         machine.kernel, machine.append, machine.initrd = root_kernel.image, ROOT_APPEND, initrd
-    else:
-        kernel = paths.relative(root_kernel.image)
-        machine.modules = [f"{kernel} {ROOT_APPEND}", paths.relative(initrd)]
+        return machine
+    root_append = ROOT_APPEND
+    if qemu.spoils_first_processor(accel, options.icount, options.plugin):
+        machine.cpus += 1
+        machine.append = f"{SPARE_APPEND} {machine.append}".rstrip()
+        root_append = f"{ROOT_APPEND} {SPARE_ROOT_APPEND}"
+    machine.modules = [f"{paths.relative(root_kernel.image)} {root_append}", paths.relative(initrd)]
     return machine
 
 
@@ -236,11 +244,12 @@ def _bare_child_machine(options):
 
 
 def _machine(options, root_kernel, directory):
+    accel = qemu.choose_accelerator(options.accel, options.bare)
     if options.bare and options.mode == "run":
         machine = _bare_child_machine(options)
     else:
-        machine = _root_machine(options, root_kernel, directory)
-    machine.accel = qemu.choose_accelerator(options.accel, options.bare)
+        machine = _root_machine(options, root_kernel, accel, directory)
+    machine.accel = accel
     if options.grub:
         machine.cdrom = images.grub_cd(machine, directory)
     machine.icount, machine.gdb, machine.cpu = options.icount, options.gdb, options.cpu

@@ -138,38 +138,21 @@ def _evidence(context):
     return "\n".join(text + [f"note: {note}" for note in context.result.notes[-10:]])
 
 
-# What the hypervisor logs when QEMU's SVM has lost a guest's state (hypervisor/core/run.c): says nothing of the test.
-EMULATOR_FAULT = "exit taken twice (a fault of the emulated SVM)"
-EMULATOR_ATTEMPTS = 3
-
-
-def _hit_by_emulator(context):
-    if context.result is None:
-        return False
-    log = context.result.directory / "root.log"
-    return log.exists() and EMULATOR_FAULT in log.read_text(errors="replace")
-
-
 def _one(report, name, function, kernel):
-    for attempt in range(1, EMULATOR_ATTEMPTS + 1):
-        context = Context(name, kernel)
-        started = time.monotonic()
-        step = ui.Step(f"system test {name}")
-        step.tick()
-        try:
-            function(context)
-        except Skipped as why:
-            report.skip(f"system.{name}", str(why))
-        except (CheckFailed, Failure) as failure:
-            if attempt < EMULATOR_ATTEMPTS and _hit_by_emulator(context):
-                report.remark(f"system.{name}: {EMULATOR_FAULT}; again")
-                continue
-            report.not_ok(f"system.{name}", f"{failure}\n{_evidence(context)}")
-        except Exception:  # a test's own mistake is a failure like any other
-            report.not_ok(f"system.{name}", f"{traceback.format_exc()}\n{_evidence(context)}")
-        else:
-            report.ok(f"system.{name}", f"{time.monotonic() - started:.1f} s")
-        return
+    context = Context(name, kernel)
+    started = time.monotonic()
+    step = ui.Step(f"system test {name}")
+    step.tick()
+    try:
+        function(context)
+    except Skipped as why:
+        report.skip(f"system.{name}", str(why))
+    except (CheckFailed, Failure) as failure:
+        report.not_ok(f"system.{name}", f"{failure}\n{_evidence(context)}")
+    except Exception:  # a test's own mistake is a failure like any other
+        report.not_ok(f"system.{name}", f"{traceback.format_exc()}\n{_evidence(context)}")
+    else:
+        report.ok(f"system.{name}", f"{time.monotonic() - started:.1f} s")
 
 
 def run(report, only=""):

@@ -325,9 +325,6 @@ static void flush_tlb(struct vp *vp)
 
 enum { PRESENT = 1, LARGE = 1 << 3 };
 
-// The linker script's: there is no image, so nothing lies in it.
-char image_start[1], text_end[1];
-
 static enum gpa_order max_order(void)
 {
 	return GPA_1G;
