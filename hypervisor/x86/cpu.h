@@ -24,13 +24,13 @@ static inline void msr_wr(uint32_t msr, uint64_t value)
 bool msr_rd_safe(uint32_t msr, uint64_t *value);
 bool msr_wr_safe(uint32_t msr, uint64_t value);
 
-struct cpuid_regs {
+struct cpuid_result {
 	uint32_t eax, ebx, ecx, edx;
 };
 
-static inline struct cpuid_regs cpuid(uint32_t leaf, uint32_t subleaf)
+static inline struct cpuid_result cpuid(uint32_t leaf, uint32_t subleaf)
 {
-	struct cpuid_regs r;
+	struct cpuid_result r;
 
 	__asm__ volatile("cpuid"
 			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
@@ -62,7 +62,6 @@ static inline uint8_t inb(uint16_t port)
 	{                                                                                          \
 		__asm__ volatile("mov %0, %%" #name : : "r"(v) : "memory");                        \
 	}
-READ_REG(cr0)
 READ_REG(cr2)
 READ_REG(cr3)
 READ_REG(cr4)
@@ -90,11 +89,7 @@ static inline void xcr0_write(uint64_t v)
 #define RFLAGS_IF BIT(9)
 
 #define CR0_PE BIT(0)
-#define CR0_MP BIT(1)
-#define CR0_EM BIT(2)
-#define CR0_TS BIT(3)
 #define CR0_ET BIT(4)
-#define CR0_NE BIT(5)
 #define CR0_WP BIT(16)
 #define CR0_NW BIT(29)
 #define CR0_CD BIT(30)
@@ -102,7 +97,6 @@ static inline void xcr0_write(uint64_t v)
 
 #define CR4_PSE	       BIT(4)
 #define CR4_PAE	       BIT(5)
-#define CR4_PGE	       BIT(7)
 #define CR4_OSFXSR     BIT(9)
 #define CR4_OSXMMEXCPT BIT(10)
 #define CR4_LA57       BIT(12)
@@ -128,7 +122,6 @@ enum {
 	MSR_TSC_DEADLINE = 0x6e0,
 	MSR_X2APIC_FIRST = 0x800,
 	MSR_X2APIC_LAST = 0x8ff,
-	MSR_XSS = 0xda0,
 	MSR_EFER = 0xc0000080,
 	MSR_STAR = 0xc0000081,
 	MSR_LSTAR = 0xc0000082,

@@ -120,24 +120,13 @@ MSR_WRITE(write_pat)
 // EFER bits that the guest's CPUID offers (APM2 3.1.7). SVME is not among them.
 static uint64_t efer_supported(struct vp *vp)
 {
-	static const struct {
-		uint64_t efer;
-		uint32_t ecx, edx; // of CPUID 0x80000001
-	} bits[] = {
-		{ EFER_SCE, 0, 1u << 11 },
-		{ EFER_LME | EFER_LMA, 0, 1u << 29 },
-		{ EFER_NXE, 0, 1u << 20 },
-		{ EFER_FFXSR, 0, 1u << 25 },
-		{ EFER_TCE, 1u << 17, 0 },
-	};
-	struct cpuid_result features;
-	uint64_t supported = 0;
+	struct cpuid_result features; // TCE is ECX bit 17; the others are in EDX
 
 	cpuid_read(vp, 0x80000001, 0, &features);
-	for (unsigned int i = 0; i < ARRAY_SIZE(bits); i++)
-		if (features.ecx & bits[i].ecx || features.edx & bits[i].edx)
-			supported |= bits[i].efer;
-	return supported;
+	return (features.edx & 1u << 11 ? EFER_SCE : 0) | (features.edx & 1u << 20 ? EFER_NXE : 0) |
+	       (features.edx & 1u << 25 ? EFER_FFXSR : 0) |
+	       (features.edx & 1u << 29 ? EFER_LME | EFER_LMA : 0) |
+	       (features.ecx & 1u << 17 ? EFER_TCE : 0);
 }
 
 MSR_WRITE(write_efer)
@@ -156,8 +145,8 @@ MSR_WRITE(write_efer)
 #define CHILD(first, last) first, last, MSR_CHILD, HV_PRIVILEGE_NONE
 #define ALL(first, last)   first, last, MSR_ALL, HV_PRIVILEGE_NONE
 
-// Sorted by first and by last number; of two rows for the same one, at most one applies to a VP.
-// What a backend leaves to the guest has no row: SYSENTER_*, STAR to SFMASK, the FS and GS bases.
+// Of two rows for the same number, at most one applies to a VP. What a backend leaves to the guest
+// has no row: SYSENTER_*, STAR to SFMASK, the FS and GS bases.
 static const struct msr_row rows[] = {
 	{ ALL(MSR_TSC, MSR_TSC), read_tsc, write_tsc, 0 },
 	{ ALL(MSR_APIC_BASE, MSR_APIC_BASE), msr_read_vapic, msr_write_vapic, 0 },
@@ -196,32 +185,17 @@ static const struct msr_row rows[] = {
 	{ CHILD(0xc0011029, 0xc0011029), read_child_de_cfg, write_ignored, 0 },
 };
 
-static const struct msr_row *search(
-	const struct msr_row *table, size_t count, uint32_t msr, unsigned int role)
-{
-	size_t low = 0, high = count;
-
-	while (low < high) { // the first row that ends at or after MSR
-		size_t middle = (low + high) / 2;
-
-		if (table[middle].last < msr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	for (; low < count && table[low].first <= msr; low++)
-		if (msr <= table[low].last && table[low].roles & role)
-			return &table[low];
-	return NULL;
-}
-
 const struct msr_row *msr_find(const struct vp *vp, uint32_t msr)
 {
+	bool synthetic = msr >= HV_X64_MSR_SYNTHETIC_FIRST && msr <= HV_X64_MSR_SYNTHETIC_LAST;
+	const struct msr_row *row = synthetic ? msr_hv_rows : rows;
+	const struct msr_row *end = row + (synthetic ? msr_hv_row_count : ARRAY_SIZE(rows));
 	unsigned int role = vp->partition->is_root ? MSR_ROOT : MSR_CHILD;
 
-	return msr >= HV_X64_MSR_SYNTHETIC_FIRST && msr <= HV_X64_MSR_SYNTHETIC_LAST
-		       ? search(msr_hv_rows, msr_hv_row_count, msr, role)
-		       : search(rows, ARRAY_SIZE(rows), msr, role);
+	for (; row < end; row++)
+		if (msr >= row->first && msr <= row->last && row->roles & role)
+			return row;
+	return NULL;
 }
 
 static bool allowed(const struct vp *vp, const struct msr_row *row)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "hypervisor/core/vp.h"
+#include "hypervisor/x86/cpu.h"
 
 // Own VP, at the exit: emulate, tell the parent or inject #GP, and advance RIP.
 void msr_read_exit(struct vp *vp);
@@ -13,7 +14,4 @@ void cpuid_exit(struct vp *vp);
 bool msr_read(struct vp *vp, uint32_t msr, uint64_t *value);
 bool msr_write(struct vp *vp, uint32_t msr, uint64_t value);
 
-struct cpuid_result {
-	uint32_t eax, ebx, ecx, edx;
-};
 void cpuid_read(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result);

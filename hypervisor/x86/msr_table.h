@@ -28,7 +28,7 @@ bool msr_read_constant(MSR_READ_ARGS);
 bool msr_read_vapic(MSR_READ_ARGS);
 bool msr_write_vapic(MSR_WRITE_ARGS);
 
-// The rows for synthetic MSRs, sorted by number.
+// The rows for synthetic MSRs.
 extern const struct msr_row msr_hv_rows[];
 extern const size_t msr_hv_row_count;
 

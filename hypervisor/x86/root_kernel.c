@@ -86,15 +86,6 @@ static uint64_t move_initrd(uint64_t kernel_end)
 	return to;
 }
 
-static void check_kernel(const struct setup_header *setup, uint64_t size)
-{
-	uint64_t setup_bytes = (setup->setup_sects + 1) * 512ul;
-
-	if (size < 4096 || memcmp(setup->magic, "HdrS", 4) || setup->version < 0x020c ||
-		size <= setup_bytes)
-		panic("the first boot module is no Linux bzImage of boot protocol 2.12 or later");
-}
-
 static uint64_t load_kernel(uint8_t *params)
 {
 	const struct boot_module *kernel = &boot_info.modules[0];
@@ -102,14 +93,14 @@ static uint64_t load_kernel(uint8_t *params)
 	struct setup_header *setup = (void *)(params + BP_SETUP);
 	uint64_t payload, entry, size = kernel->end - kernel->start;
 
-	check_kernel((const void *)(image + BP_SETUP), size);
 	memcpy(setup, image + BP_SETUP, sizeof(*setup));
 	payload = (setup->setup_sects + 1) * 512ul;
 	entry = setup->pref_address;
+	if (size < 4096 || memcmp(setup->magic, "HdrS", 4) || setup->version < 0x020c ||
+		size <= payload)
+		panic("the first boot module is no Linux bzImage of boot protocol 2.12 or later");
 	if (boot_info.module_count > 1) {
-		uint64_t at = move_initrd(entry + setup->init_size);
-
-		setup->ramdisk_image = at;
+		setup->ramdisk_image = move_initrd(entry + setup->init_size);
 		setup->ramdisk_size = boot_info.modules[1].end - boot_info.modules[1].start;
 	}
 	setup->type_of_loader = 0xff;
@@ -123,25 +114,23 @@ static uint64_t load_kernel(uint8_t *params)
 static void copy_cmdline(void)
 {
 	const char *from = boot_info.modules[0].cmdline;
-	size_t length;
+	char *to = spa_to_va(CMDLINE_SPA);
+	size_t i = 0;
 
 	while (*from && *from != ' ')
 		from++;
 	while (*from == ' ')
 		from++;
-	length = MIN(strlen(from), CMDLINE_MAX - 1ul);
-	memcpy(spa_to_va(CMDLINE_SPA), from, length);
-	((char *)spa_to_va(CMDLINE_SPA))[length] = 0;
+	for (; from[i] && i < CMDLINE_MAX - 1; i++)
+		to[i] = from[i];
+	to[i] = 0;
 }
 
 static void set_flat(
 	struct vp *vp, enum hv_register_name name, uint16_t selector, uint16_t attributes)
 {
-	struct hv_register_value value = { 0 };
+	struct hv_register_value value = { .segment = { 0, UINT32_MAX, selector, attributes } };
 
-	value.segment.limit = UINT32_MAX;
-	value.segment.selector = selector;
-	value.segment.attributes = attributes;
 	backend->set_register(vp, name, &value);
 }
 

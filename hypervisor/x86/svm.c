@@ -9,15 +9,15 @@
 #include "hypervisor/x86/irq.h"
 #include "hypervisor/x86/memory.h"
 #include "hypervisor/x86/svm.h"
-#include "hypervisor/x86/xstate.h"
 
-// Permission maps (APM2 15.10, 15.11). Static: their addresses are physical, the image is one physical range.
+// Permission maps (APM2 15.10, 15.11). Static: their addresses are physical, the image is one
+// physical range.
 static uint8_t msr_map[8192] __attribute__((aligned(4096)));
 static uint8_t io_map_root[12288] __attribute__((aligned(4096)));
 static uint8_t io_map_child[12288] __attribute__((aligned(4096)));
 
 static uint32_t asid_count, svm_features;
-enum { SVM_FEATURE_NP = 1 << 0, SVM_FEATURE_NRIPS = 1 << 3, SVM_FEATURE_FLUSH_ASID = 1 << 6 };
+enum { SVM_FEATURE_NP = 1 << 0, SVM_FEATURE_NRIPS = 1 << 3 };
 
 struct svm_cpu { // pcpu->arch, one page; the host save area follows
 	uint32_t next_asid;
@@ -34,7 +34,7 @@ static struct svm_vp *svm_vp(const struct vp *vp)
 	return vp->arch;
 }
 
-// --- second-level entries: those of ordinary page tables (APM2 15.25.5); user pages, as nested walks are user accesses ---
+// --- second-level entries: ordinary page tables (APM2 15.25.5), for user accesses ---
 
 enum { NPT_PRESENT = 1, NPT_WRITE = 2, NPT_USER = 4, NPT_LARGE = 1 << 7 };
 #define NPT_NX	 BIT(63)
@@ -47,8 +47,9 @@ static enum gpa_order npt_max_order(void)
 
 static uint64_t npt_leaf(uint64_t spa_page, unsigned int access, enum gpa_order order)
 {
-	return spa_page << PAGE_SHIFT | NPT_PRESENT | NPT_USER | (access & GPA_WRITE ? NPT_WRITE : 0) |
-		(access & GPA_EXECUTE ? 0 : NPT_NX) | (order ? NPT_LARGE : 0);
+	return spa_page << PAGE_SHIFT | NPT_PRESENT | NPT_USER |
+	       (access & GPA_WRITE ? NPT_WRITE : 0) | (access & GPA_EXECUTE ? 0 : NPT_NX) |
+	       (order ? NPT_LARGE : 0);
 }
 
 static uint64_t npt_table(uint64_t spa_page)
@@ -75,7 +76,7 @@ static unsigned int npt_access(uint64_t entry)
 
 static bool svm_probe(const char **why_not)
 {
-	struct cpuid_regs r;
+	struct cpuid_result r;
 	uint64_t vm_cr;
 
 	*why_not = "this processor has no SVM (CPUID 0x80000001 ECX bit 2)";
@@ -91,23 +92,20 @@ static bool svm_probe(const char **why_not)
 	return svm_features & SVM_FEATURE_NP;
 }
 
-static void msr_map_pass(uint32_t msr)
-{
-	uint32_t bit = msr < 0x2000 ? msr * 2 : 0x800 * 8 + (msr - 0xc0000000) * 2;
-
-	msr_map[bit / 8] &= ~(3 << bit % 8);
-}
-
 static void init_maps(void)
 {
-	// What VMLOAD and VMSAVE carry needs no intercept: while the VP is loaded the processor holds the guest's.
-	static const uint32_t pass[] = { 0x174, 0x175, 0x176, MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK,
-		MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE };
+	// What VMLOAD and VMSAVE carry needs no intercept: while the VP is loaded the processor
+	// holds the guest's.
+	static const uint32_t pass[] = { 0x174, 0x175, 0x176, MSR_STAR, MSR_LSTAR, MSR_CSTAR,
+		MSR_SFMASK, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE };
 
 	memset(msr_map, 0xff, sizeof(msr_map));
 	memset(io_map_child, 0xff, sizeof(io_map_child));
-	for (unsigned int i = 0; i < ARRAY_SIZE(pass); i++)
-		msr_map_pass(pass[i]);
+	for (unsigned int i = 0; i < ARRAY_SIZE(pass); i++) {
+		uint32_t n = pass[i] < 0x2000 ? pass[i] : 0x2000 + (pass[i] - 0xc0000000);
+
+		msr_map[n / 4] &= ~(3 << n % 4 * 2);
+	}
 }
 
 static void svm_cpu_enable(void)
@@ -125,23 +123,43 @@ static void svm_cpu_enable(void)
 
 // --- a VP ---
 
-static void reset_segment(struct svm_segment *s, uint16_t selector, uint64_t base, uint16_t attributes)
-{
-	*s = (struct svm_segment){ selector, attributes, 0xffff, base };
-}
+struct exit_row {
+	uint8_t reason, length;
+};
+
+// What is intercepted, and why, for exits that an instruction causes and that need no more than
+// their reason: the instruction's length where the processor does not report it.
+static const struct exit_row exit_rows[] = {
+	[SVM_EXIT_CR8_WRITE] = { EXIT_CR8_WRITE, 0 },
+	[SVM_EXIT_INTR] = { EXIT_INTERRUPT, 0 },
+	[SVM_EXIT_NMI] = { EXIT_NMI, 0 },
+	[SVM_EXIT_INIT] = { EXIT_INTERRUPT, 0 },
+	[SVM_EXIT_CPUID] = { EXIT_CPUID, 2 },
+	[SVM_EXIT_INVD] = { EXIT_WBINVD, 2 },
+	[SVM_EXIT_HLT] = { EXIT_HLT, 1 },
+	[SVM_EXIT_INVLPGA] = { EXIT_UNDEFINED, 0 },
+	[SVM_EXIT_IO] = { EXIT_IO, 0 },
+	[SVM_EXIT_MSR] = { EXIT_RDMSR, 0 },
+	[SVM_EXIT_SHUTDOWN] = { EXIT_SHUTDOWN, 0 },
+	[SVM_EXIT_VMRUN] = { EXIT_UNDEFINED, 0 },
+	[SVM_EXIT_VMMCALL] = { EXIT_HYPERCALL, 3 },
+	[SVM_EXIT_VMLOAD... SVM_EXIT_SKINIT] = { EXIT_UNDEFINED, 0 },
+	[SVM_EXIT_MONITOR... SVM_EXIT_MWAIT_ARMED] = { EXIT_UNDEFINED, 0 },
+	[SVM_EXIT_XSETBV] = { EXIT_XSETBV, 3 },
+};
+_Static_assert(ARRAY_SIZE(exit_rows) <= SVM_EXIT_INTERCEPTS, "the first intercepts");
 
 static void svm_vp_reset(struct vp *vp)
 {
 	struct vmcb *vmcb = svm_vp(vp)->vmcb;
 
 	memset(&vmcb->es, 0, sizeof(*vmcb) - offsetof(struct vmcb, es));
-	reset_segment(&vmcb->cs, 0xf000, 0xffff0000, 0x09b);
-	reset_segment(&vmcb->ds, 0, 0, 0x093);
+	vmcb->cs = (struct svm_segment){ 0xf000, 0x09b, 0xffff, 0xffff0000 };
+	vmcb->ds = (struct svm_segment){ 0, 0x093, 0xffff, 0 };
 	vmcb->es = vmcb->ss = vmcb->fs = vmcb->gs = vmcb->ds;
-	reset_segment(&vmcb->ldtr, 0, 0, 0x082);
-	reset_segment(&vmcb->tr, 0, 0, 0x08b);
-	reset_segment(&vmcb->gdtr, 0, 0, 0);
-	reset_segment(&vmcb->idtr, 0, 0, 0);
+	vmcb->ldtr = (struct svm_segment){ 0, 0x082, 0xffff, 0 };
+	vmcb->tr = (struct svm_segment){ 0, 0x08b, 0xffff, 0 };
+	vmcb->gdtr.limit = vmcb->idtr.limit = 0xffff;
 	vmcb->efer = EFER_SVME; // the processor insists; guests do not see it
 	vmcb->cr0 = CR0_ET | CR0_NW | CR0_CD;
 	vmcb->dr6 = 0xffff0ff0;
@@ -162,14 +180,12 @@ static void svm_vp_init(struct vp *vp, void *const *pages)
 	vp->arch = s;
 	s->vmcb = vmcb;
 	s->vmcb_spa = va_to_spa(vmcb);
-	vmcb->intercept_cr_write = 1 << 8;
-	// #AC and #DB could keep the processor busy for ever in their own delivery; #MC is the machine's.
-	vmcb->intercept_exceptions = 1 << 1 | 1 << 17 | 1 << 18;
-	vmcb->intercept1 = SVM_I1_INTR | SVM_I1_NMI | SVM_I1_INIT | SVM_I1_CPUID | SVM_I1_INVD | SVM_I1_HLT |
-		SVM_I1_INVLPGA | SVM_I1_IO | SVM_I1_MSR | SVM_I1_SHUTDOWN;
-	vmcb->intercept2 = SVM_I2_VMRUN | SVM_I2_VMMCALL | SVM_I2_VMLOAD | SVM_I2_VMSAVE | SVM_I2_STGI |
-		SVM_I2_CLGI | SVM_I2_SKINIT | SVM_I2_MONITOR | SVM_I2_MWAIT | SVM_I2_MWAIT_ARMED |
-		SVM_I2_XSETBV;
+	for (unsigned int code = 0; code < ARRAY_SIZE(exit_rows); code++)
+		if (exit_rows[code].reason)
+			vmcb->intercepts[code / 32] |= 1u << code % 32;
+	// #AC and #DB could keep the processor busy for ever in their own delivery; #MC is the
+	// machine's.
+	vmcb->intercepts[SVM_EXIT_EXCEPTION / 32] = 1 << 1 | 1 << 17 | 1 << 18;
 	vmcb->msrpm_base = image_spa(msr_map);
 	vmcb->iopm_base = image_spa(vp->partition->is_root ? io_map_root : io_map_child);
 	vmcb->nested_control = SVM_NESTED_PAGING;
@@ -177,63 +193,45 @@ static void svm_vp_init(struct vp *vp, void *const *pages)
 	svm_vp_reset(vp);
 }
 
-static void vmload(struct svm_vp *s)
+void svm_sync_back(struct vp *vp)
 {
-	__asm__ volatile("vmload %0" : : "a"(s->vmcb_spa) : "memory");
-}
-
-static void vmsave(struct svm_vp *s)
-{
-	__asm__ volatile("vmsave %0" : : "a"(s->vmcb_spa) : "memory");
-}
-
-// All components that fit the one page that a VP has; guests are offered no others.
-static void xsave(struct vp *vp)
-{
-	xcr0_write(host_xcr0);
-	__asm__ volatile("xsave64 (%0)" : : "r"(vp->xsave), "a"(-1), "d"(-1) : "memory");
-}
-
-static void xrstor(struct vp *vp)
-{
-	xcr0_write(host_xcr0);
-	__asm__ volatile("xrstor64 (%0)" : : "r"(vp->xsave), "a"(-1), "d"(-1) : "memory");
-	xcr0_write(vp->xcr0);
-}
-
-static void svm_load(struct vp *vp)
-{
-	vmload(svm_vp(vp));
-	xrstor(vp);
+	if (!vp->loaded_on)
+		return;
+	__asm__ volatile("vmload %0" : : "a"(svm_vp(vp)->vmcb_spa) : "memory");
 	write_dr0(vp->dr[0]);
 	write_dr1(vp->dr[1]);
 	write_dr2(vp->dr[2]);
 	write_dr3(vp->dr[3]);
+}
+
+struct vmcb *svm_sync(struct vp *vp)
+{
+	if (vp->loaded_on) {
+		__asm__ volatile("vmsave %0" : : "a"(svm_vp(vp)->vmcb_spa) : "memory");
+		vp->dr[0] = read_dr0();
+		vp->dr[1] = read_dr1();
+		vp->dr[2] = read_dr2();
+		vp->dr[3] = read_dr3();
+	}
+	return svm_vp(vp)->vmcb;
+}
+
+// Extended state: all components that fit the one page that a VP has; guests are offered no others.
+static void svm_load(struct vp *vp)
+{
+	svm_sync_back(vp);
+	xcr0_write(host_xcr0);
+	__asm__ volatile("xrstor64 (%0)" : : "r"(vp->xsave), "a"(-1), "d"(-1) : "memory");
+	xcr0_write(vp->xcr0);
 	msr_wr_safe(MSR_TSC_AUX, vp->tsc_aux);
 }
 
 static void svm_save(struct vp *vp)
 {
-	vmsave(svm_vp(vp));
+	svm_sync(vp);
 	vp->xcr0 = vp_xcr0(vp);
-	xsave(vp);
-	vp->dr[0] = read_dr0();
-	vp->dr[1] = read_dr1();
-	vp->dr[2] = read_dr2();
-	vp->dr[3] = read_dr3();
-}
-
-struct vmcb *svm_sync(struct vp *vp)
-{
-	if (vp->loaded_on)
-		vmsave(svm_vp(vp));
-	return svm_vp(vp)->vmcb;
-}
-
-void svm_sync_back(struct vp *vp)
-{
-	if (vp->loaded_on)
-		vmload(svm_vp(vp));
+	xcr0_write(host_xcr0);
+	__asm__ volatile("xsave64 (%0)" : : "r"(vp->xsave), "a"(-1), "d"(-1) : "memory");
 }
 
 // Gives VP an address space identifier of this processor that nothing stale is tagged with.
@@ -263,41 +261,39 @@ static void svm_offer_interrupt(struct vp *vp, int vector)
 {
 	struct vmcb *vmcb = svm_vp(vp)->vmcb;
 
-	// Priority against the TPR was decided by the virtual APIC; CR8 writes exit, so it cannot change behind its back.
+	// Priority against the TPR was decided by the virtual APIC; CR8 writes exit, so it cannot
+	// change behind its back.
 	vmcb->vintr = SVM_V_MASKING | vapic_get_cr8(vp);
 	if (vector >= 0)
 		vmcb->vintr |= SVM_V_IRQ | SVM_V_IGN_TPR | 15ull << SVM_V_PRIO_SHIFT |
-			(uint64_t)vector << SVM_V_VECTOR_SHIFT;
+			       (uint64_t)vector << SVM_V_VECTOR_SHIFT;
 }
 
-// The processor clears V_IRQ when it starts to deliver. If that was cut short by an exit, it counts as not taken: the
-// request stays and is offered again.
+// The processor clears V_IRQ when it starts to deliver. If that was cut short by an exit, it counts
+// as not taken: the request stays and is offered again.
 static bool svm_interrupt_taken(struct vp *vp)
 {
 	struct vmcb *vmcb = svm_vp(vp)->vmcb;
 
-	if (vmcb->vintr & SVM_V_IRQ)
-		return false;
-	return !(vmcb->exit_int_info & SVM_EVENT_VALID &&
-		(vmcb->exit_int_info >> SVM_EVENT_TYPE_SHIFT & 7) == SVM_EVENT_INTR);
-}
-
-static void inject(struct vp *vp, unsigned int type, unsigned int vector, bool has_code, uint32_t code)
-{
-	svm_vp(vp)->vmcb->event_injection = SVM_EVENT_VALID | type << SVM_EVENT_TYPE_SHIFT | vector |
-		(has_code ? SVM_EVENT_ERROR_CODE | (uint64_t)code << 32 : 0);
+	return !(vmcb->vintr & SVM_V_IRQ) &&
+	       !(vmcb->exit_int_info & SVM_EVENT_VALID &&
+		       (vmcb->exit_int_info >> SVM_EVENT_TYPE_SHIFT & 7) == SVM_EVENT_INTR);
 }
 
 static void svm_inject_exception(struct vp *vp, unsigned int vector, bool has_code, uint32_t code)
 {
-	inject(vp, SVM_EVENT_EXCEPTION, vector, has_code, code);
+	svm_vp(vp)->vmcb->event_injection =
+		SVM_EVENT_VALID | SVM_EVENT_EXCEPTION << SVM_EVENT_TYPE_SHIFT | vector |
+		(has_code ? SVM_EVENT_ERROR_CODE | (uint64_t)code << 32 : 0);
 }
 
 static bool svm_inject_nmi(struct vp *vp)
 {
-	if (svm_vp(vp)->vmcb->event_injection & SVM_EVENT_VALID)
+	uint64_t *event = &svm_vp(vp)->vmcb->event_injection;
+
+	if (*event & SVM_EVENT_VALID)
 		return false;
-	inject(vp, SVM_EVENT_NMI, 2, false, 0);
+	*event = SVM_EVENT_VALID | SVM_EVENT_NMI << SVM_EVENT_TYPE_SHIFT | 2;
 	return true;
 }
 
@@ -306,8 +302,9 @@ static void svm_clear_interrupt_shadow(struct vp *vp)
 	svm_vp(vp)->vmcb->interrupt_shadow = 0;
 }
 
-// An exit in the middle of the delivery of an exception or NMI: deliver it again at the next entry. External interrupts are
-// offered again by the virtual APIC; software interrupts, #BP and #OF happen again as RIP is still at their instruction.
+// An exit in the middle of the delivery of an exception or NMI: deliver it again at the next entry.
+// External interrupts are offered again by the virtual APIC; software interrupts, #BP and #OF
+// happen again as RIP is still at their instruction.
 static void redeliver(struct vmcb *vmcb)
 {
 	uint64_t event = vmcb->exit_int_info;
@@ -332,7 +329,6 @@ static void exit_io(const struct vmcb *vmcb, struct vp_exit *exit)
 {
 	uint64_t info = vmcb->exit_info1; // APM2 15.10.2
 
-	exit->reason = EXIT_IO;
 	exit->insn_length = vmcb->exit_info2 - vmcb->rip;
 	exit->io.port = info >> 16;
 	exit->io.in = info & 1;
@@ -347,9 +343,9 @@ static void exit_npf(const struct vmcb *vmcb, struct vp_exit *exit)
 {
 	exit->reason = EXIT_GPA_FAULT;
 	exit->fault.gpa = vmcb->exit_info2;
-	exit->fault.access = vmcb->exit_info1 & BIT(4) ? GPA_EXECUTE :
-		vmcb->exit_info1 & BIT(1)	       ? GPA_WRITE :
-							 GPA_READ;
+	exit->fault.access = vmcb->exit_info1 & BIT(4)	 ? GPA_EXECUTE
+			     : vmcb->exit_info1 & BIT(1) ? GPA_WRITE
+							 : GPA_READ;
 }
 
 static void exit_exception(struct vp *vp, const struct vmcb *vmcb, struct vp_exit *exit)
@@ -362,51 +358,31 @@ static void exit_exception(struct vp *vp, const struct vmcb *vmcb, struct vp_exi
 	svm_inject_exception(vp, vector, vector == 17, vmcb->exit_info1);
 }
 
-struct exit_row {
-	uint8_t reason, length;
-};
-
-// Exits that need no more than their reason; the instruction's length where the processor does not report it.
-static const struct exit_row exit_rows[] = {
-	[SVM_EXIT_CR8_WRITE] = { EXIT_CR8_WRITE, 0 },
-	[SVM_EXIT_INTR] = { EXIT_INTERRUPT, 0 },
-	[SVM_EXIT_NMI] = { EXIT_NMI, 0 },
-	[SVM_EXIT_INIT] = { EXIT_INTERRUPT, 0 },
-	[SVM_EXIT_CPUID] = { EXIT_CPUID, 2 },
-	[SVM_EXIT_INVD] = { EXIT_WBINVD, 2 },
-	[SVM_EXIT_HLT] = { EXIT_HLT, 1 },
-	[SVM_EXIT_INVLPGA] = { EXIT_UNDEFINED, 3 },
-	[SVM_EXIT_SHUTDOWN] = { EXIT_SHUTDOWN, 0 },
-	[SVM_EXIT_VMRUN] = { EXIT_UNDEFINED, 3 },
-	[SVM_EXIT_VMMCALL] = { EXIT_HYPERCALL, 3 },
-	[SVM_EXIT_VMLOAD] = { EXIT_UNDEFINED, 3 },
-	[SVM_EXIT_VMSAVE] = { EXIT_UNDEFINED, 3 },
-	[SVM_EXIT_STGI] = { EXIT_UNDEFINED, 3 },
-	[SVM_EXIT_CLGI] = { EXIT_UNDEFINED, 3 },
-	[SVM_EXIT_SKINIT] = { EXIT_UNDEFINED, 3 },
-	[SVM_EXIT_MONITOR] = { EXIT_UNDEFINED, 3 },
-	[SVM_EXIT_MWAIT] = { EXIT_UNDEFINED, 3 },
-	[SVM_EXIT_MWAIT_ARMED] = { EXIT_UNDEFINED, 3 },
-	[SVM_EXIT_XSETBV] = { EXIT_XSETBV, 3 },
-};
+// Without a next RIP, an instruction is taken to have no prefixes (docs/hypervisor.md, Limits).
+static inline unsigned int insn_length(const struct vmcb *vmcb, unsigned int plain)
+{
+	return svm_features & SVM_FEATURE_NRIPS ? vmcb->next_rip - vmcb->rip : plain;
+}
 
 static void decode_other_exit(struct vp *vp, struct vmcb *vmcb, struct vp_exit *exit)
 {
 	uint64_t code = vmcb->exit_code;
+	unsigned int reason = code < ARRAY_SIZE(exit_rows) ? exit_rows[code].reason : EXIT_NONE;
 
+	exit->reason = reason ? reason : EXIT_INVALID_STATE;
 	exit->insn_length = 0;
+	if (code >= SVM_EXIT_INTR && code <= SVM_EXIT_INIT)
+		return; // not by an instruction
 	vmcb->interrupt_shadow = 0;
 	if (code == SVM_EXIT_MSR) {
 		exit->reason = vmcb->exit_info1 ? EXIT_WRMSR : EXIT_RDMSR;
-		exit->insn_length = 2;
+		exit->insn_length = insn_length(vmcb, 2);
 	} else if (code == SVM_EXIT_IO) {
 		exit_io(vmcb, exit);
 	} else if (code == SVM_EXIT_NPF) {
 		exit_npf(vmcb, exit);
 	} else if (code - SVM_EXIT_EXCEPTION < 32) {
 		exit_exception(vp, vmcb, exit);
-	} else {
-		exit->reason = EXIT_INVALID_STATE;
 	}
 }
 
@@ -416,42 +392,40 @@ static inline void decode_exit(struct vp *vp, struct vmcb *vmcb, struct vp_exit 
 	const struct exit_row *row = &exit_rows[code];
 
 	exit->vendor_code = code;
-	if (unlikely(code >= ARRAY_SIZE(exit_rows) || !row->reason)) {
+	if (unlikely(code >= ARRAY_SIZE(exit_rows) || !row->length)) {
 		decode_other_exit(vp, vmcb, exit);
 		return;
 	}
 	exit->reason = row->reason;
-	exit->insn_length = row->length;
-	if (!row->length)
-		return;
-	vmcb->interrupt_shadow = 0;
+	exit->insn_length = insn_length(vmcb, row->length);
 	exit->cpu_mode = svm_cpu_mode(vp);
-	if (svm_features & SVM_FEATURE_NRIPS)
-		exit->insn_length = vmcb->next_rip - vmcb->rip;
+	vmcb->interrupt_shadow = 0;
 }
 
-// The world switch. What VMLOAD and VMSAVE hold stays the guest's while its VP is loaded, as the hypervisor uses no segment
-// register and no system call MSR; so only the general registers are exchanged. RAX and RSP are in the VMCB. GIF is 0 before
-// and after; with V_INTR_MASKING it is the host's IF that lets physical interrupts into the guest.
+// The world switch. What VMLOAD and VMSAVE hold stays the guest's while its VP is loaded, as the
+// hypervisor uses no segment register and no system call MSR; so only the general registers are
+// exchanged. RAX and RSP are in the VMCB. GIF is 0 before and after; with V_INTR_MASKING it is the
+// host's IF that lets physical interrupts into the guest.
 static inline void switch_to_guest(uint64_t *gpr, uint64_t vmcb_spa)
 {
-	__asm__ volatile("pushq %%rbp\n\tpushq %%rdi\n\t"
-			 "movq 0x08(%%rdi), %%rcx\n\tmovq 0x10(%%rdi), %%rdx\n\tmovq 0x18(%%rdi), %%rbx\n\t"
-			 "movq 0x28(%%rdi), %%rbp\n\tmovq 0x30(%%rdi), %%rsi\n\t"
-			 "movq 0x40(%%rdi), %%r8\n\tmovq 0x48(%%rdi), %%r9\n\tmovq 0x50(%%rdi), %%r10\n\t"
-			 "movq 0x58(%%rdi), %%r11\n\tmovq 0x60(%%rdi), %%r12\n\tmovq 0x68(%%rdi), %%r13\n\t"
-			 "movq 0x70(%%rdi), %%r14\n\tmovq 0x78(%%rdi), %%r15\n\tmovq 0x38(%%rdi), %%rdi\n\t"
-			 "sti\n\tvmrun %%rax\n\tcli\n\t"
-			 "movq %%rdi, %%rax\n\tpopq %%rdi\n\t"
-			 "movq %%rcx, 0x08(%%rdi)\n\tmovq %%rdx, 0x10(%%rdi)\n\tmovq %%rbx, 0x18(%%rdi)\n\t"
-			 "movq %%rbp, 0x28(%%rdi)\n\tmovq %%rsi, 0x30(%%rdi)\n\tmovq %%rax, 0x38(%%rdi)\n\t"
-			 "movq %%r8, 0x40(%%rdi)\n\tmovq %%r9, 0x48(%%rdi)\n\tmovq %%r10, 0x50(%%rdi)\n\t"
-			 "movq %%r11, 0x58(%%rdi)\n\tmovq %%r12, 0x60(%%rdi)\n\tmovq %%r13, 0x68(%%rdi)\n\t"
-			 "movq %%r14, 0x70(%%rdi)\n\tmovq %%r15, 0x78(%%rdi)\n\tpopq %%rbp"
-			 : "+D"(gpr), "+a"(vmcb_spa)
-			 :
-			 : "rcx", "rdx", "rbx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory",
-			 "cc");
+	__asm__ volatile(
+		"pushq %%rbp\n\tpushq %%rdi\n\t"
+		"movq 0x08(%%rdi), %%rcx\n\tmovq 0x10(%%rdi), %%rdx\n\tmovq 0x18(%%rdi), %%rbx\n\t"
+		"movq 0x28(%%rdi), %%rbp\n\tmovq 0x30(%%rdi), %%rsi\n\t"
+		"movq 0x40(%%rdi), %%r8\n\tmovq 0x48(%%rdi), %%r9\n\tmovq 0x50(%%rdi), %%r10\n\t"
+		"movq 0x58(%%rdi), %%r11\n\tmovq 0x60(%%rdi), %%r12\n\tmovq 0x68(%%rdi), %%r13\n\t"
+		"movq 0x70(%%rdi), %%r14\n\tmovq 0x78(%%rdi), %%r15\n\tmovq 0x38(%%rdi), %%rdi\n\t"
+		"sti\n\tvmrun %%rax\n\tcli\n\t"
+		"movq %%rdi, %%rax\n\tpopq %%rdi\n\t"
+		"movq %%rcx, 0x08(%%rdi)\n\tmovq %%rdx, 0x10(%%rdi)\n\tmovq %%rbx, 0x18(%%rdi)\n\t"
+		"movq %%rbp, 0x28(%%rdi)\n\tmovq %%rsi, 0x30(%%rdi)\n\tmovq %%rax, 0x38(%%rdi)\n\t"
+		"movq %%r8, 0x40(%%rdi)\n\tmovq %%r9, 0x48(%%rdi)\n\tmovq %%r10, 0x50(%%rdi)\n\t"
+		"movq %%r11, 0x58(%%rdi)\n\tmovq %%r12, 0x60(%%rdi)\n\tmovq %%r13, 0x68(%%rdi)\n\t"
+		"movq %%r14, 0x70(%%rdi)\n\tmovq %%r15, 0x78(%%rdi)\n\tpopq %%rbp"
+		: "+D"(gpr), "+a"(vmcb_spa)
+		:
+		: "rcx", "rdx", "rbx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+		"memory", "cc");
 }
 
 static void svm_run(struct vp *vp)
@@ -465,7 +439,8 @@ static void svm_run(struct vp *vp)
 	vmcb->rsp = vp->regs.gpr[RSP];
 	vmcb->rflags = vp->regs.rflags;
 	do {
-		// A handler that changes other registers than these asks for a recheck, and so for a new start.
+		// A handler that changes other registers than these asks for a recheck, and so for
+		// a new start.
 		vmcb->rax = vp->regs.gpr[RAX];
 		vmcb->rip = vp->regs.rip;
 		if (!guest_enter(vp, cpu))

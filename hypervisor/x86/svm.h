@@ -14,12 +14,8 @@ struct svm_segment {
 
 struct vmcb {
 	// Control area.
-	uint16_t intercept_cr_read, intercept_cr_write;
-	uint16_t intercept_dr_read, intercept_dr_write;
-	uint32_t intercept_exceptions;
-	uint32_t intercept1, intercept2, intercept3;
-	uint8_t rsvd_018[0x03c - 0x018];
-	uint16_t pause_threshold, pause_count;
+	uint32_t intercepts[6]; // a bit for each exit code below SVM_EXIT_INTERCEPTS
+	uint8_t rsvd_018[0x040 - 0x018];
 	uint64_t iopm_base, msrpm_base, tsc_offset;
 	uint32_t asid;
 	uint8_t tlb_control, rsvd_05d[3];
@@ -31,11 +27,9 @@ struct vmcb {
 	uint8_t rsvd_098[0x0a8 - 0x098];
 	uint64_t event_injection;
 	uint64_t nested_cr3;
-	uint64_t lbr_control;
-	uint32_t clean, rsvd_0c4;
+	uint8_t rsvd_0b8[0x0c8 - 0x0b8];
 	uint64_t next_rip;
-	uint8_t fetched, instruction[15];
-	uint8_t rsvd_0e0[0x400 - 0x0e0];
+	uint8_t rsvd_0d0[0x400 - 0x0d0];
 	// State save area.
 	struct svm_segment es, cs, ss, ds, fs, gs, gdtr, ldtr, idtr, tr;
 	uint8_t rsvd_4a0[0x4cb - 0x4a0];
@@ -68,39 +62,11 @@ _Static_assert(offsetof(struct vmcb, rax) == 0x5f8, "APM2 B.2");
 _Static_assert(offsetof(struct vmcb, pat) == 0x668, "APM2 B.2");
 _Static_assert(sizeof(struct vmcb) == 4096, "APM2 B");
 
-enum { // intercept1
-	SVM_I1_INTR = 1 << 0,
-	SVM_I1_NMI = 1 << 1,
-	SVM_I1_INIT = 1 << 3,
-	SVM_I1_CPUID = 1 << 18,
-	SVM_I1_INVD = 1 << 22,
-	SVM_I1_HLT = 1 << 24,
-	SVM_I1_INVLPGA = 1 << 26,
-	SVM_I1_IO = 1 << 27,
-	SVM_I1_MSR = 1 << 28,
-	SVM_I1_SHUTDOWN = 1u << 31,
-};
-
-enum { // intercept2
-	SVM_I2_VMRUN = 1 << 0,
-	SVM_I2_VMMCALL = 1 << 1,
-	SVM_I2_VMLOAD = 1 << 2,
-	SVM_I2_VMSAVE = 1 << 3,
-	SVM_I2_STGI = 1 << 4,
-	SVM_I2_CLGI = 1 << 5,
-	SVM_I2_SKINIT = 1 << 6,
-	SVM_I2_MONITOR = 1 << 10,
-	SVM_I2_MWAIT = 1 << 11,
-	SVM_I2_MWAIT_ARMED = 1 << 12,
-	SVM_I2_XSETBV = 1 << 13,
-};
-
 enum svm_exit {
 	SVM_EXIT_CR8_WRITE = 0x18,
 	SVM_EXIT_EXCEPTION = 0x40, // + vector
 	SVM_EXIT_INTR = 0x60,
 	SVM_EXIT_NMI = 0x61,
-	SVM_EXIT_SMI = 0x62,
 	SVM_EXIT_INIT = 0x63,
 	SVM_EXIT_CPUID = 0x72,
 	SVM_EXIT_INVD = 0x76,
@@ -111,40 +77,37 @@ enum svm_exit {
 	SVM_EXIT_SHUTDOWN = 0x7f,
 	SVM_EXIT_VMRUN = 0x80,
 	SVM_EXIT_VMMCALL = 0x81,
-	SVM_EXIT_VMLOAD = 0x82,
-	SVM_EXIT_VMSAVE = 0x83,
-	SVM_EXIT_STGI = 0x84,
-	SVM_EXIT_CLGI = 0x85,
+	SVM_EXIT_VMLOAD = 0x82, // then VMSAVE, STGI, CLGI
 	SVM_EXIT_SKINIT = 0x86,
-	SVM_EXIT_MONITOR = 0x8a,
-	SVM_EXIT_MWAIT = 0x8b,
+	SVM_EXIT_MONITOR = 0x8a, // then MWAIT
 	SVM_EXIT_MWAIT_ARMED = 0x8c,
 	SVM_EXIT_XSETBV = 0x8d,
+	SVM_EXIT_INTERCEPTS = 0xc0,
 	SVM_EXIT_NPF = 0x400,
 };
 
 // vmcb.vintr
-#define SVM_V_TPR_MASK	 0xffull
-#define SVM_V_IRQ	 BIT(8)
-#define SVM_V_PRIO_SHIFT 16
-#define SVM_V_IGN_TPR	 BIT(20)
-#define SVM_V_MASKING	 BIT(24)
+#define SVM_V_IRQ	   BIT(8)
+#define SVM_V_PRIO_SHIFT   16
+#define SVM_V_IGN_TPR	   BIT(20)
+#define SVM_V_MASKING	   BIT(24)
 #define SVM_V_VECTOR_SHIFT 32
 
 // vmcb.event_injection and exit_int_info
-#define SVM_EVENT_VALID	      BIT(31)
-#define SVM_EVENT_ERROR_CODE  BIT(11)
-#define SVM_EVENT_TYPE_SHIFT  8
-enum { SVM_EVENT_INTR = 0, SVM_EVENT_NMI = 2, SVM_EVENT_EXCEPTION = 3, SVM_EVENT_SOFTWARE = 4 };
+#define SVM_EVENT_VALID	     BIT(31)
+#define SVM_EVENT_ERROR_CODE BIT(11)
+#define SVM_EVENT_TYPE_SHIFT 8
+enum { SVM_EVENT_INTR = 0, SVM_EVENT_NMI = 2, SVM_EVENT_EXCEPTION = 3 };
 
 #define SVM_NESTED_PAGING BIT(0)
-enum { SVM_TLB_KEEP = 0, SVM_TLB_FLUSH_ALL = 1, SVM_TLB_FLUSH_ASID = 3 };
+enum { SVM_TLB_KEEP = 0, SVM_TLB_FLUSH_ALL = 1 };
 
 // svm_registers.c: struct backend's get_register and set_register.
 struct vp;
 struct hv_register_value;
 bool svm_get_register(struct vp *vp, enum hv_register_name name, struct hv_register_value *value);
-bool svm_set_register(struct vp *vp, enum hv_register_name name, const struct hv_register_value *value);
+bool svm_set_register(
+	struct vp *vp, enum hv_register_name name, const struct hv_register_value *value);
 
 struct svm_vp {
 	struct vmcb *vmcb;
@@ -154,6 +117,7 @@ struct svm_vp {
 	uint64_t asid_generation;
 };
 
-// The VMCB of VP, with what VMLOAD took into the processor brought up to date; and back after a change.
+// The VMCB of VP, and its debug registers, with what the processor holds of them brought up to
+// date; and back after a change.
 struct vmcb *svm_sync(struct vp *vp);
 void svm_sync_back(struct vp *vp);

@@ -23,7 +23,7 @@ struct apic_row {
 	uint16_t flags;
 	uint16_t field;			       // offset in struct vp of the first; 0: none
 	uint64_t writable;		       // other bits: ignored on the page, else #GP
-	uint64_t (*read)(const struct vp *vp); // NULL: the field's value, or write-only
+	uint64_t (*read)(const struct vp *vp); // NULL: the field, or 0 on the page, else #GP
 	void (*write)(struct vp *vp, uint64_t value);
 };
 
@@ -37,31 +37,22 @@ static uint64_t read_version(const struct vp *vp)
 	return APIC_VERSION_VALUE;
 }
 
-static uint64_t read_zero(const struct vp *vp)
-{
-	return 0;
-}
-
 static void write_eoi(struct vp *vp, uint64_t value)
 {
 	vapic_eoi(vp);
 }
 
-static void mirror(struct vp *vp)
+// After a write to LDR or DFR: device interrupts of the root may go by them.
+static void mirror(struct vp *vp, uint64_t value)
 {
 	if (vp->partition->is_root)
 		phys_apic_mirror_ldr(vp);
 }
 
-static void write_ldr(struct vp *vp, uint64_t value)
-{
-	mirror(vp);
-}
-
 static void write_dfr(struct vp *vp, uint64_t value)
 {
 	WRITE_ONCE(vp->apic.dfr, value | 0x0fffffff);
-	mirror(vp);
+	mirror(vp, 0);
 }
 
 // After a write to one of them, or to the SVR: an APIC that is disabled has them all masked.
@@ -135,10 +126,9 @@ static const struct apic_row rows[] = {
 	{ ONE(APIC_ID), PAGE, 0, 0, read_page_id, NULL },
 	{ ONE(APIC_ID), X2, FIELD(apic.id), 0, NULL, NULL },
 	{ ONE(APIC_VERSION), BOTH, 0, 0, read_version, NULL },
-	{ ONE(APIC_APR), PAGE, 0, 0, read_zero, NULL },
-	{ ONE(APIC_PPR), BOTH, 0, 0, vapic_ppr, NULL },
-	{ ONE(APIC_RRD), PAGE, 0, 0, read_zero, NULL },
-	{ ONE(APIC_LDR), PAGE | STORE, FIELD(apic.ldr), 0xff000000, NULL, write_ldr },
+	{ ONE(APIC_APR), PAGE, 0, 0, NULL, NULL }, { ONE(APIC_PPR), BOTH, 0, 0, vapic_ppr, NULL },
+	{ ONE(APIC_RRD), PAGE, 0, 0, NULL, NULL },
+	{ ONE(APIC_LDR), PAGE | STORE, FIELD(apic.ldr), 0xff000000, NULL, mirror },
 	{ ONE(APIC_LDR), X2, FIELD(apic.ldr), 0, NULL, NULL },
 	{ ONE(APIC_DFR), PAGE, FIELD(apic.dfr), 0xf0000000, NULL, write_dfr },
 	{ ONE(APIC_SVR), BOTH | STORE, FIELD(apic.svr), 0x3ff, NULL, write_lvt },
@@ -179,7 +169,7 @@ static bool read(struct vp *vp, uint32_t msr, unsigned int by, uint64_t *value)
 	else if (row->field)
 		*value = READ_ONCE(*field(vp, row, msr));
 	else
-		return by == PAGE; // write-only
+		return by == PAGE;
 	return true;
 }
 
@@ -233,7 +223,7 @@ static bool write_base(struct vp *vp, uint64_t value)
 		vapic_reset(vp, false); // the state is lost
 	if (new == mode_bits)
 		WRITE_ONCE(vp->apic.ldr, vapic_x2apic_ldr(vp));
-	mirror(vp);
+	mirror(vp, 0);
 	return true;
 }
 

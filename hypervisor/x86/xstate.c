@@ -11,13 +11,10 @@ uint64_t host_xcr0;
 
 void xstate_enable(void)
 {
-	struct cpuid_regs r;
-
 	if (!(cpuid(1, 0).ecx & 1 << 26))
 		panic("this processor has no XSAVE");
 	write_cr4(read_cr4() | CR4_OSXSAVE);
-	r = cpuid(0xd, 0);
-	host_xcr0 = r.eax & (X87 | SSE | AVX | AVX512 | PKRU);
+	host_xcr0 = cpuid(0xd, 0).eax & (X87 | SSE | AVX | AVX512 | PKRU);
 	xcr0_write(host_xcr0);
 	ASSERT(cpuid(0xd, 0).ebx <= PAGE_SIZE);
 }
@@ -31,7 +28,6 @@ uint64_t vp_xcr0(const struct vp *vp)
 
 bool vp_xcr0_valid(uint64_t value)
 {
-	if (!(value & X87) || value & ~host_xcr0 || (value & AVX && !(value & SSE)))
-		return false;
-	return !(value & AVX512) || (value & (AVX512 | AVX)) == (AVX512 | AVX);
+	return value & X87 && !(value & ~host_xcr0) && !(value & AVX && !(value & SSE)) &&
+	       (!(value & AVX512) || (value & (AVX512 | AVX)) == (AVX512 | AVX));
 }
