@@ -255,30 +255,12 @@ static void exit_nmi(struct vp *vp, const struct vp_exit *exit)
 	irq_nmi();
 }
 
-static void exit_cpuid(struct vp *vp, const struct vp_exit *exit)
-{
-	(void)exit;
-	cpuid_exit(vp);
-}
-
 static void exit_hlt(struct vp *vp, const struct vp_exit *exit)
 {
 	if (intercept_halt(vp))
 		return;
 	vp_skip_insn(vp, exit->insn_length);
 	vp->activity = VP_HALTED;
-}
-
-static void exit_rdmsr(struct vp *vp, const struct vp_exit *exit)
-{
-	(void)exit;
-	msr_read_exit(vp);
-}
-
-static void exit_wrmsr(struct vp *vp, const struct vp_exit *exit)
-{
-	(void)exit;
-	msr_write_exit(vp);
 }
 
 static void exit_io(struct vp *vp, const struct vp_exit *exit)
@@ -298,12 +280,6 @@ static void exit_gpa_fault(struct vp *vp, const struct vp_exit *exit)
 	log_limited("partition %lu VP %u: no memory at GPA %lx (access %x, rip %lx)", vp->partition->id, vp->index,
 		exit->fault.gpa, exit->fault.access, vp->regs.rip);
 	vp_inject_gp(vp);
-}
-
-static void exit_cr8_write(struct vp *vp, const struct vp_exit *exit)
-{
-	(void)exit;
-	vp_emulate_cr8_write(vp);
 }
 
 static void exit_xsetbv(struct vp *vp, const struct vp_exit *exit)
@@ -352,14 +328,14 @@ exit_handler *const exit_handlers[EXIT_REASONS] = {
 	[EXIT_NONE] = exit_nothing,
 	[EXIT_INTERRUPT] = exit_nothing,
 	[EXIT_NMI] = exit_nmi,
-	[EXIT_CPUID] = exit_cpuid,
+	[EXIT_CPUID] = cpuid_exit,
 	[EXIT_HLT] = exit_hlt,
 	[EXIT_HYPERCALL] = hypercall_exit,
-	[EXIT_RDMSR] = exit_rdmsr,
-	[EXIT_WRMSR] = exit_wrmsr,
+	[EXIT_RDMSR] = msr_read_exit,
+	[EXIT_WRMSR] = msr_write_exit,
 	[EXIT_IO] = exit_io,
 	[EXIT_GPA_FAULT] = exit_gpa_fault,
-	[EXIT_CR8_WRITE] = exit_cr8_write,
+	[EXIT_CR8_WRITE] = vp_emulate_cr8_write,
 	[EXIT_XSETBV] = exit_xsetbv,
 	[EXIT_WBINVD] = exit_wbinvd,
 	[EXIT_UNDEFINED] = exit_undefined,

@@ -172,7 +172,8 @@ static inline void vp_skip_insn(struct vp *vp, unsigned int length)
 
 void vp_inject_ud(struct vp *vp);
 void vp_inject_gp(struct vp *vp); // #GP(0)
-void vp_emulate_cr8_write(struct vp *vp);
+struct vp_exit;
+void vp_emulate_cr8_write(struct vp *vp, const struct vp_exit *exit);
 uint64_t vp_xcr0(const struct vp *vp); // own VP or paused
 bool vp_xcr0_valid(uint64_t value); // would XSETBV accept it, and does a VP's state page hold it?
 

@@ -9,8 +9,6 @@
 #include "hypervisor/x86/state.h"
 #include "hypervisor/x86/vapic_internal.h"
 
-enum { CPUID_LENGTH = 2 };
-
 enum {
 	MAX_BASIC = 0xd,
 	MAX_EXTENDED = 0x80000021,
@@ -315,7 +313,7 @@ void cpuid_read(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_res
 		row->fix(vp, subleaf, result);
 }
 
-void cpuid_exit(struct vp *vp)
+void cpuid_exit(struct vp *vp, const struct vp_exit *exit)
 {
 	uint64_t *gpr = vp->regs.gpr;
 	struct cpuid_result r;
@@ -328,5 +326,5 @@ void cpuid_exit(struct vp *vp)
 	gpr[RBX] = r.ebx;
 	gpr[RCX] = r.ecx;
 	gpr[RDX] = r.edx;
-	vp_skip_insn(vp, CPUID_LENGTH);
+	vp_skip_insn(vp, exit->insn_length);
 }

@@ -8,8 +8,6 @@
 #include "hypervisor/x86/msr_table.h"
 #include "hypervisor/x86/state.h"
 
-enum { RDMSR_LENGTH = 2 };
-
 // TLFS: HvPartitionPropertyUnimplementedMsrAction.
 enum { UNIMPLEMENTED_MSR_FAULT, UNIMPLEMENTED_MSR_IGNORE };
 
@@ -230,7 +228,7 @@ static bool access_failed(struct vp *vp, uint32_t msr, bool known, const char *w
 	return false;
 }
 
-void msr_read_exit(struct vp *vp)
+void msr_read_exit(struct vp *vp, const struct vp_exit *exit)
 {
 	uint32_t msr = vp->regs.gpr[RCX];
 	bool known = msr_find(vp, msr);
@@ -242,10 +240,10 @@ void msr_read_exit(struct vp *vp)
 		return;
 	vp->regs.gpr[RAX] = (uint32_t)value;
 	vp->regs.gpr[RDX] = value >> 32;
-	vp_skip_insn(vp, RDMSR_LENGTH);
+	vp_skip_insn(vp, exit->insn_length);
 }
 
-void msr_write_exit(struct vp *vp)
+void msr_write_exit(struct vp *vp, const struct vp_exit *exit)
 {
 	uint32_t msr = vp->regs.gpr[RCX];
 	uint64_t value = (uint32_t)vp->regs.gpr[RAX] | vp->regs.gpr[RDX] << 32;
@@ -261,5 +259,5 @@ void msr_write_exit(struct vp *vp)
 		if (intercept_crash(vp))
 			return;
 	}
-	vp_skip_insn(vp, RDMSR_LENGTH);
+	vp_skip_insn(vp, exit->insn_length);
 }

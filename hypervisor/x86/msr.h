@@ -5,10 +5,12 @@
 #include "hypervisor/core/vp.h"
 #include "hypervisor/x86/cpu.h"
 
+struct vp_exit;
+
 // Own VP, at the exit: emulate, tell the parent or inject #GP, and advance RIP.
-void msr_read_exit(struct vp *vp);
-void msr_write_exit(struct vp *vp);
-void cpuid_exit(struct vp *vp);
+void msr_read_exit(struct vp *vp, const struct vp_exit *exit);
+void msr_write_exit(struct vp *vp, const struct vp_exit *exit);
+void cpuid_exit(struct vp *vp, const struct vp_exit *exit);
 
 // By number (own VP or paused): for exits and for the register hypercalls alike. False: #GP.
 bool msr_read(struct vp *vp, uint32_t msr, uint64_t *value);

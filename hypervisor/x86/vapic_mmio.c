@@ -80,7 +80,7 @@ bool vapic_mmio(struct vp *vp, uint64_t gpa)
 	return true;
 }
 
-void vp_emulate_cr8_write(struct vp *vp)
+void vp_emulate_cr8_write(struct vp *vp, const struct vp_exit *exit)
 {
 	struct insn insn;
 

@@ -105,14 +105,16 @@ Test(msr, the_processors_rows_are_in_order, .init = setup)
 
 // --- exits ---
 
+static const struct vp_exit two_bytes = { .insn_length = 2 };
+
 Test(msr_exit, unknown_ones_fault, .init = setup)
 {
 	vp->regs.gpr[RCX] = 0xc0010117; // VM_HSAVE_PA
-	msr_read_exit(vp);
+	msr_read_exit(vp, &two_bytes);
 	cr_assert_eq(rig_of(vp)->exception, 13);
 	cr_assert_eq(rig_skipped(vp), 0);
 	rig_of(vp)->exception = RIG_NO_EXCEPTION;
-	msr_write_exit(vp);
+	msr_write_exit(vp, &two_bytes);
 	cr_assert_eq(rig_of(vp)->exception, 13);
 }
 
@@ -121,13 +123,13 @@ Test(msr_exit, or_are_ignored_if_the_parent_says_so, .init = setup)
 	rig.partition.unimplemented_msr_action = 1;
 	vp->regs.gpr[RCX] = 0xc0010117;
 	vp->regs.gpr[RAX] = vp->regs.gpr[RDX] = 5;
-	msr_read_exit(vp);
+	msr_read_exit(vp, &two_bytes);
 	cr_assert_eq(rig_of(vp)->exception, RIG_NO_EXCEPTION);
 	cr_assert_eq(rig_skipped(vp), 2);
 	cr_assert_eq(vp->regs.gpr[RAX] | vp->regs.gpr[RDX], 0);
 	vp->regs.gpr[RCX] = MSR_PAT; // a known one with a bad value faults all the same
 	vp->regs.gpr[RAX] = 2;
-	msr_write_exit(vp);
+	msr_write_exit(vp, &two_bytes);
 	cr_assert_eq(rig_of(vp)->exception, 13);
 }
 
@@ -136,10 +138,10 @@ Test(msr_exit, values_in_halves, .init = setup)
 	vp->regs.gpr[RCX] = 0xdeadbeef00000000 | HV_X64_MSR_CRASH_P0;
 	vp->regs.gpr[RAX] = 0xdeadbeef12345678;
 	vp->regs.gpr[RDX] = 0xdeadbeefffff8000;
-	msr_write_exit(vp);
+	msr_write_exit(vp, &two_bytes);
 	cr_assert_eq(rd(HV_X64_MSR_CRASH_P0), 0xffff800012345678);
 	vp->regs.gpr[RAX] = vp->regs.gpr[RDX] = UINT64_MAX;
-	msr_read_exit(vp);
+	msr_read_exit(vp, &two_bytes);
 	cr_assert_eq(vp->regs.gpr[RAX], 0x12345678);
 	cr_assert_eq(vp->regs.gpr[RDX], 0xffff8000);
 	cr_assert_eq(rig_skipped(vp), 4);
@@ -150,7 +152,7 @@ Test(msr_exit, the_parent_comes_first, .init = setup)
 	rig.intercept_msrs = true;
 	vp->regs.gpr[RCX] = HV_X64_MSR_CRASH_P0;
 	vp->regs.gpr[RAX] = 0x1000;
-	msr_write_exit(vp);
+	msr_write_exit(vp, &two_bytes);
 	cr_assert_eq(rd(HV_X64_MSR_CRASH_P0), 0);
 	cr_assert_eq(rig_skipped(vp), 0);
 }
@@ -383,7 +385,7 @@ Test(msr_hv, crash, .init = setup)
 	cr_assert_eq(rig.intercepted_crashes, 0, "a register hypercall is no crash");
 	vp->regs.gpr[RCX] = HV_X64_MSR_CRASH_CTL;
 	vp->regs.gpr[RDX] = 0x80000000;
-	msr_write_exit(vp);
+	msr_write_exit(vp, &two_bytes);
 	cr_assert_eq(rig.intercepted_crashes, 1);
 	cr_assert_eq(rig_skipped(vp), 0, "the parent goes on from there");
 }
@@ -500,12 +502,14 @@ Test(cpuid, xsave_follows_xcr0, .init = setup)
 	cr_expect_eq(id(0xd, 63).eax, 0);
 }
 
-Test(cpuid, exit, .init = setup)
+Test(cpuid, exit_skips_what_the_processor_says, .init = setup)
 {
+	const struct vp_exit three_bytes = { .insn_length = 3 }; // a prefix
+
 	vp->regs.gpr[RAX] = 0xdeadbeef40000001;
 	vp->regs.gpr[RBX] = UINT64_MAX;
-	cpuid_exit(vp);
+	cpuid_exit(vp, &three_bytes);
 	cr_assert_eq(vp->regs.gpr[RAX], HV_INTERFACE_SIGNATURE);
 	cr_assert_eq(vp->regs.gpr[RBX], 0);
-	cr_assert_eq(rig_skipped(vp), 2);
+	cr_assert_eq(rig_skipped(vp), 3);
 }
