@@ -5,7 +5,6 @@
 #include "hypervisor/core/intercept.h"
 #include "hypervisor/core/pcpu.h"
 #include "hypervisor/core/trace.h"
-#include "hypervisor/x86/msr.h"
 #include "hypervisor/x86/state.h"
 #include "hypervisor/x86/vapic_internal.h"
 

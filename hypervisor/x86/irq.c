@@ -3,7 +3,6 @@
 #include "hypervisor/x86/irq.h"
 #include "hypervisor/core/intercept.h"
 #include "hypervisor/core/log.h"
-#include "hypervisor/core/partition.h"
 #include "hypervisor/core/pcpu.h"
 #include "hypervisor/x86/apic.h"
 

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // From the boot loader to the scheduler: the boot processor's way, and that of the others.
-#include "hypervisor/core/backend.h"
-#include "hypervisor/core/clock.h"
 #include "hypervisor/core/frame.h"
 #include "hypervisor/core/log.h"
-#include "hypervisor/core/partition.h"
 #include "hypervisor/core/pcpu.h"
 #include "hypervisor/core/trace.h"
 #include "hypervisor/x86/apic.h"
 #include "hypervisor/x86/boot.h"
 #include "hypervisor/x86/console.h"
-#include "hypervisor/x86/cpu.h"
 #include "hypervisor/x86/memory.h"
 #include "hypervisor/x86/state.h"
 

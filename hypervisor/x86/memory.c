@@ -6,7 +6,7 @@
 #include "hypervisor/x86/boot.h"
 #include "hypervisor/x86/cpu.h"
 
-enum { PTE_PRESENT = 1, PTE_WRITE = 2, PTE_UNCACHED = 0x18, PTE_LARGE = 0x80, PTE_GLOBAL = 0x100 };
+enum { PTE_PRESENT = 1, PTE_WRITE = 2, PTE_UNCACHED = 0x18, PTE_LARGE = 0x80 };
 #define PTE_NX	   BIT(63)
 #define PTE_ADDR   0x000ffffffffff000ull
 #define LARGE_PAGE 0x200000ull
@@ -30,21 +30,14 @@ uint64_t memory_top(void)
 	return top;
 }
 
-// What the hypervisor needs: the frame table, for the root's second-level map all tables down to 4
-// KiB (so that no split can ever fail), the direct map, and a fixed part for processors, VPs and
+// What the hypervisor needs: the frame table, for the root's second-level map all tables down to
+// 4 KiB (so that no split can ever fail), the direct map, and a fixed part for processors, VPs and
 // the trace.
-static uint64_t reserve_bytes(void)
-{
-	uint64_t top = memory_top();
-
-	return ALIGN_UP(
-		top / PAGE_SIZE * 2 + top / 512 + top / LARGE_PAGE * 8 + (8ul << 20), LARGE_PAGE);
-}
-
 void memory_reserve_init(void)
 {
-	uint64_t need = reserve_bytes();
+	uint64_t top = memory_top(), need = top / PAGE_SIZE * 2 + top / 512 + top / LARGE_PAGE * 8;
 
+	need = ALIGN_UP(need + (8ul << 20), LARGE_PAGE);
 	for_each_memory_range(m)
 	{
 		uint64_t end = ALIGN_DOWN(MIN(m->base + m->length, 1ull << 32), LARGE_PAGE);
@@ -121,20 +114,10 @@ static void map_direct(void)
 	}
 }
 
-static void protect_cpu(void)
-{
-	uint32_t features = cpuid(7, 0).ebx;
-	uint64_t cr4 = read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT;
-
-	if (features & BIT(7))
-		cr4 |= CR4_SMEP;
-	if (features & BIT(20))
-		cr4 |= CR4_SMAP;
-	write_cr4(cr4);
-}
-
 void memory_init(void)
 {
+	uint32_t features = cpuid(7, 0).ebx;
+
 	if (!host_pml4) {
 		host_pml4 = boot_alloc(1);
 		host_cr3 = va_to_spa(host_pml4);
@@ -142,7 +125,8 @@ void memory_init(void)
 		map_direct();
 	}
 	write_cr3(host_cr3);
-	protect_cpu();
+	write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT | (features & BIT(7) ? CR4_SMEP : 0) |
+		  (features & BIT(20) ? CR4_SMAP : 0));
 }
 
 volatile uint32_t *map_device(uint64_t spa)

@@ -19,30 +19,20 @@ enum { UNIMPLEMENTED_MSR_FAULT, UNIMPLEMENTED_MSR_IGNORE };
 #define MTRR_TYPE_WB	 6
 #define HWCR_TSC_AT_P0	 BIT(24)
 #define HWCR_IRPERF	 BIT(30)
-#define DE_CFG_LFENCE	 BIT(1)
+#define DE_CFG_LFENCE	 BIT(1)	     // LFENCE is serializing, if the root has made it so
 #define SYSCFG_MTRR_BITS 0x7c0000ull // MtrrFixDramEn .. Tom2ForceMemTypeWB
 
-bool msr_read_constant(MSR_READ_ARGS)
-{
-	*value = row->data;
-	return true;
-}
-
+MSR_VALUE(read_constant, row->data)
+MSR_VALUE(read_register, vp_reg64(vp, row->data))
+MSR_VALUE(read_tsc, tsc_read() + vp_tsc_offset(vp))
+MSR_VALUE(read_tsc_aux, vp->tsc_aux)
+MSR_VALUE(read_child_de_cfg, msr_rd_safe(msr, value) ? DE_CFG_LFENCE &*value : 0)
+MSR_READ_BY(read_physical, msr_rd_safe(msr, value))
+MSR_READ_BY(read_vapic, vapic_read_msr(vp, msr, value))
+MSR_WRITE_BY(write_vapic, vapic_write_msr(vp, msr, value))
 // For registers that a kernel writes back unchanged, or clears, as a matter of form.
-MSR_WRITE(write_ignored)
-{
-	return true;
-}
-
-MSR_WRITE(write_zero_only)
-{
-	return value == 0;
-}
-
-MSR_READ(read_physical)
-{
-	return msr_rd_safe(msr, value);
-}
+MSR_WRITE_BY(write_ignored, true)
+MSR_WRITE_BY(write_zero_only, value == 0)
 
 // The root's VPs stay on their processors: the register written is the one that was read.
 MSR_WRITE(write_physical)
@@ -54,39 +44,10 @@ MSR_WRITE(write_physical)
 	return msr_wr_safe(msr, value);
 }
 
-// LFENCE is serializing if the root has made it so.
-MSR_READ(read_child_de_cfg)
-{
-	*value = msr_rd_safe(msr, value) ? *value & DE_CFG_LFENCE : 0;
-	return true;
-}
-
-bool msr_read_vapic(MSR_READ_ARGS)
-{
-	return vapic_read_msr(vp, msr, value);
-}
-
-bool msr_write_vapic(MSR_WRITE_ARGS)
-{
-	return vapic_write_msr(vp, msr, value);
-}
-
-MSR_READ(read_tsc)
-{
-	*value = tsc_read() + vp_tsc_offset(vp);
-	return true;
-}
-
 MSR_WRITE(write_tsc)
 {
 	vp->tsc_adjust = value - tsc_read() - vp->partition->tsc_offset;
 	return vp_set_reg64(vp, HvX64RegisterTsc, value);
-}
-
-MSR_READ(read_tsc_aux)
-{
-	*value = vp->tsc_aux;
-	return true;
 }
 
 MSR_WRITE(write_tsc_aux)
@@ -95,12 +56,6 @@ MSR_WRITE(write_tsc_aux)
 		return false;
 	vp->tsc_aux = value;
 	return !vp->loaded_on || msr_wr_safe(MSR_TSC_AUX, value);
-}
-
-MSR_READ(read_register)
-{
-	*value = vp_reg64(vp, row->data);
-	return true;
 }
 
 // APM2 7.8.1: types 2 and 3 are reserved, and 8 and up.
@@ -147,36 +102,36 @@ MSR_WRITE(write_efer)
 // has no row: SYSENTER_*, STAR to SFMASK, the FS and GS bases.
 static const struct msr_row rows[] = {
 	{ ALL(MSR_TSC, MSR_TSC), read_tsc, write_tsc, 0 },
-	{ ALL(MSR_APIC_BASE, MSR_APIC_BASE), msr_read_vapic, msr_write_vapic, 0 },
+	{ ALL(MSR_APIC_BASE, MSR_APIC_BASE), read_vapic, write_vapic, 0 },
 	// Microcode revision; the root of Intel machines writes 0 to it before it reads.
 	{ ALL(0x8b, 0x8b), read_physical, write_zero_only, 0 },
 	{ ROOT(MSR_MTRR_CAP, MSR_MTRR_CAP), read_physical, NULL, 0 },
-	{ CHILD(MSR_MTRR_CAP, MSR_MTRR_CAP), msr_read_constant, NULL, MTRR_CAP_WC },
+	{ CHILD(MSR_MTRR_CAP, MSR_MTRR_CAP), read_constant, NULL, MTRR_CAP_WC },
 	// Machine check: global capability, status and control, and below the banks.
-	{ CHILD(0x179, 0x17a), msr_read_constant, write_zero_only, 0 },
+	{ CHILD(0x179, 0x17a), read_constant, write_zero_only, 0 },
 	{ ROOT(0x179, 0x17b), read_physical, write_physical, UINT64_MAX },
-	{ ALL(0x1d9, 0x1d9), msr_read_constant, write_zero_only, 0 }, // DEBUGCTL
+	{ ALL(0x1d9, 0x1d9), read_constant, write_zero_only, 0 }, // DEBUGCTL
 	// MTRRs. A child's memory is write-back by its second-level entries, whatever it asks for.
 	{ ROOT(MSR_MTRR_FIRST, 0x26f), read_physical, write_physical, UINT64_MAX },
 	{ ALL(MSR_PAT, MSR_PAT), read_register, write_pat, HvX64RegisterPat },
 	{ ROOT(MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE), read_physical, write_physical, UINT64_MAX },
-	{ CHILD(MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE), msr_read_constant, write_ignored,
+	{ CHILD(MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE), read_constant, write_ignored,
 		MTRR_DEF_ENABLED | MTRR_TYPE_WB },
 	{ ROOT(0x400, 0x47f), read_physical, write_physical, UINT64_MAX },
-	{ ALL(MSR_TSC_DEADLINE, MSR_TSC_DEADLINE), msr_read_vapic, msr_write_vapic, 0 },
-	{ ALL(MSR_X2APIC_FIRST, MSR_X2APIC_LAST), msr_read_vapic, msr_write_vapic, 0 },
+	{ ALL(MSR_TSC_DEADLINE, MSR_TSC_DEADLINE), read_vapic, write_vapic, 0 },
+	{ ALL(MSR_X2APIC_FIRST, MSR_X2APIC_LAST), read_vapic, write_vapic, 0 },
 	{ ALL(MSR_EFER, MSR_EFER), read_register, write_efer, HvX64RegisterEfer },
 	{ ALL(MSR_TSC_AUX, MSR_TSC_AUX), read_tsc_aux, write_tsc_aux, 0 },
 	// AMD's. Performance counters: there are none, and a kernel that probes finds that out.
-	{ ALL(0xc0010000, 0xc0010007), msr_read_constant, write_ignored, 0 },
+	{ ALL(0xc0010000, 0xc0010007), read_constant, write_ignored, 0 },
 	{ ROOT(0xc0010010, 0xc0010010), read_physical, write_physical, SYSCFG_MTRR_BITS },
-	{ CHILD(0xc0010010, 0xc0010010), msr_read_constant, NULL, 0 }, // SYSCFG
+	{ CHILD(0xc0010010, 0xc0010010), read_constant, NULL, 0 }, // SYSCFG
 	{ ROOT(0xc0010015, 0xc0010015), read_physical, write_physical, HWCR_IRPERF },
-	{ CHILD(0xc0010015, 0xc0010015), msr_read_constant, write_ignored, HWCR_TSC_AT_P0 },
+	{ CHILD(0xc0010015, 0xc0010015), read_constant, write_ignored, HWCR_TSC_AT_P0 },
 	{ ROOT(0xc0010016, 0xc001001d), read_physical, NULL, 0 }, // IORRs, TOP_MEM, TOP_MEM2
 	{ ROOT(0xc001001f, 0xc001001f), read_physical, NULL, 0 }, // NB_CFG
 	{ ROOT(0xc0010055, 0xc0010055), read_physical, NULL, 0 }, // interrupt pending message
-	{ CHILD(0xc0010055, 0xc0010055), msr_read_constant, write_zero_only, 0 },
+	{ CHILD(0xc0010055, 0xc0010055), read_constant, write_zero_only, 0 },
 	{ ROOT(0xc0010058, 0xc0010058), read_physical, NULL, 0 }, // MMIO configuration base
 	{ ROOT(0xc0010111, 0xc0010113), read_physical, NULL, 0 }, // SMM base, address, mask
 	{ ROOT(0xc0011029, 0xc0011029), read_physical, write_physical, DE_CFG_LFENCE },

@@ -2,8 +2,6 @@
 // Synthetic MSRs (TLFS: Virtual Processors, Timers, Partition Properties; those of the SynIC are in
 // core/synic.c).
 #include "hypercall/cpuid.h"
-#include "hypercall/msr.h"
-#include "hypervisor/core/backend.h"
 #include "hypervisor/core/guest_mem.h"
 #include "hypervisor/core/log.h"
 #include "hypervisor/core/pcpu.h"
@@ -43,21 +41,20 @@ static uint64_t *field(void *object, const struct msr_row *row, uint32_t msr)
 #define VP(field)	 offsetof(struct vp, field)
 #define PARTITION(field) offsetof(struct partition, field)
 
-MSR_READ(read_vp)
-{
-	*value = *field(vp, row, msr);
-	return true;
-}
+MSR_VALUE(read_vp, *field(vp, row, msr))
+MSR_VALUE(read_partition, READ_ONCE(*field(vp->partition, row, msr)))
+MSR_VALUE(read_constant, row->data)
+MSR_VALUE(read_vp_index, vp->index)
+MSR_VALUE(read_tsc_frequency, tsc_hz)
+MSR_VALUE(read_time_ref_count, partition_reference_time(vp->partition, tsc_read()))
+MSR_READ_BY(read_vapic, vapic_read_msr(vp, msr, value))
+MSR_WRITE_BY(write_vapic, vapic_write_msr(vp, msr, value))
+MSR_READ_BY(read_synic, synic_read_msr(vp, msr, value))
+MSR_WRITE_BY(write_synic, synic_write_msr(vp, msr, value))
 
 MSR_WRITE(write_vp)
 {
 	*field(vp, row, msr) = value;
-	return true;
-}
-
-MSR_READ(read_partition)
-{
-	*value = READ_ONCE(*field(vp->partition, row, msr));
 	return true;
 }
 
@@ -112,12 +109,6 @@ MSR_WRITE(write_hypercall)
 	return !locked;
 }
 
-MSR_READ(read_vp_index)
-{
-	*value = vp->index;
-	return true;
-}
-
 MSR_READ(read_vp_runtime)
 {
 	const struct run_queue *queue = &this_cpu()->run_queue;
@@ -126,12 +117,6 @@ MSR_READ(read_vp_runtime)
 	if (queue->current == vp)
 		ticks += tsc_read() - queue->current_since;
 	*value = tsc_to_100ns(ticks);
-	return true;
-}
-
-MSR_READ(read_time_ref_count)
-{
-	*value = partition_reference_time(vp->partition, tsc_read());
 	return true;
 }
 
@@ -162,12 +147,6 @@ MSR_WRITE(write_reference_tsc)
 	return true;
 }
 
-MSR_READ(read_tsc_frequency)
-{
-	*value = tsc_hz;
-	return true;
-}
-
 MSR_WRITE(write_assist)
 {
 	if (beyond_gpa_space(value))
@@ -178,16 +157,6 @@ MSR_WRITE(write_assist)
 		vp->partition, &vp->assist_overlay, vp->assist_page, &value, GPA_READ | GPA_WRITE);
 	vp->assist_msr = value;
 	return true;
-}
-
-MSR_READ(read_synic)
-{
-	return synic_read_msr(vp, msr, value);
-}
-
-MSR_WRITE(write_synic)
-{
-	return synic_write_msr(vp, msr, value);
 }
 
 MSR_WRITE(write_crash_ctl)
@@ -219,14 +188,14 @@ const struct msr_row msr_hv_rows[] = {
 	{ ONE(REFERENCE_TSC, PARTITION_REFERENCE_TSC), read_partition, write_reference_tsc,
 		PARTITION(reference_tsc_msr) },
 	{ ONE(TSC_FREQUENCY, FREQUENCY_REGS), read_tsc_frequency, NULL, 0 },
-	{ ONE(APIC_FREQUENCY, FREQUENCY_REGS), msr_read_constant, NULL, VAPIC_TIMER_HZ },
-	{ RANGE(EOI, TPR, INTR_CTRL_REGS), msr_read_vapic, msr_write_vapic, 0 },
+	{ ONE(APIC_FREQUENCY, FREQUENCY_REGS), read_constant, NULL, VAPIC_TIMER_HZ },
+	{ RANGE(EOI, TPR, INTR_CTRL_REGS), read_vapic, write_vapic, 0 },
 	{ ONE(VP_ASSIST_PAGE, INTR_CTRL_REGS), read_vp, write_assist, VP(assist_msr) },
 	{ RANGE(SCONTROL, SIRBP, SYNIC_REGS), read_synic, write_synic, 0 },
 	{ RANGE(SINT0, SINT15, SYNIC_REGS), read_synic, write_synic, 0 },
 	{ RANGE(STIMER0_CONFIG, STIMER3_COUNT, SYNTHETIC_TIMER_REGS), read_synic, write_synic, 0 },
 	{ RANGE(CRASH_P0, CRASH_P4, NONE), read_vp, write_vp, VP(crash.p) },
-	{ ONE(CRASH_CTL, NONE), msr_read_constant, write_crash_ctl,
+	{ ONE(CRASH_CTL, NONE), read_constant, write_crash_ctl,
 		HV_CRASH_CTL_CRASH_NOTIFY | HV_CRASH_CTL_CRASH_MESSAGE },
 	{ ONE(TSC_INVARIANT_CONTROL, TSC_INVARIANT_CONTROLS), read_partition, write_tsc_invariant,
 		PARTITION(tsc_invariant_control) },

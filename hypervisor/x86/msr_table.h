@@ -6,10 +6,28 @@
 #include "hypervisor/x86/msr.h"
 
 struct msr_row;
-#define MSR_READ_ARGS	struct vp *vp, const struct msr_row *row, uint32_t msr, uint64_t *value
-#define MSR_WRITE_ARGS	struct vp *vp, const struct msr_row *row, uint32_t msr, uint64_t value
+#define MSR_READ_ARGS  struct vp *vp, const struct msr_row *row, uint32_t msr, uint64_t *value
+#define MSR_WRITE_ARGS struct vp *vp, const struct msr_row *row, uint32_t msr, uint64_t value
+
+// Functions for rows: with a body; one that reads as an expression; one that hands on to another.
 #define MSR_READ(name)	static bool name(MSR_READ_ARGS)
 #define MSR_WRITE(name) static bool name(MSR_WRITE_ARGS)
+#define MSR_VALUE(name, expression)                                                                \
+	MSR_READ(name)                                                                             \
+	{                                                                                          \
+		*value = (expression);                                                             \
+		return true;                                                                       \
+	}
+#define MSR_READ_BY(name, call)                                                                    \
+	MSR_READ(name)                                                                             \
+	{                                                                                          \
+		return call;                                                                       \
+	}
+#define MSR_WRITE_BY(name, call)                                                                   \
+	MSR_WRITE(name)                                                                            \
+	{                                                                                          \
+		return call;                                                                       \
+	}
 
 enum msr_roles { MSR_ROOT = 1, MSR_CHILD = 2, MSR_ALL = 3 };
 
@@ -21,12 +39,6 @@ struct msr_row {
 	bool (*write)(MSR_WRITE_ARGS);
 	uint64_t data; // for the two
 };
-
-// DATA is what the MSR reads.
-bool msr_read_constant(MSR_READ_ARGS);
-// The virtual APIC's.
-bool msr_read_vapic(MSR_READ_ARGS);
-bool msr_write_vapic(MSR_WRITE_ARGS);
 
 // The rows for synthetic MSRs.
 extern const struct msr_row msr_hv_rows[];

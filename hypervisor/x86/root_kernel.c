@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Loading the root's kernel: a Linux bzImage by the 32-bit boot protocol
 // (Documentation/arch/x86/boot.rst).
-#include "hypervisor/core/backend.h"
 #include "hypervisor/core/log.h"
-#include "hypervisor/core/partition.h"
 #include "hypervisor/core/sched.h"
 #include "hypervisor/x86/boot.h"
-#include "hypervisor/x86/cpu.h"
 #include "hypervisor/x86/memory.h"
 #include "hypervisor/x86/state.h"
 

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The SVM backend (APM2 chapter 15): nested paging, virtual interrupts through V_IRQ.
-#include "hypervisor/core/backend.h"
 #include "hypervisor/core/log.h"
 #include "hypervisor/core/partition.h"
-#include "hypervisor/core/pcpu.h"
 #include "hypervisor/core/run.h"
 #include "hypervisor/x86/cpu.h"
 #include "hypervisor/x86/irq.h"

@@ -49,13 +49,10 @@ struct vmcb {
 };
 
 _Static_assert(offsetof(struct vmcb, iopm_base) == 0x040, "APM2 B.1");
-_Static_assert(offsetof(struct vmcb, vintr) == 0x060, "APM2 B.1");
 _Static_assert(offsetof(struct vmcb, exit_int_info) == 0x088, "APM2 B.1");
-_Static_assert(offsetof(struct vmcb, event_injection) == 0x0a8, "APM2 B.1");
 _Static_assert(offsetof(struct vmcb, next_rip) == 0x0c8, "APM2 B.1");
 _Static_assert(offsetof(struct vmcb, es) == 0x400, "APM2 B.2");
 _Static_assert(offsetof(struct vmcb, cpl) == 0x4cb, "APM2 B.2");
-_Static_assert(offsetof(struct vmcb, efer) == 0x4d0, "APM2 B.2");
 _Static_assert(offsetof(struct vmcb, cr4) == 0x548, "APM2 B.2");
 _Static_assert(offsetof(struct vmcb, rsp) == 0x5d8, "APM2 B.2");
 _Static_assert(offsetof(struct vmcb, rax) == 0x5f8, "APM2 B.2");

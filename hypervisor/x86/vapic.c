@@ -2,7 +2,6 @@
 // The virtual local APIC's core: requests, priorities, acceptance, EOI and the EOI assist
 // (APM2 16.6).
 #include "hypervisor/x86/vapic_internal.h"
-#include "hypervisor/x86/apic.h"
 
 enum { FIRST_VECTOR = 16 };
 

@@ -3,10 +3,8 @@
 #pragma once
 
 #include "hypervisor/core/partition.h"
-#include "hypervisor/core/vp.h"
 #include "hypervisor/x86/apic.h"
 #include "hypervisor/x86/cpu.h"
-#include "hypervisor/x86/vapic.h"
 
 #define ESR_SEND_ILLEGAL_VECTOR	   BIT(5)
 #define ESR_RECEIVE_ILLEGAL_VECTOR BIT(6)

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The virtual local APIC's register file, and its MSRs: x2APIC, APIC base, TSC deadline and the
 // TLFS's EOI, ICR and TPR.
-#include "hypercall/msr.h"
-#include "hypervisor/x86/apic.h"
 #include "hypervisor/x86/vapic_internal.h"
 
 #define APIC_VERSION_VALUE 0x00050014u // six LVT entries, no EOI-broadcast suppression

@@ -4,8 +4,7 @@
 #include "hypervisor/x86/vapic_internal.h"
 #include "hypervisor/x86/state.h"
 
-// A guest that asks for more than this gets this: its own timer must not keep it from running at
-// all.
+// A guest that asks for more gets this: its own timer must not keep it from running at all.
 enum { MIN_PERIOD_100NS = 500 };
 
 static unsigned int timer_mode(const struct vp *vp)
@@ -24,11 +23,6 @@ static unsigned int divide_shift(const struct vp *vp)
 static uint64_t counts_to_tsc(const struct vp *vp, uint32_t counts)
 {
 	return mul_div((uint64_t)counts << divide_shift(vp), tsc_hz, VAPIC_TIMER_HZ);
-}
-
-static uint64_t tsc_to_counts(const struct vp *vp, uint64_t tsc)
-{
-	return mul_div(tsc, VAPIC_TIMER_HZ, tsc_hz) >> divide_shift(vp);
 }
 
 static uint64_t period(const struct vp *vp)
@@ -75,7 +69,7 @@ uint64_t vapic_timer_current(const struct vp *vp)
 	elapsed = now - apic->timer_start;
 	if (timer_mode(vp) == TIMER_PERIODIC)
 		elapsed %= period(vp);
-	elapsed = tsc_to_counts(vp, elapsed);
+	elapsed = mul_div(elapsed, VAPIC_TIMER_HZ, tsc_hz) >> divide_shift(vp);
 	return elapsed < apic->timer_initial ? apic->timer_initial - elapsed : 0;
 }
 
@@ -112,16 +106,14 @@ uint64_t vapic_tsc_deadline(const struct vp *vp)
 
 void vapic_set_tsc_deadline(struct vp *vp, uint64_t guest_tsc)
 {
-	uint64_t due, guest_now, now = tsc_read();
+	uint64_t due, now = tsc_read(), guest_now = now + vp_tsc_offset(vp);
 
 	if (timer_mode(vp) != TIMER_TSC_DEADLINE)
 		return;
-	if (guest_tsc == 0) {
-		vapic_timer_stop(vp);
+	vapic_timer_stop(vp);
+	if (guest_tsc == 0)
 		return;
-	}
 	vp->apic.tsc_deadline = guest_tsc;
-	guest_now = now + vp_tsc_offset(vp);
 	if (guest_tsc <= guest_now) {
 		vp->apic.timer_due = now;
 		vapic_timer_expired(vp);
@@ -132,26 +124,21 @@ void vapic_set_tsc_deadline(struct vp *vp, uint64_t guest_tsc)
 	arm(vp, due);
 }
 
-static void next_period(struct vp *vp)
-{
-	uint64_t now = tsc_read(), length = period(vp);
-
-	// Missed expirations are one interrupt; the phase is kept.
-	vp->apic.timer_start = now - (now - vp->apic.timer_start) % length;
-	arm(vp, vp->apic.timer_start + length);
-}
-
 void vapic_timer_expired(struct vp *vp)
 {
 	uint32_t lvt = vp->apic.lvt[LVT_TIMER];
+	uint64_t now = tsc_read(), length = period(vp);
 
 	// The timer was stopped or set anew after it fired and before its VP came here.
-	if (vp->apic.timer_due == 0 || tsc_read() < vp->apic.timer_due)
+	if (vp->apic.timer_due == 0 || now < vp->apic.timer_due)
 		return;
-	if (timer_mode(vp) == TIMER_PERIODIC)
-		next_period(vp);
-	else
+	if (timer_mode(vp) == TIMER_PERIODIC) {
+		// Missed expirations are one interrupt; the phase is kept.
+		vp->apic.timer_start = now - (now - vp->apic.timer_start) % length;
+		arm(vp, vp->apic.timer_start + length);
+	} else {
 		vapic_timer_stop(vp);
+	}
 	if (!(lvt & LVT_MASKED))
 		vapic_interrupt(vp, lvt & LVT_VECTOR, VAPIC_EDGE);
 }
