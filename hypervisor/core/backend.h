@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The architecture backend (SVM, later VT-x): enter a VP, say in neutral terms why it came back, second-level entries,
-// interrupt injection. Generic code sees nothing else of the vendor.
+// The architecture backend (SVM, later VT-x): enter a VP, say in neutral terms why it came back,
+// second-level entries, interrupt injection. Generic code sees nothing else of the vendor.
 #pragma once
 
 #include "hypercall/registers.h"
@@ -9,30 +9,30 @@
 struct vp;
 
 enum exit_reason {
-	EXIT_NONE,	   // handled inside the backend
-	EXIT_INTERRUPT,	   // a physical interrupt (already acknowledged)
+	EXIT_NONE,	// handled inside the backend
+	EXIT_INTERRUPT, // a physical interrupt (already acknowledged)
 	EXIT_NMI,
 	EXIT_CPUID,
 	EXIT_HLT,
-	EXIT_HYPERCALL,	   // VMMCALL or VMCALL
+	EXIT_HYPERCALL, // VMMCALL or VMCALL
 	EXIT_RDMSR,
 	EXIT_WRMSR,
 	EXIT_IO,
-	EXIT_GPA_FAULT,	   // second-level fault
+	EXIT_GPA_FAULT, // second-level fault
 	EXIT_CR8_WRITE,
 	EXIT_XSETBV,
 	EXIT_WBINVD,
-	EXIT_UNDEFINED,	   // an instruction that guests do not have: #UD
-	EXIT_SHUTDOWN,	   // triple fault
-	EXIT_INVALID_STATE,// the processor refused the VP's state
+	EXIT_UNDEFINED,	    // an instruction that guests do not have: #UD
+	EXIT_SHUTDOWN,	    // triple fault
+	EXIT_INVALID_STATE, // the processor refused the VP's state
 	EXIT_REASONS,
 };
 
 struct vp_exit {
 	enum exit_reason reason;
-	uint32_t vendor_code;	  // the vendor's own exit code, for the trace
-	uint8_t insn_length;	  // 0 = not known
-	uint8_t cpu_mode;	  // EXIT_HYPERCALL: as backend->cpu_mode()
+	uint32_t vendor_code; // the vendor's own exit code, for the trace
+	uint8_t insn_length;  // 0 = not known
+	uint8_t cpu_mode;     // EXIT_HYPERCALL: as backend->cpu_mode()
 	union {
 		struct {
 			uint16_t port;
@@ -65,7 +65,8 @@ struct backend {
 	bool (*probe)(const char **why_not); // on the boot processor: can this machine do it?
 	void (*cpu_enable)(void);	     // on each processor, once
 
-	// Vendor state of a VP, from PAGES (backend->vp_pages zeroed pages). Leaves the VP in the state after INIT / power-on.
+	// Vendor state of a VP, from PAGES (backend->vp_pages zeroed pages). Leaves the VP in the
+	// state after INIT / power-on.
 	unsigned int vp_pages;
 	void (*vp_init)(struct vp *vp, void *const *pages);
 	void (*vp_reset)(struct vp *vp);
@@ -74,11 +75,13 @@ struct backend {
 	void (*load)(struct vp *vp);
 	void (*save)(struct vp *vp);
 
-	// Enters VP, and again for as long as vp_handle_exit() says so (core/run.h). General registers, RIP, RSP and RFLAGS are
-	// exchanged through vp->regs. An exit that an instruction caused has ended the interrupt shadow.
+	// Enters VP, and again for as long as vp_handle_exit() says so (core/run.h). General
+	// registers, RIP, RSP and RFLAGS are exchanged through vp->regs. An exit that an
+	// instruction caused has ended the interrupt shadow.
 	void (*run)(struct vp *vp);
 
-	// The vector (or -1) that the processor is to deliver as soon as the VP takes interrupts. Called before each entry.
+	// The vector (or -1) that the processor is to deliver as soon as the VP takes interrupts.
+	// Called before each entry.
 	void (*offer_interrupt)(struct vp *vp, int vector);
 	// After an exit: the offered vector was taken.
 	bool (*interrupt_taken)(struct vp *vp);
@@ -87,17 +90,21 @@ struct backend {
 	bool (*inject_nmi)(struct vp *vp); // false: one is pending already, or NMIs are blocked
 	void (*clear_interrupt_shadow)(struct vp *vp);
 
-	// The processor's mode, enum cpu_mode, without the cost of get_register(). NULL: not offered.
+	// The processor's mode, enum cpu_mode, without the cost of get_register(). NULL: not
+	// offered.
 	unsigned int (*cpu_mode)(const struct vp *vp);
 
-	// All of VP's address translations must be gone before its next entry. Own VP, or one that is out of the guest.
+	// All of VP's address translations must be gone before its next entry. Own VP, or one that
+	// is out of the guest.
 	void (*flush_tlb)(struct vp *vp);
 
-	// Registers that vp->regs does not hold, by TLFS name: segment and table registers, CR0-4, DR, EFER and the MSRs that the
-	// processor swaps. The VP is this processor's own, or paused. False: not one of these, or (write) a value the processor
-	// would refuse.
-	bool (*get_register)(struct vp *vp, enum hv_register_name name, struct hv_register_value *value);
-	bool (*set_register)(struct vp *vp, enum hv_register_name name, const struct hv_register_value *value);
+	// Registers that vp->regs does not hold, by TLFS name: segment and table registers, CR0-4,
+	// DR, EFER and the MSRs that the processor swaps. The VP is this processor's own, or
+	// paused. False: not one of these, or (write) a value the processor would refuse.
+	bool (*get_register)(
+		struct vp *vp, enum hv_register_name name, struct hv_register_value *value);
+	bool (*set_register)(
+		struct vp *vp, enum hv_register_name name, const struct hv_register_value *value);
 };
 
 extern const struct backend *backend; // chosen at boot

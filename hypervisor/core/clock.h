@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The time base: the TSC, calibrated at boot, and its conversion to TLFS reference time (100 ns units).
+// The time base: the TSC, calibrated at boot, and its conversion to TLFS reference time (100 ns
+// units).
 #pragma once
 
 #include "hypervisor/core/lib.h"
 
 extern uint64_t tsc_hz; // TSC frequency
-extern uint64_t tsc_to_100ns_scale; // reference time = tsc * scale / 2^64 (the scale of a reference TSC page)
+extern uint64_t
+	tsc_to_100ns_scale; // reference time = tsc * scale / 2^64 (TLFS: reference TSC page)
 
 static inline uint64_t tsc_read(void)
 {

@@ -35,24 +35,14 @@ void frame_mark_hypervisor(uint64_t first_page, uint64_t count)
 	mark(first_page, count, FRAME_HYPERVISOR);
 }
 
-static uint16_t frame_state(uint64_t page)
-{
-	return page < frame_count ? READ_ONCE(frames[page]) : FRAME_NO_RAM;
-}
-
-bool frame_is_ram(uint64_t spa_page)
-{
-	return frame_state(spa_page) != FRAME_NO_RAM;
-}
-
 bool frame_is_hypervisor(uint64_t spa_page)
 {
-	return frame_state(spa_page) == FRAME_HYPERVISOR;
+	return spa_page < frame_count && READ_ONCE(frames[spa_page]) == FRAME_HYPERVISOR;
 }
 
 static bool get_one(uint64_t page)
 {
-	uint16_t old = frame_state(page);
+	uint16_t old = page < frame_count ? READ_ONCE(frames[page]) : FRAME_NO_RAM;
 
 	do {
 		if (old >= FRAME_MAPS_MAX)
@@ -83,12 +73,12 @@ bool frame_take(uint64_t spa_page)
 {
 	uint16_t unmapped = 0;
 
-	return spa_page < frame_count && __atomic_compare_exchange_n(&frames[spa_page], &unmapped,
-						 FRAME_HYPERVISOR, false, __ATOMIC_ACQ_REL,
-						 __ATOMIC_RELAXED);
+	return spa_page < frame_count &&
+	       __atomic_compare_exchange_n(&frames[spa_page], &unmapped, FRAME_HYPERVISOR, false,
+		       __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 void frame_release(uint64_t spa_page)
 {
-	__atomic_store_n(&frames[spa_page], 0, __ATOMIC_RELEASE);
+	store_release(frames[spa_page], 0);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A partition's guest physical address space: the second-level page table that the processor walks. Four levels of 512
-// entries, with leaves of 4 KiB, 2 MiB and 1 GiB; the backend gives the format of an entry.
+// A partition's guest physical address space: the second-level page table that the processor walks.
+// Four levels of 512 entries, with leaves of 4 KiB, 2 MiB and 1 GiB; the backend gives the format
+// of an entry.
 #pragma once
 
 #include "hypervisor/core/page_pool.h"
@@ -36,53 +37,85 @@ struct gpa_map {
 	struct spinlock lock; // guards the tables and overlays; taken before page_pool locks
 	uint64_t *top;	      // level 4 table
 	struct page_pool *pool;
-	bool counts_frames;	// a child's map: each leaf holds a frame_map_get()
-	uint64_t mapped_pages;	// 4 KiB pages that leaves map, overlays not counted
+	bool counts_frames;	  // a child's map: each leaf holds a frame_map_get()
+	uint64_t mapped_pages;	  // 4 KiB pages that leaves map, overlays not counted
 	struct overlay *overlays; // the active ones
-	void *spares;		  // pages kept for overlays' tables, linked through their first word
-	uint64_t spares_lent;	  // how many of those provided are tables now
+	void *spares;	      // pages kept for overlays' tables, linked through their first word
+	uint64_t spares_lent; // how many of those provided are tables now
+	uint64_t folds;	      // changes when tables become something else: lookups then start again
 };
 
-// Functions that change the map take map->lock themselves; lookups take none: an entry or a frame that has been removed is
-// reused only after a flush and a grace period. Page numbers are in units of 4 KiB.
+// Functions that change the map take map->lock themselves; lookups take none: an entry or a frame
+// that has been removed is reused only after a flush and a grace period. Page numbers are in units
+// of 4 KiB.
 bool gpa_map_init(struct gpa_map *map, struct page_pool *pool, bool counts_frames);
 
-// Frees all tables and drops all leaves. No VP may use the map any more, and a grace period has passed.
+// Frees all tables and drops all leaves. No VP may use the map any more, and a grace period has
+// passed.
 void gpa_map_destroy(struct gpa_map *map);
 
-enum gpa_map_result { GPA_MAP_OK, GPA_MAP_NO_MEMORY, GPA_MAP_BAD_FRAME, GPA_MAP_BAD_ADDRESS, GPA_MAP_BUSY };
+enum gpa_map_result {
+	GPA_MAP_OK,
+	GPA_MAP_NO_MEMORY,
+	GPA_MAP_BAD_FRAME,
+	GPA_MAP_BAD_ADDRESS,
+	GPA_MAP_BUSY // part of it is mapped, or there is a table: gpa_map_clear(), gpa_map_fold()
+};
 
-// Maps 2^ORDER pages; GPA_PAGE and SPA_PAGE are multiples of that. GPA_MAP_BUSY: part of it is mapped (gpa_map_clear first).
-enum gpa_map_result gpa_map_set(
-	struct gpa_map *map, uint64_t gpa_page, uint64_t spa_page, enum gpa_order order, unsigned int access);
+// Maps 2^ORDER pages; GPA_PAGE and SPA_PAGE are multiples of that.
+enum gpa_map_result gpa_map_set(struct gpa_map *map, uint64_t gpa_page, uint64_t spa_page,
+	enum gpa_order order, unsigned int access);
 
-// Removing is done in three steps: gpa_map_clear() makes the pages not present (those that are not mapped are passed over),
-// partition_flush_gpa() makes the VPs forget them, gpa_map_reap() waits for a grace period and lets go of the frames.
-// Splitting a large leaf may need a page: false = none, nothing changed.
+// Removing is done in three steps: gpa_map_clear() makes the pages not present (those that are not
+// mapped are passed over), partition_flush_gpa() makes the VPs forget them, gpa_map_reap() waits
+// for a grace period and lets go of the frames. The range is within GPA_BITS. Splitting a large
+// leaf may need a page: false = none, nothing changed.
 bool gpa_map_clear(struct gpa_map *map, uint64_t gpa_page, uint64_t count);
 void gpa_map_reap(struct gpa_map *map, uint64_t gpa_page, uint64_t count);
 
-// Looks a page up as the processor would see it (overlays included). False: not mapped, or not with all of ACCESS.
-// The answer is good until this processor's next quiescent point.
-bool gpa_map_lookup(const struct gpa_map *map, uint64_t gpa_page, unsigned int access, uint64_t *spa_page);
+// Tables that are no longer in the tree, but that processors may still walk.
+enum { GPA_FOLDED_MAX = 3 };
+struct gpa_folded {
+	unsigned int count;
+	void *table[GPA_FOLDED_MAX];
+};
 
-// Overlay pages (TLFS: GPA Overlay Pages): a hypervisor-owned page covers a GPA; the page below comes back when it goes.
+// Takes out of the tree the tables above GPA_PAGE that say no more than one entry could, as they
+// are empty or map one large page. Once partition_flush_gpa() has made the VPs forget them they may
+// be given back.
+void gpa_map_fold(struct gpa_map *map, uint64_t gpa_page, struct gpa_folded *folded);
+void gpa_map_give_back(struct gpa_map *map, struct gpa_folded *folded);
+
+// Looks a page up as the processor would see it (overlays included). False: not mapped, or not with
+// all of ACCESS. The answer is good until this processor's next quiescent point.
+bool gpa_map_lookup(
+	const struct gpa_map *map, uint64_t gpa_page, unsigned int access, uint64_t *spa_page);
+
+// Overlay pages (TLFS: GPA Overlay Pages): a hypervisor-owned page covers a GPA; the page below
+// comes back when it goes.
 struct overlay {
 	struct overlay *next;
 	bool active;
+	bool cleared; // since; waits for overlay_reap()
 	uint64_t gpa_page;
-	uint64_t spa_page;
-	unsigned int access;
-	uint64_t below; // the leaf entry (4 KiB format) that the overlay hides, 0 = none
+	uint64_t leaf;		  // the entry that shows it
+	uint64_t below;		  // the leaf entry (4 KiB format) that the overlay hides, 0 = none
+	struct gpa_folded folded; // tables that it left behind
 };
 
-// A guest moves its overlays with MSR writes, which cannot answer "no memory": the tables that they may need are set aside
-// beforehand. Tables that an overlay leaves behind are folded again, so that moving about needs no more.
-enum { OVERLAY_TABLES = 3 };
-bool gpa_map_provide(struct gpa_map *map, unsigned int overlays); // false: the pool is dry, nothing taken
+// A guest moves its overlays with MSR writes, which cannot answer "no memory": the tables that they
+// may need are set aside beforehand. Tables that an overlay leaves behind are folded again, so that
+// moving about needs no more.
+enum { OVERLAY_TABLES = GPA_FOLDED_MAX };
+bool gpa_map_provide(struct gpa_map *map, unsigned int overlays); // false: dry, nothing taken
 void gpa_map_unprovide(struct gpa_map *map, unsigned int overlays);
 
-// Moves the overlay to GPA_PAGE. False: an address beyond GPA_BITS, or more overlays than were provided for (nothing changed).
-// The caller flushes with partition_flush_gpa().
-bool overlay_set(struct gpa_map *map, struct overlay *overlay, uint64_t gpa_page, void *page, unsigned int access);
+// Shows PAGE at GPA_PAGE; OVERLAY is neither active nor cleared. False: an address beyond GPA_BITS,
+// or more overlays than were provided for.
+bool overlay_set(struct gpa_map *map, struct overlay *overlay, uint64_t gpa_page, void *page,
+	unsigned int access);
+
+// Takes it away, if active, in two steps as above: partition_flush_gpa() comes between. True: there
+// was one. (A partition's VPs call partition_place_page().)
 void overlay_clear(struct gpa_map *map, struct overlay *overlay);
+bool overlay_reap(struct gpa_map *map, struct overlay *overlay);

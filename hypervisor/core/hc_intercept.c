@@ -1,14 +1,103 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Hypercalls that install intercepts (TLFS: HvCallInstallIntercept, HvCallRegisterInterceptResult).
-#include "hypervisor/core/handlers.h"
+// What parents install for their children, and the hypercalls for that (TLFS:
+// HvCallInstallIntercept, HvCallRegisterInterceptResult).
+#include "hypervisor/core/hypercall.h"
 #include "hypervisor/core/intercept.h"
 
-hv_status hc_InstallIntercept(struct hypercall *call)
+static uint32_t list_access(const struct intercept_list *list, uint32_t index)
 {
-	const struct hv_input_install_intercept *in = call->in;
+	uint32_t count = load_acquire(list->count);
 
-	return intercept_install(
-		call->target, in->access_type, in->intercept_type, in->intercept_parameter);
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t entry = READ_ONCE(list->entry[i]);
+
+		if (entry && (uint32_t)entry == index)
+			return entry >> 32;
+	}
+	return 0;
+}
+
+static hv_status list_set(struct intercept_list *list, uint32_t index, uint32_t access)
+{
+	uint32_t place = list->count;
+
+	for (uint32_t i = 0; i < list->count; i++) {
+		if ((uint32_t)list->entry[i] == index && list->entry[i]) {
+			place = i;
+			break;
+		}
+		if (!list->entry[i] && place == list->count)
+			place = i;
+	}
+	if (!access && place == list->count)
+		return HV_STATUS_SUCCESS;
+	if (place == ARRAY_SIZE(list->entry))
+		return HV_STATUS_NO_RESOURCES;
+	WRITE_ONCE(list->entry[place], access ? (uint64_t)access << 32 | index : 0);
+	if (place == list->count)
+		store_release(list->count, place + 1);
+	return HV_STATUS_SUCCESS;
+}
+
+// Index 0 of the MSR list stands for all MSRs that the hypervisor does not have.
+bool intercepts_want_msr(
+	const struct intercepts *intercepts, uint32_t msr, uint32_t access, bool known)
+{
+	const struct intercept_list *list = &intercepts->msr;
+
+	return (list_access(list, msr) | (known ? 0 : list_access(list, 0))) & access;
+}
+
+bool intercepts_want_cpuid(const struct intercepts *intercepts, uint32_t leaf)
+{
+	return list_access(&intercepts->leaf, leaf);
+}
+
+// The accesses that can be intercepted, by type; 0: the type is not supported.
+enum {
+	READ_WRITE = HV_INTERCEPT_ACCESS_MASK_READ | HV_INTERCEPT_ACCESS_MASK_WRITE,
+};
+static const uint8_t accesses[] = {
+	[HvInterceptTypeX64IoPort] = READ_WRITE,
+	[HvInterceptTypeX64IoPortRange] = READ_WRITE,
+	[HvInterceptTypeX64Msr] = READ_WRITE,
+	[HvInterceptTypeX64MsrIndex] = READ_WRITE,
+	[HvInterceptTypeX64Cpuid] = HV_INTERCEPT_ACCESS_MASK_EXECUTE,
+	[HvInterceptTypeHypercall] = HV_INTERCEPT_ACCESS_MASK_EXECUTE,
+	[HvInterceptTypeX64ApicEoi] = HV_INTERCEPT_ACCESS_MASK_WRITE,
+};
+
+HANDLER(InstallIntercept, install_intercept)
+{
+	struct intercepts *installed = target->intercepts;
+	uint32_t type = in->intercept_type, access = in->access_type;
+
+	if (type >= ARRAY_SIZE(accesses) || !accesses[type] || access & ~accesses[type])
+		return HV_STATUS_INVALID_PARAMETER;
+	spin_guard(&target->lock);
+	switch (type) {
+	case HvInterceptTypeX64Msr:
+	case HvInterceptTypeX64MsrIndex:
+		return list_set(&installed->msr, in->intercept_parameter.msr_index, access);
+	case HvInterceptTypeX64Cpuid:
+		return list_set(&installed->leaf, in->intercept_parameter.cpuid_index, access);
+	case HvInterceptTypeHypercall:
+		WRITE_ONCE(installed->hypercall, access);
+		return HV_STATUS_SUCCESS;
+	case HvInterceptTypeX64ApicEoi:
+		WRITE_ONCE(installed->apic_eoi, access);
+		return HV_STATUS_SUCCESS;
+	default: // I/O ports reach the parent in any case
+		return access ? HV_STATUS_SUCCESS : HV_STATUS_OPERATION_DENIED;
+	}
+}
+
+static bool is_for(const struct cpuid_override *o, hv_vp_index vp_index, uint32_t eax, uint32_t ecx,
+	bool subleaf_specific)
+{
+	return o->used && o->vp_index == vp_index && o->parameters.input.eax == eax &&
+	       !!o->parameters.input.subleaf_specific == subleaf_specific &&
+	       (!subleaf_specific || o->parameters.input.ecx == ecx);
 }
 
 static bool vp_index_valid(struct partition *target, hv_vp_index index)
@@ -18,28 +107,82 @@ static bool vp_index_valid(struct partition *target, hv_vp_index index)
 
 // TLFS-DEVIATION: results for single MSRs are not offered;
 // HvPartitionPropertyUnimplementedMsrAction is, for all that are unknown.
-hv_status hc_RegisterInterceptResult(struct hypercall *call)
+HANDLER(RegisterInterceptResult, register_intercept_result)
 {
-	struct partition *target = call->target;
-	const struct hv_input_register_intercept_result *in = call->in;
+	const __typeof__(in->cpuid.input) *key = &in->cpuid.input;
+	struct intercepts *installed = target->intercepts;
+	struct cpuid_override *o, *place = NULL;
 
 	if (!vp_index_valid(target, in->vp_index))
 		return HV_STATUS_INVALID_VP_INDEX;
-	if (in->intercept_type != HvInterceptTypeX64Cpuid || in->cpuid.input.subleaf_specific > 1 ||
-		in->cpuid.input.always_override > 1 || in->cpuid.input.rsvd_z)
+	if (in->intercept_type != HvInterceptTypeX64Cpuid || key->subleaf_specific > 1 ||
+		key->always_override > 1 || key->rsvd_z)
 		return HV_STATUS_INVALID_PARAMETER;
-	return intercept_register_cpuid(target, in->vp_index, &in->cpuid);
+	spin_guard(&target->lock);
+	for (o = installed->result; o < &installed->result[installed->results]; o++) {
+		if (is_for(o, in->vp_index, key->eax, key->ecx, key->subleaf_specific)) {
+			place = o;
+			break;
+		}
+		if (!o->used && !place)
+			place = o;
+	}
+	if (!place && installed->results == ARRAY_SIZE(installed->result))
+		return HV_STATUS_NO_RESOURCES;
+	o = place ? place : &installed->result[installed->results];
+	o->vp_index = in->vp_index;
+	o->parameters = in->cpuid;
+	store_release(o->used, 1);
+	if (!place)
+		store_release(installed->results, installed->results + 1);
+	return HV_STATUS_SUCCESS;
 }
 
-hv_status hc_UnregisterInterceptResult(struct hypercall *call)
+HANDLER(UnregisterInterceptResult, unregister_intercept_result)
 {
-	struct partition *target = call->target;
-	const struct hv_input_unregister_intercept_result *in = call->in;
+	struct intercepts *installed = target->intercepts;
+	hv_status status = HV_STATUS_INVALID_PARAMETER;
 
 	if (!vp_index_valid(target, in->vp_index))
 		return HV_STATUS_INVALID_VP_INDEX;
 	if (in->intercept_type != HvInterceptTypeX64Cpuid || in->cpuid.subleaf_specific > 1)
 		return HV_STATUS_INVALID_PARAMETER;
-	return intercept_unregister_cpuid(
-		target, in->vp_index, in->cpuid.eax, in->cpuid.ecx, in->cpuid.subleaf_specific);
+	spin_guard(&target->lock);
+	for (uint32_t i = 0; i < installed->results; i++) {
+		struct cpuid_override *o = &installed->result[i];
+
+		if (!is_for(o, in->vp_index, in->cpuid.eax, in->cpuid.ecx,
+			    in->cpuid.subleaf_specific))
+			continue;
+		store_release(o->used, 0);
+		status = HV_STATUS_SUCCESS;
+	}
+	return status;
+}
+
+static void mix(uint32_t *own, uint32_t registered, uint32_t mask)
+{
+	*own = (*own & ~mask) | (registered & mask);
+}
+
+void intercept_override_cpuid(
+	struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result)
+{
+	const struct intercepts *installed = vp->partition->intercepts;
+	uint32_t results = load_acquire(installed->results);
+
+	for (uint32_t i = 0; i < results; i++) {
+		const struct cpuid_override *o = &installed->result[i];
+		const __typeof__(o->parameters.result) *r = &o->parameters.result;
+
+		if (!load_acquire(o->used) ||
+			(o->vp_index != HV_ANY_VP && o->vp_index != vp->index) ||
+			!is_for(o, o->vp_index, leaf, subleaf,
+				o->parameters.input.subleaf_specific))
+			continue;
+		mix(&result->eax, r->eax, r->eax_mask);
+		mix(&result->ebx, r->ebx, r->ebx_mask);
+		mix(&result->ecx, r->ecx, r->ecx_mask);
+		mix(&result->edx, r->edx, r->edx_mask);
+	}
 }

@@ -3,16 +3,57 @@
 #include "hypercall/interrupt.h"
 #include "hypercall/memory.h"
 #include "hypercall/partition.h"
-#include "hypervisor/core/handlers.h"
+#include "hypervisor/core/hypercall.h"
 #include "hypervisor/core/intercept.h"
 #include "hypervisor/x86/gva.h"
 #include "hypervisor/x86/msr.h"
 
-hv_status hc_CreateVp(struct hypercall *call)
+hv_status target_vp(struct hypercall *call, hv_vp_index index, struct vp **vp)
 {
-	struct partition *target = call->target;
-	const struct hv_input_create_vp *in = call->in;
+	if (index == HV_VP_INDEX_SELF && call->target == call->partition)
+		index = call->vp->index;
+	*vp = partition_vp(call->target, index);
+	return *vp ? HV_STATUS_SUCCESS : HV_STATUS_INVALID_VP_INDEX;
+}
 
+// Pauses VP for one examiner, who alone touches its registers until the end. False: somebody else
+// does.
+static bool examine(struct vp *vp)
+{
+	if (__atomic_exchange_n(&vp->examined, true, __ATOMIC_ACQUIRE))
+		return false;
+	vp_pause(vp);
+	return true;
+}
+
+static void examine_end(struct vp *vp)
+{
+	// The flag goes first: whoever comes next pauses the VP for itself.
+	store_release(vp->examined, false);
+	vp_resume(vp);
+}
+
+// As target_vp(), and the VP's registers may be touched until target_vp_end(): it is the caller, or
+// a child's and paused now. HV_STATUS_INVALID_VP_STATE: another VP of the caller's own partition.
+static hv_status target_vp_begin(struct hypercall *call, hv_vp_index index, struct vp **vp)
+{
+	TRY(target_vp(call, index, vp));
+	if (*vp == call->vp)
+		return HV_STATUS_SUCCESS;
+	// Two VPs of one partition that pause each other would wait for ever.
+	if (call->target == call->partition)
+		return HV_STATUS_INVALID_VP_STATE;
+	return examine(*vp) ? HV_STATUS_SUCCESS : HYPERCALL_RETRY;
+}
+
+static void target_vp_end(struct hypercall *call, struct vp *vp)
+{
+	if (vp != call->vp)
+		examine_end(vp);
+}
+
+HANDLER(CreateVp, create_vp)
+{
 	if (in->vp_index >= PARTITION_MAX_VPS || partition_vp(target, in->vp_index))
 		return HV_STATUS_INVALID_VP_INDEX;
 	if (in->flags || in->rsvd_z[0] | in->rsvd_z[1] | in->rsvd_z[2])
@@ -24,10 +65,8 @@ hv_status hc_CreateVp(struct hypercall *call)
 	return HV_STATUS_SUCCESS;
 }
 
-hv_status hc_DeleteVp(struct hypercall *call)
+HANDLER(DeleteVp, delete_vp)
 {
-	struct partition *target = call->target;
-	const struct hv_input_delete_vp *in = call->in;
 	struct vp *vp = partition_vp(target, in->vp_index);
 
 	if (!vp)
@@ -41,64 +80,49 @@ hv_status hc_DeleteVp(struct hypercall *call)
 	return HV_STATUS_SUCCESS;
 }
 
-hv_status hc_GetVpRegisters(struct hypercall *call)
+HANDLER(GetVpRegisters, get_vp_registers)
 {
-	const struct hv_input_get_vp_registers *in = call->in;
 	struct hv_register_value *values = call->rep_out;
+	hv_status status = HV_STATUS_SUCCESS;
 	const uint32_t *names = call->rep_in;
 	struct vp *vp;
-	hv_status status;
 
 	if (!input_vtl_valid(in->input_vtl))
 		return HV_STATUS_INVALID_VTL_STATE;
-	status = target_vp_begin(call, in->vp_index, &vp);
-	if (status)
-		return status;
-	while (call->reps_done < call->reps && !status) {
-		status = vp_get_register(vp, names[call->reps_done], &values[call->reps_done]);
-		if (!status)
-			call->reps_done++;
+	TRY(target_vp_begin(call, in->vp_index, &vp));
+	for (uint32_t i = 0; i < call->reps && !status; i++) {
+		status = vp_get_register(vp, names[i], &values[i]);
+		call->reps_done += !status;
 	}
 	target_vp_end(call, vp);
 	return status;
 }
 
-hv_status hc_SetVpRegisters(struct hypercall *call)
+HANDLER(SetVpRegisters, set_vp_registers)
 {
-	const struct hv_input_set_vp_registers *in = call->in;
-	const struct hv_register_assoc *list = call->rep_in;
+	const struct hv_register_assoc *one = call->rep_in;
+	hv_status status = HV_STATUS_SUCCESS;
 	struct vp *vp;
-	hv_status status;
 
 	if (!input_vtl_valid(in->input_vtl))
 		return HV_STATUS_INVALID_VTL_STATE;
-	status = target_vp_begin(call, in->vp_index, &vp);
-	if (status)
-		return status;
-	while (call->reps_done < call->reps && !status) {
-		const struct hv_register_assoc *one = &list[call->reps_done];
-
+	TRY(target_vp_begin(call, in->vp_index, &vp));
+	for (uint32_t i = 0; i < call->reps && !status; i++, one++) {
 		status = one->rsvd_z0 | one->rsvd_z1 ? HV_STATUS_INVALID_PARAMETER
 						     : vp_set_register(vp, one->name, &one->value);
-		if (!status)
-			call->reps_done++;
+		call->reps_done += !status;
 	}
 	target_vp_end(call, vp);
 	return status;
 }
 
-static uint32_t translate_code(enum gva_result result)
-{
-	static const uint8_t codes[] = {
-		[GVA_OK] = HvTranslateGvaSuccess,
-		[GVA_NOT_PRESENT] = HvTranslateGvaPageNotPresent,
-		[GVA_PROTECTION] = HvTranslateGvaPrivilegeViolation,
-		[GVA_RESERVED_BITS] = HvTranslateGvaInvalidPageTableFlags,
-		[GVA_UNMAPPED_GPA] = HvTranslateGvaGpaUnmapped,
-	};
-
-	return codes[result];
-}
+static const uint8_t translate_codes[] = {
+	[GVA_OK] = HvTranslateGvaSuccess,
+	[GVA_NOT_PRESENT] = HvTranslateGvaPageNotPresent,
+	[GVA_PROTECTION] = HvTranslateGvaPrivilegeViolation,
+	[GVA_RESERVED_BITS] = HvTranslateGvaInvalidPageTableFlags,
+	[GVA_UNMAPPED_GPA] = HvTranslateGvaGpaUnmapped,
+};
 
 // TLFS-DEVIATION: HV_TRANSLATE_GVA_CONTROL_FLAGS: accessed and dirty bits are not set, TLB flushes
 // not inhibited.
@@ -109,21 +133,18 @@ static unsigned int translate_access(uint64_t flags)
 	       (flags & HV_TRANSLATE_GVA_USER_ACCESS ? GVA_USER : 0);
 }
 
-hv_status hc_TranslateVirtualAddress(struct hypercall *call)
+HANDLER(TranslateVirtualAddress, translate_virtual_address)
 {
-	const struct hv_input_translate_virtual_address *in = call->in;
 	struct hv_output_translate_virtual_address *out = call->out;
 	enum gva_result result;
 	struct vp *vp;
 	gpa_t address;
-	hv_status status = target_vp_begin(call, in->vp_index, &vp);
 
-	if (status)
-		return status;
+	TRY(target_vp_begin(call, in->vp_index, &vp));
 	result = gva_translate(
 		vp, in->gva_page << PAGE_SHIFT, translate_access(in->control_flags), &address);
 	target_vp_end(call, vp);
-	out->translation_result.result_code = translate_code(result);
+	out->translation_result.result_code = translate_codes[result];
 	if (result == GVA_OK) {
 		out->translation_result.attributes = HvCacheTypeWriteBack;
 		out->gpa_page = address.value >> PAGE_SHIFT;
@@ -177,79 +198,68 @@ static hv_status start(struct vp *vp, const struct hv_initial_vp_context *contex
 	return status;
 }
 
-hv_status hc_StartVirtualProcessor(struct hypercall *call)
+HANDLER(StartVirtualProcessor, start_virtual_processor)
 {
-	const struct hv_input_start_virtual_processor *in = call->in;
 	struct vp *vp;
-	hv_status status = target_vp(call, in->vp_index, &vp);
+	hv_status status;
 
-	if (status)
-		return status;
+	TRY(target_vp(call, in->vp_index, &vp));
 	if (in->target_vtl)
 		return HV_STATUS_INVALID_VTL_STATE;
 	if (vp == call->vp || READ_ONCE(vp->activity) != VP_WAIT_FOR_SIPI)
 		return HV_STATUS_INVALID_VP_STATE;
 	// A VP that waits for its start runs nothing: it cannot be about to pause us in turn.
-	if (!vp_examine(vp))
+	if (!examine(vp))
 		return HYPERCALL_RETRY;
 	status = start(vp, &in->vp_context);
-	vp_examine_end(vp);
+	examine_end(vp);
 	return status;
 }
 
-static bool find_apic_id(struct partition *target, uint32_t apic_id, uint32_t *index)
+static struct vp *find_apic_id(struct partition *target, uint32_t apic_id)
 {
 	struct vp *vp;
 
-	partition_for_each_vp(vp, target)
-	{
-		if (vp->apic.id == apic_id) {
-			*index = vp->index;
-			return true;
-		}
-	}
-	return false;
+	partition_for_each_vp(vp, target) if (vp->apic.id == apic_id) return vp;
+	return NULL;
 }
 
-hv_status hc_GetVpIndexFromApicId(struct hypercall *call)
+HANDLER(GetVpIndexFromApicId, get_vp_index_from_apic_id)
 {
-	const struct hv_input_get_vp_index_from_apic_id *in = call->in;
 	const uint32_t *apic_ids = call->rep_in;
 	uint32_t *indices = call->rep_out;
 
 	if (in->target_vtl)
 		return HV_STATUS_INVALID_VTL_STATE;
-	for (; call->reps_done < call->reps; call->reps_done++)
-		if (!find_apic_id(
-			    call->target, apic_ids[call->reps_done], &indices[call->reps_done]))
+	for (; call->reps_done < call->reps; call->reps_done++) {
+		struct vp *vp = find_apic_id(target, apic_ids[call->reps_done]);
+
+		if (!vp)
 			return HV_STATUS_INVALID_PARAMETER;
+		indices[call->reps_done] = vp->index;
+	}
 	return HV_STATUS_SUCCESS;
 }
 
 // CPUID may show bits of the VP's control registers (OSXSAVE), so that it has to stand still.
-hv_status hc_GetVpCpuidValues(struct hypercall *call)
+HANDLER(GetVpCpuidValues, get_vp_cpuid_values)
 {
-	const struct hv_input_get_vp_cpuid_values *in = call->in;
-	const struct hv_cpuid_leaf_info *leaves = call->rep_in;
-	struct hv_cpuid_result *results = call->rep_out;
+	const struct hv_cpuid_leaf_info *leaf = call->rep_in;
+	struct hv_cpuid_result *result = call->rep_out;
 	struct vp *vp;
-	hv_status status;
 
 	if (in->flags & ~(HV_GET_VP_CPUID_USE_VP_XFEM_XSS |
 				HV_GET_VP_CPUID_APPLY_REGISTERED_VALUES) ||
 		in->rsvd_z0 || in->rsvd_z1)
 		return HV_STATUS_INVALID_PARAMETER;
-	status = target_vp_begin(call, in->vp_index, &vp);
-	if (status)
-		return status;
-	for (; call->reps_done < call->reps; call->reps_done++) {
-		const struct hv_cpuid_leaf_info *leaf = &leaves[call->reps_done];
+	TRY(target_vp_begin(call, in->vp_index, &vp));
+	for (; call->reps_done < call->reps; call->reps_done++, leaf++, result++) {
 		struct cpuid_result r;
 
 		cpuid_read(vp, leaf->eax, leaf->ecx, &r);
 		if (in->flags & HV_GET_VP_CPUID_APPLY_REGISTERED_VALUES)
 			intercept_override_cpuid(vp, leaf->eax, leaf->ecx, &r);
-		results[call->reps_done] = (struct hv_cpuid_result){ r.eax, r.ebx, r.ecx, r.edx };
+		*result = (struct hv_cpuid_result){ r.eax, r.ebx, r.ecx, r.edx };
 	}
 	target_vp_end(call, vp);
 	return HV_STATUS_SUCCESS;
@@ -257,23 +267,19 @@ hv_status hc_GetVpCpuidValues(struct hypercall *call)
 
 // TLFS: HvCallMapVpStatePage. State pages belong to partitions that were created with them
 // (creation flags), which is not offered.
-static hv_status no_state_page(struct hypercall *call, hv_vp_index index, uint16_t type)
+static hv_status no_state_page(struct partition *target, hv_vp_index index, uint16_t type)
 {
-	if (!partition_vp(call->target, index))
+	if (!partition_vp(target, index))
 		return HV_STATUS_INVALID_VP_INDEX;
 	return type > HvVpStatePageGhcb ? HV_STATUS_INVALID_PARAMETER : HV_STATUS_OPERATION_DENIED;
 }
 
-hv_status hc_MapVpStatePage(struct hypercall *call)
+HANDLER(MapVpStatePage, map_vp_state_page)
 {
-	const struct hv_input_map_vp_state_page *in = call->in;
-
-	return no_state_page(call, in->vp_index, in->type);
+	return no_state_page(target, in->vp_index, in->type);
 }
 
-hv_status hc_UnmapVpStatePage(struct hypercall *call)
+HANDLER(UnmapVpStatePage, unmap_vp_state_page)
 {
-	const struct hv_input_unmap_vp_state_page *in = call->in;
-
-	return no_state_page(call, in->vp_index, in->type);
+	return no_state_page(target, in->vp_index, in->type);
 }

@@ -5,9 +5,7 @@
 #include "hypervisor/core/hypercall.h"
 #include "hypervisor/core/backend.h"
 #include "hypervisor/core/guest_mem.h"
-#include "hypervisor/core/handlers.h"
 #include "hypervisor/core/intercept.h"
-#include "hypervisor/core/intercept_list.h"
 #include "hypervisor/core/pcpu.h"
 #include "hypervisor/core/trace.h"
 #include "hypervisor/x86/state.h"
@@ -56,7 +54,7 @@ struct request {
 	const struct row *row;
 	uint64_t control;
 	uint64_t in, out; // GPAs; the input itself in a fast call
-	bool wide;	  // 64-bit caller
+	bool wide;	  // 64-bit caller; others have pairs of 32-bit registers
 	uint32_t header;  // input header, fixed and variable
 	uint32_t start, count;
 };
@@ -71,9 +69,9 @@ static uint32_t out_bytes(const struct request *r)
 	return r->row->out + r->count * r->row->out_element;
 }
 
-static uint64_t pair(uint64_t high, uint64_t low)
+static uint64_t pair(const uint64_t *gpr, int high, int low)
 {
-	return high << 32 | (uint32_t)low;
+	return gpr[high] << 32 | (uint32_t)gpr[low];
 }
 
 // TLFS: Hypercall Register Conventions.
@@ -81,43 +79,24 @@ static void read_registers(const struct vp *vp, struct request *r)
 {
 	const uint64_t *gpr = vp->regs.gpr;
 
-	if (r->wide) {
-		r->control = gpr[RCX];
-		r->in = gpr[RDX];
-		r->out = gpr[R8];
-	} else {
-		r->control = pair(gpr[RDX], gpr[RAX]);
-		r->in = pair(gpr[RBX], gpr[RCX]);
-		r->out = pair(gpr[RDI], gpr[RSI]);
-	}
+	r->control = r->wide ? gpr[RCX] : pair(gpr, RDX, RAX);
+	r->in = r->wide ? gpr[RDX] : pair(gpr, RBX, RCX);
+	r->out = r->wide ? gpr[R8] : pair(gpr, RDI, RSI);
 }
 
-static void set_pair(struct vp *vp, uint64_t value)
+// Sets the register that WIDE callers have for VALUE, or the pair that the others have.
+static void set_register(struct vp *vp, const struct request *r, int wide, uint64_t value)
 {
-	vp->regs.gpr[RDX] = value >> 32;
-	vp->regs.gpr[RAX] = (uint32_t)value;
+	vp->regs.gpr[r->wide ? wide : RAX] = r->wide ? value : (uint32_t)value;
+	if (!r->wide)
+		vp->regs.gpr[RDX] = value >> 32;
 }
 
 static void finish(struct vp *vp, const struct request *r, uint64_t result)
 {
-	if (r->wide)
-		vp->regs.gpr[RAX] = result;
-	else
-		set_pair(vp, result);
+	set_register(vp, r, RAX, result);
 	vp_skip_insn(vp, INSN_LENGTH);
 	trace(LUMEN_TRACE_HYPERCALL, vp, r->control, result);
-}
-
-// TLFS: Hypercall Continuation: the instruction is executed again, after interrupts had their
-// chance.
-static void set_start(struct vp *vp, const struct request *r, uint32_t start)
-{
-	uint64_t control = hv_call_restart(r->control, start);
-
-	if (r->wide)
-		vp->regs.gpr[RCX] = control;
-	else
-		set_pair(vp, control);
 }
 
 // TLFS: Hypercall Inputs, Hypercall Status Codes.
@@ -157,13 +136,9 @@ static hv_status check_block(
 
 static hv_status check_blocks(struct partition *partition, const struct request *r)
 {
-	hv_status status = HV_STATUS_SUCCESS;
-
 	if (!hv_call_is_fast(r->control))
-		status = check_block(partition, r->in, in_bytes(r), GPA_READ);
-	if (!status)
-		status = check_block(partition, r->out, out_bytes(r), GPA_READ | GPA_WRITE);
-	return status;
+		TRY(check_block(partition, r->in, in_bytes(r), GPA_READ));
+	return check_block(partition, r->out, out_bytes(r), GPA_READ | GPA_WRITE);
 }
 
 // The input's header and the elements from the start index on, at the same offsets in the private
@@ -196,6 +171,54 @@ static void copy_out(struct partition *partition, const struct request *r,
 			(size_t)call->reps_done * r->row->out_element);
 }
 
+// The only place where one partition's right to another is decided.
+static hv_status find_target(struct hypercall *call, unsigned int rules, uint64_t privilege)
+{
+	struct partition *caller = call->partition;
+	hv_partition_id id;
+
+	memcpy(&id, (const char *)call->in + (rules & TARGET_ID_AT_8 ? 8 : 0), sizeof(id));
+	if (rules & TARGET_SELF_IF &&
+		caller->privileges & privilege & ~HV_PRIVILEGE_CREATE_PARTITIONS)
+		rules |= TARGET_SELF;
+	if (id == HV_PARTITION_ID_SELF || id == caller->id) {
+		call->target = caller;
+		return rules & TARGET_SELF ? HV_STATUS_SUCCESS : HV_STATUS_ACCESS_DENIED;
+	}
+	// Who has no children learns nothing about which partitions there are.
+	if (!(rules & TARGET_CHILD) || !(caller->privileges & HV_PRIVILEGE_CREATE_PARTITIONS))
+		return HV_STATUS_ACCESS_DENIED;
+	call->target = partition_find(id);
+	if (!call->target)
+		return HV_STATUS_INVALID_PARTITION_ID;
+	return call->target->parent == caller ? HV_STATUS_SUCCESS : HV_STATUS_ACCESS_DENIED;
+}
+
+// Finds what CALL names, takes the hold, calls the handler and lets go.
+static hv_status handle(struct hypercall *call, const struct row *row)
+{
+	unsigned int rules = target_rules[row - rows];
+	enum partition_hold_mode mode =
+		rules & TARGET_EXCLUSIVE ? PARTITION_EXCLUSIVE : PARTITION_SHARED;
+	bool hold = rules & (TARGET_SHARED | TARGET_EXCLUSIVE);
+	hv_status status;
+
+	if (!rules)
+		return row->handler(call);
+	TRY(find_target(call, rules, row->privilege));
+	if (hold && !partition_hold(call->target, mode))
+		return HYPERCALL_RETRY;
+	if (rules & TARGET_ACTIVE && READ_ONCE(call->target->state) != PARTITION_INITIALIZED)
+		status = HV_STATUS_INVALID_PARTITION_STATE;
+	else
+		status = row->handler(call);
+	if (status == HYPERCALL_TARGET_GONE)
+		return HV_STATUS_SUCCESS;
+	if (hold)
+		partition_release(call->target, mode);
+	return status;
+}
+
 // Calls the handler with private copies of the parameters.
 static hv_status run(struct vp *vp, const struct request *r, uint32_t *reps_done)
 {
@@ -211,15 +234,13 @@ static hv_status run(struct vp *vp, const struct request *r, uint32_t *reps_done
 		.out = out,
 		.rep_out = out + r->row->out + r->start * r->row->out_element,
 	};
-	unsigned int rules = target_rules[r->row - rows];
 	hv_status status;
 
 	if (!copy_in(vp->partition, r, in))
 		return HV_STATUS_INVALID_ALIGNMENT;
 	memset(out, 0, out_bytes(r));
 	vp->recheck = true; // whatever the handler does to its caller
-	status = rules ? handle_with_target(&call, rules, r->row->privilege, r->row->handler)
-		       : r->row->handler(&call);
+	status = handle(&call, r->row);
 	*reps_done = call.reps_done;
 	copy_out(vp->partition, r, &call, status);
 	return status;
@@ -236,16 +257,15 @@ static void execute(struct vp *vp, struct request *r)
 	}
 	if (!status)
 		status = check_blocks(vp->partition, r);
-	if (status) {
-		finish(vp, r, hv_result(status, r->row->rep ? r->start : 0));
-		return;
-	}
-	status = run(vp, r, &reps_done);
+	if (!status)
+		status = run(vp, r, &reps_done);
+	// TLFS: Hypercall Continuation: the instruction is executed again for what is left, after
+	// interrupts had their chance.
 	if (r->row->rep)
-		set_start(vp, r, r->start + reps_done);
+		set_register(vp, r, RCX, hv_call_restart(r->control, r->start + reps_done));
 	if (status == HYPERCALL_RETRY || (!status && r->start + reps_done < r->count))
 		return; // RIP stays
-	finish(vp, r, hv_result(status, r->start + reps_done));
+	finish(vp, r, hv_result(status, r->row->rep ? r->start + reps_done : 0));
 }
 
 static bool is_known(uint16_t code)
@@ -253,55 +273,42 @@ static bool is_known(uint16_t code)
 	return code < sizeof(row_of_code) && row_of_code[code];
 }
 
-static void set_unknown(struct vp *vp)
+// TLFS: Legal Hypercall Environments, Reporting the Guest OS Identity.
+static void __attribute__((noinline)) any_call(struct vp *vp, unsigned int mode)
 {
-	vp->regs.gpr[RAX] = HV_STATUS_INVALID_HYPERCALL_CODE;
-	vp_skip_insn(vp, INSN_LENGTH);
-}
+	bool wide = mode == (CPU_MODE_PROTECTED | CPU_MODE_64BIT);
+	uint16_t code = vp->regs.gpr[wide ? RCX : RAX];
+	struct request r = { .wide = wide };
 
-static void unknown_call(struct vp *vp, bool wide)
-{
-	if (intercepts_want_hypercall(vp->partition->intercepts) && intercept_hypercall(vp))
+	if ((!wide && mode != CPU_MODE_PROTECTED) || !READ_ONCE(vp->partition->guest_os_id)) {
+		vp_inject_ud(vp);
 		return;
-	if (!wide)
-		vp->regs.gpr[RDX] = 0;
-	set_unknown(vp);
-}
-
-static void known_call(struct vp *vp, uint16_t code, bool wide)
-{
-	struct request r = { .row = &rows[row_of_code[code] - 1], .wide = wide };
-
+	}
 	read_registers(vp, &r);
+	if (!is_known(code)) {
+		if (!intercept_hypercall(vp))
+			finish(vp, &r, HV_STATUS_INVALID_HYPERCALL_CODE);
+		return;
+	}
+	r.row = &rows[row_of_code[code] - 1];
 	if (hv_privilege_suffices(vp->partition->privileges, r.row->privilege))
 		execute(vp, &r);
 	else
 		finish(vp, &r, HV_STATUS_ACCESS_DENIED);
 }
 
-// TLFS: Legal Hypercall Environments, Reporting the Guest OS Identity.
-static void __attribute__((noinline)) any_call(struct vp *vp, unsigned int mode)
-{
-	bool wide = mode == (CPU_MODE_PROTECTED | CPU_MODE_64BIT);
-	uint16_t code = vp->regs.gpr[wide ? RCX : RAX];
-
-	if ((!wide && mode != CPU_MODE_PROTECTED) || !READ_ONCE(vp->partition->guest_os_id))
-		vp_inject_ud(vp);
-	else if (is_known(code))
-		known_call(vp, code, wide);
-	else
-		unknown_call(vp, wide);
-}
-
-// A 64-bit kernel's call of a code that there is not is the shortest way in and out; it goes without a stack frame, and is what
-// benchmarks measure. Everything else is any_call().
+// A 64-bit kernel's call of a code that there is not is the shortest way in and out; it goes
+// without a stack frame, and is what benchmarks measure. Everything else is any_call().
 void hypercall_exit(struct vp *vp, const struct vp_exit *exit)
 {
 	const struct partition *partition = vp->partition;
 
-	if (exit->cpu_mode == (CPU_MODE_PROTECTED | CPU_MODE_64BIT) && !is_known(vp->regs.gpr[RCX]) &&
-		READ_ONCE(partition->guest_os_id) && !intercepts_want_hypercall(partition->intercepts))
-		set_unknown(vp);
-	else
+	if (exit->cpu_mode == (CPU_MODE_PROTECTED | CPU_MODE_64BIT) &&
+		!is_known(vp->regs.gpr[RCX]) && READ_ONCE(partition->guest_os_id) &&
+		!intercepts_want_hypercall(partition->intercepts)) {
+		vp->regs.gpr[RAX] = HV_STATUS_INVALID_HYPERCALL_CODE;
+		vp_skip_insn(vp, INSN_LENGTH);
+	} else {
 		any_call(vp, exit->cpu_mode);
+	}
 }

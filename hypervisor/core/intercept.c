@@ -2,7 +2,6 @@
 // Intercept messages (TLFS: HV_MESSAGE_TYPE) from a child's VP to its parent.
 #include "hypervisor/core/intercept.h"
 #include "hypercall/memory.h"
-#include "hypervisor/core/intercept_list.h"
 #include "hypervisor/core/trace.h"
 #include "hypervisor/x86/gva.h"
 #include "hypervisor/x86/state.h"
@@ -20,17 +19,10 @@ static struct hv_x64_segment_register segment(struct vp *vp, enum hv_register_na
 static uint16_t execution_state(struct vp *vp)
 {
 	uint64_t cr0 = vp_reg64(vp, HvX64RegisterCr0);
-	uint16_t state = vp_cpl(vp);
 
-	if (cr0 & CR0_PE)
-		state |= HV_X64_EXECUTION_STATE_CR0_PE;
-	if (cr0 & BIT(18)) // CR0.AM
-		state |= HV_X64_EXECUTION_STATE_CR0_AM;
-	if (vp_reg64(vp, HvX64RegisterEfer) & EFER_LMA)
-		state |= HV_X64_EXECUTION_STATE_EFER_LMA;
-	if (vp->event_pending)
-		state |= HV_X64_EXECUTION_STATE_INTERRUPTION_PENDING;
-	return state;
+	return vp_cpl(vp) | (cr0 & CR0_PE ? HV_X64_EXECUTION_STATE_CR0_PE : 0) |
+	       (cr0 & BIT(18) ? HV_X64_EXECUTION_STATE_CR0_AM : 0) |
+	       (vp_reg64(vp, HvX64RegisterEfer) & EFER_LMA ? HV_X64_EXECUTION_STATE_EFER_LMA : 0);
 }
 
 // The payload of VP's message, zeroed, with its header filled in. LENGTH is the instruction's, 0 =
@@ -39,8 +31,7 @@ static void *begin(struct vp *vp, unsigned int length, enum hv_intercept_access_
 {
 	struct hv_x64_intercept_message_header *header = (void *)vp->intercept.body.payload;
 
-	synic_unpost(&vp->intercept); // the parent may have resumed the VP without having read the
-				      // last one
+	synic_unpost(&vp->intercept); // the parent may have resumed the VP without reading it
 	memset(&vp->intercept.body, 0, sizeof(vp->intercept.body));
 	header->vp_index = vp->index;
 	header->instruction_length_cr8 = (length & HV_X64_INTERCEPT_INSTRUCTION_LENGTH_MASK) |
@@ -53,19 +44,24 @@ static void *begin(struct vp *vp, unsigned int length, enum hv_intercept_access_
 	return header;
 }
 
-// Suspends VP first: the parent may answer as soon as the message is on its way.
-static bool send(struct vp *vp, enum hv_message_type type, size_t size)
+static void post(struct vp *vp, struct message *message, enum hv_message_type type, size_t size)
 {
 	struct vp *receiver = partition_local_vp(vp->partition->parent);
 
+	message->body.header = (struct hv_message_header){
+		.message_type = type, .payload_size = size, .sender = vp->partition->id
+	};
+	if (receiver)
+		synic_post(receiver, HV_SYNIC_INTERCEPTION_SINT_INDEX, message);
+}
+
+// Suspends VP first: the parent may answer as soon as the message is on its way.
+static bool send(struct vp *vp, enum hv_message_type type, size_t size)
+{
 	vp->intercept_suspend = true;
 	vp->recheck = true;
 	trace(LUMEN_TRACE_INTERCEPT, vp, type, vp->regs.rip);
-	vp->intercept.body.header.message_type = type;
-	vp->intercept.body.header.payload_size = size;
-	vp->intercept.body.header.sender = vp->partition->id;
-	if (receiver)
-		synic_post(receiver, HV_SYNIC_INTERCEPTION_SINT_INDEX, &vp->intercept);
+	post(vp, &vp->intercept, type, size);
 	return true;
 }
 
@@ -119,24 +115,18 @@ bool intercept_gpa(struct vp *vp, const struct vp_exit *exit)
 	return send(vp, mapped ? HvMessageTypeGpaIntercept : HvMessageTypeUnmappedGpa, sizeof(*m));
 }
 
-static bool send_msr(struct vp *vp, uint32_t msr, bool write, uint64_t value)
+bool intercept_msr(struct vp *vp, uint32_t msr, bool write, uint64_t value, bool known)
 {
+	uint32_t access = write ? HV_INTERCEPT_ACCESS_MASK_WRITE : HV_INTERCEPT_ACCESS_MASK_READ;
 	struct hv_x64_msr_intercept_message *m;
 
+	if (!intercepts_want_msr(vp->partition->intercepts, msr, access, known))
+		return false;
 	m = begin(vp, LENGTH_MSR, write ? HvInterceptAccessWrite : HvInterceptAccessRead);
 	m->msr_number = msr;
 	m->rdx = write ? value >> 32 : vp->regs.gpr[RDX];
 	m->rax = write ? (uint32_t)value : vp->regs.gpr[RAX];
 	return send(vp, HvMessageTypeX64MsrIntercept, sizeof(*m));
-}
-
-bool intercept_msr(struct vp *vp, uint32_t msr, bool write, uint64_t value, bool known)
-{
-	uint32_t access = write ? HV_INTERCEPT_ACCESS_MASK_WRITE : HV_INTERCEPT_ACCESS_MASK_READ;
-
-	if (!intercepts_want_msr(vp->partition->intercepts, msr, access, known))
-		return false;
-	return send_msr(vp, msr, write, value);
 }
 
 bool intercept_crash(struct vp *vp)
@@ -147,14 +137,15 @@ bool intercept_crash(struct vp *vp)
 bool intercept_cpuid(struct vp *vp, const struct cpuid_result *result)
 {
 	struct hv_x64_cpuid_intercept_message *m;
+	const uint64_t *gpr = vp->regs.gpr;
 
-	if (!intercepts_want_cpuid(vp->partition->intercepts, vp->regs.gpr[RAX]))
+	if (!intercepts_want_cpuid(vp->partition->intercepts, gpr[RAX]))
 		return false;
 	m = begin(vp, LENGTH_CPUID, HvInterceptAccessExecute);
-	m->rax = vp->regs.gpr[RAX];
-	m->rcx = vp->regs.gpr[RCX];
-	m->rdx = vp->regs.gpr[RDX];
-	m->rbx = vp->regs.gpr[RBX];
+	m->rax = gpr[RAX];
+	m->rcx = gpr[RCX];
+	m->rdx = gpr[RDX];
+	m->rbx = gpr[RBX];
 	m->default_result_rax = result->eax;
 	m->default_result_rcx = result->ecx;
 	m->default_result_rdx = result->edx;
@@ -201,22 +192,9 @@ bool intercept_halt(struct vp *vp)
 static void send_eoi(struct vp *vp, struct message *message, unsigned int vector)
 {
 	struct hv_x64_apic_eoi_message *m = (void *)message->body.payload;
-	struct vp *receiver = partition_local_vp(vp->partition->parent);
 
-	message->body.header = (struct hv_message_header){ .message_type = HvMessageTypeX64ApicEoi,
-		.payload_size = sizeof(*m),
-		.sender = vp->partition->id };
 	*m = (struct hv_x64_apic_eoi_message){ .vp_index = vp->index, .interrupt_vector = vector };
-	if (receiver)
-		synic_post(receiver, HV_SYNIC_INTERCEPTION_SINT_INDEX, message);
-}
-
-static struct message *free_eoi(struct vp *vp)
-{
-	for (unsigned int i = 0; i < VP_EOI_MESSAGES; i++)
-		if (!__atomic_load_n(&vp->eoi[i].target, __ATOMIC_ACQUIRE))
-			return &vp->eoi[i];
-	return NULL;
+	post(vp, message, HvMessageTypeX64ApicEoi, sizeof(*m));
 }
 
 void intercept_flush_eoi(struct vp *vp)
@@ -227,7 +205,7 @@ void intercept_flush_eoi(struct vp *vp)
 		while (vp->eoi_vectors[word]) {
 			unsigned int bit = __builtin_ctzll(vp->eoi_vectors[word]);
 
-			message = free_eoi(vp);
+			message = message_free(vp->eoi, VP_EOI_MESSAGES);
 			if (!message)
 				return; // again before the next entry
 			send_eoi(vp, message, word * 64 + bit);

@@ -9,20 +9,39 @@
 // handler gives the architectural answer (#GP, #UD, ...). VPs of the root get false always.
 #pragma once
 
+#include "hypercall/intercept.h"
 #include "hypervisor/core/backend.h"
 #include "hypervisor/core/partition.h"
 #include "hypervisor/x86/msr.h"
 
-// HvCallInstallIntercept for PARTITION, which has a parent. ACCESS 0 takes an intercept away.
-hv_status intercept_install(struct partition *partition, uint32_t access, uint32_t type,
-	union hv_intercept_parameters parameters);
+// Indices that are intercepted. Each entry is one 64-bit word, so that readers see it whole: the
+// index, and above it the accesses (HV_INTERCEPT_ACCESS_MASK_*); all zero: free.
+struct intercept_list {
+	uint32_t count; // of entries in use, free ones among them; atomic
+	uint64_t entry[64];
+};
 
-// HvCallRegisterInterceptResult, HvCallUnregisterInterceptResult: answers that need no message, for
-// a VP or HV_ANY_VP.
-hv_status intercept_register_cpuid(struct partition *partition, hv_vp_index vp_index,
-	const struct hv_register_x64_cpuid_result_parameters *parameters);
-hv_status intercept_unregister_cpuid(struct partition *partition, hv_vp_index vp_index,
-	uint32_t eax, uint32_t ecx, bool subleaf_specific);
+// What a parent has installed for a child: one page. Written under the child's partition->lock,
+// read without. The root's is empty.
+struct intercepts {
+	struct intercept_list msr, leaf;
+	uint32_t hypercall, apic_eoi; // HV_INTERCEPT_ACCESS_MASK_*, or 0
+	uint32_t results;	      // of result[], free ones among them; atomic
+	struct cpuid_override {
+		uint32_t used;	      // atomic, written last
+		hv_vp_index vp_index; // or HV_ANY_VP
+		struct hv_register_x64_cpuid_result_parameters parameters;
+	} result[48];
+};
+_Static_assert(sizeof(struct intercepts) <= PAGE_SIZE, "one page");
+
+bool intercepts_want_msr(
+	const struct intercepts *intercepts, uint32_t msr, uint32_t access, bool known);
+bool intercepts_want_cpuid(const struct intercepts *intercepts, uint32_t leaf);
+static inline bool intercepts_want_hypercall(const struct intercepts *intercepts)
+{
+	return READ_ONCE(intercepts->hypercall);
+}
 
 // Changes RESULT of CPUID to what the parent has registered for it, if it has. Any VP, any context.
 void intercept_override_cpuid(
@@ -56,8 +75,8 @@ bool intercept_halt(struct vp *vp);
 // intercept_msr().
 bool intercept_crash(struct vp *vp);
 
-// An EOI of a level-triggered interrupt (HvMessageTypeX64ApicEoi), if the parent has asked for those.
-// Does not suspend. Own VP.
+// An EOI of a level-triggered interrupt (HvMessageTypeX64ApicEoi), if the parent has asked for
+// those. Does not suspend. Own VP.
 void intercept_apic_eoi(struct vp *vp, unsigned int vector);
 
 // Own VP, before each entry when vp->eoi_pending is set: sends what could not be sent at once.

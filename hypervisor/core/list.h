@@ -8,8 +8,6 @@ struct list {
 	struct list *next, *prev;
 };
 
-#define LIST_INIT(head) { &(head), &(head) }
-
 static inline void list_init(struct list *head)
 {
 	head->next = head->prev = head;
@@ -20,17 +18,13 @@ static inline bool list_empty(const struct list *head)
 	return head->next == head;
 }
 
+// Before AT; before the head is at the end.
 static inline void list_insert_before(struct list *at, struct list *node)
 {
 	node->next = at;
 	node->prev = at->prev;
 	at->prev->next = node;
 	at->prev = node;
-}
-
-static inline void list_append(struct list *head, struct list *node)
-{
-	list_insert_before(head, node);
 }
 
 // Removes NODE and leaves it self-linked, so that removing it again does nothing.
@@ -41,10 +35,9 @@ static inline void list_remove(struct list *node)
 	list_init(node);
 }
 
-#define list_for_each(pos, head, member)                                           \
-	for (pos = container_of((head)->next, __typeof__(*pos), member);           \
-		&pos->member != (head);                                            \
+#define list_for_each(pos, head, member)                                                           \
+	for (pos = container_of((head)->next, __typeof__(*pos), member); &pos->member != (head);   \
 		pos = container_of(pos->member.next, __typeof__(*pos), member))
 
-#define list_first(head, type, member)                                             \
+#define list_first(head, type, member)                                                             \
 	(list_empty(head) ? NULL : container_of((head)->next, type, member))

@@ -4,17 +4,19 @@
 
 #include "hypervisor/core/lib.h"
 
-// printf with %d %u %x %lx %lu %ld %c %s %p, widths and zero padding. Any context.
+// printf with %s %u %x %lu %lx, widths and zero padding. Any context.
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-// As log_info, but at most LOG_BURST lines a second over all: for what a partition can cause at will.
+// As log_info, but at most LOG_BURST lines a second over all: for what a partition can cause at
+// will.
 void log_limited(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-// The hypervisor is wrong or the machine is broken: prints, stops all processors. A partition must not be able to cause it.
+// The hypervisor is wrong or the machine is broken: prints, stops all processors. A partition must
+// not be able to cause it.
 void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 
-#define ASSERT(cond)                                                                             \
-	do {                                                                                     \
-		if (unlikely(!(cond)))                                                           \
-			panic("%s:%d: %s", __FILE__, __LINE__, #cond);                           \
+#define ASSERT(cond)                                                                               \
+	do {                                                                                       \
+		if (unlikely(!(cond)))                                                             \
+			panic("%s:%u: %s", __FILE__, __LINE__, #cond);                             \
 	} while (0)

@@ -2,63 +2,47 @@
 // Page pools: a list threaded through the free pages themselves.
 #include "hypervisor/core/page_pool.h"
 
-static void push(struct page_pool *pool, void *page)
+static void push(struct page_pool *pool, void *page, unsigned int deposited)
 {
+	spin_guard(&pool->lock);
 	*(void **)page = pool->free;
 	pool->free = page;
 	pool->free_pages++;
+	pool->total_pages += deposited;
 }
 
-static void *pop(struct page_pool *pool)
+static void *pop(struct page_pool *pool, unsigned int withdrawn)
 {
-	void *page = pool->free;
+	void *page;
 
+	spin_lock(&pool->lock);
+	page = pool->free;
 	if (page) {
 		pool->free = *(void **)page;
 		pool->free_pages--;
+		pool->total_pages -= withdrawn;
 	}
-	return page;
+	spin_unlock(&pool->lock);
+	return page ? memset(page, 0, PAGE_SIZE) : NULL;
 }
 
 void *page_alloc(struct page_pool *pool)
 {
-	void *page;
-
-	spin_lock(&pool->lock);
-	page = pop(pool);
-	spin_unlock(&pool->lock);
-	if (page)
-		memset(page, 0, PAGE_SIZE);
-	return page;
+	return pop(pool, 0);
 }
 
 void page_free(struct page_pool *pool, void *page)
 {
-	if (!page)
-		return;
-	spin_lock(&pool->lock);
-	push(pool, page);
-	spin_unlock(&pool->lock);
+	if (page)
+		push(pool, page, 0);
 }
 
 void page_pool_deposit(struct page_pool *pool, void *page)
 {
-	spin_lock(&pool->lock);
-	push(pool, page);
-	pool->total_pages++;
-	spin_unlock(&pool->lock);
+	push(pool, page, 1);
 }
 
 void *page_pool_withdraw(struct page_pool *pool)
 {
-	void *page;
-
-	spin_lock(&pool->lock);
-	page = pop(pool);
-	if (page)
-		pool->total_pages--;
-	spin_unlock(&pool->lock);
-	if (page)
-		memset(page, 0, PAGE_SIZE);
-	return page;
+	return pop(pool, 1);
 }

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A partition's pages for the hypervisor's own use: what its parent deposited (TLFS: Memory Pool Management).
+// A partition's pages for the hypervisor's own use: what its parent deposited (TLFS: Memory Pool
+// Management).
 #pragma once
 
 #include "hypervisor/core/spinlock.h"
 
 struct page_pool {
-	struct spinlock lock;	// leaf lock: guards all below
-	void *free;		// free pages, linked through their first word
-	uint64_t free_pages;	// on the list
-	uint64_t total_pages;	// deposited and not yet withdrawn
+	struct spinlock lock; // leaf lock: guards all below
+	void *free;	      // free pages, linked through their first word
+	uint64_t free_pages;  // on the list
+	uint64_t total_pages; // deposited and not yet withdrawn
 };
 
 // A zeroed page, or NULL when the pool is dry: the caller answers HV_STATUS_INSUFFICIENT_MEMORY.

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Partitions: the table of ids, holds, and the way from creation to deletion (TLFS: Partition
-// Management).
+// Partitions: the table of ids, holds, and the way from creation to deletion with its hypercalls
+// (TLFS: Partition Management).
 #include "hypervisor/core/partition.h"
 #include "hypercall/cpuid.h"
 #include "hypercall/stats.h"
-#include "hypervisor/core/clock.h"
+#include "hypervisor/core/hypercall.h"
 #include "hypervisor/core/intercept.h"
-#include "hypervisor/core/log.h"
 #include "hypervisor/core/pcpu.h"
-#include "hypervisor/core/port.h"
+#include "hypervisor/core/trace.h"
 
 #define DEFAULT_CPU_WEIGHT 100 // TLFS: HvPartitionPropertyCpuWeight
 #define HOLD_EXCLUSIVE	   0x80000000u
@@ -28,43 +27,23 @@ static struct partition **slot_of(hv_partition_id id)
 
 struct partition *partition_find(hv_partition_id id)
 {
-	struct partition *partition = __atomic_load_n(slot_of(id), __ATOMIC_ACQUIRE);
+	struct partition *partition = load_acquire(*slot_of(id));
 
 	return partition && partition->id == id ? partition : NULL;
 }
 
 bool partition_publish(struct partition *partition)
 {
-	bool found = false;
-
-	spin_lock(&table_lock);
-	for (unsigned int tries = 0; tries < PARTITION_MAX && !found; tries++) {
+	spin_guard(&table_lock);
+	for (unsigned int tries = 0; tries < PARTITION_MAX; tries++) {
 		last_id++;
-		found = !*slot_of(last_id);
+		if (!*slot_of(last_id)) {
+			partition->id = last_id;
+			store_release(*slot_of(last_id), partition);
+			return true;
+		}
 	}
-	if (found) {
-		partition->id = last_id;
-		__atomic_store_n(slot_of(last_id), partition, __ATOMIC_RELEASE);
-	}
-	spin_unlock(&table_lock);
-	return found;
-}
-
-hv_partition_id partition_next_child(const struct partition *parent, hv_partition_id previous)
-{
-	hv_partition_id next = HV_PARTITION_ID_INVALID;
-
-	spin_lock(&table_lock);
-	for (unsigned int i = 0; i < PARTITION_MAX; i++) {
-		const struct partition *p = table[i];
-
-		if (!p || p->parent != parent || p->id <= previous)
-			continue;
-		if (next == HV_PARTITION_ID_INVALID || p->id < next)
-			next = p->id;
-	}
-	spin_unlock(&table_lock);
-	return next;
+	return false;
 }
 
 bool partition_hold(struct partition *partition, enum partition_hold_mode mode)
@@ -93,8 +72,7 @@ uint64_t partition_default_privileges(bool root)
 			 HV_PRIVILEGE_INTR_CTRL_REGS | HV_PRIVILEGE_HYPERCALL_MSRS |
 			 HV_PRIVILEGE_VP_INDEX | HV_PRIVILEGE_PARTITION_REFERENCE_TSC |
 			 HV_PRIVILEGE_FREQUENCY_REGS | HV_PRIVILEGE_TSC_INVARIANT_CONTROLS |
-			 HV_PRIVILEGE_POST_MESSAGES |
-			 HV_PRIVILEGE_SIGNAL_EVENTS;
+			 HV_PRIVILEGE_POST_MESSAGES | HV_PRIVILEGE_SIGNAL_EVENTS;
 	// Not AccessPartitionId: Linux 6.1 asks for its id at boot when it may, through an output
 	// page that it has only as a root with CpuManagement; HV_PARTITION_ID_SELF serves as well.
 	uint64_t parent = HV_PRIVILEGE_CREATE_PARTITIONS | HV_PRIVILEGE_ACCESS_MEMORY_POOL |
@@ -112,42 +90,43 @@ void partition_init(struct partition *partition, struct partition *parent)
 	partition->state = PARTITION_CREATED;
 	partition->cpu_weight = DEFAULT_CPU_WEIGHT;
 	partition->tsc_origin = tsc_read();
-	// A child's clocks begin with it; the root's TSC is the machine's, which its firmware and its devices have seen.
+	// A child's clocks begin with it; the root's TSC is the machine's, which its firmware and
+	// its devices have seen.
 	partition->tsc_offset = parent ? -partition->tsc_origin : 0;
 }
 
-// What every partition has. All or nothing.
-static bool take_pages(struct partition *partition)
+// Where PARTITION's pages are noted. NULL: no further one.
+static void **pages_of(struct partition *partition, unsigned int i)
 {
-	struct page_pool *pool = &partition->pool;
+	void **pages[] = { (void **)&partition->ports, (void **)&partition->connections,
+		(void **)&partition->intercepts, (void **)&partition->stats,
+		&partition->hypercall_page, &partition->reference_tsc_page };
 
-	return gpa_map_init(&partition->gpa, pool, !partition->is_root) &&
-	       gpa_map_provide(&partition->gpa, PARTITION_OVERLAYS) &&
-	       (partition->ports = page_alloc(pool)) &&
-	       (partition->connections = page_alloc(pool)) &&
-	       (partition->intercepts = page_alloc(pool)) &&
-	       (partition->stats = page_alloc(pool)) &&
-	       (partition->hypercall_page = page_alloc(pool)) &&
-	       (partition->reference_tsc_page = page_alloc(pool));
+	return i < ARRAY_SIZE(pages) ? pages[i] : NULL;
 }
 
-static void free_page(struct partition *partition, void *member)
+static bool take_pages(struct partition *partition)
 {
-	void **page = member;
+	void **page;
 
-	page_free(&partition->pool, *page);
-	*page = NULL;
+	if (!gpa_map_init(&partition->gpa, &partition->pool, !partition->is_root) ||
+		!gpa_map_provide(&partition->gpa, PARTITION_OVERLAYS))
+		return false;
+	for (unsigned int i = 0; (page = pages_of(partition, i)); i++)
+		if (!(*page = page_alloc(&partition->pool)))
+			return false;
+	return true;
 }
 
 static void give_pages_back(struct partition *partition)
 {
+	void **page;
+
 	gpa_map_destroy(&partition->gpa);
-	free_page(partition, &partition->ports);
-	free_page(partition, &partition->connections);
-	free_page(partition, &partition->intercepts);
-	free_page(partition, &partition->stats);
-	free_page(partition, &partition->hypercall_page);
-	free_page(partition, &partition->reference_tsc_page);
+	for (unsigned int i = 0; (page = pages_of(partition, i)); i++) {
+		page_free(&partition->pool, *page);
+		*page = NULL;
+	}
 }
 
 hv_status partition_initialize(struct partition *partition)
@@ -158,7 +137,8 @@ hv_status partition_initialize(struct partition *partition)
 		give_pages_back(partition);
 		return HV_STATUS_INSUFFICIENT_MEMORY;
 	}
-	__atomic_store_n(&partition->state, PARTITION_INITIALIZED, __ATOMIC_RELEASE);
+	store_release(partition->state, PARTITION_INITIALIZED);
+	trace(LUMEN_TRACE_PARTITION, NULL, partition->id, PARTITION_INITIALIZED);
 	return HV_STATUS_SUCCESS;
 }
 
@@ -178,7 +158,7 @@ void partition_update_stats(struct partition *partition)
 	uint64_t *stats;
 
 	// Looked at after the state: what is freed is freed a grace period after that has changed.
-	if (__atomic_load_n(&partition->state, __ATOMIC_ACQUIRE) != PARTITION_INITIALIZED)
+	if (load_acquire(partition->state) != PARTITION_INITIALIZED)
 		return;
 	stats = partition->stats;
 	stats[PartitionPartitionId] = partition->id;
@@ -187,59 +167,162 @@ void partition_update_stats(struct partition *partition)
 	stats[PartitionGpaPages] = partition->gpa.mapped_pages;
 }
 
-bool stats_overlays_clear(struct partition *parent, struct overlay overlays[2])
+bool partition_place_page(struct partition *partition, struct overlay *overlay, void *page,
+	uint64_t where, unsigned int access)
 {
-	bool cleared = false;
+	bool enable = where & HV_X64_MSR_PAGE_ENABLE;
+	uint64_t gpa_page = where >> HV_X64_MSR_PAGE_SHIFT;
 
-	for (int i = 0; i < 2; i++) {
-		if (!overlays[i].active)
-			continue;
-		overlay_clear(&parent->gpa, &overlays[i]);
-		gpa_map_unprovide(&parent->gpa, 1);
-		cleared = true;
+	if (enable && gpa_page >> (GPA_BITS - PAGE_SHIFT))
+		return false;
+	if (enable && overlay->active && overlay->gpa_page == gpa_page)
+		return true;
+	overlay_clear(&partition->gpa, overlay);
+	if (overlay->cleared) {
+		partition_flush_gpa(partition);
+		overlay_reap(&partition->gpa, overlay);
 	}
-	return cleared;
+	if (!enable)
+		return true;
+	if (!overlay_set(&partition->gpa, overlay, gpa_page, page, access))
+		return false;
+	partition_flush_gpa(partition);
+	return true;
 }
 
-void partition_finalize(struct partition *partition)
+bool stats_overlays_clear(struct partition *parent, struct overlay overlays[2])
 {
-	struct partition *parent = partition->parent;
-	struct vp *vps[PARTITION_MAX_VPS] = { 0 };
-	bool parent_changed;
+	overlay_clear(&parent->gpa, &overlays[0]);
+	overlay_clear(&parent->gpa, &overlays[1]);
+	return overlays[0].cleared || overlays[1].cleared;
+}
 
-	ASSERT(parent);
+void stats_overlays_free(struct partition *parent, struct overlay overlays[2])
+{
+	for (int i = 0; i < 2; i++)
+		if (overlay_reap(&parent->gpa, &overlays[i]))
+			gpa_map_unprovide(&parent->gpa, 1);
+}
+
+// What makes no difference here is accepted: a child has an APIC with x2APIC mode, and large pages,
+// in any case.
+#define CREATION_FLAGS                                                                             \
+	(HV_PARTITION_CREATION_FLAG_SMT_ENABLED_GUEST |                                            \
+		HV_PARTITION_CREATION_FLAG_GPA_SUPER_PAGES_ENABLED |                               \
+		HV_PARTITION_CREATION_FLAG_EXO_PARTITION |                                         \
+		HV_PARTITION_CREATION_FLAG_LAPIC_ENABLED |                                         \
+		HV_PARTITION_CREATION_FLAG_X2APIC_CAPABLE)
+
+// Disabled processor features are the parent's wish; those that there are none of are no error.
+HANDLER(CreatePartition, create_partition)
+{
+	struct hv_output_create_partition *out = call->out;
+	struct page_pool *pool = &call->partition->pool;
+	struct partition *partition;
+
+	if (in->flags & ~CREATION_FLAGS || in->rsvd_z0 || in->rsvd_z1)
+		return HV_STATUS_INVALID_PARAMETER;
+	partition = page_alloc(pool);
+	if (!partition)
+		return HV_STATUS_INSUFFICIENT_MEMORY;
+	partition_init(partition, call->partition);
+	partition->creation_flags = in->flags;
+	if (!partition_publish(partition)) {
+		page_free(pool, partition);
+		return HV_STATUS_NO_RESOURCES;
+	}
+	out->partition_id = partition->id;
+	trace(LUMEN_TRACE_PARTITION, NULL, partition->id, PARTITION_CREATED);
+	return HV_STATUS_SUCCESS;
+}
+
+HANDLER(InitializePartition, initialize_partition)
+{
+	return partition_initialize(target);
+}
+
+// Destroys all that the partition has; its pages are back in its pool.
+HANDLER(FinalizePartition, finalize_partition)
+{
+	struct partition *parent = target->parent;
+	struct vp *vps[PARTITION_MAX_VPS], *vp;
+	bool parent_changed;
+	uint32_t count = 0;
+
 	// From here on senders find the partition's ports gone (TLFS: it does not receive messages
 	// or interrupts).
-	spin_lock(&partition->lock);
-	__atomic_store_n(&partition->state, PARTITION_FINALIZED, __ATOMIC_RELEASE);
-	spin_unlock(&partition->lock);
+	spin_lock(&target->lock);
+	store_release(target->state, PARTITION_FINALIZED);
+	spin_unlock(&target->lock);
 
-	parent_changed = stats_overlays_clear(parent, partition->stats_overlay);
-	for (uint32_t i = 0; i < PARTITION_MAX_VPS; i++) {
-		vps[i] = partition_vp(partition, i);
-		if (vps[i])
-			parent_changed |= vp_retire(vps[i]);
+	parent_changed = stats_overlays_clear(parent, target->stats_overlay);
+	partition_for_each_vp(vp, target)
+	{
+		vps[count++] = vp;
+		parent_changed |= vp_retire(vp);
 	}
 	if (parent_changed)
 		partition_flush_gpa(parent);
 	quiesce_wait();
 
 	// Nobody has a VP, a port or the map in hand any more.
-	for (uint32_t i = 0; i < PARTITION_MAX_VPS; i++)
-		if (vps[i])
-			vp_destroy(vps[i]);
-	ports_destroy(partition);
-	give_pages_back(partition);
+	while (count)
+		vp_destroy(vps[--count]);
+	stats_overlays_free(parent, target->stats_overlay);
+	ports_destroy(target);
+	give_pages_back(target);
+	trace(LUMEN_TRACE_PARTITION, NULL, target->id, PARTITION_FINALIZED);
+	return HV_STATUS_SUCCESS;
 }
 
-void partition_delete(struct partition *partition)
+HANDLER(DeletePartition, delete_partition)
 {
-	struct partition *parent = partition->parent;
+	struct page_pool *pool = &target->parent->pool;
 
+	if (target->state == PARTITION_INITIALIZED)
+		return HV_STATUS_INVALID_PARTITION_STATE;
+	if (target->pool.total_pages)
+		return HV_STATUS_OPERATION_DENIED; // TLFS: the pool has not been drained
 	spin_lock(&table_lock);
-	__atomic_store_n(slot_of(partition->id), NULL, __ATOMIC_RELEASE);
+	store_release(*slot_of(target->id), NULL);
 	spin_unlock(&table_lock);
 	// Others may have found it and not yet failed to take a hold.
 	quiesce_wait();
-	page_free(&parent->pool, partition);
+	page_free(pool, target);
+	return HYPERCALL_TARGET_GONE;
+}
+
+hv_status hc_GetPartitionId(struct hypercall *call)
+{
+	struct hv_output_get_partition_id *out = call->out;
+
+	out->partition_id = call->partition->id;
+	return HV_STATUS_SUCCESS;
+}
+
+hv_partition_id partition_next_child(const struct partition *parent, hv_partition_id previous)
+{
+	hv_partition_id next = HV_PARTITION_ID_INVALID;
+
+	spin_guard(&table_lock);
+	for (unsigned int i = 0; i < PARTITION_MAX; i++) {
+		const struct partition *p = table[i];
+
+		if (p && p->parent == parent && p->id > previous &&
+			(next == HV_PARTITION_ID_INVALID || p->id < next))
+			next = p->id;
+	}
+	return next;
+}
+
+HANDLER(GetNextChildPartition, get_next_child_partition)
+{
+	struct hv_output_get_next_child_partition *out = call->out;
+	hv_partition_id previous = in->previous_child_partition_id;
+	const struct partition *child = partition_find(previous);
+
+	if (previous != HV_PARTITION_ID_INVALID && (!child || child->parent != target))
+		return HV_STATUS_INVALID_PARTITION_ID;
+	out->next_child_partition_id = partition_next_child(target, previous);
+	return HV_STATUS_SUCCESS;
 }

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The run loop of a VP: prepare, enter, handle the exit, until it blocks or should yield.
 #include "hypervisor/core/backend.h"
-#include "hypervisor/core/frame.h"
 #include "hypervisor/core/hypercall.h"
 #include "hypervisor/core/intercept.h"
 #include "hypervisor/core/log.h"
 #include "hypervisor/core/partition.h"
 #include "hypervisor/core/pcpu.h"
 #include "hypervisor/core/run.h"
-#include "hypervisor/core/stats.h"
-#include "hypervisor/core/trace.h"
 #include "hypervisor/x86/cpu.h"
 #include "hypervisor/x86/irq.h"
 #include "hypervisor/x86/msr.h"
@@ -22,72 +19,83 @@ void vp_request(struct vp *vp, uint32_t requests)
 
 void vp_kick(struct vp *vp)
 {
+	enum vp_run_state state;
 	struct pcpu *cpu;
 
 	if (this_cpu()->run_queue.current == vp) {
 		vp->recheck = true;
 		return;
 	}
-	// The request must be visible before we look at run_state and guest_seq: pairs with sched_block() and guest_enter().
+	// The request must be visible before we look at run_state and guest_seq: pairs with
+	// sched_block() and guest_enter().
 	__atomic_fetch_or(&vp->requests, VP_REQ_EXIT, __ATOMIC_SEQ_CST);
-	switch (READ_ONCE(vp->run_state)) {
-	case VP_BLOCKED:
-		if (vp_runnable(vp))
-			sched_wake(vp);
-		break;
-	case VP_RUNNING:
-		cpu = READ_ONCE(vp->cpu);
-		if (READ_ONCE(cpu->guest_seq) & 1 && cpu != this_cpu())
-			pcpu_kick(cpu);
-		break;
-	case VP_QUEUED:
-		break;
-	}
+	state = READ_ONCE(vp->run_state);
+	cpu = READ_ONCE(vp->cpu);
+	if (state == VP_BLOCKED && vp_runnable(vp))
+		sched_wake(vp);
+	else if (state == VP_RUNNING && READ_ONCE(cpu->guest_seq) & 1 && cpu != this_cpu())
+		pcpu_kick(cpu);
 }
 
-// It suffices to look at the processor that VP is on now: if it moves, it sees the request before it enters anywhere else.
-struct vp_stay vp_request_out(struct vp *vp, uint32_t requests)
-{
-	struct pcpu *cpu;
+// A stay in the guest.
+struct stay {
+	struct pcpu *cpu; // NULL: none
 	uint64_t seq;
+};
+
+// Asks VP; in the stay returned it may not have noticed. It suffices to look at the processor that
+// VP is on now: if it moves, it sees the request before it enters anywhere else.
+static struct stay request_out(struct vp *vp, uint32_t requests)
+{
+	struct stay stay;
 
 	vp_request(vp, requests);
-	cpu = READ_ONCE(vp->cpu);
-	seq = __atomic_load_n(&cpu->guest_seq, __ATOMIC_SEQ_CST);
+	stay.cpu = READ_ONCE(vp->cpu);
+	stay.seq = __atomic_load_n(&stay.cpu->guest_seq, __ATOMIC_SEQ_CST);
 	// If it has taken the request already, nobody has kicked it out of where it is now.
-	if (!(seq & 1) || READ_ONCE(cpu->run_queue.current) != vp || !(READ_ONCE(vp->requests) & requests))
-		cpu = NULL;
-	return (struct vp_stay){ cpu, seq };
+	if (!(stay.seq & 1) || READ_ONCE(stay.cpu->run_queue.current) != vp ||
+		!(READ_ONCE(vp->requests) & requests))
+		stay.cpu = NULL;
+	return stay;
 }
 
-void vp_wait_out(struct vp_stay stay)
+static void wait_out(struct stay stay)
 {
 	while (stay.cpu && __atomic_load_n(&stay.cpu->guest_seq, __ATOMIC_SEQ_CST) == stay.seq)
 		cpu_relax();
 }
 
-void partition_flush_gpa(struct partition *partition)
+void partition_flush_vps(struct partition *partition, uint64_t mask)
 {
-	struct vp_stay stays[PARTITION_MAX_VPS];
+	struct stay stays[PARTITION_MAX_VPS];
 	uint32_t count = 0;
 	struct vp *vp;
 
+	// All kicks first, then all waits: they come out side by side.
 	partition_for_each_vp(vp, partition)
-		stays[count++] = vp_request_out(vp, VP_REQ_FLUSH_TLB);
+	{
+		if (!(mask & BIT(vp->index)))
+			continue;
+		if (vp == this_cpu()->run_queue.current)
+			backend->flush_tlb(vp);
+		else
+			stays[count++] = request_out(vp, VP_REQ_FLUSH_TLB);
+	}
 	while (count)
-		vp_wait_out(stays[--count]);
+		wait_out(stays[--count]);
 }
 
-// The lock orders us with pick(), which does not run paused VPs: a VP that is seen not running stays so.
+void partition_flush_gpa(struct partition *partition)
+{
+	partition_flush_vps(partition, UINT64_MAX);
+}
+
+// The lock orders us with pick(), which does not run paused VPs: a VP that is seen not running
+// stays so.
 static bool is_running(struct vp *vp)
 {
-	struct run_queue *rq = &READ_ONCE(vp->cpu)->run_queue;
-	bool running;
-
-	spin_lock(&rq->lock);
-	running = vp->run_state == VP_RUNNING;
-	spin_unlock(&rq->lock);
-	return running;
+	spin_guard(&READ_ONCE(vp->cpu)->run_queue.lock);
+	return vp->run_state == VP_RUNNING;
 }
 
 void vp_pause(struct vp *vp)
@@ -178,30 +186,26 @@ static void handle_requests(struct vp *vp)
 		vp->activity = VP_ACTIVE;
 }
 
-static void offer_interrupt(struct vp *vp, int vector)
+static bool may_run(struct vp *vp, int vector)
 {
-	backend->offer_interrupt(vp, vector);
-	vp->offered_vector = vector;
-	if (vector >= 0)
-		vapic_offered(vp, vector);
+	if (suspended(vp))
+		return false;
+	if (vp->activity == VP_HALTED && vector >= 0 && vp->regs.rflags & RFLAGS_IF)
+		vp->activity = VP_ACTIVE;
+	return vp->activity == VP_ACTIVE;
 }
 
-static void withdraw_interrupt(struct vp *vp)
-{
-	if (vp->offered_vector >= 0)
-		vapic_withdrawn(vp, vp->offered_vector);
-	vp->offered_vector = -1;
-}
-
-// Makes VP ready to enter. False: it leaves the processor (blocked, suspended, or somebody else's turn).
+// Makes VP ready to enter. False: it leaves the processor (blocked, suspended, or somebody else's
+// turn).
 static bool prepare(struct vp *vp)
 {
 	struct pcpu *cpu = this_cpu();
+	int vector;
 
 	for (;;) {
-		int vector;
-
-		withdraw_interrupt(vp);
+		if (vp->offered_vector >= 0)
+			vapic_withdrawn(vp, vp->offered_vector);
+		vp->offered_vector = -1;
 		if (cpu->irq_pending)
 			irq_dispatch();
 		if (cpu->timers_changed)
@@ -210,26 +214,21 @@ static bool prepare(struct vp *vp)
 			handle_requests(vp);
 		if (vp->eoi_pending)
 			intercept_flush_eoi(vp);
-		if (suspended(vp)) {
-			if (sched_block(vp))
-				return false;
-			continue;
-		}
 		vector = vapic_pending(vp);
-		if (vp->activity == VP_HALTED && vector >= 0 && vp->regs.rflags & RFLAGS_IF)
-			vp->activity = VP_ACTIVE;
-		if (vp->activity != VP_ACTIVE) {
-			if (sched_block(vp))
-				return false;
-			continue;
-		}
-		if (READ_ONCE(cpu->reschedule) && sched_should_yield())
+		if (may_run(vp, vector))
+			break;
+		if (sched_block(vp))
 			return false;
-		vapic_assist_offer(vp);
-		offer_interrupt(vp, vector);
-		vp->recheck = false;
-		return true;
 	}
+	if (READ_ONCE(cpu->reschedule) && sched_should_yield())
+		return false;
+	vapic_assist_offer(vp);
+	backend->offer_interrupt(vp, vector);
+	vp->offered_vector = vector;
+	if (vector >= 0)
+		vapic_offered(vp, vector);
+	vp->recheck = false;
+	return true;
 }
 
 void vp_inject_ud(struct vp *vp)
@@ -244,14 +243,10 @@ void vp_inject_gp(struct vp *vp)
 
 static void exit_nothing(struct vp *vp, const struct vp_exit *exit)
 {
-	(void)vp;
-	(void)exit;
 }
 
 static void exit_nmi(struct vp *vp, const struct vp_exit *exit)
 {
-	(void)vp;
-	(void)exit;
 	irq_nmi();
 }
 
@@ -265,7 +260,7 @@ static void exit_hlt(struct vp *vp, const struct vp_exit *exit)
 
 static void exit_io(struct vp *vp, const struct vp_exit *exit)
 {
-	if (vp->partition->is_root || !intercept_io(vp, exit))
+	if (!intercept_io(vp, exit))
 		vp_inject_gp(vp);
 }
 
@@ -275,10 +270,10 @@ static void exit_gpa_fault(struct vp *vp, const struct vp_exit *exit)
 		vp_count(vp, VpApicMmioAccesses);
 		return;
 	}
-	if (!vp->partition->is_root && intercept_gpa(vp, exit))
+	if (intercept_gpa(vp, exit))
 		return;
-	log_limited("partition %lu VP %u: no memory at GPA %lx (access %x, rip %lx)", vp->partition->id, vp->index,
-		exit->fault.gpa, exit->fault.access, vp->regs.rip);
+	log_limited("partition %lu VP %u: no memory at GPA %lx (access %x, rip %lx)",
+		vp->partition->id, vp->index, exit->fault.gpa, exit->fault.access, vp->regs.rip);
 	vp_inject_gp(vp);
 }
 
@@ -303,51 +298,46 @@ static void exit_wbinvd(struct vp *vp, const struct vp_exit *exit)
 
 static void exit_undefined(struct vp *vp, const struct vp_exit *exit)
 {
-	(void)exit;
 	vp_inject_ud(vp);
 }
 
+// A triple fault, or the processor refuses the VP's state.
 static void exit_shutdown(struct vp *vp, const struct vp_exit *exit)
 {
-	(void)exit;
+	const char *what = exit->reason == EXIT_SHUTDOWN ? "triple fault" : "invalid state";
+
 	if (vp->partition->is_root)
-		panic("the root partition's VP %u shut down (triple fault) at %lx", vp->index, vp->regs.rip);
+		panic("the root's VP %u: %s at %lx", vp->index, what, vp->regs.rip);
+	log_limited(
+		"partition %lu VP %u: %s at %lx", vp->partition->id, vp->index, what, vp->regs.rip);
 	vp->explicit_suspend = !intercept_shutdown(vp);
 }
 
-static void exit_invalid_state(struct vp *vp, const struct vp_exit *exit)
-{
-	if (vp->partition->is_root)
-		panic("the processor refuses the state of the root's VP %u at %lx", vp->index, vp->regs.rip);
-	log_limited("partition %lu VP %u: the processor refuses its state at %lx", vp->partition->id, vp->index,
-		vp->regs.rip);
-	exit_shutdown(vp, exit);
-}
+// The exits: what handles them, which of Hyper-V's counters counts them, and whether what was
+// decided for the last entry still holds afterwards unless the handler says otherwise
+// (vp->recheck).
+#define EXITS(X)                                                                                   \
+	X(EXIT_NONE, exit_nothing, VpOtherInterceptsCount, false)                                  \
+	X(EXIT_INTERRUPT, exit_nothing, VpExternalInterruptsCount, false)                          \
+	X(EXIT_NMI, exit_nmi, VpExternalInterruptsCount, false)                                    \
+	X(EXIT_CPUID, cpuid_exit, VpCpuidInstructionsCount, true)                                  \
+	X(EXIT_HLT, exit_hlt, VpHltInstructionsCount, false)                                       \
+	X(EXIT_HYPERCALL, hypercall_exit, VpHypercallsCount, true)                                 \
+	X(EXIT_RDMSR, msr_read_exit, VpMsrAccessesCount, true)                                     \
+	X(EXIT_WRMSR, msr_write_exit, VpMsrAccessesCount, false)                                   \
+	X(EXIT_IO, exit_io, VpIoInstructionsCount, false)                                          \
+	X(EXIT_GPA_FAULT, exit_gpa_fault, VpNestedPageFaultInterceptsCount, false)                 \
+	X(EXIT_CR8_WRITE, vp_emulate_cr8_write, VpControlRegisterAccessesCount, false)             \
+	X(EXIT_XSETBV, exit_xsetbv, VpControlRegisterAccessesCount, false)                         \
+	X(EXIT_WBINVD, exit_wbinvd, VpOtherInterceptsCount, false)                                 \
+	X(EXIT_UNDEFINED, exit_undefined, VpOtherInterceptsCount, false)                           \
+	X(EXIT_SHUTDOWN, exit_shutdown, VpOtherInterceptsCount, false)                             \
+	X(EXIT_INVALID_STATE, exit_shutdown, VpOtherInterceptsCount, false)
 
-exit_handler *const exit_handlers[EXIT_REASONS] = {
-	[EXIT_NONE] = exit_nothing,
-	[EXIT_INTERRUPT] = exit_nothing,
-	[EXIT_NMI] = exit_nmi,
-	[EXIT_CPUID] = cpuid_exit,
-	[EXIT_HLT] = exit_hlt,
-	[EXIT_HYPERCALL] = hypercall_exit,
-	[EXIT_RDMSR] = msr_read_exit,
-	[EXIT_WRMSR] = msr_write_exit,
-	[EXIT_IO] = exit_io,
-	[EXIT_GPA_FAULT] = exit_gpa_fault,
-	[EXIT_CR8_WRITE] = vp_emulate_cr8_write,
-	[EXIT_XSETBV] = exit_xsetbv,
-	[EXIT_WBINVD] = exit_wbinvd,
-	[EXIT_UNDEFINED] = exit_undefined,
-	[EXIT_SHUTDOWN] = exit_shutdown,
-	[EXIT_INVALID_STATE] = exit_invalid_state,
-};
-
-const bool exit_changes_nothing[EXIT_REASONS] = {
-	[EXIT_HYPERCALL] = true,
-	[EXIT_CPUID] = true,
-	[EXIT_RDMSR] = true,
-};
+#define HANDLED(reason, handler, counter, changes_nothing) [reason] = handler,
+#define KIND(reason, handler, counter, changes_nothing)	   [reason] = { counter, changes_nothing },
+exit_handler *const exit_handlers[EXIT_REASONS] = { EXITS(HANDLED) };
+const struct exit_kind exit_kinds[EXIT_REASONS] = { EXITS(KIND) };
 
 void collect_interrupts(struct vp *vp)
 {

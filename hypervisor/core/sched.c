@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Weighted fair scheduling: each run queue is sorted by virtual time (run time divided by weight); the smallest runs next.
+// Weighted fair scheduling: each run queue is sorted by virtual time (run time divided by weight);
+// the smallest runs next.
 #include "hypervisor/core/sched.h"
 #include "hypervisor/core/clock.h"
 #include "hypervisor/core/partition.h"
 #include "hypervisor/core/pcpu.h"
-#include "hypervisor/core/stats.h"
+#include "hypercall/stats.h"
 #include "hypervisor/core/trace.h"
 #include "hypervisor/x86/apic.h"
 #include "hypervisor/x86/irq.h"
@@ -20,7 +21,7 @@ static void enqueue(struct run_queue *rq, struct vp *vp)
 {
 	struct vp *later;
 
-	list_for_each(later, &rq->queue, run_link)
+	list_for_each (later, &rq->queue, run_link)
 		if (later->vruntime > vp->vruntime)
 			break;
 	list_insert_before(&later->run_link, &vp->run_link);
@@ -28,10 +29,21 @@ static void enqueue(struct run_queue *rq, struct vp *vp)
 	vp->run_state = VP_QUEUED;
 }
 
-static void dequeue(struct run_queue *rq, struct vp *vp)
+static void dequeue(struct run_queue *rq, struct vp *vp, enum vp_run_state state)
 {
 	list_remove(&vp->run_link);
 	rq->queued--;
+	vp->run_state = state;
+}
+
+static struct vp *first_queued(const struct run_queue *rq)
+{
+	return list_first(&rq->queue, struct vp, run_link);
+}
+
+static uint64_t less_a_slice(uint64_t vruntime)
+{
+	return vruntime - MIN(vruntime, slice_ticks());
 }
 
 // Charges the current VP for its time since the last call.
@@ -44,7 +56,7 @@ static void account(struct run_queue *rq, uint64_t now)
 	vp->runtime_tsc += ran;
 	vp->stats[VpTotalRunTime] = tsc_to_100ns(vp->runtime_tsc);
 	vp->vruntime += ran * WEIGHT_UNIT / vp->weight;
-	rq->min_vruntime = MAX(rq->min_vruntime, vp->vruntime - MIN(vp->vruntime, slice_ticks()));
+	rq->min_vruntime = MAX(rq->min_vruntime, less_a_slice(vp->vruntime));
 }
 
 // An idle processor takes over a VP whose state no processor holds; others run where they last ran.
@@ -58,28 +70,33 @@ static struct pcpu *choose_cpu(struct vp *vp)
 	return vp->cpu;
 }
 
+// Is this the waker of VP? Then *CPU is where it is to run.
+static bool claim_blocked(struct vp *vp, struct pcpu **cpu)
+{
+	*cpu = READ_ONCE(vp->cpu);
+	spin_guard(&(*cpu)->run_queue.lock);
+	// run_state leaves BLOCKED only under this lock, and a blocked VP's cpu changes only here:
+	// one waker wins.
+	if (vp->cpu != *cpu || vp->run_state != VP_BLOCKED)
+		return false;
+	vp->run_state = VP_QUEUED;
+	*cpu = choose_cpu(vp);
+	return true;
+}
+
 void sched_wake(struct vp *vp)
 {
-	struct pcpu *cpu = READ_ONCE(vp->cpu);
-	struct run_queue *rq = &cpu->run_queue;
-	bool blocked;
+	struct run_queue *rq;
+	struct pcpu *cpu;
 
-	spin_lock(&rq->lock);
-	// run_state leaves BLOCKED only under this lock, and a blocked VP's cpu changes only here: one waker wins.
-	blocked = vp->cpu == cpu && vp->run_state == VP_BLOCKED;
-	if (blocked) {
-		vp->run_state = VP_QUEUED;
-		cpu = choose_cpu(vp);
-	}
-	spin_unlock(&rq->lock);
-	if (!blocked)
+	if (!claim_blocked(vp, &cpu))
 		return;
-
 	rq = &cpu->run_queue;
 	spin_lock(&rq->lock);
 	vp->cpu = cpu;
-	// A sleeper gets at most one slice of credit, or it could starve the others when it comes back.
-	vp->vruntime = MAX(vp->vruntime, rq->min_vruntime - MIN(rq->min_vruntime, slice_ticks()));
+	// A sleeper gets at most one slice of credit, or it could starve the others when it comes
+	// back.
+	vp->vruntime = MAX(vp->vruntime, less_a_slice(rq->min_vruntime));
 	enqueue(rq, vp);
 	spin_unlock(&rq->lock);
 	WRITE_ONCE(cpu->reschedule, true);
@@ -89,17 +106,14 @@ void sched_wake(struct vp *vp)
 
 bool sched_block(struct vp *vp)
 {
-	struct run_queue *rq = &this_cpu()->run_queue;
-	bool blocked;
-
-	spin_lock(&rq->lock);
+	spin_guard(&this_cpu()->run_queue.lock);
 	vp->run_state = VP_BLOCKED;
-	__atomic_thread_fence(__ATOMIC_SEQ_CST); // pairs with vp_kick(): request first, then look at run_state
-	blocked = !vp_runnable(vp);
-	if (!blocked)
-		vp->run_state = VP_RUNNING;
-	spin_unlock(&rq->lock);
-	return blocked;
+	__atomic_thread_fence(
+		__ATOMIC_SEQ_CST); // pairs with vp_kick(): request first, then look at run_state
+	if (!vp_runnable(vp))
+		return true;
+	vp->run_state = VP_RUNNING;
+	return false;
 }
 
 bool sched_should_yield(void)
@@ -108,72 +122,69 @@ bool sched_should_yield(void)
 	struct run_queue *rq = &cpu->run_queue;
 	uint64_t now = tsc_read();
 	struct vp *first;
-	bool yield = false;
 
 	WRITE_ONCE(cpu->reschedule, false);
-	spin_lock(&rq->lock);
+	spin_guard(&rq->lock);
 	account(rq, now);
-	first = list_first(&rq->queue, struct vp, run_link);
+	first = first_queued(rq);
 	if (!first) {
 		rq->slice_end = UINT64_MAX;
-	} else if (rq->slice_end == UINT64_MAX) {
+		return false;
+	}
+	if (rq->slice_end == UINT64_MAX) {
 		rq->slice_end = now + slice_ticks();
 		cpu->timers_changed = true;
 	}
-	if (first)
-		yield = now >= rq->slice_end || first->vruntime + slice_ticks() / 4 < rq->current->vruntime;
-	spin_unlock(&rq->lock);
-	return yield;
+	return now >= rq->slice_end || first->vruntime + slice_ticks() / 4 < rq->current->vruntime;
 }
 
 static struct vp *pick(struct run_queue *rq)
 {
 	struct vp *vp;
 
-	spin_lock(&rq->lock);
-	while ((vp = list_first(&rq->queue, struct vp, run_link)) && READ_ONCE(vp->pause_count)) {
-		dequeue(rq, vp);
-		vp->run_state = VP_BLOCKED; // vp_resume() wakes it
-	}
-	if (vp) {
-		dequeue(rq, vp);
-		vp->run_state = VP_RUNNING;
-		rq->current = vp;
-		vp_count(vp, VpLogicalProcessorDispatches);
-		rq->current_since = tsc_read();
-		rq->slice_end = rq->queued ? rq->current_since + slice_ticks() : UINT64_MAX;
-		rq->min_vruntime = MAX(rq->min_vruntime, vp->vruntime - MIN(vp->vruntime, slice_ticks()));
-	}
-	spin_unlock(&rq->lock);
+	spin_guard(&rq->lock);
+	while ((vp = first_queued(rq)) && READ_ONCE(vp->pause_count))
+		dequeue(rq, vp, VP_BLOCKED); // vp_resume() wakes it
+	if (!vp)
+		return NULL;
+	dequeue(rq, vp, VP_RUNNING);
+	rq->current = vp;
+	vp_count(vp, VpLogicalProcessorDispatches);
+	rq->current_since = tsc_read();
+	rq->slice_end = rq->queued ? rq->current_since + slice_ticks() : UINT64_MAX;
+	rq->min_vruntime = MAX(rq->min_vruntime, less_a_slice(vp->vruntime));
 	return vp;
+}
+
+// A VP that waits in another processor's queue, taken off it. NULL: there is none.
+static struct vp *take_waiting(struct run_queue *rq)
+{
+	struct vp *vp;
+
+	spin_guard(&rq->lock);
+	list_for_each (vp, &rq->queue, run_link) {
+		if (!vp->pinned && !vp->loaded_on && !READ_ONCE(vp->pause_count)) {
+			dequeue(rq, vp, VP_QUEUED);
+			return vp;
+		}
+	}
+	return NULL;
 }
 
 // Moves a waiting VP from another processor's queue to this one.
 static bool steal(struct pcpu *cpu)
 {
-	struct vp *vp, *found = NULL;
+	struct vp *vp = NULL;
 
-	for (uint32_t i = 0; i < pcpu_count && !found; i++) {
-		struct run_queue *rq = &pcpus[i]->run_queue;
-
-		if (pcpus[i] == cpu || !READ_ONCE(rq->queued))
-			continue;
-		spin_lock(&rq->lock);
-		list_for_each(vp, &rq->queue, run_link)
-			if (!vp->pinned && !vp->loaded_on && !READ_ONCE(vp->pause_count)) {
-				found = vp;
-				dequeue(rq, vp);
-				break;
-			}
-		spin_unlock(&rq->lock);
-	}
-	if (!found)
+	for (uint32_t i = 0; i < pcpu_count && !vp; i++)
+		if (pcpus[i] != cpu && READ_ONCE(pcpus[i]->run_queue.queued))
+			vp = take_waiting(&pcpus[i]->run_queue);
+	if (!vp)
 		return false;
-	spin_lock(&cpu->run_queue.lock);
-	found->cpu = cpu;
-	found->vruntime = MAX(found->vruntime, cpu->run_queue.min_vruntime);
-	enqueue(&cpu->run_queue, found);
-	spin_unlock(&cpu->run_queue.lock);
+	spin_guard(&cpu->run_queue.lock);
+	vp->cpu = cpu;
+	vp->vruntime = MAX(vp->vruntime, cpu->run_queue.min_vruntime);
+	enqueue(&cpu->run_queue, vp);
 	return true;
 }
 
@@ -182,20 +193,20 @@ static void put_current(struct run_queue *rq)
 {
 	struct vp *vp = rq->current;
 
-	spin_lock(&rq->lock);
+	spin_guard(&rq->lock);
 	account(rq, tsc_read());
 	rq->current = NULL;
 	if (vp->run_state == VP_RUNNING)
 		enqueue(rq, vp);
-	spin_unlock(&rq->lock);
 }
 
-// A processor that idles keeps the last VP's state loaded, as that VP is likely to be the next; but not if somebody
-// has paused the VP to look at it.
+// A processor that idles keeps the last VP's state loaded, as that VP is likely to be the next; but
+// not if somebody has paused the VP to look at it.
 static void unload_if_paused(struct pcpu *cpu)
 {
 	WRITE_ONCE(cpu->unload, false);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST); // pairs with vp_pause(): pause_count first, then unload
+	__atomic_thread_fence(
+		__ATOMIC_SEQ_CST); // pairs with vp_pause(): pause_count first, then unload
 	if (cpu->loaded && READ_ONCE(cpu->loaded->pause_count))
 		vp_unload(cpu->loaded);
 }
@@ -234,12 +245,9 @@ void sched_remove(struct vp *vp)
 	struct run_queue *rq = &vp->cpu->run_queue;
 
 	// pick() leaves a paused VP on the queue until it is the first; steal() passes it by.
-	spin_lock(&rq->lock);
-	if (vp->run_state == VP_QUEUED) {
-		dequeue(rq, vp);
-		vp->run_state = VP_BLOCKED;
-	}
-	spin_unlock(&rq->lock);
+	spin_guard(&rq->lock);
+	if (vp->run_state == VP_QUEUED)
+		dequeue(rq, vp, VP_BLOCKED);
 }
 
 void timers_update(void)
@@ -261,23 +269,20 @@ void pcpu_kick(struct pcpu *cpu)
 	apic_send_ipi(cpu->apic_id, IRQ_VECTOR_KICK);
 }
 
-static bool is_quiescent(const struct pcpu *cpu)
-{
-	return __atomic_load_n(&cpu->guest_seq, __ATOMIC_SEQ_CST) & 1 ||
-		__atomic_load_n(&cpu->quiescing, __ATOMIC_SEQ_CST);
-}
-
 void quiesce_wait(void)
 {
 	struct pcpu *self = this_cpu();
 
-	// Two that wait for each other both count as quiescent, as neither uses what it has looked up before.
+	// Two that wait for each other both count as quiescent, as neither uses what it has looked
+	// up before.
 	__atomic_store_n(&self->quiescing, true, __ATOMIC_SEQ_CST);
 	for (uint32_t i = 0; i < pcpu_count; i++) {
-		uint64_t seq = __atomic_load_n(&pcpus[i]->guest_seq, __ATOMIC_SEQ_CST);
+		struct pcpu *cpu = pcpus[i];
+		uint64_t seq = __atomic_load_n(&cpu->guest_seq, __ATOMIC_SEQ_CST);
 
-		while (pcpus[i] != self && pcpus[i]->online && !is_quiescent(pcpus[i]) &&
-			__atomic_load_n(&pcpus[i]->guest_seq, __ATOMIC_SEQ_CST) == seq)
+		while (cpu != self && cpu->online && !(seq & 1) &&
+			!__atomic_load_n(&cpu->quiescing, __ATOMIC_SEQ_CST) &&
+			__atomic_load_n(&cpu->guest_seq, __ATOMIC_SEQ_CST) == seq)
 			cpu_relax();
 	}
 	__atomic_store_n(&self->quiescing, false, __ATOMIC_SEQ_CST);

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The scheduler: one run queue per processor, virtual time by weight; VPs of children move to idle processors.
+// The scheduler: one run queue per processor, virtual time by weight; VPs of children move to idle
+// processors.
 #pragma once
 
 #include "hypervisor/core/vp.h"
 
 struct run_queue {
-	struct spinlock lock; // guards queue, and run_state/run_link/vruntime/cpu of VPs whose vp->cpu this is; leaf
-	struct list queue;    // runnable VPs by vruntime
+	struct spinlock lock; // guards queue, and run_state/run_link/vruntime/cpu of VPs whose
+			      // vp->cpu this is; leaf
+	struct list queue; // runnable VPs by vruntime
 	uint32_t queued;
 	uint64_t min_vruntime;
 	struct vp *current;
@@ -17,7 +19,8 @@ struct run_queue {
 // The processor's main loop: picks and runs VPs for ever, halts when there are none.
 void sched_run(void) __attribute__((noreturn));
 
-// Makes a blocked VP runnable and sees that a processor takes it. Any context, no run queue lock held.
+// Makes a blocked VP runnable and sees that a processor takes it. Any context, no run queue lock
+// held.
 void sched_wake(struct vp *vp);
 
 // Own VP: it has nothing to run for. False: it has after all (something came in between), go on.
@@ -26,7 +29,8 @@ bool sched_block(struct vp *vp);
 // Should the running VP leave the processor (slice over, or somebody better waits)?
 bool sched_should_yield(void);
 
-// Fires due timers and sets the processor's interrupt timer for the next one or the end of the slice. Own processor.
+// Fires due timers and sets the processor's interrupt timer for the next one or the end of the
+// slice. Own processor.
 void timers_update(void);
 
 // VP, paused for good and a grace period ago, is on no run queue any more.

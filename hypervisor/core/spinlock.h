@@ -18,5 +18,15 @@ static inline void spin_lock(struct spinlock *lock)
 
 static inline void spin_unlock(struct spinlock *lock)
 {
-	__atomic_store_n(&lock->owner, lock->owner + 1, __ATOMIC_RELEASE);
+	store_release(lock->owner, lock->owner + 1);
 }
+
+static inline void spin_unlock_guard(struct spinlock **guard)
+{
+	spin_unlock(*guard);
+}
+
+// Takes LOCK until the block ends, whichever way.
+#define spin_guard(lock)                                                                           \
+	struct spinlock *guard_ __attribute__((cleanup(spin_unlock_guard))) = (lock);              \
+	spin_lock(guard_)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Synthetic timers: one-shot and periodic, by message or directly by vector. The lazy bit allows late delivery; we are on time.
-#include "hypervisor/core/stimer.h"
+// Synthetic timers: one-shot and periodic, by message or directly by vector. The lazy bit allows
+// late delivery; we are on time.
 #include "hypervisor/core/partition.h"
 #include "hypervisor/core/trace.h"
 
@@ -10,11 +10,6 @@ enum { MIN_PERIOD = 500 };
 static uint64_t reference_now(const struct vp *vp)
 {
 	return partition_reference_time(vp->partition, tsc_read());
-}
-
-static bool has_target(uint64_t config)
-{
-	return config & (HV_STIMER_CONFIG_DIRECT_MODE | HV_STIMER_CONFIG_SINTX_MASK);
 }
 
 static void arm(struct vp *vp, unsigned int n)
@@ -54,23 +49,18 @@ void stimers_reset(struct vp *vp)
 	}
 }
 
-void stimer_read_msr(struct vp *vp, uint32_t msr, uint64_t *value)
+static unsigned int direct_vector(uint64_t config)
 {
-	const struct stimer *t = &vp->synic.stimer[(msr - HV_X64_MSR_STIMER0_CONFIG) / 2];
-
-	*value = msr & 1 ? t->count : t->config;
+	return (config & HV_STIMER_CONFIG_APIC_VECTOR_MASK) >> HV_STIMER_CONFIG_APIC_VECTOR_SHIFT;
 }
 
 static bool valid_config(uint64_t config)
 {
-	uint64_t vector = (config & HV_STIMER_CONFIG_APIC_VECTOR_MASK) >> HV_STIMER_CONFIG_APIC_VECTOR_SHIFT;
+	const uint64_t direct = HV_STIMER_CONFIG_ENABLE | HV_STIMER_CONFIG_DIRECT_MODE;
 
-	if (config & ~HV_STIMER_CONFIG_VALID_MASK)
-		return false;
-	return !(config & HV_STIMER_CONFIG_ENABLE) || !(config & HV_STIMER_CONFIG_DIRECT_MODE) || vector >= 16;
+	return !(config & ~HV_STIMER_CONFIG_VALID_MASK) &&
+	       ((config & direct) != direct || direct_vector(config) >= 16);
 }
-
-_Static_assert((HV_X64_MSR_STIMER0_CONFIG & 1) == 0, "odd MSRs are counts");
 
 bool stimer_write_msr(struct vp *vp, uint32_t msr, uint64_t value)
 {
@@ -90,7 +80,7 @@ bool stimer_write_msr(struct vp *vp, uint32_t msr, uint64_t value)
 		t->config = value;
 	}
 	// TLFS: a timer that would send its message to SINT 0 is not enabled.
-	if (!has_target(t->config))
+	if (!(t->config & (HV_STIMER_CONFIG_DIRECT_MODE | HV_STIMER_CONFIG_SINTX_MASK)))
 		t->config &= ~HV_STIMER_CONFIG_ENABLE;
 	if (t->config & HV_STIMER_CONFIG_ENABLE && t->count)
 		start(vp, n);
@@ -100,14 +90,15 @@ bool stimer_write_msr(struct vp *vp, uint32_t msr, uint64_t value)
 static bool send_message(struct vp *vp, unsigned int n)
 {
 	struct stimer *t = &vp->synic.stimer[n];
-	unsigned int sint = (t->config & HV_STIMER_CONFIG_SINTX_MASK) >> HV_STIMER_CONFIG_SINTX_SHIFT;
-	struct hv_message message = { .header = { .message_type = HvMessageTypeTimerExpired,
-					      .payload_size = sizeof(struct hv_timer_message_payload) } };
+	unsigned int sint =
+		(t->config & HV_STIMER_CONFIG_SINTX_MASK) >> HV_STIMER_CONFIG_SINTX_SHIFT;
 	struct hv_timer_message_payload payload = {
 		.timer_index = n,
 		.expiration_time = t->due,
 		.delivery_time = reference_now(vp),
 	};
+	struct hv_message message = { .header = { .message_type = HvMessageTypeTimerExpired,
+					      .payload_size = sizeof(payload) } };
 
 	if (!synic_slot_claim(vp, sint))
 		return false;
@@ -116,7 +107,8 @@ static bool send_message(struct vp *vp, unsigned int n)
 	return true;
 }
 
-// The expiry has been signalled: a one-shot timer is disabled, a periodic one goes on; periods that were missed are skipped.
+// The expiry has been signalled: a one-shot timer is disabled, a periodic one goes on; periods that
+// were missed are skipped.
 static void finish(struct vp *vp, unsigned int n)
 {
 	struct stimer *t = &vp->synic.stimer[n];
@@ -137,14 +129,10 @@ static void signal_expiry(struct vp *vp, unsigned int n)
 	struct stimer *t = &vp->synic.stimer[n];
 
 	if (t->config & HV_STIMER_CONFIG_DIRECT_MODE)
-		vapic_interrupt(vp,
-			(t->config & HV_STIMER_CONFIG_APIC_VECTOR_MASK) >> HV_STIMER_CONFIG_APIC_VECTOR_SHIFT,
-			VAPIC_EDGE);
-	else if (!send_message(vp, n)) {
-		t->message_pending = true;
+		vapic_interrupt(vp, direct_vector(t->config), VAPIC_EDGE);
+	t->message_pending = !(t->config & HV_STIMER_CONFIG_DIRECT_MODE) && !send_message(vp, n);
+	if (t->message_pending)
 		return;
-	}
-	t->message_pending = false;
 	trace(LUMEN_TRACE_TIMER, vp, n, t->due);
 	finish(vp, n);
 }

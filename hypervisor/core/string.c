@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The C library functions that gcc may call, and two more. Microcoded string instructions are what modern processors do best.
+// The C library functions that gcc may call, and two more. Microcoded string instructions are what
+// modern processors do best.
 #include "hypervisor/core/lib.h"
 
 void *memcpy(void *dst, const void *src, size_t n)
 {
 	void *to = dst;
-	size_t words = n / 8;
+	size_t words = n / 8, bytes = n % 8;
 
 	__asm__ volatile("rep movsq" : "+D"(to), "+S"(src), "+c"(words) : : "memory");
-	n %= 8;
-	__asm__ volatile("rep movsb" : "+D"(to), "+S"(src), "+c"(n) : : "memory");
+	__asm__ volatile("rep movsb" : "+D"(to), "+S"(src), "+c"(bytes) : : "memory");
 	return dst;
 }
 
@@ -36,11 +36,10 @@ void *memset(void *dst, int c, size_t n)
 {
 	void *to = dst;
 	uint64_t word = 0x0101010101010101ull * (uint8_t)c;
-	size_t words = n / 8;
+	size_t words = n / 8, bytes = n % 8;
 
 	__asm__ volatile("rep stosq" : "+D"(to), "+c"(words) : "a"(word) : "memory");
-	n %= 8;
-	__asm__ volatile("rep stosb" : "+D"(to), "+c"(n) : "a"(word) : "memory");
+	__asm__ volatile("rep stosb" : "+D"(to), "+c"(bytes) : "a"(word) : "memory");
 	return dst;
 }
 

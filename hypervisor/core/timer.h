@@ -9,9 +9,9 @@ struct timer_queue;
 
 struct timer {
 	struct list link;
-	struct timer_queue *queue; // the queue that it is on, NULL = idle; changes under queue->lock
-	uint64_t deadline;	   // TSC
-	void (*fire)(struct timer *timer); // in the host context of the queue's processor; not under queue->lock
+	struct timer_queue *queue;	   // that it is on, NULL = idle; changes under queue->lock
+	uint64_t deadline;		   // TSC
+	void (*fire)(struct timer *timer); // on the queue's processor, no lock held
 };
 
 struct timer_queue {
@@ -19,10 +19,10 @@ struct timer_queue {
 	struct list armed;    // by deadline
 };
 
-void timer_queue_init(struct timer_queue *queue);
 void timer_init(struct timer *timer, void (*fire)(struct timer *timer));
 
-// Arms (or arms again) TIMER on this processor's queue. A deadline in the past fires at the next timers_run().
+// Arms (or arms again) TIMER on this processor's queue. A deadline in the past fires at the next
+// timers_run().
 void timer_arm(struct timer *timer, uint64_t deadline);
 
 // After it returns the timer is idle; FIRE may still be running on another processor.

@@ -3,7 +3,6 @@
 #include "hypervisor/core/vp.h"
 #include "hypervisor/core/backend.h"
 #include "hypervisor/core/intercept.h"
-#include "hypervisor/core/log.h"
 #include "hypervisor/core/partition.h"
 #include "hypervisor/core/pcpu.h"
 #include "hypervisor/x86/msr.h"
@@ -22,55 +21,44 @@ _Static_assert(SYNIC_DIRECT_MESSAGES * sizeof(struct message) <= PAGE_SIZE,
 #define RESET_FCW   0x37f
 #define RESET_MXCSR 0x1f80
 
-// A VP is one page, so that its timers lead back to it.
-static struct vp *timer_vp(const struct timer *timer)
-{
-	return (struct vp *)ALIGN_DOWN((uintptr_t)timer, PAGE_SIZE);
-}
-
 static void timer_fire(struct timer *timer)
 {
-	struct vp *vp = timer_vp(timer);
+	// A VP is one page, so that its timers lead back to it.
+	struct vp *vp = (struct vp *)ALIGN_DOWN((uintptr_t)timer, PAGE_SIZE);
 
 	__atomic_fetch_or(&vp->expired_timers, 1u << (timer - vp->timers), __ATOMIC_SEQ_CST);
 	vp_request(vp, VP_REQ_TIMERS);
 }
 
+// Where VP's pages are noted. NULL: no further one.
+static void **pages_of(struct vp *vp, unsigned int i)
+{
+	void **pages[] = { &vp->xsave, &vp->synic.sim_page, &vp->synic.sief_page,
+		(void **)&vp->synic.direct, &vp->assist_page, (void **)&vp->stats };
+
+	if (i < ARRAY_SIZE(pages))
+		return pages[i];
+	i -= ARRAY_SIZE(pages);
+	return i < backend->vp_pages ? &vp->arch_pages[i] : NULL;
+}
+
 static bool take_pages(struct vp *vp, struct partition *partition)
 {
-	struct page_pool *pool = &partition->pool;
+	void **page;
 
-	if (!(vp->xsave = page_alloc(pool)) || !(vp->synic.sim_page = page_alloc(pool)) ||
-		!(vp->synic.sief_page = page_alloc(pool)) ||
-		!(vp->synic.direct = page_alloc(pool)) || !(vp->assist_page = page_alloc(pool)) ||
-		!(vp->stats = page_alloc(pool)))
-		return false;
-	for (unsigned int i = 0; i < backend->vp_pages; i++)
-		if (!(vp->arch_pages[i] = page_alloc(pool)))
+	for (unsigned int i = 0; (page = pages_of(vp, i)); i++)
+		if (!(*page = page_alloc(&partition->pool)))
 			return false;
 	return gpa_map_provide(&partition->gpa, VP_OVERLAYS);
 }
 
 static void free_all(struct vp *vp, struct page_pool *pool)
 {
-	for (unsigned int i = 0; i < VP_ARCH_PAGES_MAX; i++)
-		page_free(pool, vp->arch_pages[i]);
-	page_free(pool, vp->stats);
-	page_free(pool, vp->assist_page);
-	page_free(pool, vp->synic.direct);
-	page_free(pool, vp->synic.sief_page);
-	page_free(pool, vp->synic.sim_page);
-	page_free(pool, vp->xsave);
-	page_free(pool, vp);
-}
+	void **page;
 
-static void init_messages(struct vp *vp)
-{
-	list_init(&vp->intercept.link);
-	for (unsigned int i = 0; i < VP_EOI_MESSAGES; i++)
-		list_init(&vp->eoi[i].link);
-	for (unsigned int i = 0; i < SYNIC_DIRECT_MESSAGES; i++)
-		list_init(&vp->synic.direct[i].link);
+	for (unsigned int i = 0; (page = pages_of(vp, i)); i++)
+		page_free(pool, *page);
+	page_free(pool, vp);
 }
 
 struct vp *vp_create(struct partition *partition, uint32_t index, uint32_t apic_id)
@@ -78,7 +66,6 @@ struct vp *vp_create(struct partition *partition, uint32_t index, uint32_t apic_
 	struct page_pool *pool = &partition->pool;
 	struct vp *vp = page_alloc(pool);
 
-	ASSERT(backend->vp_pages <= VP_ARCH_PAGES_MAX && index < PARTITION_MAX_VPS);
 	if (!vp)
 		return NULL;
 	if (!take_pages(vp, partition)) {
@@ -93,7 +80,6 @@ struct vp *vp_create(struct partition *partition, uint32_t index, uint32_t apic_
 	vp->offered_vector = -1;
 	vp->explicit_suspend = true; // TLFS: HvCallCreateVp
 	list_init(&vp->run_link);
-	init_messages(vp);
 	for (unsigned int i = 0; i < VP_TIMERS; i++)
 		timer_init(&vp->timers[i], timer_fire);
 	backend->vp_init(vp, vp->arch_pages);
@@ -103,19 +89,9 @@ struct vp *vp_create(struct partition *partition, uint32_t index, uint32_t apic_
 
 	spin_lock(&partition->lock);
 	partition->vp_count++;
-	__atomic_store_n(&partition->vps[index], vp, __ATOMIC_RELEASE);
+	store_release(partition->vps[index], vp);
 	spin_unlock(&partition->lock);
 	return vp;
-}
-
-static void clear_own_overlays(struct vp *vp)
-{
-	struct overlay *overlays[] = { &vp->synic.sim_overlay, &vp->synic.sief_overlay,
-		&vp->assist_overlay };
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(overlays); i++)
-		if (overlays[i]->active)
-			overlay_clear(&vp->partition->gpa, overlays[i]);
 }
 
 bool vp_retire(struct vp *vp)
@@ -124,23 +100,31 @@ bool vp_retire(struct vp *vp)
 
 	spin_lock(&partition->lock);
 	partition->vp_count--;
-	__atomic_store_n(&partition->vps[vp->index], NULL, __ATOMIC_RELEASE);
+	store_release(partition->vps[vp->index], NULL);
 	spin_unlock(&partition->lock);
 
 	vp_pause(vp);
 	for (unsigned int i = 0; i < VP_TIMERS; i++)
 		timer_cancel(&vp->timers[i]);
 	intercept_cancel(vp);
-	clear_own_overlays(vp);
+	overlay_clear(&partition->gpa, &vp->synic.sim_overlay);
+	overlay_clear(&partition->gpa, &vp->synic.sief_overlay);
+	overlay_clear(&partition->gpa, &vp->assist_overlay);
 	return stats_overlays_clear(partition->parent, vp->stats_overlay);
 }
 
 void vp_destroy(struct vp *vp)
 {
+	struct partition *partition = vp->partition;
+
 	sched_remove(vp);
 	synic_destroy(vp);
-	gpa_map_unprovide(&vp->partition->gpa, VP_OVERLAYS);
-	free_all(vp, &vp->partition->pool);
+	overlay_reap(&partition->gpa, &vp->synic.sim_overlay);
+	overlay_reap(&partition->gpa, &vp->synic.sief_overlay);
+	overlay_reap(&partition->gpa, &vp->assist_overlay);
+	gpa_map_unprovide(&partition->gpa, VP_OVERLAYS);
+	stats_overlays_free(partition->parent, vp->stats_overlay);
+	free_all(vp, &partition->pool);
 }
 
 static void reset_extended_state(struct vp *vp)
@@ -175,7 +159,6 @@ void vp_reset(struct vp *vp, bool power_on)
 	vp->regs.rip = RESET_RIP;
 	vp->regs.rflags = RFLAGS_RESET;
 	memset(vp->dr, 0, sizeof(vp->dr));
-	vp->event_pending = false;
 	backend->vp_reset(vp);
 	vapic_reset(vp, power_on);
 	cpuid_read(vp, 1, 0, &signature);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A virtual processor.
 //
-// Ownership: all state of a VP belongs to the processor that runs it, or, while the VP is paused (vp_pause) or not yet started,
-// to the one that paused it. What others may touch at any time is marked "atomic" or names its lock. Others ask through
-// vp->requests and vp_kick().
+// Ownership: all state of a VP belongs to the processor that runs it, or, while the VP is paused
+// (vp_pause) or not yet started, to the one that paused it. What others may touch at any time is
+// marked "atomic" or names its lock. Others ask through vp->requests and vp_kick().
 #pragma once
 
 #include "hypercall/intercept.h"
@@ -16,14 +16,14 @@
 struct partition;
 struct pcpu;
 
-enum vp_request { // bits of vp->requests
+enum vp_request {		   // bits of vp->requests
 	VP_REQ_FLUSH_TLB = 1 << 0, // drop all translations
 	VP_REQ_NMI = 1 << 1,
 	VP_REQ_INIT = 1 << 2,
-	VP_REQ_SIPI = 1 << 3,	 // vector in vp->sipi_vector
+	VP_REQ_SIPI = 1 << 3,	  // vector in vp->sipi_vector
 	VP_REQ_MESSAGES = 1 << 4, // a message queue of the SynIC may have something to deliver
-	VP_REQ_TIMERS = 1 << 5,	 // synthetic or APIC timers expired: vp->expired_timers
-	VP_REQ_EXIT = 1 << 6,	 // come out and look again (pause, suspend, interrupt)
+	VP_REQ_TIMERS = 1 << 5,	  // synthetic or APIC timers expired: vp->expired_timers
+	VP_REQ_EXIT = 1 << 6,	  // come out and look again (pause, suspend, interrupt)
 };
 
 enum vp_run_state {
@@ -49,7 +49,8 @@ enum {
 	VP_EOI_MESSAGES = 2,
 };
 
-// SIM, SIEF and assist page; what the parent maps of its children's statistics is counted to the children's VPs.
+// SIM, SIEF and assist page; what the parent maps of its children's statistics is counted to the
+// children's VPs.
 enum { VP_OVERLAYS = 3 };
 enum { VP_TIMERS = HV_SYNIC_STIMER_COUNT + 1, VP_APIC_TIMER = HV_SYNIC_STIMER_COUNT };
 
@@ -60,7 +61,7 @@ struct vp {
 	// --- scheduling (core/sched.c); guarded by the run queue lock of vp->cpu ---
 	struct pcpu *cpu;
 	struct pcpu *loaded_on; // whose registers hold this VP's state; NULL = it is all in memory
-	bool pinned; // the root's VPs stay on their processor
+	bool pinned;		// the root's VPs stay on their processor
 	enum vp_run_state run_state;
 	struct list run_link;
 	uint64_t vruntime;
@@ -68,11 +69,11 @@ struct vp {
 	uint64_t runtime_tsc; // total time run
 
 	// --- what others may set at any time ---
-	uint32_t requests;	// atomic, enum vp_request
-	uint32_t expired_timers;// atomic, bit per timer: STIMER 0-3, APIC timer
-	uint32_t pause_count;	// atomic; > 0: must not run
-	uint32_t sipi_vector;	// atomic
-	bool examined;		// atomic; a hypercall of somebody else has it paused and in hand
+	uint32_t requests;	 // atomic, enum vp_request
+	uint32_t expired_timers; // atomic, bit per timer: STIMER 0-3, APIC timer
+	uint32_t pause_count;	 // atomic; > 0: must not run
+	uint32_t sipi_vector;	 // atomic
+	bool examined;		 // atomic; a hypercall of somebody else has it paused and in hand
 
 	// --- execution state ---
 	struct vp_regs regs;
@@ -80,16 +81,16 @@ struct vp {
 	bool explicit_suspend;	// TLFS: HvRegisterExplicitSuspend
 	bool intercept_suspend; // TLFS: HvRegisterInterceptSuspend
 	int offered_vector;	// what the backend was last asked to deliver, -1 = none
-	bool recheck;		// what prepare() decided may not hold any more (interrupts, suspension, activity)
-	bool event_pending;	// an exception was queued by HvRegisterPendingEvent0 (see x86/events)
+	bool recheck; // what prepare() decided may not hold any more (interrupts, suspension,
+		      // activity)
 	uint64_t xcr0;
 	uint64_t tsc_aux;
 	uint64_t tsc_adjust;
-	uint64_t apic_base;	// IA32_APIC_BASE
+	uint64_t apic_base; // IA32_APIC_BASE
 	uint64_t pat, mtrr_def_type;
 	uint64_t dr[4];
-	void *xsave; // one page
-	void *arch;  // the backend's
+	void *xsave;			     // one page
+	void *arch;			     // the backend's
 	void *arch_pages[VP_ARCH_PAGES_MAX]; // what backend->vp_init() got
 
 	struct vapic apic;
@@ -104,27 +105,31 @@ struct vp {
 	// The intercept message that suspends this VP; on the parent's queue while in flight.
 	struct message intercept;
 	struct message eoi[VP_EOI_MESSAGES]; // EOIs of level-triggered interrupts, to the parent
-	uint64_t eoi_vectors[4]; // those that still wait for a message; own VP only
-	bool eoi_pending;	 // any of them set: intercept_flush_eoi() before entry
+	uint64_t eoi_vectors[4];	     // those that still wait for a message; own VP only
+	bool eoi_pending;		     // any of them set: intercept_flush_eoi() before entry
 	struct spinlock direct_lock; // guards taking a message from synic.direct; before synic.lock
 
-	struct hv_crash { uint64_t p[5], ctl; } crash;
+	struct hv_crash {
+		uint64_t p[5], ctl;
+	} crash;
 
-	// Counters by TLFS index, one page, readable by the parent (HvCallMapStatsPage2); exits by reason among them.
+	// Counters by TLFS index, one page, readable by the parent (HvCallMapStatsPage2); exits by
+	// reason among them.
 	uint64_t *stats;
 	struct overlay stats_overlay[2]; // in the parent's map, by enum hv_stats_area_type
 };
 
-
 // Counts one in the VP's statistics page (hypercall/stats.h). The processor that runs VP only.
 #define vp_count(vp, counter) ((vp)->stats[counter]++)
 
-// Makes a VP (TLFS: HvCallCreateVp), explicitly suspended, in its power-on state (index 0: ready; others: waiting for SIPI), and
-// publishes it in partition->vps[]. INDEX is free. NULL: the pool is dry (everything taken is given back).
+// Makes a VP (TLFS: HvCallCreateVp), explicitly suspended, in its power-on state (index 0: ready;
+// others: waiting for SIPI), and publishes it in partition->vps[]. INDEX is free. NULL: the pool is
+// dry (everything taken is given back).
 struct vp *vp_create(struct partition *partition, uint32_t index, uint32_t apic_id);
 
-// Takes VP out of partition->vps[], pauses it for good and takes back what others could reach it by. Exclusive hold. Then the caller waits
-// for a grace period (of the parent's GPA map too: vp_retire says true if an overlay of it has to go) and frees it.
+// Takes VP out of partition->vps[], pauses it for good and takes back what others could reach it
+// by. Exclusive hold. Then the caller waits for a grace period (of the parent's GPA map too:
+// vp_retire says true if an overlay of it has to go) and frees it.
 bool vp_retire(struct vp *vp);
 void vp_destroy(struct vp *vp);
 
@@ -134,26 +139,20 @@ void vp_reset(struct vp *vp, bool power_on);
 // SIPI: VP (waiting for it) starts in real mode at VECTOR * 4 KiB. Own VP or paused.
 void vp_startup(struct vp *vp, unsigned int vector);
 
-// Brings VP out of the guest and keeps it out until vp_resume(). Returns when it is out, its exit handlers have ended and no
-// processor holds its state any more (pcpu->loaded): all of it is in memory. Ends the validity of lookups (partition_hold). From the host context of another VP;
-// a partition pauses only VPs of its children, so that this cannot wait in a circle.
+// Brings VP out of the guest and keeps it out until vp_resume(). Returns when it is out, its exit
+// handlers have ended and no processor holds its state any more (pcpu->loaded): all of it is in
+// memory. Ends the validity of lookups (partition_hold). From the host context of another VP; a
+// partition pauses only VPs of its children, so that this cannot wait in a circle.
 void vp_pause(struct vp *vp);
 void vp_resume(struct vp *vp);
 
-// Raises REQUESTS and makes sure that VP notices soon: wakes it if blocked, kicks it if in the guest. Any context.
+// Raises REQUESTS and makes sure that VP notices soon: wakes it if blocked, kicks it if in the
+// guest. Any context.
 void vp_request(struct vp *vp, uint32_t requests);
 
-// As vp_request() for a change that the VP's own pre-entry checks will find (interrupt pending, suspend changed).
+// As vp_request() for a change that the VP's own pre-entry checks will find (interrupt pending,
+// suspend changed).
 void vp_kick(struct vp *vp);
-
-// vp_request(), and then vp_wait_out() waits until VP has been out of the guest at some moment since: what it runs with from then
-// on, it has prepared with the request in sight. Several can be asked first and waited for after. Locks may be held.
-struct vp_stay {
-	struct pcpu *cpu; // NULL: it was out
-	uint64_t seq;
-};
-struct vp_stay vp_request_out(struct vp *vp, uint32_t requests);
-void vp_wait_out(struct vp_stay stay);
 
 // Has VP anything to run for? Read by the scheduler before it blocks the VP, after a full barrier.
 bool vp_runnable(const struct vp *vp);
@@ -177,6 +176,9 @@ void vp_emulate_cr8_write(struct vp *vp, const struct vp_exit *exit);
 uint64_t vp_xcr0(const struct vp *vp); // own VP or paused
 bool vp_xcr0_valid(uint64_t value); // would XSETBV accept it, and does a VP's state page hold it?
 
-// All registers by TLFS name (own VP or paused): HV_STATUS_UNKNOWN_REGISTER_NAME, HV_STATUS_INVALID_REGISTER_VALUE, ...
-hv_status vp_get_register(struct vp *vp, enum hv_register_name name, struct hv_register_value *value);
-hv_status vp_set_register(struct vp *vp, enum hv_register_name name, const struct hv_register_value *value);
+// All registers by TLFS name (own VP or paused): HV_STATUS_UNKNOWN_REGISTER_NAME,
+// HV_STATUS_INVALID_REGISTER_VALUE, ...
+hv_status vp_get_register(
+	struct vp *vp, enum hv_register_name name, struct hv_register_value *value);
+hv_status vp_set_register(
+	struct vp *vp, enum hv_register_name name, const struct hv_register_value *value);

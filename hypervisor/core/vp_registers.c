@@ -24,21 +24,18 @@ struct row {
 	static hv_status name(struct vp *vp, unsigned int n, uint64_t arg,                         \
 		const struct hv_register_value *value)
 
-GETTER(get_gpr)
+// ARG: where the field, or the first of an array of them, is in struct vp, and above it its size.
+#define FIELD(member) (offsetof(struct vp, member) | sizeof(((struct vp *)0)->member) << 32)
+
+GETTER(get_field)
 {
-	value->reg64 = vp->regs.gpr[n];
+	memcpy(value, (const char *)vp + (uint32_t)arg + n * (arg >> 32), arg >> 32);
 	return HV_STATUS_SUCCESS;
 }
 
-SETTER(set_gpr)
+SETTER(set_field)
 {
-	vp->regs.gpr[n] = value->reg64;
-	return HV_STATUS_SUCCESS;
-}
-
-GETTER(get_rip)
-{
-	value->reg64 = vp->regs.rip;
+	memcpy((char *)vp + (uint32_t)arg + n * (arg >> 32), value, arg >> 32);
 	return HV_STATUS_SUCCESS;
 }
 
@@ -54,12 +51,6 @@ SETTER(set_rip)
 #define RFLAGS_VALID 0x003f7fd7ull // all that APM2 3.1.6 defines
 #define RFLAGS_ONE   0x2ull
 
-GETTER(get_rflags)
-{
-	value->reg64 = vp->regs.rflags;
-	return HV_STATUS_SUCCESS;
-}
-
 SETTER(set_rflags)
 {
 	if (value->reg64 & ~RFLAGS_VALID || !(value->reg64 & RFLAGS_ONE))
@@ -68,66 +59,37 @@ SETTER(set_rflags)
 	return HV_STATUS_SUCCESS;
 }
 
-static bool *suspend_flag(struct vp *vp, unsigned int n)
-{
-	return n ? &vp->intercept_suspend : &vp->explicit_suspend;
-}
-
-GETTER(get_suspend)
-{
-	value->reg64 = *suspend_flag(vp, n);
-	return HV_STATUS_SUCCESS;
-}
-
 SETTER(set_suspend)
 {
 	if (value->reg64 & ~HV_REGISTER_SUSPENDED)
 		return HV_STATUS_INVALID_REGISTER_VALUE;
-	WRITE_ONCE(*suspend_flag(vp, n), value->reg64);
+	WRITE_ONCE(*((bool *)vp + (uint32_t)arg), value->reg64);
 	vp_kick(vp);
 	return HV_STATUS_SUCCESS;
 }
 
+static const uint8_t activities[] = {
+	[VP_ACTIVE] = 0,
+	[VP_HALTED] = HV_INTERNAL_ACTIVITY_HALT_SUSPEND,
+	[VP_WAIT_FOR_SIPI] = HV_INTERNAL_ACTIVITY_STARTUP_SUSPEND,
+};
+
 GETTER(get_activity)
 {
-	if (vp->activity == VP_WAIT_FOR_SIPI)
-		value->reg64 = HV_INTERNAL_ACTIVITY_STARTUP_SUSPEND;
-	else if (vp->activity == VP_HALTED)
-		value->reg64 = HV_INTERNAL_ACTIVITY_HALT_SUSPEND;
+	value->reg64 = activities[vp->activity];
 	return HV_STATUS_SUCCESS;
 }
 
 SETTER(set_activity)
 {
-	switch (value->reg64) {
-	case 0:
-		vp->activity = VP_ACTIVE;
-		break;
-	case HV_INTERNAL_ACTIVITY_STARTUP_SUSPEND:
-		vp->activity = VP_WAIT_FOR_SIPI;
-		break;
-	case HV_INTERNAL_ACTIVITY_HALT_SUSPEND:
-		vp->activity = VP_HALTED;
-		break;
-	default:
-		return HV_STATUS_INVALID_REGISTER_VALUE;
+	for (unsigned int i = 0; i < ARRAY_SIZE(activities); i++) {
+		if (value->reg64 != activities[i])
+			continue;
+		vp->activity = i;
+		vp_kick(vp);
+		return HV_STATUS_SUCCESS;
 	}
-	vp_kick(vp);
-	return HV_STATUS_SUCCESS;
-}
-
-// What the guest has written there; the guest itself reads the control register as what is
-// supported.
-GETTER(get_crash)
-{
-	value->reg64 = n < HV_X64_MSR_CRASH_P_COUNT ? vp->crash.p[n] : vp->crash.ctl;
-	return HV_STATUS_SUCCESS;
-}
-
-SETTER(set_crash)
-{
-	*(n < HV_X64_MSR_CRASH_P_COUNT ? &vp->crash.p[n] : &vp->crash.ctl) = value->reg64;
-	return HV_STATUS_SUCCESS;
+	return HV_STATUS_INVALID_REGISTER_VALUE;
 }
 
 // TLFS: HvRegisterPendingEvent0. Only an exception can be made pending; taking one back is not
@@ -180,18 +142,6 @@ SETTER(set_xfem)
 		return HV_STATUS_INVALID_VP_STATE; // the caller's own: it has an instruction for
 						   // that
 	vp->xcr0 = value->reg64;
-	return HV_STATUS_SUCCESS;
-}
-
-GETTER(get_vp_index)
-{
-	value->reg64 = vp->index;
-	return HV_STATUS_SUCCESS;
-}
-
-GETTER(get_apic_id)
-{
-	value->reg64 = vp->apic.id;
 	return HV_STATUS_SUCCESS;
 }
 
@@ -275,17 +225,20 @@ SETTER(set_msr)
 }
 
 static const struct row rows[] = {
-	{ HvX64RegisterRax, 16, get_gpr, set_gpr, 0 },
-	{ HvX64RegisterRip, 1, get_rip, set_rip, 0 },
-	{ HvX64RegisterRflags, 1, get_rflags, set_rflags, 0 },
-	{ HvRegisterExplicitSuspend, 2, get_suspend, set_suspend, 0 },
+	{ HvX64RegisterRax, 16, get_field, set_field, FIELD(regs.gpr[0]) },
+	{ HvX64RegisterRip, 1, get_field, set_rip, FIELD(regs.rip) },
+	{ HvX64RegisterRflags, 1, get_field, set_rflags, FIELD(regs.rflags) },
+	{ HvRegisterExplicitSuspend, 1, get_field, set_suspend, FIELD(explicit_suspend) },
+	{ HvRegisterInterceptSuspend, 1, get_field, set_suspend, FIELD(intercept_suspend) },
 	{ HvRegisterInternalActivityState, 1, get_activity, set_activity, 0 },
-	{ HvRegisterGuestCrashP0, 6, get_crash, set_crash, 0 },
+	{ HvRegisterGuestCrashP0, 5, get_field, set_field, FIELD(crash.p[0]) },
+	// What the guest has written there; the guest itself reads what is supported.
+	{ HvRegisterGuestCrashCtl, 1, get_field, set_field, FIELD(crash.ctl) },
 	{ HvRegisterPendingEvent0, 1, NULL, set_pending_event, 0 },
 	{ HvX64RegisterCr8, 1, get_cr8, set_cr8, 0 },
 	{ HvX64RegisterXfem, 1, get_xfem, set_xfem, 0 },
-	{ HvRegisterVpIndex, 1, get_vp_index, NULL, 0 },
-	{ HvX64RegisterInitialApicId, 1, get_apic_id, NULL, 0 },
+	{ HvRegisterVpIndex, 1, get_field, NULL, FIELD(index) },
+	{ HvX64RegisterInitialApicId, 1, get_field, NULL, FIELD(apic.id) },
 	{ HvX64RegisterXmm0, 16, get_extended, set_extended, EXTENDED(AREA_XMM, STATE_SSE) },
 	{ HvX64RegisterFpMmx0, 8, get_extended, set_extended, EXTENDED(AREA_ST, STATE_X87) },
 	{ HvX64RegisterFpControlStatus, 1, get_extended, set_extended, EXTENDED(0, STATE_X87) },

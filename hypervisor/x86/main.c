@@ -39,7 +39,7 @@ static void calibrate_tsc(void)
 		cpu_relax();
 	ticks = tsc_read() - start;
 	tsc_hz = mul_div(ticks, 1193182, TICKS);
-	tsc_to_100ns_scale = div_hi(10000000, tsc_hz);
+	tsc_to_100ns_scale = div_wide(10000000, 0, tsc_hz);
 }
 
 static void frames_init(void)
@@ -71,7 +71,7 @@ static struct pcpu *pcpu_create(uint32_t id)
 	*(struct pcpu **)cpu->stack = cpu;
 	list_init(&cpu->run_queue.queue);
 	cpu->run_queue.slice_end = UINT64_MAX;
-	timer_queue_init(&cpu->timers);
+	list_init(&cpu->timers.armed);
 	pcpus[pcpu_count++] = cpu;
 	return cpu;
 }

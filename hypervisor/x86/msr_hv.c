@@ -15,21 +15,8 @@ enum { INT3 = 0xcc, CRASH_TEXT_MAX = 4096, CRASH_TEXT_CHUNK = 96 };
 static void place_page(struct partition *partition, struct overlay *overlay, void *page,
 	uint64_t *value, unsigned int access)
 {
-	uint64_t gpa_page = *value >> HV_X64_MSR_PAGE_SHIFT;
-	bool enable = *value & HV_X64_MSR_PAGE_ENABLE;
-
-	if (enable && overlay->active && overlay->gpa_page == gpa_page)
-		return;
-	if (enable && !overlay_set(&partition->gpa, overlay, gpa_page, page, access)) {
+	if (!partition_place_page(partition, overlay, page, *value, access))
 		*value &= ~HV_X64_MSR_PAGE_ENABLE;
-		enable = false;
-	}
-	if (!enable) {
-		if (!overlay->active)
-			return;
-		overlay_clear(&partition->gpa, overlay);
-	}
-	partition_flush_gpa(partition);
 }
 
 // DATA is the offset of the field, or of the first of as many as the row has numbers.

@@ -393,7 +393,7 @@ static void boot_cpu(unsigned int index)
 	cpu->hypercall_output = parameter_pages[index][1];
 	list_init(&cpu->run_queue.queue);
 	cpu->run_queue.slice_end = UINT64_MAX;
-	timer_queue_init(&cpu->timers);
+	list_init(&cpu->timers.armed);
 	pcpus[index] = cpu;
 }
 

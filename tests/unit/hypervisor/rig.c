@@ -132,22 +132,21 @@ bool guest_write(struct partition *partition, gpa_t to, const void *from, size_t
 	return true;
 }
 
-bool overlay_set(struct gpa_map *map, struct overlay *overlay, uint64_t gpa_page, void *page,
-	unsigned int access)
+// The overlay's leaf is the access that it was given.
+bool partition_place_page(struct partition *partition, struct overlay *overlay, void *page,
+	uint64_t where, unsigned int access)
 {
-	cr_assert_not_null(page);
-	if (gpa_page >> (GPA_BITS - PAGE_SHIFT))
-		return false;
-	overlay->active = true;
-	overlay->gpa_page = gpa_page;
-	overlay->access = access;
-	return true;
-}
+	uint64_t gpa_page = where >> HV_X64_MSR_PAGE_SHIFT;
+	bool active = where & HV_X64_MSR_PAGE_ENABLE;
 
-void overlay_clear(struct gpa_map *map, struct overlay *overlay)
-{
-	cr_assert(overlay->active);
-	overlay->active = false;
+	cr_assert_not_null(page);
+	if (active && gpa_page >> (GPA_BITS - PAGE_SHIFT))
+		return false;
+	if (active == overlay->active && (!active || overlay->gpa_page == gpa_page))
+		return true;
+	*overlay = (struct overlay){ .active = active, .gpa_page = gpa_page, .leaf = access };
+	partition_flush_gpa(partition);
+	return true;
 }
 
 void partition_flush_gpa(struct partition *partition)

@@ -245,7 +245,7 @@ Test(msr_hv, hypercall_page_needs_an_identity, .init = setup)
 	wr(HV_X64_MSR_HYPERCALL, PAGE_AT(5));
 	cr_assert_eq(rd(HV_X64_MSR_HYPERCALL), PAGE_AT(5));
 	cr_assert(overlay->active && overlay->gpa_page == 5);
-	cr_assert_eq(overlay->access, GPA_READ | GPA_EXECUTE);
+	cr_assert_eq(overlay->leaf, GPA_READ | GPA_EXECUTE);
 	cr_assert_eq(memcmp(rig.hypercall_page, "\x0f\x01\xd9\xc3\xcc", 5), 0);
 	vp = &rig.vp[1]; // partition-wide
 	cr_assert_eq(rd(HV_X64_MSR_HYPERCALL), PAGE_AT(5));
@@ -289,7 +289,7 @@ Test(msr_hv, reference_time_and_its_page_agree, .init = setup)
 
 	wr(HV_X64_MSR_REFERENCE_TSC, PAGE_AT(9));
 	cr_assert_eq(rd(HV_X64_MSR_REFERENCE_TSC), PAGE_AT(9));
-	cr_assert_eq(rig.partition.reference_tsc_overlay.access, GPA_READ);
+	cr_assert_eq(rig.partition.reference_tsc_overlay.leaf, GPA_READ);
 	cr_assert_neq(page->tsc_sequence, 0);
 	before = rd(HV_X64_MSR_TIME_REF_COUNT);
 	computed = mul_hi(rd(MSR_TSC), page->tsc_scale) + page->tsc_offset;
@@ -327,7 +327,7 @@ Test(msr_hv, assist_page, .init = setup)
 	memset(vp->assist_page, 0xee, PAGE_SIZE);
 	wr(HV_X64_MSR_VP_ASSIST_PAGE, PAGE_AT(7));
 	cr_assert_eq(*(uint32_t *)vp->assist_page, 0);
-	cr_assert_eq(vp->assist_overlay.access, GPA_READ | GPA_WRITE);
+	cr_assert_eq(vp->assist_overlay.leaf, GPA_READ | GPA_WRITE);
 	cr_assert_not(rig.vp[1].assist_overlay.active, "each VP has its own");
 	*(uint32_t *)vp->assist_page = 0x10;
 	wr(HV_X64_MSR_VP_ASSIST_PAGE, PAGE_AT(8));

@@ -11,9 +11,9 @@
 #include "hypercall/synic.h"
 #include "hypervisor/core/backend.h"
 #include "hypervisor/core/intercept.h"
-#include "hypervisor/core/port.h"
 
 enum { SINT = 3, PORT = 76, CONNECTION = 1, SIM_PAGE = 3500, SIEF_PAGE = 3510 };
+enum { MESSAGE_BUFFERS = 14 }; // of a port
 
 static struct vp *root, *sender;
 static struct partition *child;
@@ -259,19 +259,19 @@ Test(port, messages_wait_in_order)
 	struct hv_message *m = slot(SINT);
 
 	join();
-	for (uint64_t i = 1; i <= PORT_MESSAGE_BUFFERS; i++)
+	for (uint64_t i = 1; i <= MESSAGE_BUFFERS; i++)
 		cr_assert_eq(post(CONNECTION, i, 8, i), 0);
 	cr_assert_eq(post(CONNECTION, 99, 8, 99), HV_STATUS_INSUFFICIENT_BUFFERS);
-	for (uint64_t i = 1; i <= PORT_MESSAGE_BUFFERS; i++) {
+	for (uint64_t i = 1; i <= MESSAGE_BUFFERS; i++) {
 		deliver(root);
 		deliver(root); // the slot is taken: nothing happens
 		cr_assert_eq(m->header.message_type, i);
 		cr_assert_eq(m->payload64[0], i);
 		cr_assert_eq(m->header.message_flags,
-			i < PORT_MESSAGE_BUFFERS ? HV_MESSAGE_FLAG_PENDING : 0);
+			i < MESSAGE_BUFFERS ? HV_MESSAGE_FLAG_PENDING : 0);
 		m->header.message_type = HvMessageTypeNone;
 	}
-	for (uint64_t i = 1; i <= PORT_MESSAGE_BUFFERS; i++)
+	for (uint64_t i = 1; i <= MESSAGE_BUFFERS; i++)
 		cr_assert_eq(post(CONNECTION, i, 8, i), 0, "all buffers are free again");
 }
 
