@@ -5,19 +5,23 @@
 #include "hypervisor/x86/state.h"
 
 enum { PTE_PRESENT = 1, PTE_WRITE = 2, PTE_USER = 4, PTE_LARGE = 0x80 };
-#define PTE_NX	     BIT(63)
-#define PTE_ADDRESS  0x000ffffffffff000ull
-#define RFLAGS_AC    BIT(18)
-#define CR3_PAE_MASK 0xffffffe0ull
+#define PTE_NX	    BIT(63)
+#define PTE_ADDRESS 0x000ffffffffff000ull
+#define RFLAGS_AC   BIT(18)
 
 enum { SEGMENT_LONG = 1 << 13, SEGMENT_DEFAULT_32 = 1 << 14, SEGMENT_DPL_SHIFT = 5 };
 
+static const struct format {
+	unsigned int levels, entry_size, index_bits;
+	uint64_t cr3_mask;
+} formats[] = { { 2, 4, 10, 0xfffff000 }, { 3, 8, 9, 0xffffffe0 }, { 4, 8, 9, PTE_ADDRESS },
+	{ 5, 8, 9, PTE_ADDRESS } };
+
 struct walk {
 	struct vp *vp;
+	const struct format *format;
 	uint64_t gva, cr0, cr4, efer;
 	unsigned int access;
-	unsigned int levels;	 // 2..5
-	unsigned int entry_size; // 4 or 8
 	uint64_t table;
 	uint64_t rights; // PTE_WRITE and PTE_USER of all levels, PTE_NX of any
 };
@@ -45,41 +49,32 @@ unsigned int vp_cpl(struct vp *vp)
 
 static void walk_init(struct walk *w)
 {
-	uint64_t cr3 = vp_reg64(w->vp, HvX64RegisterCr3);
+	unsigned int long_mode = w->cr4 & CR4_LA57 ? 3 : 2;
 
+	w->format = &formats[!(w->cr4 & CR4_PAE) ? 0 : w->efer & EFER_LMA ? long_mode : 1];
+	w->table = vp_reg64(w->vp, HvX64RegisterCr3) & w->format->cr3_mask;
 	w->rights = PTE_WRITE | PTE_USER;
-	w->entry_size = w->cr4 & CR4_PAE ? 8 : 4;
-	if (!(w->cr4 & CR4_PAE)) {
-		w->levels = 2;
-		w->table = (uint32_t)cr3 & PTE_ADDRESS;
-	} else if (w->efer & EFER_LMA) {
-		w->levels = w->cr4 & CR4_LA57 ? 5 : 4;
-		w->table = cr3 & PTE_ADDRESS;
-	} else {
-		w->levels = 3;
-		w->table = cr3 & CR3_PAE_MASK;
-	}
 }
 
 static unsigned int level_shift(const struct walk *w, unsigned int level)
 {
-	return PAGE_SHIFT + (level - 1) * (w->entry_size == 8 ? 9 : 10);
+	return PAGE_SHIFT + (level - 1) * w->format->index_bits;
 }
 
 static bool canonical(const struct walk *w)
 {
-	unsigned int unused_bits = 64 - level_shift(w, w->levels + 1);
+	unsigned int unused_bits = 64 - level_shift(w, w->format->levels + 1);
 
-	if (w->levels < 4)
+	if (w->format->levels < 4)
 		return w->gva <= UINT32_MAX;
 	return (uint64_t)((int64_t)(w->gva << unused_bits) >> unused_bits) == w->gva;
 }
 
 static bool may_be_large(const struct walk *w, unsigned int level)
 {
-	if (w->entry_size == 4)
+	if (w->format->entry_size == 4)
 		return level == 2 && w->cr4 & CR4_PSE;
-	return level == 2 || (level == 3 && w->levels > 3);
+	return level == 2 || (level == 3 && w->format->levels > 3);
 }
 
 // Bits that must be zero in an entry of the 8-byte formats; what lies beyond the second-level map
@@ -88,11 +83,11 @@ static uint64_t reserved_bits(const struct walk *w, unsigned int level, bool lar
 {
 	uint64_t reserved = PTE_ADDRESS & ~(BIT(GPA_BITS) - 1);
 
-	if (w->entry_size == 4)
+	if (w->format->entry_size == 4)
 		return 0;
 	if (!(w->efer & EFER_NXE))
 		reserved |= PTE_NX;
-	if (w->levels == 3 && level == 3) // PDPTE of PAE paging (APM2 5.2.3)
+	if (w->format->levels == 3 && level == 3) // PDPTE of PAE paging (APM2 5.2.3)
 		return reserved | PTE_NX | 0x1e6;
 	if (level >= 4)
 		reserved |= PTE_LARGE;
@@ -106,7 +101,7 @@ static uint64_t leaf_address(const struct walk *w, unsigned int level, uint64_t 
 	uint64_t offset_mask = BIT(level_shift(w, level)) - 1;
 	uint64_t base = entry & PTE_ADDRESS & ~offset_mask;
 
-	if (w->entry_size == 4 && level == 2) // PSE-36: bits 20:13 are address bits 39:32
+	if (w->format->entry_size == 4 && level == 2) // PSE-36: bits 20:13 are address bits 39:32
 		base |= (entry >> 13 & 0xff) << 32;
 	return base | (w->gva & offset_mask);
 }
@@ -129,23 +124,20 @@ static bool permitted(const struct walk *w)
 // One level: reads the entry and checks it. *LEAF: it maps the page.
 static enum gva_result step(struct walk *w, unsigned int level, uint64_t *entry, bool *leaf)
 {
-	uint64_t index_mask = PAGE_SIZE / w->entry_size - 1;
-	uint64_t index = w->gva >> level_shift(w, level) & index_mask;
-	bool pdpte = w->levels == 3 && level == 3;
+	unsigned int size = w->format->entry_size;
+	uint64_t index = w->gva >> level_shift(w, level) & (PAGE_SIZE / size - 1);
+	bool pdpte = w->format->levels == 3 && level == 3;
 
 	*entry = 0;
-	if (!guest_read(
-		    w->vp->partition, gpa(w->table + index * w->entry_size), entry, w->entry_size))
+	if (!guest_read(w->vp->partition, gpa(w->table + index * size), entry, size))
 		return GVA_UNMAPPED_GPA;
 	if (!(*entry & PTE_PRESENT))
 		return GVA_NOT_PRESENT;
 	*leaf = level == 1 || (*entry & PTE_LARGE && may_be_large(w, level));
 	if (*entry & reserved_bits(w, level, *leaf && level > 1))
 		return GVA_RESERVED_BITS;
-	if (!pdpte)
-		w->rights &= *entry | PTE_NX;
-	if (w->entry_size == 8 && !pdpte)
-		w->rights |= *entry & PTE_NX;
+	if (!pdpte) // those have no rights
+		w->rights = (w->rights & (*entry | PTE_NX)) | (*entry & PTE_NX);
 	return GVA_OK;
 }
 
@@ -166,7 +158,7 @@ enum gva_result gva_translate(struct vp *vp, uint64_t gva, unsigned int access, 
 	walk_init(&w);
 	if (!canonical(&w))
 		return GVA_NOT_PRESENT;
-	for (unsigned int level = w.levels;; level--) {
+	for (unsigned int level = w.format->levels;; level--) {
 		result = step(&w, level, &entry, &leaf);
 		if (result != GVA_OK)
 			return result;

@@ -13,17 +13,8 @@ enum insn_kind {
 	INSN_MOV_CR8,	// register -> CR8
 };
 
-enum insn_alu { // the first eight in the encoding's order
-	ALU_ADD,
-	ALU_OR,
-	ALU_ADC,
-	ALU_SBB,
-	ALU_AND,
-	ALU_SUB,
-	ALU_XOR,
-	ALU_CMP,
-	ALU_TEST,
-};
+// The first eight in the encoding's order.
+enum insn_alu { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP, ALU_TEST };
 
 struct insn {
 	enum insn_kind kind;

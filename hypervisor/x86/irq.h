@@ -6,13 +6,7 @@
 
 #include "hypervisor/core/lib.h"
 
-struct vp;
-
-enum irq_vector {
-	IRQ_VECTOR_KICK = 0xf0,
-	IRQ_VECTOR_TIMER = 0xf1,
-	IRQ_VECTOR_SPURIOUS = 0xff,
-};
+enum irq_vector { IRQ_VECTOR_KICK = 0xf0, IRQ_VECTOR_TIMER = 0xf1, IRQ_VECTOR_SPURIOUS = 0xff };
 
 // Lets pending interrupts in. GIF and IF are 0 before and after.
 void irq_window(void);
@@ -26,6 +20,3 @@ void irq_dispatch(void);
 
 // A physical NMI arrived: it is for the root's first VP.
 void irq_nmi(void);
-
-// The root's VP ended a level-triggered interrupt (it is this processor's): ends the physical one.
-void vapic_level_eoi(struct vp *vp, unsigned int vector);

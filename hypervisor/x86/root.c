@@ -57,19 +57,6 @@ static void map_machine(void)
 		map_piece(page, GPA_1G, huge);
 }
 
-static void create_vps(void)
-{
-	for (uint32_t i = 0; i < pcpu_count; i++) {
-		struct vp *vp = vp_create(root_partition, i, pcpus[i]->apic_id);
-
-		if (!vp)
-			panic("no memory for the root's VP %u", i);
-		vp->cpu = pcpus[i];
-		vp->pinned = true;
-		vp->explicit_suspend = false;
-	}
-}
-
 void create_root_partition(void)
 {
 	root_partition = boot_alloc(1);
@@ -82,5 +69,13 @@ void create_root_partition(void)
 	map_machine();
 	for (uint64_t at = trace_spa; at < trace_spa + trace_bytes; at += PAGE_SIZE)
 		map_identity(at >> PAGE_SHIFT, GPA_4K, GPA_READ);
-	create_vps();
+	for (uint32_t i = 0; i < pcpu_count; i++) {
+		struct vp *vp = vp_create(root_partition, i, pcpus[i]->apic_id);
+
+		if (!vp)
+			panic("no memory for the root's VP %u", i);
+		vp->cpu = pcpus[i];
+		vp->pinned = true;
+		vp->explicit_suspend = false;
+	}
 }

@@ -17,9 +17,8 @@ static inline uint64_t vp_reg64(struct vp *vp, enum hv_register_name name)
 
 static inline bool vp_set_reg64(struct vp *vp, enum hv_register_name name, uint64_t value)
 {
-	struct hv_register_value v = { 0 };
+	struct hv_register_value v = { .reg64 = value };
 
-	v.reg64 = value;
 	return backend->set_register(vp, name, &v);
 }
 

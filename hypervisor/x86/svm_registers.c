@@ -55,41 +55,44 @@ static const struct vmcb_register *find(enum hv_register_name name)
 	return NULL;
 }
 
-static void *locate(struct vp *vp, struct vmcb *vmcb, const struct vmcb_register *r)
+union place {
+	uint64_t word;
+	struct svm_segment segment;
+};
+
+static union place *locate(struct vp *vp, struct vmcb *vmcb, const struct vmcb_register *r)
 {
-	return r->kind == DEBUG ? (void *)&vp->dr[r->offset] : (char *)vmcb + r->offset;
+	return r->kind == DEBUG ? (void *)&vp->dr[r->offset] : (void *)((char *)vmcb + r->offset);
 }
 
 bool svm_get_register(struct vp *vp, enum hv_register_name name, struct hv_register_value *value)
 {
 	const struct vmcb_register *r = find(name);
-	const struct svm_segment *segment;
-	const uint64_t *word;
+	const union place *at;
 
 	if (!r)
 		return false;
-	segment = locate(vp, svm_sync(vp), r);
-	word = (const uint64_t *)segment;
+	at = locate(vp, svm_sync(vp), r);
 	switch (r->kind) {
 	case SEGMENT:
-		value->segment.base = segment->base;
-		value->segment.limit = segment->limit;
-		value->segment.selector = segment->selector;
+		value->segment.base = at->segment.base;
+		value->segment.limit = at->segment.limit;
+		value->segment.selector = at->segment.selector;
 		value->segment.attributes =
-			(segment->attributes & 0xff) | (segment->attributes & 0xf00) << 4;
+			(at->segment.attributes & 0xff) | (at->segment.attributes & 0xf00) << 4;
 		break;
 	case TABLE:
-		value->table.base = segment->base;
-		value->table.limit = segment->limit;
+		value->table.base = at->segment.base;
+		value->table.limit = at->segment.limit;
 		break;
 	case EFER:
-		value->reg64 = *word & ~EFER_SVME;
+		value->reg64 = at->word & ~EFER_SVME;
 		break;
 	case TSC:
-		value->reg64 = tsc_read() + *word;
+		value->reg64 = tsc_read() + at->word;
 		break;
 	default:
-		value->reg64 = *word;
+		value->reg64 = at->word;
 	}
 	return true;
 }
@@ -128,32 +131,30 @@ bool svm_set_register(
 	struct vp *vp, enum hv_register_name name, const struct hv_register_value *value)
 {
 	const struct vmcb_register *r = find(name);
-	struct svm_segment *segment;
 	struct vmcb *vmcb;
-	uint64_t *word;
+	union place *at;
 
 	if (!r || !acceptable(r, value->reg64))
 		return false;
 	vmcb = svm_sync(vp);
-	segment = locate(vp, vmcb, r);
-	word = (uint64_t *)segment;
+	at = locate(vp, vmcb, r);
 	switch (r->kind) {
 	case SEGMENT:
-		set_segment(vmcb, segment, value);
+		set_segment(vmcb, &at->segment, value);
 		break;
 	case TABLE:
-		segment->base = value->table.base;
-		segment->limit = value->table.limit;
+		at->segment.base = value->table.base;
+		at->segment.limit = value->table.limit;
 		break;
 	case TSC:
-		*word = value->reg64 - tsc_read();
+		at->word = value->reg64 - tsc_read();
 		break;
 	case PLAIN:
 	case DEBUG:
-		*word = value->reg64;
+		at->word = value->reg64;
 		break;
 	default: // what translations depend on
-		*word = value->reg64 | (r->kind == EFER ? EFER_SVME : 0);
+		at->word = value->reg64 | (r->kind == EFER ? EFER_SVME : 0);
 		backend->flush_tlb(vp);
 	}
 	svm_sync_back(vp);

@@ -70,20 +70,19 @@ void vapic_set_cr8(struct vp *vp, uint64_t cr8);
 bool vapic_read_msr(struct vp *vp, uint32_t msr, uint64_t *value);
 bool vapic_write_msr(struct vp *vp, uint32_t msr, uint64_t value);
 
-// A second-level fault at GPA: true if it hit VP's xAPIC page and was emulated (or an exception
-// injected).
+// A second-level fault at GPA: true if it hit VP's xAPIC page (and was emulated, or gave #GP).
 bool vapic_mmio(struct vp *vp, uint64_t gpa);
 
 // The APIC timer (vp->timers[VP_APIC_TIMER]) expired; own VP.
 void vapic_timer_expired(struct vp *vp);
 
-// Delivers an interrupt in APIC terms within a partition: DELIVERY as in the ICR (0 fixed, 1
-// lowest, 2 SMI, 4 NMI, 5 INIT, 6 SIPI), DEST an APIC id or logical set. The sender of an IPI, or
-// NULL. False: no VP matches or the mode is not supported.
+// Delivers an interrupt in APIC terms within a partition. The sender of an IPI, or NULL. False: no
+// VP matches or the mode is not supported.
 struct vapic_message {
-	uint32_t dest;
+	uint32_t dest; // an APIC id or logical set
 	bool logical, level;
-	uint8_t delivery, vector;
+	uint8_t delivery; // ICR: 0 fixed, 1 lowest, 2 SMI, 4 NMI, 5 INIT, 6 SIPI
+	uint8_t vector;
 	uint8_t shorthand; // ICR: 0 none, 1 self, 2 all, 3 all but self
 };
 bool vapic_deliver(
