@@ -1,22 +1,35 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// lumen-diskbench DEVICE seq MIB | rand COUNT: reads past the page cache, one request at a time:
-// in sequence in pieces of 1 MiB, or COUNT pieces of 4 KiB at (always the same) random places.
+// lumen-diskbench DEVICE seq MIB | rand COUNT DEPTH: reads past the page cache, in sequence in
+// pieces of 1 MiB, one at a time, or COUNT pieces of 4 KiB at (always the same) random places with
+// DEPTH requests in flight.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/aio_abi.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { SEQ_PIECE = 1 << 20, RAND_PIECE = 4096 };
+enum { SEQ_PIECE = 1 << 20, RAND_PIECE = 4096, DEPTH_MAX = 256 };
 
 struct pattern {
+	int random;
 	size_t piece;
 	uint64_t count;
-	int random;
+	unsigned depth;
+};
+
+// Requests in flight, and how far we are with the pattern.
+struct reader {
+	const struct pattern *pattern;
+	int fd;
+	uint64_t pieces, submitted;
+	char *buffers; // DEPTH pieces
+	aio_context_t aio;
 };
 
 static uint64_t now_us(void)
@@ -38,56 +51,102 @@ static uint64_t next_random(void)
 	return state;
 }
 
-static int read_all(int fd, const struct pattern *pattern, uint64_t pieces)
+// Puts up to COUNT more requests in flight, each with the buffer of one of CONTROLS.
+static int submit(struct reader *reader, struct iocb **controls, unsigned count)
 {
-	void *buffer;
+	const struct pattern *pattern = reader->pattern;
+	unsigned filled = 0;
 
-	if (posix_memalign(&buffer, RAND_PIECE, pattern->piece))
-		return -1;
-	for (uint64_t i = 0; i < pattern->count; i++) {
-		uint64_t at = (pattern->random ? next_random() : i) % pieces * pattern->piece;
+	for (; filled < count && reader->submitted < pattern->count;
+		filled++, reader->submitted++) {
+		uint64_t number = pattern->random ? next_random() : reader->submitted;
 
-		if (pread(fd, buffer, pattern->piece, (off_t)at) != (ssize_t)pattern->piece) {
-			perror("lumen-diskbench: read");
-			free(buffer);
-			return -1;
-		}
+		controls[filled]->aio_offset = (int64_t)(number % reader->pieces * pattern->piece);
 	}
-	free(buffer);
-	return 0;
+	for (unsigned done = 0; done < filled;) {
+		long now =
+			syscall(SYS_io_submit, reader->aio, (long)(filled - done), controls + done);
+
+		if (now <= 0)
+			return -1;
+		done += (unsigned)now;
+	}
+	return (int)filled;
+}
+
+static int read_all(struct reader *reader)
+{
+	const struct pattern *pattern = reader->pattern;
+	struct iocb requests[DEPTH_MAX] = { 0 }, *controls[DEPTH_MAX];
+	struct io_event events[DEPTH_MAX];
+	int in_flight;
+
+	for (unsigned i = 0; i < pattern->depth; i++) {
+		requests[i].aio_lio_opcode = IOCB_CMD_PREAD;
+		requests[i].aio_fildes = (uint32_t)reader->fd;
+		requests[i].aio_buf = (uintptr_t)(reader->buffers + i * pattern->piece);
+		requests[i].aio_nbytes = pattern->piece;
+		controls[i] = &requests[i];
+	}
+	for (in_flight = submit(reader, controls, pattern->depth); in_flight > 0;) {
+		long done =
+			syscall(SYS_io_getevents, reader->aio, 1l, (long)in_flight, events, NULL);
+		int more;
+
+		if (done <= 0)
+			return -1;
+		for (long i = 0; i < done; i++) {
+			if (events[i].res != (int64_t)pattern->piece)
+				return -1;
+			controls[i] = (struct iocb *)(uintptr_t)events[i].obj;
+		}
+		more = submit(reader, controls, (unsigned)done);
+		if (more < 0)
+			return -1;
+		in_flight += more - (int)done;
+	}
+	return in_flight;
 }
 
 static int run(const char *device, const struct pattern *pattern)
 {
-	uint64_t start, pieces;
-	int error, fd = open(device, O_RDONLY | O_DIRECT);
+	struct reader reader = { .pattern = pattern };
+	void *buffers;
+	uint64_t start;
 
-	if (fd < 0) {
-		perror("lumen-diskbench: open");
+	reader.fd = open(device, O_RDONLY | O_DIRECT);
+	if (reader.fd < 0 ||
+		posix_memalign(&buffers, RAND_PIECE, pattern->depth * pattern->piece) ||
+		syscall(SYS_io_setup, pattern->depth, &reader.aio)) {
+		perror("lumen-diskbench");
 		return 1;
 	}
-	pieces = (uint64_t)lseek(fd, 0, SEEK_END) / pattern->piece;
+	reader.buffers = buffers;
+	reader.pieces = (uint64_t)lseek(reader.fd, 0, SEEK_END) / pattern->piece;
 	start = now_us();
-	error = pieces ? read_all(fd, pattern, pieces) : -1;
-	if (!error)
-		printf("requests=%" PRIu64 " bytes=%" PRIu64 " us=%" PRIu64 "\n", pattern->count,
-			pattern->count * pattern->piece, now_us() - start);
-	close(fd);
-	return error ? 1 : 0;
+	if (!reader.pieces || read_all(&reader) < 0) {
+		fprintf(stderr, "lumen-diskbench: %s cannot be read\n", device);
+		return 1;
+	}
+	printf("requests=%" PRIu64 " bytes=%" PRIu64 " us=%" PRIu64 "\n", pattern->count,
+		pattern->count * pattern->piece, now_us() - start);
+	return 0;
 }
 
 int main(int argc, char **argv)
 {
-	struct pattern pattern = { 0 };
+	struct pattern pattern = { .depth = 1 };
 
-	if (argc == 4 && !strcmp(argv[2], "seq"))
+	if (argc == 4 && !strcmp(argv[2], "seq")) {
 		pattern.piece = SEQ_PIECE;
-	else if (argc == 4 && !strcmp(argv[2], "rand"))
+	} else if (argc == 5 && !strcmp(argv[2], "rand")) {
 		pattern.piece = RAND_PIECE;
-	pattern.random = pattern.piece == RAND_PIECE;
-	pattern.count = argc == 4 ? strtoull(argv[3], NULL, 10) : 0;
-	if (!pattern.piece || !pattern.count) {
-		fprintf(stderr, "usage: lumen-diskbench DEVICE seq MIB | rand COUNT\n");
+		pattern.random = 1;
+		pattern.depth = (unsigned)strtoul(argv[4], NULL, 10);
+	}
+	pattern.count = argc > 3 ? strtoull(argv[3], NULL, 10) : 0;
+	if (!pattern.piece || !pattern.count || !pattern.depth || pattern.depth > DEPTH_MAX) {
+		fprintf(stderr, "usage: lumen-diskbench DEVICE seq MIB | rand COUNT DEPTH\n");
 		return 1;
 	}
 	return run(argv[1], &pattern);

@@ -42,8 +42,8 @@ class Machine:
     disks: list = field(default_factory=list)
     terminal: bool = False  # lumen.console is a terminal (hvc0) in the root
     bare: bool = False  # no hypervisor: the kernel's own console is the machine's console
-    icount: bool = False
-    plugin: str = ""  # a QEMU plugin, "FILE,ARGUMENTS"; takes turns between the processors
+    icount: bool = False  # time is counted in instructions, and the processors take turns
+    plugin: str = ""  # a QEMU plugin, "FILE,ARGUMENTS"; one that counts needs them to take turns
     cpu: str = "max"
     gdb: bool = False
     root_log: str = ""
@@ -73,10 +73,10 @@ def choose_accelerator(wanted, bare=False):
     return wanted
 
 
-def spoils_first_processor(accel, icount, plugin):
+def spoils_first_processor(accel, icount):
     """Whether the processors run in threads of their own under TCG. There the first one's SVM state is
     not safe from the others (docs/hacking.md): it must not run guests."""
-    return accel == "tcg" and not icount and not plugin
+    return accel == "tcg" and not icount
 
 
 def _escape(text):
@@ -87,12 +87,15 @@ def _escape(text):
 def _accel_arguments(machine):
     if machine.accel == "kvm":
         return ["-accel", "kvm", "-cpu", "host"]
+    words = ["-cpu", machine.cpu]
     if machine.icount:
-        return ["-accel", "tcg,thread=single", "-cpu", machine.cpu, "-icount", "shift=0,sleep=off",
-                "-rtc", "base=2025-01-01,clock=vm", "-seed", "1"]
-    if machine.plugin:
-        return ["-accel", "tcg,thread=single", "-cpu", machine.cpu, "-plugin", machine.plugin]
-    return ["-accel", "tcg,thread=multi", "-cpu", machine.cpu]
+        # An instruction is a nanosecond. While all processors wait, time goes on as it does for us: a
+        # disk that needs some of it must not look as if it needed none, or for ever.
+        words += ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=on",
+                  "-rtc", "base=2025-01-01,clock=vm", "-seed", "1"]
+    else:
+        words += ["-accel", "tcg,thread=multi"]
+    return words + (["-plugin", machine.plugin] if machine.plugin else [])
 
 
 def _drive(index, disk):

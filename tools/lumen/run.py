@@ -228,7 +228,7 @@ def _root_machine(options, root_kernel, accel, directory):
         machine.kernel, machine.append, machine.initrd = root_kernel.image, ROOT_APPEND, initrd
         return machine
     root_append = ROOT_APPEND
-    if qemu.spoils_first_processor(accel, options.icount, options.plugin):
+    if qemu.spoils_first_processor(accel, options.icount):
         machine.cpus += 1
         machine.append = f"{SPARE_APPEND} {machine.append}".rstrip()
         root_append = f"{ROOT_APPEND} {SPARE_ROOT_APPEND}"
