@@ -76,8 +76,8 @@ static struct pcpu *pcpu_create(uint32_t id)
 	return cpu;
 }
 
-// Returns this processor's. With boot-processor=idle that one comes last and is not counted: it takes
-// no part once the others run, as QEMU's TCG lets them spoil its SVM state (docs/hacking.md).
+// Returns this processor's. With boot-processor=idle that one comes last and is not counted: it
+// takes no part once the others run, as QEMU's TCG lets them spoil its SVM state (docs/hacking.md).
 static struct pcpu *create_pcpus(void)
 {
 	uint32_t ids[PCPU_MAX], self = apic_id();
