@@ -86,3 +86,70 @@ static inline uint64_t mul_div(uint64_t a, uint64_t b, uint64_t d)
 
 	return hi >= d ? UINT64_MAX : div_wide(hi, a * b, d);
 }
+
+// Intrusive doubly linked lists. A list head is a node that points at itself when empty.
+struct list {
+	struct list *next, *prev;
+};
+
+static inline void list_init(struct list *head)
+{
+	head->next = head->prev = head;
+}
+
+static inline bool list_empty(const struct list *head)
+{
+	return head->next == head;
+}
+
+// Before AT; before the head is at the end.
+static inline void list_insert_before(struct list *at, struct list *node)
+{
+	node->next = at;
+	node->prev = at->prev;
+	at->prev->next = node;
+	at->prev = node;
+}
+
+// Removes NODE and leaves it self-linked, so that removing it again does nothing.
+static inline void list_remove(struct list *node)
+{
+	node->prev->next = node->next;
+	node->next->prev = node->prev;
+	list_init(node);
+}
+
+#define list_for_each(pos, head, member)                                                           \
+	for (pos = container_of((head)->next, __typeof__(*pos), member); &pos->member != (head);   \
+		pos = container_of(pos->member.next, __typeof__(*pos), member))
+
+#define list_first(head, type, member)                                                             \
+	(list_empty(head) ? NULL : container_of((head)->next, type, member))
+
+// Ticket locks. The hypervisor runs with interrupts off and never sleeps, so these need no more.
+struct spinlock {
+	uint16_t next, owner;
+};
+
+static inline void spin_lock(struct spinlock *lock)
+{
+	uint16_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
+
+	while (__atomic_load_n(&lock->owner, __ATOMIC_ACQUIRE) != ticket)
+		cpu_relax();
+}
+
+static inline void spin_unlock(struct spinlock *lock)
+{
+	store_release(lock->owner, lock->owner + 1);
+}
+
+static inline void spin_unlock_guard(struct spinlock **guard)
+{
+	spin_unlock(*guard);
+}
+
+// Takes LOCK until the block ends, whichever way.
+#define spin_guard(lock)                                                                           \
+	struct spinlock *guard_ __attribute__((cleanup(spin_unlock_guard))) = (lock);              \
+	spin_lock(guard_)

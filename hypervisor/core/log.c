@@ -3,7 +3,6 @@
 #include "hypervisor/core/log.h"
 #include "hypervisor/core/clock.h"
 #include "hypervisor/core/pcpu.h"
-#include "hypervisor/core/spinlock.h"
 #include "hypervisor/x86/console.h"
 
 #include <stdarg.h>

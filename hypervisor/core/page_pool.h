@@ -3,7 +3,7 @@
 // Management).
 #pragma once
 
-#include "hypervisor/core/spinlock.h"
+#include "hypervisor/core/lib.h"
 
 struct page_pool {
 	struct spinlock lock; // leaf lock: guards all below

@@ -6,8 +6,6 @@
 #include "hypercall/msr.h"
 #include "hypercall/synic.h"
 #include "hypervisor/core/gpa_map.h"
-#include "hypervisor/core/list.h"
-#include "hypervisor/core/spinlock.h"
 
 struct vp;
 struct timer;

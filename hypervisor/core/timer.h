@@ -2,8 +2,7 @@
 // One-shot timers in TSC ticks, kept in one queue per processor and driven by its local APIC timer.
 #pragma once
 
-#include "hypervisor/core/list.h"
-#include "hypervisor/core/spinlock.h"
+#include "hypervisor/core/lib.h"
 
 struct timer_queue;
 

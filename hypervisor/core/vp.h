@@ -8,7 +8,6 @@
 
 #include "hypercall/intercept.h"
 #include "hypercall/registers.h"
-#include "hypervisor/core/list.h"
 #include "hypervisor/core/synic.h"
 #include "hypervisor/core/timer.h"
 #include "hypervisor/x86/vapic.h"

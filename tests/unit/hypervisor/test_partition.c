@@ -458,6 +458,53 @@ Test(partition, large_pages)
 	}
 }
 
+static hv_status map_large(struct partition *child, uint64_t to, uint64_t from)
+{
+	return map(
+		child->id, to, HV_MAP_GPA_PERMISSIONS_MASK | HV_MAP_GPA_LARGE_PAGE, &from, 1, NULL);
+}
+
+Test(partition, a_large_page_where_small_ones_were)
+{
+	struct partition *child = machine_child(0, 1, 16);
+	const uint64_t small = 2560;
+	uint64_t free;
+
+	cr_assert_eq(map(child->id, 517, HV_MAP_GPA_PERMISSIONS_MASK, &small, 1, NULL), 0);
+	cr_assert_eq(map_large(child, 512, 2048), 0, "it supersedes what is mapped");
+	cr_assert_eq(child->gpa.mapped_pages, 16 + 512);
+	cr_assert(frame_take(small));
+	frame_release(small);
+
+	cr_assert_eq(unmap(child->id, 512, HV_UNMAP_GPA_LARGE_PAGE, 1), 0);
+	cr_assert_eq(map(child->id, 517, HV_MAP_GPA_PERMISSIONS_MASK, &small, 1, NULL), 0);
+	cr_assert_eq(unmap(child->id, 517, 0, 1), 0);
+	free = child->pool.free_pages;
+	cr_assert_eq(map_large(child, 512, 2048), 0, "only an empty table is there");
+	cr_assert_eq(child->pool.free_pages, free + 1, "which comes back");
+}
+
+Test(partition, tables_wait_for_the_flush)
+{
+	struct partition *child = machine_child(0, 1, 16);
+	struct overlay *overlay = &child->vps[0]->synic.sim_overlay;
+	struct gpa_map *map = &child->gpa;
+	uint64_t before = map->spares_lent, lent;
+	void *spares;
+
+	cr_assert(overlay_set(map, overlay, 1 << 20, child->vps[0]->synic.sim_page, GPA_READ));
+	lent = map->spares_lent;
+	spares = map->spares;
+	cr_assert_gt(lent, before);
+	overlay_clear(map, overlay);
+	cr_assert_eq(map->spares_lent, lent, "the processors may still walk them");
+	cr_assert_eq(map->spares, spares);
+	partition_flush_gpa(child);
+	cr_assert(overlay_reap(map, overlay));
+	cr_assert_eq(map->spares_lent, before);
+	cr_assert(!overlay_reap(map, overlay));
+}
+
 Test(partition, read_and_write_gpa)
 {
 	struct partition *child = machine_child(0, 1, 16);
@@ -733,7 +780,7 @@ Test(partition, synthetic_features_are_privileges)
 		CALL(HvCallSetPartitionProperty, id, HvPartitionPropertySyntheticProcFeatures,
 			HV_SYNTHETIC_FEATURE_SYNIC_REGS | HV_SYNTHETIC_FEATURE_HYPERVISOR_PRESENT),
 		0);
-	cr_assert(partition_find(id)->privileges & HV_PRIVILEGE_SYNIC_REGS);
+	cr_assert(partition_find(id)->privileges & HV_PRIVILEGE_ACCESS_SYNIC_REGS);
 	cr_assert(!(partition_find(id)->privileges &
-		    (HV_PRIVILEGE_SYNTHETIC_TIMER_REGS | HV_PRIVILEGE_SIGNAL_EVENTS)));
+		    (HV_PRIVILEGE_ACCESS_SYNTHETIC_TIMER_REGS | HV_PRIVILEGE_SIGNAL_EVENTS)));
 }
