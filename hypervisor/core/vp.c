@@ -84,7 +84,7 @@ struct vp *vp_create(struct partition *partition, uint32_t index, uint32_t apic_
 		timer_init(&vp->timers[i], timer_fire);
 	backend->vp_init(vp, vp->arch_pages);
 	synic_init(vp);
-	vapic_init(vp, apic_id);
+	vp->apic.id = apic_id;
 	vp_reset(vp, true);
 
 	spin_lock(&partition->lock);

@@ -169,12 +169,6 @@ void vapic_error(struct vp *vp, uint32_t error)
 		vapic_interrupt(vp, lvt & LVT_VECTOR, VAPIC_EDGE);
 }
 
-void vapic_init(struct vp *vp, uint32_t apic_id)
-{
-	vp->apic.id = apic_id;
-	vapic_reset(vp, true);
-}
-
 void vapic_reset(struct vp *vp, bool power_on)
 {
 	struct vapic *apic = &vp->apic;

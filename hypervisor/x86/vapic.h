@@ -29,9 +29,6 @@ struct vapic {
 
 enum vapic_irq_flags { VAPIC_EDGE = 0, VAPIC_LEVEL = 1, VAPIC_AUTO_EOI = 2 };
 
-// Sets the id and resets to power-on. vp->timers[VP_APIC_TIMER] is set up already.
-void vapic_init(struct vp *vp, uint32_t apic_id);
-
 // Own VP or paused. INIT keeps the id and APIC base; power-on makes VP 0 the bootstrap processor,
 // in xAPIC mode.
 void vapic_reset(struct vp *vp, bool power_on);

@@ -231,7 +231,8 @@ static void setup_vp(unsigned int index)
 	vp->xcr0 = 1;
 	rig.of[index].exception = RIG_NO_EXCEPTION;
 	rig.partition.vps[index] = vp;
-	vapic_init(vp, index);
+	vp->apic.id = index;
+	vapic_reset(vp, true);
 	vp->apic.svr = 0x1ff;
 	cs = rig_register(vp, HvX64RegisterCs);
 	cs->segment.attributes =
