@@ -212,9 +212,13 @@ static void clear_root(void)
 	for (unsigned int i = 0; i < ARRAY_SIZE(msrs); i++)
 		msr_write(root_vp(0), msrs[i], 0);
 	overlay_clear(&root_partition->gpa, &root_partition->hypercall_overlay);
+	overlay_reap(&root_partition->gpa, &root_partition->hypercall_overlay);
 	stats_overlays_clear(root_partition, root_partition->stats_overlay);
-	for (unsigned int i = 0; i < MACHINE_CPUS; i++)
+	stats_overlays_free(root_partition, root_partition->stats_overlay);
+	for (unsigned int i = 0; i < MACHINE_CPUS; i++) {
 		stats_overlays_clear(root_partition, root_vp(i)->stats_overlay);
+		stats_overlays_free(root_partition, root_vp(i)->stats_overlay);
+	}
 	for (uint64_t id = 0; id < IDS; id++) {
 		const uint64_t in[2] = { HV_PARTITION_ID_SELF, id };
 
