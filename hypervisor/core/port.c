@@ -127,9 +127,12 @@ static void destroy(struct partition *partition, struct port_table *table)
 
 	for (; table; table = next) {
 		next = table->next;
-		for (unsigned int i = 0; i < SETS * WAYS; i++)
-			if (table->sets[0][i].id_plus_1 != FREE_ID)
-				free_messages(partition, table->sets[0][i].messages);
+		for (unsigned int i = 0; i < SETS * WAYS; i++) {
+			struct entry *entry = &table->sets[i / WAYS][i % WAYS];
+
+			if (entry->id_plus_1 != FREE_ID)
+				free_messages(partition, entry->messages);
+		}
 		if (table != first)
 			page_free(&partition->pool, table);
 	}
