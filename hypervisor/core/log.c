@@ -115,6 +115,7 @@ void panic(const char *fmt, ...)
 	// No lock: whoever holds it may be what is broken.
 	va_start(args, fmt);
 	put_line("\nlumen: panic: ", fmt, args);
+	va_end(args);
 	backtrace(__builtin_frame_address(0));
 	machine_reset();
 }

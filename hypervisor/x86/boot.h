@@ -37,6 +37,9 @@ void boot_info_read(uint32_t magic, uint32_t info);
 // The value of "NAME=" in the hypervisor's command line (up to the next space), or NULL.
 const char *boot_option(const char *name);
 
+// Copies a string into SIZE bytes, as much of it as fits with its end.
+void copy_string(char *to, const char *from, size_t size);
+
 // --- acpi.c ---
 
 // The RSDP's physical address, or 0.

@@ -34,13 +34,11 @@ struct mb2_memory {
 	char entries[];
 };
 
-static void copy_string(char *to, const char *from)
+void copy_string(char *to, const char *from, size_t size)
 {
-	size_t i = 0;
-
-	for (; from[i] && i < BOOT_CMDLINE_MAX - 1; i++)
-		to[i] = from[i];
-	to[i] = 0;
+	while (--size && *from)
+		*to++ = *from++;
+	*to = 0;
 }
 
 static void add_module(uint64_t start, uint64_t end, const char *cmdline)
@@ -52,7 +50,7 @@ static void add_module(uint64_t start, uint64_t end, const char *cmdline)
 	boot_info.module_count++;
 	m->start = start;
 	m->end = end;
-	copy_string(m->cmdline, cmdline);
+	copy_string(m->cmdline, cmdline, BOOT_CMDLINE_MAX);
 }
 
 static void add_memory(const struct memory_range *range)
@@ -67,7 +65,7 @@ static void read_mb1(const struct mb1_info *info)
 	const char *at = spa_to_va(info->mmap_addr), *end = at + info->mmap_length;
 
 	if (info->flags & BIT(2))
-		copy_string(boot_info.cmdline, spa_to_va(info->cmdline));
+		copy_string(boot_info.cmdline, spa_to_va(info->cmdline), BOOT_CMDLINE_MAX);
 	for (uint32_t i = 0; info->flags & BIT(3) && i < info->mods_count; i++, module++)
 		add_module(module->start, module->end, spa_to_va(module->cmdline));
 	// Each entry: the size of what follows, a range.
@@ -81,7 +79,7 @@ static void read_mb2_tag(const struct mb2_tag *tag)
 	const struct mb2_memory *memory = (const void *)tag;
 
 	if (tag->type == 1)
-		copy_string(boot_info.cmdline, (const char *)(tag + 1));
+		copy_string(boot_info.cmdline, (const char *)(tag + 1), BOOT_CMDLINE_MAX);
 	if (tag->type == 3)
 		add_module(module->start, module->end, module->cmdline);
 	if (tag->type == 6)

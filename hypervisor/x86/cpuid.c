@@ -63,8 +63,9 @@ enum {
 // The processor's answer; zero for leaves that it does not have.
 static struct cpuid_result host(uint32_t leaf, uint32_t subleaf)
 {
-	return leaf > cpuid(leaf & 0x80000000, 0).eax ? (struct cpuid_result){ 0 }
-						      : cpuid(leaf, subleaf);
+	if (leaf > cpuid(leaf & 0x80000000, 0).eax)
+		return (struct cpuid_result){ 0 };
+	return cpuid(leaf, subleaf);
 }
 
 // Topology: one package, each VP a core with caches of its own.

@@ -111,16 +111,12 @@ static uint64_t load_kernel(uint8_t *params)
 static void copy_cmdline(void)
 {
 	const char *from = boot_info.modules[0].cmdline;
-	char *to = spa_to_va(CMDLINE_SPA);
-	size_t i = 0;
 
 	while (*from && *from != ' ')
 		from++;
 	while (*from == ' ')
 		from++;
-	for (; from[i] && i < CMDLINE_MAX - 1; i++)
-		to[i] = from[i];
-	to[i] = 0;
+	copy_string(spa_to_va(CMDLINE_SPA), from, CMDLINE_MAX);
 }
 
 static void set_flat(

@@ -267,8 +267,8 @@ Test(port, messages_wait_in_order)
 		deliver(root); // the slot is taken: nothing happens
 		cr_assert_eq(m->header.message_type, i);
 		cr_assert_eq(m->payload64[0], i);
-		cr_assert_eq(m->header.message_flags,
-			i < MESSAGE_BUFFERS ? HV_MESSAGE_FLAG_PENDING : 0);
+		cr_assert_eq(
+			m->header.message_flags, i < MESSAGE_BUFFERS ? HV_MESSAGE_FLAG_PENDING : 0);
 		m->header.message_type = HvMessageTypeNone;
 	}
 	for (uint64_t i = 1; i <= MESSAGE_BUFFERS; i++)

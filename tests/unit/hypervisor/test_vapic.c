@@ -71,7 +71,8 @@ static void take(struct vp *vp, unsigned int vector)
 	vapic_accepted(vp, vector);
 }
 
-// The second request of a vector that comes while the processor delivers the first is an interrupt of its own.
+// The second request of a vector that comes while the processor delivers the first is an interrupt
+// of its own.
 Test(vapic, request_while_offered, .init = setup)
 {
 	cr_assert(vapic_interrupt(vp, 0x50, VAPIC_EDGE));
