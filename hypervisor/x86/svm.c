@@ -168,6 +168,7 @@ static void svm_vp_reset(struct vp *vp)
 	vmcb->vintr = SVM_V_MASKING;
 	vmcb->tsc_offset = vp->partition->tsc_offset + vp->tsc_adjust;
 	svm_vp(vp)->asid_cpu = NULL;
+	svm_sync_back(vp);
 }
 
 static void svm_vp_init(struct vp *vp, void *const *pages)
