@@ -170,3 +170,4 @@ cat /run/lumen/reader/console.log
     t.check(during.get("hypercall", 0) > 0, f"no hypercalls were counted: {during}")
     for reason in ("io", "gpa_fault"):
         t.equal(during.get(reason), 0, f"exits for {reason} ({during})")
+    t.note("exits: " + ", ".join(f"{reason} {n}" for reason, n in sorted(during.items())))

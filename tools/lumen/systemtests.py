@@ -31,6 +31,7 @@ class Context:
         self.name = name.replace(".", "-").replace("_", "-")[:31]
         self.kernel = root_kernel
         self.result = None
+        self.notes = []
 
     # Checks.
 
@@ -43,6 +44,10 @@ class Context:
 
     def contains(self, text, wanted, where="the console"):
         self.check(wanted in text, f"{where} does not say {wanted!r}")
+
+    def note(self, figure):
+        """Say something in the line of the test's success."""
+        self.notes.append(figure)
 
     def skip(self, why):
         raise Skipped(why)
@@ -152,7 +157,8 @@ def _one(report, name, function, kernel):
     except Exception:  # a test's own mistake is a failure like any other
         report.not_ok(f"system.{name}", f"{traceback.format_exc()}\n{_evidence(context)}")
     else:
-        report.ok(f"system.{name}", f"{time.monotonic() - started:.1f} s")
+        seconds = f"{time.monotonic() - started:.1f} s"
+        report.ok(f"system.{name}", "; ".join([seconds, *context.notes]))
 
 
 def run(report, only=""):
