@@ -90,7 +90,7 @@ def _relocate_headers(tree):
 
 def _unpack(debs, tree, release):
     for deb in debs:
-        ui.command("unpacking the stock kernel", ["dpkg", "-x", deb, tree])
+        ui.command(f"unpacking {deb.name.partition('_')[0]}", ["dpkg", "-x", deb, tree])
     _relocate_headers(tree)
     ui.command("indexing kernel modules",
                ["env", "PATH=/usr/sbin:/sbin:/usr/bin:/bin", "depmod", "-b", tree, release])
