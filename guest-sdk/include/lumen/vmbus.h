@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// VMBus from the guest's side: the connection to the host, the devices that it offers, and their
+// channels. Portable parts (protocol machine, rings) are in vmbus/; this joins them to the SynIC
+// and to hypercalls.
+//
+// Nothing here starts threads or calls back but the handlers named below. A kernel with its own
+// driver framework looks for devices with lumen_vmbus_find() after lumen_vmbus_connect(), and again
+// whenever *lumen_vmbus_changes() has changed.
+#ifndef LUMEN_VMBUS_H
+#define LUMEN_VMBUS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lumen/status.h"
+#include "lumen/synic.h"
+#include "vmbus/protocol.h"
+#include "vmbus/ring.h"
+
+struct lumen_vmbus;   // one for the kernel
+struct lumen_channel; // one for each offer; belongs to the bus
+
+struct lumen_vmbus_config {
+	struct lumen_synic *synic; // of the VP to which the host's messages go: this one
+	uint8_t vector;	      // for VMBUS_SINT of it, see struct lumen_sint; 0: polled
+	uint32_t max_version; // 0: the newest that is known here; for tests
+	uint32_t channels;    // the most that there may be; 0: 64
+	uint64_t timeout_ns;  // for each answer of the host; 0: 10 s
+};
+
+// Connects to the host: negotiates the newest version that both know (5.3 down to 2.4), asks for
+// the offers and waits until all are there. Allocates. Hypercalls must be enabled and *synic
+// started. Thread context, once. LUMEN_TIMED_OUT (no VMBus on this hypervisor), LUMEN_REFUSED (no
+// version in common), LUMEN_NO_PRIVILEGE (PostMessages, SignalEvents), LUMEN_NO_MEMORY.
+lumen_status lumen_vmbus_connect(
+	const struct lumen_vmbus_config *config, struct lumen_vmbus **bus_out);
+
+// Unloads: tells the host that this kernel forgets everything, waits for its answer and frees the
+// bus with all channels, which must be closed. Thread context.
+lumen_status lumen_vmbus_disconnect(struct lumen_vmbus *bus);
+
+// The version agreed on, as VMBUS_VERSION().
+uint32_t lumen_vmbus_version(const struct lumen_vmbus *bus);
+
+// Takes VMBus's SINT on another VP into use, so that channels can be opened with it as target:
+// *synic is that VP's, started, and this runs on it. `vector` as above.
+lumen_status lumen_vmbus_add_vp(
+	struct lumen_vmbus *bus, struct lumen_synic *synic, uint8_t vector);
+
+// A counter that goes up, with lumen_wake(), whenever a device has come or gone.
+const uint32_t *lumen_vmbus_changes(const struct lumen_vmbus *bus);
+
+// The `index`th primary channel of a device type (NULL: of any), in the order of the offers; NULL
+// if there are not so many. Thread context. The pointer lives until lumen_channel_release() or
+// disconnect.
+struct lumen_channel *lumen_vmbus_find(
+	struct lumen_vmbus *bus, const struct vmbus_guid *type, uint32_t index);
+
+// The `index`th sub-channel (1, 2, ...) of a primary one, or NULL.
+struct lumen_channel *lumen_channel_sub(struct lumen_channel *channel, uint32_t index);
+
+// What the host said of it.
+const struct vmbus_offer_channel *lumen_channel_offer(const struct lumen_channel *channel);
+
+// The host has signalled the channel, or has rescinded it (lumen_channel_rescinded() is then true).
+// In interrupt context of the target VP (or of lumen_synic_poll()): reads the ring, or wakes
+// somebody who does. Signals are masked from before the call until lumen_channel_unmask().
+typedef void lumen_channel_handler(void *context, struct lumen_channel *channel);
+
+struct lumen_channel_config {
+	uint32_t send_pages, receive_pages; // of each ring's data, without its control page
+	uint32_t target_vp;		    // VP index, one that the bus uses
+	lumen_channel_handler *handler;
+	void *context;
+	const void *user_data; // VMBUS_USER_DEFINED_SIZE bytes for the VSP; NULL: zeroes
+};
+
+// Makes the rings, gives them to the host and opens the channel. Allocates. Thread context; waits
+// for the host. LUMEN_RESCINDED, LUMEN_REFUSED, LUMEN_TIMED_OUT, LUMEN_NO_MEMORY, LUMEN_BAD_STATE
+// (open already).
+lumen_status lumen_channel_open(
+	struct lumen_channel *channel, const struct lumen_channel_config *config);
+
+// Closes it and takes the rings back; the handler is not called any more when this returns. If the
+// host does not give the GPADL back, its pages are never used again (and never freed). Thread
+// context. A rescinded channel is closed too before it is released.
+void lumen_channel_close(struct lumen_channel *channel);
+
+// A rescinded channel that is closed: tells the host that it is not used any more; *channel is
+// dead.
+void lumen_channel_release(struct lumen_channel *channel);
+
+bool lumen_channel_rescinded(const struct lumen_channel *channel);
+
+// --- packets. Callers of the two sending functions are serialised by the caller, and so are those
+// of the receiving ones; interrupts may be off. ---
+
+// Writes a packet (vmbus/ring.h) and signals the host if it has to be. LUMEN_BUSY: no room, the
+// handler is called when there is; LUMEN_BAD_HOST: the ring is broken, close the channel;
+// LUMEN_RESCINDED.
+lumen_status lumen_channel_send(
+	struct lumen_channel *channel, const struct vmbus_packet_out *packet);
+
+// The same for several: written by lumen_channel_queue(), seen by the host after
+// lumen_channel_flush().
+lumen_status lumen_channel_queue(
+	struct lumen_channel *channel, const struct vmbus_packet_out *packet);
+void lumen_channel_flush(struct lumen_channel *channel);
+
+// Copies the next packet to `buffer` (private, aligned to 8, `size` bytes) and describes it.
+// LUMEN_BUSY: nothing is there; LUMEN_BAD_HOST: the ring is broken.
+lumen_status lumen_channel_receive(struct lumen_channel *channel, void *buffer, uint32_t size,
+	struct vmbus_packet *packet);
+
+// All that was received may be overwritten: tells the host (signals it if it waits for room), and
+// asks for signals again. True: something has come meanwhile, receive again; signals are masked
+// still.
+bool lumen_channel_unmask(struct lumen_channel *channel);
+
+// --- buffers shared with the host ---
+
+// Gives the host `count` pages from `pages` on (aligned) as a GPADL of the channel. Thread context,
+// waits. LUMEN_REFUSED, LUMEN_TIMED_OUT, LUMEN_RESCINDED.
+lumen_status lumen_gpadl_create(
+	struct lumen_channel *channel, const void *pages, uint32_t count, uint32_t *gpadl);
+
+// Takes it back; only then the pages are the kernel's alone again. LUMEN_TIMED_OUT: they are not.
+lumen_status lumen_gpadl_destroy(struct lumen_channel *channel, uint32_t gpadl);
+
+#endif
