@@ -28,8 +28,9 @@ struct test {
 	uint32_t edx;	     // HV_FEATURE_EDX_*, all of them
 	uint32_t hints;	     // HV_HINT_*, all of them
 	unsigned int vps;    // at least so many processors
-	// One descriptor may stand for a table: `rows` tests, each with a line of its own. row_name
-	// writes what comes after "name: " (at most size bytes with the 0); false: no such row.
+	// One descriptor may stand for a table: `rows` tests, each with a line of its own, whose
+	// name is "ROW: name" (such as "HvCallPostMessage: reserved bits"). row_name writes ROW (at
+	// most size bytes with the 0); false: there is no test for this row.
 	unsigned int rows; // 0: a single test
 	bool (*row_name)(unsigned int row, char *text, size_t size);
 };
