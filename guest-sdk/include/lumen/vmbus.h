@@ -22,49 +22,60 @@ struct lumen_channel; // one for each offer; belongs to the bus
 
 struct lumen_vmbus_config {
 	struct lumen_synic *synic; // of the VP to which the host's messages go: this one
-	uint8_t vector;	      // for VMBUS_SINT of it, see struct lumen_sint; 0: polled
-	uint32_t max_version; // 0: the newest that is known here; for tests
-	uint32_t channels;    // the most that there may be; 0: 64
-	uint64_t timeout_ns;  // for each answer of the host; 0: 10 s
+	uint8_t vector;		   // for VMBUS_SINT of it, see struct lumen_sint; 0: polled
+	uint32_t max_version;	   // 0: the newest that is known here; for tests
+	uint32_t channels;	   // the most that there may be; 0: 64
+	uint64_t timeout_ns;	   // for each answer of the host; 0: 10 s
 };
 
 // Connects to the host: negotiates the newest version that both know (5.3 down to 2.4), asks for
 // the offers and waits until all are there. Allocates. Hypercalls must be enabled and *synic
-// started. Thread context, once. LUMEN_TIMED_OUT (no VMBus on this hypervisor), LUMEN_REFUSED (no
-// version in common), LUMEN_NO_PRIVILEGE (PostMessages, SignalEvents), LUMEN_NO_MEMORY.
+// started. Thread context, once. LUMEN_NOT_SUPPORTED (nobody takes VMBus's messages here),
+// LUMEN_REFUSED (no version in common), LUMEN_NO_PRIVILEGE (PostMessages, SignalEvents),
+// LUMEN_NO_MEMORY, LUMEN_TIMED_OUT, what lumen_sint_enable() says, or another status of
+// HvCallPostMessage.
 lumen_status lumen_vmbus_connect(
 	const struct lumen_vmbus_config *config, struct lumen_vmbus **bus_out);
 
 // Unloads: tells the host that this kernel forgets everything, waits for its answer and frees the
-// bus with all channels, which must be closed. Thread context.
+// bus with all channels, which must be closed (LUMEN_BAD_STATE). The other VPs must have been
+// removed; runs on the VP of connect(). Thread context; no other call on the bus or its channels
+// may run or follow. LUMEN_TIMED_OUT: the host did not answer; the bus is gone all the same, but
+// its memory is never used again.
 lumen_status lumen_vmbus_disconnect(struct lumen_vmbus *bus);
 
 // The version agreed on, as VMBUS_VERSION().
 uint32_t lumen_vmbus_version(const struct lumen_vmbus *bus);
 
 // Takes VMBus's SINT on another VP into use, so that channels can be opened with it as target:
-// *synic is that VP's, started, and this runs on it. `vector` as above.
-lumen_status lumen_vmbus_add_vp(
-	struct lumen_vmbus *bus, struct lumen_synic *synic, uint8_t vector);
+// *synic is that VP's, started, and this runs on it. `vector` as above. Thread context.
+lumen_status lumen_vmbus_add_vp(struct lumen_vmbus *bus, struct lumen_synic *synic, uint8_t vector);
+
+// The opposite, again on that VP. No open channel may have it as target. LUMEN_BAD_ARGUMENT: it
+// was not added.
+lumen_status lumen_vmbus_remove_vp(struct lumen_vmbus *bus, struct lumen_synic *synic);
 
 // A counter that goes up, with lumen_wake(), whenever a device has come or gone.
 const uint32_t *lumen_vmbus_changes(const struct lumen_vmbus *bus);
 
-// The `index`th primary channel of a device type (NULL: of any), in the order of the offers; NULL
-// if there are not so many. Thread context. The pointer lives until lumen_channel_release() or
-// disconnect.
+// The `index`th primary channel of a device type (NULL: of any) that is not rescinded, in the order
+// of the offers; NULL if there are not so many. Thread context. The pointer lives until
+// lumen_channel_release() or disconnect; channels that were never given out are released by
+// themselves when they are rescinded.
 struct lumen_channel *lumen_vmbus_find(
 	struct lumen_vmbus *bus, const struct vmbus_guid *type, uint32_t index);
 
-// The `index`th sub-channel (1, 2, ...) of a primary one, or NULL.
+// The sub-channel with this index (1, 2, ...) of a primary one, if the host has offered it and not
+// rescinded it; else NULL. Context and life of the pointer as above.
 struct lumen_channel *lumen_channel_sub(struct lumen_channel *channel, uint32_t index);
 
 // What the host said of it.
 const struct vmbus_offer_channel *lumen_channel_offer(const struct lumen_channel *channel);
 
 // The host has signalled the channel, or has rescinded it (lumen_channel_rescinded() is then true).
-// In interrupt context of the target VP (or of lumen_synic_poll()): reads the ring, or wakes
-// somebody who does. Signals are masked from before the call until lumen_channel_unmask().
+// In interrupt context of the target VP, for a rescind of the VP of lumen_vmbus_connect() (or of
+// lumen_synic_poll()): reads the ring, or wakes somebody who does. Signals are masked from before
+// the call until lumen_channel_unmask(). May be called for no reason.
 typedef void lumen_channel_handler(void *context, struct lumen_channel *channel);
 
 struct lumen_channel_config {
@@ -77,18 +88,28 @@ struct lumen_channel_config {
 
 // Makes the rings, gives them to the host and opens the channel. Allocates. Thread context; waits
 // for the host. LUMEN_RESCINDED, LUMEN_REFUSED, LUMEN_TIMED_OUT, LUMEN_NO_MEMORY, LUMEN_BAD_STATE
-// (open already).
+// (open already, or an open that timed out is still unanswered), LUMEN_BAD_ARGUMENT (ring sizes,
+// target VP), LUMEN_BUSY (too many GPADLs). This and the calls below that wait are serialised by
+// the caller for one channel; different channels may be opened and closed at the same time.
 lumen_status lumen_channel_open(
 	struct lumen_channel *channel, const struct lumen_channel_config *config);
 
 // Closes it and takes the rings back; the handler is not called any more when this returns. If the
 // host does not give the GPADL back, its pages are never used again (and never freed). Thread
-// context. A rescinded channel is closed too before it is released.
+// context, not from the handler; waits for the host. A rescinded channel is closed too before it is
+// released. Nothing happens if it is not open.
 void lumen_channel_close(struct lumen_channel *channel);
 
-// A rescinded channel that is closed: tells the host that it is not used any more; *channel is
-// dead.
-void lumen_channel_release(struct lumen_channel *channel);
+// A rescinded channel that is closed, and whose buffers are destroyed: tells the host that it is
+// not used any more; *channel is dead. LUMEN_BAD_STATE: it is not rescinded, or is open. Thread
+// context.
+lumen_status lumen_channel_release(struct lumen_channel *channel);
+
+// Moves the signals of an open channel to another VP that the bus uses. The old one may be
+// signalled a last time while this runs (below version 5.3, soon after). Thread context; waits for
+// the host from 5.3 on. LUMEN_NOT_SUPPORTED (below 4.1), LUMEN_BAD_ARGUMENT, LUMEN_BAD_STATE,
+// LUMEN_REFUSED, LUMEN_TIMED_OUT, LUMEN_RESCINDED.
+lumen_status lumen_channel_set_vp(struct lumen_channel *channel, uint32_t target_vp);
 
 bool lumen_channel_rescinded(const struct lumen_channel *channel);
 
@@ -109,8 +130,8 @@ void lumen_channel_flush(struct lumen_channel *channel);
 
 // Copies the next packet to `buffer` (private, aligned to 8, `size` bytes) and describes it.
 // LUMEN_BUSY: nothing is there; LUMEN_BAD_HOST: the ring is broken.
-lumen_status lumen_channel_receive(struct lumen_channel *channel, void *buffer, uint32_t size,
-	struct vmbus_packet *packet);
+lumen_status lumen_channel_receive(
+	struct lumen_channel *channel, void *buffer, uint32_t size, struct vmbus_packet *packet);
 
 // All that was received may be overwritten: tells the host (signals it if it waits for room), and
 // asks for signals again. True: something has come meanwhile, receive again; signals are masked
@@ -119,12 +140,16 @@ bool lumen_channel_unmask(struct lumen_channel *channel);
 
 // --- buffers shared with the host ---
 
-// Gives the host `count` pages from `pages` on (aligned) as a GPADL of the channel. Thread context,
-// waits. LUMEN_REFUSED, LUMEN_TIMED_OUT, LUMEN_RESCINDED.
+// Gives the host `count` pages (1 to LUMEN_GPADL_PAGES_MAX) from `pages` on (aligned) as a GPADL of
+// the channel. Thread context, waits. LUMEN_REFUSED, LUMEN_BUSY (too many GPADLs),
+// LUMEN_BAD_ARGUMENT: the pages are the kernel's alone. LUMEN_TIMED_OUT, LUMEN_RESCINDED: the host
+// may have them, they must never be used again.
+#define LUMEN_GPADL_PAGES_MAX 8190u
 lumen_status lumen_gpadl_create(
 	struct lumen_channel *channel, const void *pages, uint32_t count, uint32_t *gpadl);
 
 // Takes it back; only then the pages are the kernel's alone again. LUMEN_TIMED_OUT: they are not.
+// Of a rescinded channel too, before its release. LUMEN_BAD_ARGUMENT: no such GPADL.
 lumen_status lumen_gpadl_destroy(struct lumen_channel *channel, uint32_t gpadl);
 
 #endif
