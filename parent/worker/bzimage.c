@@ -190,7 +190,8 @@ bool bzimage_load(struct loader *loader, struct loader_entry *entry)
 		return false;
 	to = guest_memory_at(loader->memory, image.load_gpa, image.payload_size);
 	if (!loader_read(loader, image.payload_offset, to, image.payload_size) ||
-		!loader_place_command_line(loader, image.header.cmdline_size) ||
+		!loader_place_command_line(
+			loader, loader->input->command, image.header.cmdline_size) ||
 		!loader_place_initrd(loader) || !write_boot_params(&image))
 		return false;
 	entry->rip = (uint32_t)image.load_gpa;

@@ -17,7 +17,7 @@
 
 // The first megabyte: RAM for the guest's real-mode trampolines, with what the loader leaves there.
 #define LAYOUT_GDT	    0x5000
-#define LAYOUT_START_INFO   0x6000 // PVH: start info, module list, memory map, in one page
+#define LAYOUT_START_INFO   0x6000 // PVH, Multiboot: all information on the boot, in one page
 #define LAYOUT_BOOT_PARAMS  0x7000 // Linux: the zero page
 #define LAYOUT_COMMAND_LINE 0x20000
 #define LAYOUT_COMMAND_ROOM 0x10000

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// See loader.h: what both formats need, and the choice between them.
+// See loader.h: what all formats need, and the choice between them.
 #include "parent/worker/loader_parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -76,6 +77,44 @@ bool loader_read(struct loader *loader, uint64_t offset, void *to, uint64_t leng
 		"The kernel %s cannot be read: %s.", loader->input->kernel, strerror(error));
 }
 
+bool loader_place(struct loader *loader, const struct loader_piece *piece)
+{
+	uint64_t end;
+	uint8_t *to;
+
+	if (!piece->memory_size)
+		return true;
+	if (piece->file_size > piece->memory_size)
+		return loader_not_a_kernel(
+			loader, "a segment is larger in the file than in memory");
+	if (__builtin_add_overflow(piece->gpa, piece->memory_size, &end))
+		return loader_not_a_kernel(loader, "a segment has no end");
+	// What lies lower is ours (layout.h).
+	if (piece->gpa < LAYOUT_KERNEL_MIN)
+		return loader_not_a_kernel(
+			loader, "a segment is at 0x%" PRIx64 ", below 1 MiB", piece->gpa);
+	to = guest_memory_at(loader->memory, piece->gpa, piece->memory_size);
+	if (!to || end > guest_memory_low_end(loader->memory))
+		return failure_set(loader->failure, LUMEN_EXIT_BAD_ARGUMENTS,
+			"The child has too little memory for %s: it needs 0x%" PRIx64
+			" to 0x%" PRIx64 ".",
+			loader->input->kernel, piece->gpa, end);
+	if (!loader->image_end || piece->gpa < loader->image_start)
+		loader->image_start = piece->gpa;
+	if (end > loader->image_end)
+		loader->image_end = end;
+	return loader_read(loader, piece->offset, to, piece->file_size);
+}
+
+bool loader_check_entry(struct loader *loader, const char *what, uint64_t address)
+{
+	loader->initrd_limit = guest_memory_low_end(loader->memory);
+	if (address >= loader->image_start && address < loader->image_end)
+		return true;
+	return loader_not_a_kernel(
+		loader, "its %s entry 0x%" PRIx64 " is in none of its segments", what, address);
+}
+
 unsigned loader_regions(const struct guest_memory *memory, struct loader_region *regions)
 {
 	const struct guest_memory_part *high = &memory->parts[1];
@@ -91,9 +130,8 @@ unsigned loader_regions(const struct guest_memory *memory, struct loader_region 
 	return count;
 }
 
-bool loader_place_command_line(struct loader *loader, uint64_t limit)
+bool loader_place_command_line(struct loader *loader, const char *command, uint64_t limit)
 {
-	const char *command = loader->input->command;
 	uint64_t length = strlen(command);
 	char *to = guest_memory_at(loader->memory, LAYOUT_COMMAND_LINE, LAYOUT_COMMAND_ROOM);
 
@@ -171,6 +209,21 @@ bool loader_place_initrd(struct loader *loader)
 	return done;
 }
 
+// A kernel with both is entered by PVH: that is defined for 64-bit files too, and says more.
+static bool load_elf(struct loader *loader, struct loader_entry *entry)
+{
+	struct elf_entries entries;
+
+	if (!elf_image_load(loader, &entries))
+		return false;
+	if (entries.pvh)
+		return pvh_enter(loader, entries.pvh, entry);
+	if (multiboot_is_here(loader))
+		return multiboot_load(loader, &entries, entry);
+	return loader_not_a_kernel(
+		loader, "an ELF file without a PVH note and without a Multiboot header");
+}
+
 static bool load_by_format(struct loader *loader, struct loader_entry *entry)
 {
 	static const uint8_t elf_magic[4] = { 0x7f, 'E', 'L', 'F' };
@@ -182,9 +235,11 @@ static bool load_by_format(struct loader *loader, struct loader_entry *entry)
 	if (!loader_read(loader, 0, head, sizeof(head)))
 		return false;
 	if (!memcmp(head, elf_magic, sizeof(elf_magic)))
-		return pvh_load(loader, entry);
+		return load_elf(loader, entry);
 	if (head[0x1fe] == 0x55 && head[0x1ff] == 0xaa && !memcmp(head + 0x202, "HdrS", 4))
 		return bzimage_load(loader, entry);
+	if (multiboot_is_here(loader))
+		return multiboot_load(loader, NULL, entry);
 	return loader_not_a_kernel(loader, "neither a bzImage nor an ELF file");
 }
 

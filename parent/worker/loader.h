@@ -18,10 +18,11 @@ struct loader_input {
 };
 
 // How to enter a kernel: 32-bit protected mode without paging, flat segments, interrupts off. That
-// is what Linux' 32-bit boot protocol and PVH have in common.
+// is what Linux' 32-bit boot protocol, PVH and Multiboot have in common.
 struct loader_entry {
 	uint32_t rip;
-	uint32_t rbx; // PVH: GPA of the start info; else 0
+	uint32_t rax; // Multiboot: the magic; else 0
+	uint32_t rbx; // PVH: GPA of the start info; Multiboot: of the boot information; else 0
 	uint32_t rsi; // Linux: GPA of the boot parameters; else 0
 };
 
@@ -33,8 +34,8 @@ enum {
 	LOADER_GDT_LIMIT = 0x27,
 };
 
-// Loads a bzImage (boot protocol 2.10 or newer) or an ELF file with a PVH note. On failure
-// *failure has one sentence, and the memory's contents are of no use.
+// Loads a bzImage (boot protocol 2.10 or newer), an ELF file with a PVH note, or a file with a
+// Multiboot header. On failure *failure has one sentence, and the memory's contents are of no use.
 bool loader_load(const struct guest_memory *memory, const struct loader_input *input,
 	struct loader_entry *entry, struct failure *failure);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the loader's own files share: loader.c (files, initrd, GDT), bzimage.c and pvh.c (one format
-// each), image.c (reading files into guest memory).
+// What the loader's own files share: loader.c (files, initrd, GDT), bzimage.c, pvh.c and
+// multiboot.c (one protocol each), elf_image.c (what the last two load).
 #ifndef WORKER_LOADER_PARTS_H
 #define WORKER_LOADER_PARTS_H
 
@@ -43,15 +43,45 @@ bool loader_read(struct loader *loader, uint64_t offset, void *to, uint64_t leng
 // file ends before that.
 int loader_read_file(int fd, uint64_t offset, void *to, uint64_t length);
 
+// A part of the kernel: what the file has, then zeroes.
+struct loader_piece {
+	uint64_t offset; // in the file
+	uint64_t gpa;
+	uint64_t file_size, memory_size; // in bytes
+};
+
+// Loads a piece, if it is in the RAM between LAYOUT_KERNEL_MIN and 4 GiB, and widens the image by
+// it.
+bool loader_place(struct loader *loader, const struct loader_piece *piece);
+
+// With the whole image loaded: `address` must be in it. `what` names the protocol. Allows the
+// initrd all of the memory below 4 GiB.
+bool loader_check_entry(struct loader *loader, const char *what, uint64_t address);
+
 // Finds room for the initrd above the image or below it and loads it.
 bool loader_place_initrd(struct loader *loader);
 
 // Copies the command line to LAYOUT_COMMAND_LINE; `limit` is the most bytes that the kernel takes,
 // without the final 0.
-bool loader_place_command_line(struct loader *loader, uint64_t limit);
+bool loader_place_command_line(struct loader *loader, const char *command, uint64_t limit);
 
-// The two formats: each begins after its magic was seen, and fills in *entry.
+// Where an ELF file can be entered: physical addresses.
+struct elf_entries {
+	uint64_t pvh;	 // by its PVH note; 0: it has none
+	uint64_t header; // by its ELF header
+};
+
+// Loads an ELF file's segments and finds its entries.
+bool elf_image_load(struct loader *loader, struct elf_entries *entries);
+
+// The protocols: each fills in *entry. For bzimage_load() the magic was seen, for pvh_enter() the
+// image has been loaded, for multiboot_load() too if it is an ELF file (`elf` not NULL).
 bool bzimage_load(struct loader *loader, struct loader_entry *entry);
-bool pvh_load(struct loader *loader, struct loader_entry *entry);
+bool pvh_enter(struct loader *loader, uint64_t address, struct loader_entry *entry);
+bool multiboot_load(
+	struct loader *loader, const struct elf_entries *elf, struct loader_entry *entry);
+
+// Returns whether the file has a Multiboot header.
+bool multiboot_is_here(struct loader *loader);
 
 #endif

@@ -32,6 +32,7 @@ static int set_entry_state(struct worker *worker, const struct loader_entry *ent
 {
 	const struct hv_register_assoc registers[] = {
 		{ .name = HvX64RegisterRip, .value.reg64 = entry->rip },
+		{ .name = HvX64RegisterRax, .value.reg64 = entry->rax },
 		{ .name = HvX64RegisterRbx, .value.reg64 = entry->rbx },
 		{ .name = HvX64RegisterRsi, .value.reg64 = entry->rsi },
 		{ .name = HvX64RegisterRflags, .value.reg64 = RFLAGS_FIXED },

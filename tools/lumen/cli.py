@@ -93,7 +93,7 @@ def _add_run(commands):
     parser.add_argument("name", nargs="?", type=run_name, metavar="NAME",
                         help="an example (linux), or with --kernel the child's name")
     parser.add_argument("--kernel", type=file_path, metavar="FILE",
-                        help="a Linux bzImage, or an ELF file with a PVH note")
+                        help="a Linux bzImage, an ELF file with a PVH note, or a Multiboot image")
     parser.add_argument("--initrd", type=file_path, metavar="FILE", help="its initial RAM disk")
     parser.add_argument("--append", default="", metavar="TEXT",
                         help="its command line (for an example: added to it)")

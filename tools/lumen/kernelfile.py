@@ -7,6 +7,7 @@ from lumen.status import bad
 
 PVH_NOTE_TYPE = 18  # XEN_ELFNOTE_PHYS32_ENTRY
 PT_NOTE = 4
+MULTIBOOT_MAGIC = 0x1BADB002
 
 
 def _is_bzimage(data):
@@ -47,6 +48,15 @@ def _has_pvh_note(data):
     return False
 
 
+def _has_multiboot_header(data):
+    """Three words in the first 8 KiB: the magic, flags, and what makes their sum 0."""
+    for at in range(0, min(len(data), 8192) - 11, 4):
+        words = struct.unpack_from("<III", data, at)
+        if words[0] == MULTIBOOT_MAGIC and sum(words) & 0xFFFFFFFF == 0:
+            return True
+    return False
+
+
 def check(path):
     """Raise a Failure with one sentence unless the file looks like a kernel."""
     try:
@@ -54,12 +64,15 @@ def check(path):
             data = source.read()
     except OSError as error:
         raise bad(f"the kernel {path} cannot be read: {error.strerror}.") from None
+    if _has_multiboot_header(data):
+        return
     if data[:4] == b"\x7fELF":
         try:
             if _has_pvh_note(data):
                 return
         except (struct.error, IndexError):
             pass
-        raise bad(f"{path} is an ELF file without a PVH entry note: no kernel that Lumen can boot.")
+        raise bad(f"{path} is an ELF file without a PVH note and without a Multiboot header: "
+                  "no kernel that Lumen can boot.")
     if not _is_bzimage(data):
         raise bad(f"{path} is no kernel: neither a Linux bzImage nor an ELF file.")

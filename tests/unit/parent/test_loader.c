@@ -370,33 +370,204 @@ Test(loader, pvh_note_is_checked)
 {
 	make_elf();
 	put(0x208, 6, 4);
-	refused("without a PVH note");
+	refused("without a PVH note and without a Multiboot header");
 	make_elf();
 	memcpy(file + 0x20c, "GNU", 4);
-	refused("without a PVH note");
+	refused("without a PVH note and without a Multiboot header");
 	make_elf();
 	put(0x204, UINT32_MAX, 4);
-	refused("without a PVH note");
+	refused("without a PVH note and without a Multiboot header");
 	make_elf();
 	elf_segment(1)->p_offset = UINT64_MAX - 4;
-	refused("without a PVH note");
+	refused("without a PVH note and without a Multiboot header");
 	make_elf();
 	put(0x210, 0x100000, 4);
 	refused("in none of its segments");
+}
+
+// An ELF file of 32 bits as others load it by Multiboot: no note, a header, an entry that is a
+// virtual address.
+static void make_multiboot_elf(void)
+{
+	Elf32_Ehdr header = { .e_type = ET_EXEC,
+		.e_machine = EM_386,
+		.e_version = EV_CURRENT,
+		.e_entry = 0xc0400010,
+		.e_phoff = sizeof(header),
+		.e_ehsize = sizeof(header),
+		.e_phentsize = sizeof(Elf32_Phdr),
+		.e_phnum = 1 };
+	Elf32_Phdr load_segment = { .p_type = PT_LOAD,
+		.p_offset = 0x1000,
+		.p_vaddr = 0xc0400000,
+		.p_paddr = 0x400000,
+		.p_filesz = 0x1000,
+		.p_memsz = 0x9000,
+		.p_align = 0x1000 };
+
+	memset(file, 0, sizeof(file));
+	memcpy(header.e_ident, ELFMAG, SELFMAG);
+	header.e_ident[EI_CLASS] = ELFCLASS32;
+	header.e_ident[EI_DATA] = ELFDATA2LSB;
+	header.e_ident[EI_VERSION] = EV_CURRENT;
+	memcpy(file, &header, sizeof(header));
+	memcpy(file + sizeof(header), &load_segment, sizeof(load_segment));
+	memset(file + 0x1000, 0x5a, 0x1000);
+	put(0x1000, 0x1badb002, 4);
+	put(0x1004, 3, 4);
+	put(0x1008, -(0x1badb002u + 3), 4);
+}
+
+// A file of no format but its Multiboot header, at 0x40, with addresses: loaded from its offset
+// 0x20 on.
+static void make_multiboot_flat(void)
+{
+	memset(file, 0x77, sizeof(file));
+	memset(file + 0x1f0, 0, 0x20);
+	put(0x40, 0x1badb002, 4);
+	put(0x44, 0x10000, 4);
+	put(0x48, -(0x1badb002u + 0x10000), 4);
+	put(0x4c, 0x300020, 4); // the header's address
+	put(0x50, 0x300000, 4); // load address
+	put(0x54, 0x301000, 4); // its end
+	put(0x58, 0x305000, 4); // end of the bss
+	put(0x5c, 0x300100, 4); // entry
+}
+
+Test(loader, multiboot_is_loaded)
+{
+	uint64_t info;
+
+	make_multiboot_elf();
+	cr_assert(load_with(NULL, "one two", FILE_SIZE), "%s", failure.text);
+	cr_assert_eq(entry.rip, 0x400010, "the entry as a physical address");
+	cr_assert_eq(entry.rax, 0x2badb002);
+	cr_assert_eq(get(0x400fff, 1), 0x5a);
+	cr_assert_eq(get(0x401000, 8), 0, "bss");
+	info = entry.rbx;
+	cr_assert_eq(get(info, 4), 1 << 0 | 1 << 2 | 1 << 3 | 1 << 6 | 1 << 9);
+	cr_assert_eq(get(info + 4, 4), 0x9f000 / 1024);
+	cr_assert_eq(get(info + 8, 4), (MEMORY - 0x100000) / 1024);
+	cr_assert_str_eq(strchr(guest_memory_at(&memory, get(info + 16, 4), 64), ' '), " one two");
+	cr_assert_eq(strncmp(guest_memory_at(&memory, get(info + 16, 4), 64), "lumen-kernel-", 13),
+		0, "the kernel's name is the first word");
+	cr_assert_eq(get(info + 20, 4), 0, "no module");
+	cr_assert_str_eq(guest_memory_at(&memory, get(info + 64, 4), 8), "Lumen");
+}
+
+Test(loader, multiboot_gets_the_initrd_and_the_memory_map)
+{
+	uint64_t module, map;
+
+	make_multiboot_elf();
+	write_file(initrd_path, "NR_CPUS=2", 9);
+	cr_assert(load_with(initrd_path, "", FILE_SIZE), "%s", failure.text);
+	cr_assert_eq(get(entry.rbx + 20, 4), 1);
+	module = get(entry.rbx + 24, 4);
+	cr_assert_eq(get(module, 4) % 4096, 0);
+	cr_assert_eq(get(module + 4, 4), get(module, 4) + 9);
+	cr_assert_eq(memcmp(guest_memory_at(&memory, get(module, 4), 9), "NR_CPUS=2", 9), 0);
+	cr_assert_str_eq(guest_memory_at(&memory, get(module + 8, 4), 7), "initrd");
+	cr_assert_eq(get(entry.rbx + 44, 4), 3 * 24);
+	map = get(entry.rbx + 48, 4);
+	cr_assert_eq(get(map, 4), 20);
+	cr_assert_eq(get(map + 24 + 20, 4), 2, "the hole below 1 MiB is reserved");
+	cr_assert_eq(get(map + 48 + 4, 8), 0x100000);
+	cr_assert_eq(get(map + 48 + 12, 8), MEMORY - 0x100000);
+	cr_assert_eq(get(map + 48 + 20, 4), 1);
+}
+
+Test(loader, multiboot_addresses_load_what_is_no_elf_file)
+{
+	make_multiboot_flat();
+	cr_assert(load(), "%s", failure.text);
+	cr_assert_eq(entry.rip, 0x300100);
+	cr_assert_eq(entry.rax, 0x2badb002);
+	cr_assert_eq(get(0x300020, 4), 0x1badb002);
+	cr_assert_eq(get(0x300fff, 2), 0x77, "up to the end that the header gives");
+	put(0x54, 0, 4);
+	put(0x58, 0, 4);
+	cr_assert(load(), "%s", failure.text);
+	cr_assert_eq(get(0x300000 + FILE_SIZE - 0x20 - 1, 2), 0x77, "the whole file");
+}
+
+Test(loader, multiboot_addresses_are_checked)
+{
+	static const struct {
+		uint32_t offset, value;
+		const char *words;
+	} wrong[] = {
+		{ 0x4c, 0x2ff000, "make no sense" }, // the header is below what is loaded
+		{ 0x50, 0x2f0000, "make no sense" }, // begins before the file
+		{ 0x54, 0x2fffff, "make no sense" },
+		{ 0x58, 0x300fff, "make no sense" },
+		{ 0x54, 0x306000, "make no sense" },
+		{ 0x58, MEMORY + 1, "too little memory" },
+		{ 0x5c, 0x305000, "in none of its segments" },
+		{ 0x5c, 0x2fffff, "in none of its segments" },
+		{ 0x44, 0, "has no addresses" },
+		{ 0x44, 0x10004, "asks for what there is not" },
+	};
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		make_multiboot_flat();
+		put(wrong[i].offset, wrong[i].value, 4);
+		put(0x48, -(0x1badb002u + (uint32_t)(file[0x44] | file[0x46] << 16)), 4);
+		refused(wrong[i].words);
+	}
+	make_multiboot_flat();
+	put(0x54, 0x300000 + FILE_SIZE, 4);
+	put(0x58, 0, 4);
+	refused("cut short");
+	make_multiboot_flat();
+	put(0x4c, 0x10020, 4);
+	put(0x50, 0x10000, 4);
+	put(0x54, 0x11000, 4);
+	put(0x58, 0, 4);
+	refused("below 1 MiB");
+}
+
+Test(loader, multiboot_header_must_be_whole_and_early)
+{
+	make_multiboot_elf();
+	put(0x1008, 0, 4);
+	refused("without a Multiboot header"); // its sum is not 0
+	make_multiboot_elf();
+	memmove(file + 0x1002, file + 0x1000, 12);
+	put(0x1000, 0, 2);
+	refused("without a Multiboot header"); // it is not aligned
+	make_multiboot_elf();
+	memcpy(file + 8192, file + 0x1000, 12);
+	put(0x1000, 0, 4);
+	refused("without a Multiboot header"); // it is behind the first 8 KiB
+	make_multiboot_elf();
+	put(0x18, 0xc0500000, 4);
+	refused("Multiboot entry 0xc0500000 is in none of its segments");
+}
+
+Test(loader, pvh_goes_before_multiboot)
+{
+	make_elf();
+	put(0x1000, 0x1badb002, 4);
+	put(0x1004, 0, 4);
+	put(0x1008, -0x1badb002u, 4);
+	cr_assert(load(), "%s", failure.text);
+	cr_assert_eq(entry.rax, 0);
+	cr_assert_eq(get(entry.rbx, 4), XEN_HVM_START_MAGIC_VALUE);
 }
 
 Test(loader, damaged_files_are_harmless)
 {
 	unsigned seed = 3;
 
-	for (int i = 0; i < 400; i++) {
-		if (i & 1)
-			make_elf();
-		else
-			make_bzimage();
+	for (int i = 0; i < 800; i++) {
+		static void (*const make[])(
+			void) = { make_bzimage, make_elf, make_multiboot_elf, make_multiboot_flat };
+
+		make[i % 4]();
 		for (int j = 0; j < 6; j++) {
 			seed = seed * 1103515245 + 12345;
-			file[(seed >> 8) % (i & 1 ? 0x220 : 0x290)] = (uint8_t)(seed >> 20);
+			file[(seed >> 8) % 0x290] = (uint8_t)(seed >> 20);
 		}
 		failure.text[0] = 0;
 		cr_expect(load() || failure.text[0]);
