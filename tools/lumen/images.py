@@ -81,6 +81,22 @@ def root_initrd(kernel, programs):
     return product
 
 
+def referee_initrd(kernel, init, wanted_modules, files):
+    """The part of the referee's initrd that does not change between runs: host files at the paths
+    that they have here."""
+    product = paths.IMAGES / "referee.cpio"
+    digest = stamp.key([*_generators(), init, paths.BUSYBOX, kernel.image, *files],
+                       wanted_modules)
+    if not stamp.fresh(product, digest):
+        def fill(archive):
+            _add_base(archive, init)
+            _add_modules(archive, kernel, wanted_modules, "order")
+            for path in files:
+                archive.copy(str(path).lstrip("/"), path)
+        _write(product, digest, fill)
+    return product
+
+
 def shell_assignments(config):
     """{NAME: value} as lines that a shell can source."""
     return "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in config.items())

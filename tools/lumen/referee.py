@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The referee: KVM with its Hyper-V enlightenments, nested in the emulated machine.
+
+A stock Debian kernel boots there and runs kernels (ELF files with a PVH note), one after the other,
+each in a QEMU of its own with -accel kvm. Kernels that run on Lumen and use nothing but what the TLFS
+says must do the same there.
+
+    results = referee.run([Guest(kernel, append="...", cpus=2), ...], directory)
+
+tools/referee/init is what runs inside; its comment lists the messages between it and us."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lumen import build, deps, images, kernelfile, kernels, paths, qemu, run as runs, session, stamp, \
+    status, ui
+from lumen.status import Failure, bad
+
+INIT = paths.ROOT / "tools/referee/init"
+QEMU = "qemu-system-x86_64"
+MODULES = ["virtio_pci", "virtio_console", "kvm_amd"]
+# The firmware that Debian's QEMU loads for a PC without devices and with a kernel on its command line.
+FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "pvh.bin", "linuxboot_dma.bin")
+FIRMWARE_DIRECTORIES = (Path("/usr/share/qemu"), Path("/usr/share/seabios"))
+# KVM gives its guests a TSC page only if the clock of its own kernel is the TSC.
+APPEND = "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable clocksource=tsc rdinit=/init"
+# All that this KVM has; and a guest that uses what CPUID does not show gets what the TLFS says.
+CPU = "host,hv-passthrough,hv-enforce-cpuid"
+MEMORY = 256  # MiB for the stock kernel and QEMU, besides files and guests
+CPUS = 2
+BOOT_TIME = 120
+KILL_TIME = 30
+# The last line on the console of a kernel that ends with a status (examples/kernel).
+STATUS_LINE = re.compile(r"lumen: exit status (\d{1,3})")
+
+
+@dataclass(frozen=True)
+class Guest:
+    """One kernel to run. memory in MiB, timeout in seconds."""
+
+    kernel: Path
+    append: str = ""
+    cpus: int = 1
+    memory: int = 64
+    timeout: float = 60.0
+    cpu: str = CPU  # QEMU's -cpu
+
+
+@dataclass
+class Result:
+    """How a guest ended: status as status.TABLE has it, its console, what else was said about it."""
+
+    guest: Guest
+    status: int = status.OUR_FAULT
+    console: str = ""
+    notes: list = field(default_factory=list)
+    seconds: float = 0.0
+
+
+# How a guest ended.
+
+def _reported(console):
+    """The status that a guest reports in the last line of its console, or None."""
+    lines = console.replace("\r", "").rstrip("\n").split("\n")
+    match = STATUS_LINE.fullmatch(lines[-1])
+    return min(int(match[1]), status.CHILD_MAX) if match else None
+
+
+@dataclass
+class _Ending:
+    """What was seen of a guest's end."""
+
+    killed: bool = False  # by us: its time was up
+    triple_fault: bool = False
+    panicked: bool = False
+    stopped: bool = False  # KVM could not go on: QEMU has paused it
+    reason: str = ""  # of the event SHUTDOWN
+    code: int = 0  # exit status of QEMU
+
+
+def judge(ending, console):
+    """The status of a guest that ended so."""
+    if ending.triple_fault or ending.panicked or ending.stopped:
+        return status.CRASHED
+    if ending.killed:
+        return status.HUNG
+    if ending.code:
+        return status.OUR_FAULT
+    if ending.reason == "guest-reset":
+        return status.RESET
+    if ending.reason == "guest-shutdown":
+        reported = _reported(console)
+        return status.OK if reported is None else reported
+    return status.OUR_FAULT
+
+
+class _Session(session.Session):
+    """The dialogue with tools/referee/init."""
+
+    def __init__(self, guests, *arguments):
+        super().__init__(*arguments)
+        self.results = [Result(guest) for guest in guests]
+        self.fault = ""
+        self._current = None
+        self._ending = _Ending()
+        self._console_start = 0
+        self._guest_started = 0.0
+        self._ended = 0
+
+    def _message(self, line):
+        word, _, rest = line.partition(" ")
+        handler = getattr(self, "_on_" + word.replace("-", "_"), None)
+        self.messages.append(line)
+        if handler:
+            handler(rest)
+
+    def unfinished(self):
+        """Whether a guest has not come to its end."""
+        return self._ended < len(self.results)
+
+    def _on_ready(self, _):
+        self.ready_after = self.elapsed()
+
+    def _on_fault(self, text):
+        self.fault = text
+        self.left = True
+
+    def _on_begin(self, number):
+        self._current = self.results[int(number)]
+        self._ending = _Ending()
+        self._console_start = len(self.console)
+        self._guest_started = time.monotonic()
+        self.deadline = self._guest_started + self._current.guest.timeout
+
+    def _on_note(self, text):
+        if self._current:
+            self._current.notes.append(text)
+
+    def _on_triple_fault(self, rip):
+        self._ending.triple_fault = True
+        self._on_note(f"triple fault at {rip}")
+
+    def _on_qmp(self, text):
+        try:
+            said = json.loads(text)
+        except ValueError:
+            return
+        data = said.get("data", {})
+        event = said.get("event")
+        if event == "SHUTDOWN":
+            self._ending.reason = data.get("reason", "")
+        elif event == "GUEST_PANICKED":
+            self._ending.panicked = True
+            self._on_note(f"panic: {json.dumps(data.get('info', {}))}")
+        elif event == "STOP" and not self._ending.killed:
+            # The event comes after a shutdown too, but then QEMU ends by itself.
+            self._ending.stopped = not self._ending.reason
+            if self._ending.stopped:
+                self.tell("kill")
+
+    def _on_end(self, rest):
+        """Its console is in our socket, all of it: the next one starts when we say so."""
+        self._take_console()
+        result, self._current = self._current, None
+        self._ending.code = int(rest.split()[1])
+        result.console = self.console[self._console_start:].decode(errors="replace")
+        result.status = judge(self._ending, result.console)
+        result.seconds = time.monotonic() - self._guest_started
+        self.deadline = time.monotonic() + KILL_TIME
+        self._ended += 1
+        self.tell("next")
+
+    def _take_console(self):
+        before = -1
+        while before < len(self.console) and self.running.console in self._open:
+            before = len(self.console)
+            self._console_readable()
+
+    def _time_is_up(self):
+        if self._current and not self._ending.killed:
+            self._ending.killed = True
+            self.deadline = time.monotonic() + KILL_TIME
+            self.tell("kill")
+        else:
+            self.late = self.left = True
+
+
+# The machine.
+
+def _libraries(program):
+    """The shared libraries of a program, its loader among them: paths as the program names them."""
+    done = subprocess.run(["ldd", program], capture_output=True, text=True, check=False)
+    if done.returncode or "not found" in done.stdout:
+        raise Failure(f"ldd does not find all libraries of {program}.")
+    return sorted(set(re.findall(r"(/\S+) \(0x", done.stdout)))
+
+
+def _firmware(name):
+    for directory in FIRMWARE_DIRECTORIES:
+        if (directory / name).exists():
+            return directory / name
+    raise Failure(f"QEMU's firmware file {name} is not where Debian has it.")
+
+
+def _base(kernel):
+    """The part of the initrd that does not change between runs: QEMU and what it needs."""
+    program = shutil.which(QEMU)
+    files = [Path(p) for p in (program, *_libraries(program))] + [_firmware(f) for f in FIRMWARE]
+    return images.referee_initrd(kernel, INIT, MODULES, files)
+
+
+def _configuration(guests, mask, directory):
+    """{name below /lumen: file} of what is to be run. A kernel that is run several times is there once."""
+    kernels_, files = {}, {}
+    (directory / "guests").mkdir(exist_ok=True)
+    for number, guest in enumerate(guests):
+        name = kernels_.setdefault(Path(guest.kernel), f"kernel{len(kernels_)}")
+        conf = directory / f"guests/{number:04}.conf"
+        conf.write_text(images.shell_assignments({
+            "KERNEL": f"/lumen/{name}", "APPEND": guest.append, "CPUS": guest.cpus,
+            "MEMORY": guest.memory, "CPU": guest.cpu, "MASK": mask}))
+        files[f"guests/{conf.name}"] = conf
+    return {**files, **{name: path for path, name in kernels_.items()}}
+
+
+def _machine(guests, kernel, accel, cpus, directory):
+    # The first processor's SVM state is not safe from the others (docs/hacking.md): no guest runs there.
+    spare = 1 if qemu.spoils_first_processor(accel, False) else 0
+    mask = f"{(1 << cpus) - 1 << spare:x}"
+    initrd = directory / "referee.cpio"
+    images.run_initrd(_base(kernel), initrd, {}, _configuration(guests, mask, directory))
+    # The initrd is there twice while it is unpacked.
+    memory = MEMORY + 2 * (initrd.stat().st_size >> 20) + max(guest.memory for guest in guests)
+    return qemu.Machine(kernel=kernel.image, append=APPEND, initrd=initrd, memory=memory,
+                        cpus=cpus + spare, accel=accel,
+                        root_log=paths.relative(directory / "root.log"))
+
+
+def run(guests, directory, cpus=CPUS, accel="auto", echo=None):
+    """Run them all in one boot; a Result for each, in order. directory: for the logs (run.Directory).
+    cpus: processors that guests run on. echo: a file descriptor that consoles are copied to.
+    A Failure if the referee itself does not start, and also if it breaks down before the last guest."""
+    accel = qemu.choose_accelerator(accel)
+    with build.lock():
+        kernel = kernels.get()
+        machine = _machine(guests, kernel, accel, cpus, directory)
+    running = qemu.Running(machine, directory / "qemu.log")
+    with open(directory / "console.log", "wb") as log:
+        current = _Session(guests, running, session.Limits(ready=BOOT_TIME), None, echo, log)
+        current.run()
+    if current.fault or current.late or current.unfinished():
+        raise Failure(f"the referee (KVM): {current.fault or 'it broke down'} "
+                      f"(logs: {paths.relative(directory)}).")
+    return current.results
