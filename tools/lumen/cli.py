@@ -101,6 +101,9 @@ def _add_run(commands):
                         help="the child's virtual processors (1)")
     parser.add_argument("--kernel-package", default=kernels.CLOUD, metavar="PACKAGE",
                         help=f"for an example: the Debian package with its kernel ({kernels.CLOUD})")
+    parser.add_argument("--on", choices=("lumen", "kvm"), default="lumen",
+                        help="kvm: on KVM's Hyper-V interface instead, nested in the same machine; "
+                        "for kernels (ELF with a PVH note) that need no VMBus")
     _machine_options(parser)
     parser.set_defaults(call=_run)
 
@@ -156,7 +159,9 @@ def _options(args):
 
 
 def _run(args):
-    from lumen import run
+    from lumen import referee, run
+    if args.on == "kvm":
+        return referee.run_command(_options(args), args.name)
     return run.run_command(_options(args), args.name, args.kernel_package, args.update)
 
 

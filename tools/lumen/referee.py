@@ -36,8 +36,11 @@ MEMORY = 256  # MiB for the stock kernel and QEMU, besides files and guests
 CPUS = 2
 BOOT_TIME = 120
 KILL_TIME = 30
-# The last line on the console of a kernel that ends with a status (examples/kernel).
-STATUS_LINE = re.compile(r"lumen: exit status (\d{1,3})")
+FOR_EVER = 1e6
+# The last line on the console of a kernel that ends with a status (examples/kernel/kernel.h).
+STATUS_LINE = re.compile(r"kernel: exit status (\d{1,3})")
+# QEMU says this of a guest with more processors than the machine has: it is as we want it.
+NO_NEWS = "exceeds the recommended cpus supported by KVM"
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ class Result:
 # How a guest ended.
 
 def _reported(console):
-    """The status that a guest reports in the last line of its console, or None."""
+    """The status that a guest reports in the last line of its console, or None. There is no device for
+    that on the machine: the Hyper-V interface knows none."""
     lines = console.replace("\r", "").rstrip("\n").split("\n")
     match = STATUS_LINE.fullmatch(lines[-1])
     return min(int(match[1]), status.CHILD_MAX) if match else None
@@ -90,14 +94,11 @@ def judge(ending, console):
         return status.CRASHED
     if ending.killed:
         return status.HUNG
-    if ending.code:
+    orderly = {"guest-shutdown": status.OK, "guest-reset": status.RESET}.get(ending.reason)
+    if ending.code or orderly is None:
         return status.OUR_FAULT
-    if ending.reason == "guest-reset":
-        return status.RESET
-    if ending.reason == "guest-shutdown":
-        reported = _reported(console)
-        return status.OK if reported is None else reported
-    return status.OUR_FAULT
+    reported = _reported(console)
+    return orderly if reported is None else reported
 
 
 class _Session(session.Session):
@@ -139,7 +140,7 @@ class _Session(session.Session):
         self.deadline = self._guest_started + self._current.guest.timeout
 
     def _on_note(self, text):
-        if self._current:
+        if self._current and NO_NEWS not in text:
             self._current.notes.append(text)
 
     def _on_triple_fault(self, rip):
@@ -258,3 +259,42 @@ def run(guests, directory, cpus=CPUS, accel="auto", echo=None):
         raise Failure(f"the referee (KVM): {current.fault or 'it broke down'} "
                       f"(logs: {paths.relative(directory)}).")
     return current.results
+
+
+def _refuse(options, name):
+    """What the referee cannot do."""
+    if name in runs.EXAMPLES:
+        raise bad(f"the example {name} needs VMBus, which KVM does not have: not with --on kvm.")
+    if options.disks:
+        raise bad("--disk: disks are VMBus channels, which KVM does not have: not with --on kvm.")
+    for option, given in (("--initrd", options.initrd), ("--gdb", options.gdb),
+                          ("--bare", options.bare)):
+        if given:
+            raise bad(f"{option} is not for --on kvm.")
+
+
+def run_command(options, name):
+    """./lumen run --on kvm"""
+    _refuse(options, name)
+    runs.check_files(options)
+    if not options.kernel:
+        raise bad("what to run? Give --kernel.")
+    with build.lock():
+        deps.need(deps.MACHINE)
+    guest = Guest(options.kernel, options.append, options.cpus, options.memory,
+                  options.timeout or (FOR_EVER if sys.stdout.isatty() else runs.UNATTENDED_TIMEOUT))
+    with runs.Directory(name or "kvm", others=name is None) as directory, \
+            session.terminated_like_an_exception():
+        result, = run([guest], directory, options.root_cpus, options.accel, sys.stdout.fileno())
+        explain(result, directory)
+    return result.status
+
+
+def explain(result, directory):
+    """Say in words how a guest ended, if that is not plain from its console."""
+    meaning = {status.CRASHED: "the guest crashed", status.HUNG: "the time is up: the guest hung",
+               status.RESET: "the guest asked for a reset", status.OUR_FAULT: "QEMU did not run it"}
+    for note in result.notes:
+        ui.say(note)
+    if result.status in meaning:
+        ui.say(f"{meaning[result.status]} (logs: {paths.relative(directory)}).")

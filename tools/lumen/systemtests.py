@@ -9,7 +9,7 @@ import inspect
 import time
 import traceback
 
-from lumen import build, images, kernels, paths, qemu, run as runs, status, ui
+from lumen import build, images, kernels, paths, qemu, referee, run as runs, status, ui
 from lumen.status import Failure
 
 DIRECTORY = paths.ROOT / "tests/system"
@@ -31,6 +31,7 @@ class Context:
         self.name = name.replace(".", "-").replace("_", "-")[:31]
         self.kernel = root_kernel
         self.result = None
+        self.referee_results = []
         self.notes = []
 
     # Checks.
@@ -83,6 +84,14 @@ class Context:
         options.setdefault("timeout", TIMEOUT)
         return self._start(runs.Options(mode="test", script=script, **options), session)
 
+    def referee(self, guests):
+        """Run kernels on KVM, one after the other in one boot: (kernel, {field of referee.Guest: value})
+        for each. Returns a referee.Result for each."""
+        guests = [referee.Guest(kernel, **more) for kernel, more in guests]
+        with runs.Directory(self.name) as directory:
+            self.referee_results = referee.run(guests, directory)
+        return self.referee_results
+
     def example_files(self):
         """(kernel, initrd, pristine disk) of examples/linux, for scripts that start children."""
         with build.lock():
@@ -131,8 +140,18 @@ def names():
         yield name, (inspect.getdoc(function) or "").split("\n", 1)[0]
 
 
+def _referee_evidence(context):
+    yield f"logs in {paths.relative(paths.RUN / context.name)}"
+    for number, result in enumerate(context.referee_results):
+        yield f"-- guest {number} ({result.guest.kernel.name}): status {result.status}"
+        yield from result.console.replace("\r", "").splitlines()[-15:]
+        yield from (f"note: {note}" for note in result.notes[-10:])
+
+
 def _evidence(context):
     """Where the logs are and how they end, for a test that failed."""
+    if context.referee_results:
+        return "\n".join(_referee_evidence(context))
     if context.result is None:
         return ""
     directory = context.result.directory

@@ -60,7 +60,8 @@ class CommandLine(unittest.TestCase):
              ["run", "linux", "--memory", "lots"], ["run", "linux", "--timeout", "-1"],
              ["run", "linux", "--accel", "hvf"], ["run", "linux", "--disk", "/no/such/file"],
              ["run", "linux", "--kernel", "/no/such/file"], ["run", "a name"], ["run", "x" * 32],
-             ["run", "linux", "--frob"], ["shell", "extra"], ["test", "everything"],
+             ["run", "linux", "--frob"],
+             ["run", "linux", "--on", "xen"], ["run", "linux", "--on", "kvm"], ["run", "--on", "kvm"], ["shell", "extra"], ["test", "everything"],
              ["bench", "--xml"], ["check", "this"]]
 
     def test_wrong_ones(self):
