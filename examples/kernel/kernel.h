@@ -103,6 +103,13 @@ typedef void kernel_handler(struct kernel_frame *frame);
 // and ends the run; so does an interrupt without one. 0xfc to 0xff are the base's own.
 kernel_handler *kernel_set_handler(uint8_t vector, kernel_handler *handler);
 
+// Segment selectors. The stack for exceptions in ring 3 is one for each processor, of its own.
+#define KERNEL_CS      0x08
+#define KERNEL_SS      0x10
+#define KERNEL_CS32    0x18
+#define KERNEL_USER_SS 0x23
+#define KERNEL_USER_CS 0x2b
+
 // What happened in kernel_try().
 struct kernel_fault {
 	uint8_t vector;
@@ -154,10 +161,11 @@ bool kernel_started(uint32_t index);
 // this says ends in kernel_started(index). Allocates; false: no memory.
 struct kernel_entry {
 	uint8_t sipi_vector; // real mode, for one processor at a time: the last one prepared
-	uint64_t rip, rsp;   // 64-bit mode
-	uint64_t cr0, cr3, cr4, efer; // for it
-	uint64_t gdt_base;
+	uint64_t rip, rsp;   // 64-bit mode, these tables and registers
+	uint64_t cr0, cr3, cr4, efer, gdt_base;
 	uint16_t gdt_limit, cs, ss;
+	void (*function)(void *argument); // 64-bit mode, by a call on the stack that ends there
+	void *argument, *stack_top;
 };
 bool kernel_prepare(uint32_t index, struct kernel_entry *entry);
 

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A kernel that says so and then spins for ever with interrupts off: nothing from outside reaches
 // it.
-#include <stdint.h>
+#include "examples/kernel/kernel.h"
 
-void main(void);
-
-void main(void)
+int kernel_main(void)
 {
-	for (const char *text = "spin: interrupts are off\r\n"; *text; text++)
-		__asm__ volatile("outb %0, %1" : : "a"(*text), "Nd"((uint16_t)0x3f8));
-	__asm__ volatile("cli");
+	kernel_print("spin: interrupts are off\n");
+	kernel_irq_off();
 	for (;;)
-		__asm__ volatile("pause");
+		kernel_relax();
 }

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The console: a 16550A with its FIFO, asked once for every sixteen bytes whether it has room.
+#include "examples/kernel/internal.h"
+
+enum {
+	DATA = 0x3f8,
+	FIFO_CONTROL = DATA + 2,
+	LINE_STATUS = DATA + 5,
+	FIFO_SIZE = 16,
+	FIFO_ENABLE = 1,
+	TRANSMITTER_EMPTY = 0x20,
+	PATIENCE = 100000, // a console that nobody reads must not stop us
+	TEXT_MAX = 512,
+};
+
+static uint32_t console_lock;
+static uint8_t fifo[FIFO_SIZE];
+static uint32_t fill;
+
+static void flush(void)
+{
+	const uint8_t *from = fifo;
+	uint64_t count = fill;
+
+	for (uint32_t i = 0; i < PATIENCE; i++)
+		if (kernel_in8(LINE_STATUS) & TRANSMITTER_EMPTY)
+			break;
+	__asm__ volatile("rep outsb" : "+S"(from), "+c"(count) : "d"(DATA) : "memory");
+	fill = 0;
+}
+
+static void put(char c)
+{
+	fifo[fill++] = (uint8_t)c;
+	if (fill == FIFO_SIZE)
+		flush();
+}
+
+void kernel_write(const char *text, size_t length)
+{
+	static bool started;
+	uint64_t flags = lock(&console_lock);
+
+	if (!started)
+		kernel_out8(FIFO_CONTROL, FIFO_ENABLE);
+	started = true;
+	while (length--) {
+		if (*text == '\n')
+			put('\r');
+		put(*text++);
+	}
+	if (fill)
+		flush();
+	unlock(&console_lock, flags);
+}
+
+void kernel_vprint(const char *format, va_list arguments)
+{
+	char text[TEXT_MAX];
+
+	kernel_write(text, kernel_vformat(text, sizeof(text), format, arguments));
+}
+
+void kernel_print(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	kernel_vprint(format, arguments);
+	va_end(arguments);
+}
