@@ -109,6 +109,14 @@ static void multiboot_start(const struct multiboot_info *info)
 		memory_reserve(module[i].start, module[i].end - module[i].start);
 }
 
+// A PC's firmware leaves the 8259s on, with their vectors among the exceptions. On Lumen there are
+// none, and nothing is at these ports.
+static void mask_old_interrupts(void)
+{
+	kernel_out8(0x21, 0xff);
+	kernel_out8(0xa1, 0xff);
+}
+
 _Noreturn void kernel_boot(void)
 {
 	const struct pvh_start_info *info = at(kernel_boot_data);
@@ -118,6 +126,7 @@ _Noreturn void kernel_boot(void)
 		multiboot_start(at(kernel_boot_data));
 	else if (info->magic == PVH_MAGIC)
 		pvh_start(info);
+	mask_old_interrupts();
 	kernel_irq_on();
 	kernel_exit(kernel_main());
 }
