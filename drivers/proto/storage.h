@@ -83,9 +83,16 @@ enum vstor_data_direction {
 	VSTOR_DATA_NONE = 2,
 };
 
-// vmscsi_request.srb_flags, those that say something about the data.
-#define VSTOR_SRB_FLAGS_DATA_IN	 0x00000040u
-#define VSTOR_SRB_FLAGS_DATA_OUT 0x00000080u
+// vmscsi_request.srb_flags
+#define VSTOR_SRB_FLAGS_QUEUE_ACTION_ENABLE    0x00000002u // queue_tag and queue_action count
+#define VSTOR_SRB_FLAGS_DISABLE_SYNCH_TRANSFER 0x00000008u
+#define VSTOR_SRB_FLAGS_DATA_IN		       0x00000040u
+#define VSTOR_SRB_FLAGS_DATA_OUT	       0x00000080u
+#define VSTOR_SRB_FLAGS_NO_QUEUE_FREEZE	       0x00000100u // an error does not stop the others
+
+// vmscsi_request.queue_tag and queue_action
+#define VSTOR_QUEUE_TAG_NONE	  0xFFu
+#define VSTOR_QUEUE_ACTION_SIMPLE 0x20u
 
 #define VSTOR_CDB_SIZE	 16u
 #define VSTOR_SENSE_SIZE 20u

@@ -68,7 +68,6 @@ struct lumen_disk {
 	uint32_t block_shift;
 	uint32_t address;
 	uint32_t max_unmap, max_write_same; // blocks of one request to the host
-	bool wide;			    // 16-byte commands are needed
 };
 
 // --- controllers ---
