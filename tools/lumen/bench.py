@@ -75,9 +75,9 @@ def text_and_rodata(path):
 
 
 def source_lines(directory):
-    """Lines, comments and all, of the C and assembly files."""
-    return sum(len(p.read_text().splitlines()) for p in directory.rglob("*")
-               if p.suffix in (".c", ".h", ".S", ".ld"))
+    """Lines of code and of comments, blank ones not counted, of the C and assembly files."""
+    return sum(1 for path in directory.rglob("*") if path.suffix in (".c", ".h", ".S", ".ld")
+               for line in path.read_text().splitlines() if line.strip())
 
 
 def _sizes():
