@@ -38,10 +38,9 @@ lumen_status lumen_vmbus_connect(
 	const struct lumen_vmbus_config *config, struct lumen_vmbus **bus_out);
 
 // Unloads: tells the host that this kernel forgets everything, waits for its answer and frees the
-// bus with all channels, which must be closed (LUMEN_BAD_STATE). The other VPs must have been
-// removed; runs on the VP of connect(). Thread context; no other call on the bus or its channels
-// may run or follow. LUMEN_TIMED_OUT: the host did not answer; the bus is gone all the same, but
-// its memory is never used again.
+// bus with all channels. They must be closed and the other VPs removed (LUMEN_BAD_STATE: nothing
+// has happened). Thread context, on the VP of connect(); no other call on the bus or its channels
+// may run or follow. LUMEN_TIMED_OUT: the host did not answer; the bus is gone all the same.
 lumen_status lumen_vmbus_disconnect(struct lumen_vmbus *bus);
 
 // The version agreed on, as VMBUS_VERSION().
@@ -51,8 +50,8 @@ uint32_t lumen_vmbus_version(const struct lumen_vmbus *bus);
 // *synic is that VP's, started, and this runs on it. `vector` as above. Thread context.
 lumen_status lumen_vmbus_add_vp(struct lumen_vmbus *bus, struct lumen_synic *synic, uint8_t vector);
 
-// The opposite, again on that VP. No open channel may have it as target. LUMEN_BAD_ARGUMENT: it
-// was not added.
+// The opposite, again on that VP. LUMEN_BAD_ARGUMENT: it was not added; LUMEN_BAD_STATE: an open
+// channel has it as target.
 lumen_status lumen_vmbus_remove_vp(struct lumen_vmbus *bus, struct lumen_synic *synic);
 
 // A counter that goes up, with lumen_wake(), whenever a device has come or gone.
@@ -86,11 +85,12 @@ struct lumen_channel_config {
 	const void *user_data; // VMBUS_USER_DEFINED_SIZE bytes for the VSP; NULL: zeroes
 };
 
-// Makes the rings, gives them to the host and opens the channel. Allocates. Thread context; waits
-// for the host. LUMEN_RESCINDED, LUMEN_REFUSED, LUMEN_TIMED_OUT, LUMEN_NO_MEMORY, LUMEN_BAD_STATE
-// (open already, or an open that timed out is still unanswered), LUMEN_BAD_ARGUMENT (ring sizes,
-// target VP), LUMEN_BUSY (too many GPADLs). This and the calls below that wait are serialised by
-// the caller for one channel; different channels may be opened and closed at the same time.
+// Makes the rings, gives them to the host and opens the channel; its handler may be called before
+// this returns. Allocates. Thread context; waits for the host. LUMEN_RESCINDED, LUMEN_REFUSED,
+// LUMEN_TIMED_OUT, LUMEN_NO_MEMORY, LUMEN_BAD_STATE (open already, or an open that timed out is
+// still unanswered), LUMEN_BAD_ARGUMENT (ring sizes, target VP), LUMEN_BUSY (too many GPADLs). This
+// and the calls below that wait are serialised by the caller for one channel; different channels
+// may be opened and closed at the same time.
 lumen_status lumen_channel_open(
 	struct lumen_channel *channel, const struct lumen_channel_config *config);
 
@@ -141,15 +141,17 @@ bool lumen_channel_unmask(struct lumen_channel *channel);
 // --- buffers shared with the host ---
 
 // Gives the host `count` pages (1 to LUMEN_GPADL_PAGES_MAX) from `pages` on (aligned) as a GPADL of
-// the channel. Thread context, waits. LUMEN_REFUSED, LUMEN_BUSY (too many GPADLs),
-// LUMEN_BAD_ARGUMENT: the pages are the kernel's alone. LUMEN_TIMED_OUT, LUMEN_RESCINDED: the host
-// may have them, they must never be used again.
+// the channel. Thread context, waits. LUMEN_BAD_ARGUMENT, LUMEN_BUSY (too many GPADLs),
+// LUMEN_REFUSED, LUMEN_RESCINDED: the pages are the kernel's alone. LUMEN_TIMED_OUT: the host may
+// have them, they must never be used again.
 #define LUMEN_GPADL_PAGES_MAX 8190u
 lumen_status lumen_gpadl_create(
 	struct lumen_channel *channel, const void *pages, uint32_t count, uint32_t *gpadl);
 
-// Takes it back; only then the pages are the kernel's alone again. LUMEN_TIMED_OUT: they are not.
-// Of a rescinded channel too, before its release. LUMEN_BAD_ARGUMENT: no such GPADL.
+// Takes it back; only then the pages are the kernel's alone again. Of a rescinded channel too,
+// before its release; not the rings' GPADL. LUMEN_BAD_ARGUMENT: the channel has no such GPADL.
+// LUMEN_TIMED_OUT, or another status of HvCallPostMessage: the pages are not back, and must never
+// be used again.
 lumen_status lumen_gpadl_destroy(struct lumen_channel *channel, uint32_t gpadl);
 
 #endif

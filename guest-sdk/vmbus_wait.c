@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Posting VMBus's messages, and waiting for the host's answers.
+#include <string.h>
+
+#include "guest-sdk/vmbus_internal.h"
+
+// How long to leave the host alone when the hypervisor's buffers are full of our messages.
+#define RETRY_NS 1000000ull
+
+uint64_t vmbus_deadline(const struct lumen_vmbus *bus)
+{
+	uint64_t deadline;
+
+	if (__builtin_add_overflow(lumen_now_ns(), bus->timeout_ns, &deadline))
+		return UINT64_MAX;
+	return deadline;
+}
+
+static lumen_status post(struct lumen_vmbus *bus, const struct vmbus_client_post *message)
+{
+	memset(&bus->input, 0, sizeof(bus->input));
+	bus->input.connection_id = message->connection_id;
+	bus->input.message_type = VMBUS_SYNIC_MESSAGE_TYPE;
+	bus->input.payload_size = message->length;
+	memcpy(bus->input.payload, &message->message, message->length);
+	return lumen_hypercall(HvCallPostMessage, &bus->input, NULL);
+}
+
+bool vmbus_post_next(struct lumen_vmbus *bus, lumen_status *status)
+{
+	const struct vmbus_client_post *message = vmbus_client_next_post(&bus->client);
+
+	*status = LUMEN_OK;
+	if (!message)
+		return false;
+	*status = post(bus, message);
+	// Hosts that speak nothing newer than 4.1 do not listen where newer versions are asked for.
+	if (*status == HV_STATUS_INVALID_CONNECTION_ID &&
+		message->message.header.type == VMBUS_MESSAGE_INITIATE_CONTACT) {
+		*status = LUMEN_NOT_SUPPORTED;
+		return vmbus_client_contact_undeliverable(&bus->client);
+	}
+	if (*status)
+		return false;
+	vmbus_client_posted(&bus->client);
+	return true;
+}
+
+// Hyper-V also denies a connection that it knows when messages come too fast (Linux:
+// vmbus_post_msg).
+static bool worth_another_try(lumen_status status)
+{
+	return status == HV_STATUS_INSUFFICIENT_BUFFERS ||
+	       status == HV_STATUS_INSUFFICIENT_MEMORY || status == HV_STATUS_INVALID_CONNECTION_ID;
+}
+
+lumen_status vmbus_flush(struct lumen_vmbus *bus, uint64_t deadline_ns)
+{
+	uint64_t interrupts, now;
+	uint32_t seen;
+	lumen_status status;
+	bool more;
+
+	for (;;) {
+		interrupts = lumen_spin_lock_irq(&bus->lock);
+		seen = __atomic_load_n(&bus->answers, __ATOMIC_RELAXED);
+		more = vmbus_post_next(bus, &status);
+		lumen_spin_unlock_irq(&bus->lock, interrupts);
+		if (more)
+			continue;
+		if (!worth_another_try(status))
+			return status;
+		now = lumen_now_ns();
+		if (now >= deadline_ns)
+			return LUMEN_TIMED_OUT;
+		lumen_wait(&bus->answers, seen,
+			deadline_ns - now > RETRY_NS ? now + RETRY_NS : deadline_ns);
+	}
+}
+
+static lumen_status request_status(enum vmbus_client_status status)
+{
+	static const lumen_status statuses[] = {
+		[VMBUS_CLIENT_OK] = LUMEN_OK,
+		[VMBUS_CLIENT_BUSY] = LUMEN_BUSY,
+		[VMBUS_CLIENT_BAD_STATE] = LUMEN_BAD_STATE,
+		[VMBUS_CLIENT_BAD_ARGUMENT] = LUMEN_BAD_ARGUMENT,
+		[VMBUS_CLIENT_RESCINDED] = LUMEN_RESCINDED,
+		[VMBUS_CLIENT_NO_SLOT] = LUMEN_BUSY,
+		[VMBUS_CLIENT_TOO_OLD] = LUMEN_NOT_SUPPORTED,
+	};
+
+	return statuses[status];
+}
+
+lumen_status vmbus_ask(struct lumen_vmbus *bus, uint64_t deadline_ns, vmbus_asker *ask,
+	const struct vmbus_request *request)
+{
+	enum vmbus_client_status result;
+	lumen_status status;
+	uint64_t interrupts;
+
+	for (;;) {
+		interrupts = lumen_spin_lock_irq(&bus->lock);
+		result = ask(bus, request);
+		lumen_spin_unlock_irq(&bus->lock, interrupts);
+		if (result != VMBUS_CLIENT_BUSY)
+			return request_status(result);
+		status = vmbus_flush(bus, deadline_ns);
+		if (status)
+			return status;
+	}
+}
+
+lumen_status vmbus_wait(struct lumen_vmbus *bus, uint64_t deadline_ns, vmbus_condition *done,
+	const struct vmbus_request *request)
+{
+	uint64_t interrupts;
+	lumen_status status;
+	uint32_t seen;
+	bool is_done;
+
+	for (;;) {
+		status = vmbus_flush(bus, deadline_ns);
+		interrupts = lumen_spin_lock_irq(&bus->lock);
+		seen = __atomic_load_n(&bus->answers, __ATOMIC_RELAXED);
+		is_done = done(bus, request);
+		lumen_spin_unlock_irq(&bus->lock, interrupts);
+		if (is_done)
+			return LUMEN_OK;
+		if (status)
+			return status;
+		if (lumen_now_ns() >= deadline_ns)
+			return LUMEN_TIMED_OUT;
+		lumen_wait(&bus->answers, seen, deadline_ns);
+	}
+}
