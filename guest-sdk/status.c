@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Names of statuses.
+#include "lumen/status.h"
+
+#include "guest-sdk/texts.h"
+
+#define HV_NAME(name, number, text)    "HV_STATUS_" #name "\0"
+#define LUMEN_NAME(name, number, text) "LUMEN_" #name "\0"
+
+// In the order of the numbers below.
+static const char names[] = HV_STATUS_TABLE(HV_NAME) LUMEN_STATUS_TABLE(LUMEN_NAME);
+
+#define NUMBER(name, number, text) number,
+
+static const uint32_t numbers[] = { HV_STATUS_TABLE(NUMBER) LUMEN_STATUS_TABLE(NUMBER) };
+
+const char *lumen_status_name(lumen_status status)
+{
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		if (numbers[i] == status)
+			return text_at(names, i);
+	}
+	return "unknown status";
+}
