@@ -177,8 +177,9 @@ void vp_run(unsigned int vp, void (*function)(void *), void *argument);
 // --- interrupts ---
 
 // Vectors 0x20 to 0xef are free. An interrupt is counted and, unless a handler is set, gets its EOI
-// by the APIC. A handler runs on the VP in question with interrupts off, and does the EOI itself.
-// Handlers are forgotten and counters are zero at the begin of each test.
+// by the APIC. A handler runs on the VP in question with interrupts off, and does the EOI itself;
+// it cannot end the test, nor touch what may raise an exception. Handlers are forgotten and
+// counters are zero at the begin of each test.
 typedef void interrupt_handler(unsigned int vector);
 void interrupt_set_handler(unsigned int vector, interrupt_handler *handler);
 unsigned int interrupt_count(unsigned int vp, unsigned int vector);
