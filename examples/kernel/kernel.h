@@ -58,6 +58,15 @@ size_t kernel_format(char *to, size_t size, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 size_t kernel_vformat(char *to, size_t size, const char *format, va_list arguments);
 
+// --- checks ---
+
+// Prints "PASS: " or "FAIL: " and a line with what was to hold. Returns whether it does. Any
+// context.
+bool kernel_check(bool holds, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// How many did not hold so far: what an example's kernel_main() returns.
+int kernel_failures(void);
+
 // --- memory (lumen_alloc_pages() and lumen_free_pages() of <lumen/platform.h> give it out) ---
 
 // The number of pages that lumen_alloc_pages() has left.

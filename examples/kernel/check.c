@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Checks that say what they have seen.
+#include "examples/kernel/kernel.h"
+
+static uint32_t failures;
+
+bool kernel_check(bool holds, const char *format, ...)
+{
+	char text[256];
+	va_list arguments;
+
+	va_start(arguments, format);
+	kernel_vformat(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	kernel_print("%s %s\n", holds ? "PASS:" : "FAIL:", text);
+	if (!holds)
+		__atomic_fetch_add(&failures, 1, __ATOMIC_RELAXED);
+	return holds;
+}
+
+int kernel_failures(void)
+{
+	return (int)__atomic_load_n(&failures, __ATOMIC_RELAXED);
+}
