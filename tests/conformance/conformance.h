@@ -35,6 +35,13 @@ struct test {
 	bool (*row_name)(unsigned int row, char *text, size_t size);
 };
 
+// gcc puts variables in order only if told to; clang always does.
+#ifdef __clang__
+#define TEST_ENTRY __attribute__((used, section("conformance_tests")))
+#else
+#define TEST_ENTRY __attribute__((used, no_reorder, section("conformance_tests")))
+#endif
+
 // TEST(identifier, "Feature: what holds", "TLFS section", .edx = ..., .vps = 2) { body }
 // In the body, `row` is the number of the row (0 for a single test). The body runs on VP 0 with
 // interrupts off, the hypercall page enabled, and nothing else of the interface in use: SynIC,
@@ -44,8 +51,7 @@ struct test {
 	static const struct test descriptor_##id = {                                               \
 		.name = (text), .section = (tlfs), .run = test_##id, __VA_ARGS__                   \
 	};                                                                                         \
-	static const struct test *const entry_##id                                                 \
-		__attribute__((used, section("conformance_tests"))) = &descriptor_##id;            \
+	static const struct test *const entry_##id TEST_ENTRY = &descriptor_##id;                  \
 	static void test_##id(__attribute__((unused)) unsigned int row)
 
 // --- ending one ---

@@ -89,7 +89,7 @@ static void put(uint8_t *at, uint64_t value, uint16_t size)
 	__builtin_memcpy(at, &value, size < sizeof(value) ? size : sizeof(value));
 }
 
-TEST(statuses, "has its status", "Hypercall Reference", .rows = sizeof(wrongs) / sizeof(wrongs[0]),
+TEST(statuses, "is refused", "Hypercall Reference", .rows = sizeof(wrongs) / sizeof(wrongs[0]),
 	.row_name = name_wrong)
 {
 	const struct wrong *wrong = &wrongs[row];
