@@ -3,9 +3,11 @@
 // over fake hypercalls, a fake SynIC, fake memory and a fake clock; the real vmbus/server.* behind
 // them, and devices that the test defines. For tests of VMBus and of VSCs against VSPs.
 //
-// The host runs while the guest waits (lumen_wait()) and when the test calls guest_rig_run(). If
-// the guest waits and there is nothing that the host could do, time jumps to the guest's deadline:
-// a host that does not answer costs no time. There is one rig at a time.
+// The host runs while the guest waits (lumen_wait()) and when the test calls guest_rig_run(); with
+// interrupts (GUEST_RIG_VECTOR) also whenever the guest turns them on again, so that answers come
+// at every moment at which they may. If the guest waits and there is nothing that the host could
+// do, time jumps to the guest's deadline: a host that does not answer costs no time. Memory that
+// the guest frees while the host has it in a GPADL ends the test. There is one rig at a time.
 #ifndef VMBUS_GUEST_RIG_H
 #define VMBUS_GUEST_RIG_H
 
@@ -49,12 +51,15 @@ struct guest_rig_ops {
 struct guest_rig_device {
 	const struct guest_rig_ops *ops;
 	void *context;
-	uint32_t relid;	    // 0: not offered
+	struct guest_rig *rig;
+	uint32_t relid;	    // 0: not offered, or gone
 	bool open, closing; // what its ops were told
+	bool open_held;	    // the guest waits for guest_rig_complete_opens()
+	bool signal_pending;
 	uint32_t target_vp; // of the open channel
-	uint32_t ring_gpadl;
-	void **pages;		     // of both rings
-	struct guest_rig_open open_; // as given to open
+	void **pages;	    // of both rings
+	uint8_t user_data[VMBUS_USER_DEFINED_SIZE];
+	struct guest_rig_open rings; // as given to open
 	uint32_t signals;	     // that the guest has sent
 };
 
@@ -77,6 +82,7 @@ struct guest_rig {
 	uint32_t pages_left;  // lumen_alloc_pages() gives so many more, then NULL
 	bool old_host;	      // nobody listens at VMBus's connection id 4
 	bool no_host;	      // nor at 1
+	bool no_privilege;    // lumen_has() says no
 	guest_rig_hook *hook; // before each message to the guest
 	void *hook_context;
 
@@ -85,8 +91,9 @@ struct guest_rig {
 	uint32_t signals;      // HvCallSignalEvent, all
 	uint32_t lost_signals; // that found no open channel
 	uint32_t violations;   // of the guest, as the server sees them
-	uint32_t messages;     // to the guest
-	uint32_t events;       // to the guest
+	enum vmbus_violation last_violation;
+	uint32_t messages; // to the guest
+	uint32_t events;   // to the guest
 	uint32_t waits, wakes;
 	uint32_t irq_depth;
 	uint32_t pages_out; // that lumen_alloc_pages() gave and did not get back
@@ -94,7 +101,7 @@ struct guest_rig {
 	uint32_t log_count;
 
 	struct lumen_synic synics[GUEST_RIG_VPS]; // for lumen_vmbus_config.synic: "started"
-	struct guest_rig_private *private;
+	struct guest_rig_private *host;		  // the rig's own
 };
 
 // Makes the rig: a host that speaks up to `host_version`, no device, time 1 s, VP 0, no limits.
