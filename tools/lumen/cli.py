@@ -7,7 +7,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from lumen import kernels, status, ui
+from lumen import examples, kernels, status, ui
 from lumen.qemu import Disk
 from lumen.status import Failure
 
@@ -69,8 +69,8 @@ def _machine_options(parser):
                         help="processors of the machine, all of them the root's too (2)")
     parser.add_argument("--accel", choices=("auto", "tcg", "kvm"), default="auto",
                         help="auto: KVM where this processor shows svm, else TCG")
-    parser.add_argument("--memory", type=memory_size, default=512, metavar="SIZE",
-                        help="memory for children (512M)")
+    parser.add_argument("--memory", type=memory_size, metavar="SIZE",
+                        help="memory for children (512M; an example that is a kernel: 64M)")
     parser.add_argument("--disk", type=disk, action="append", default=[], metavar="FILE[,ro]",
                         help="a raw disk image or block device; can be given again")
     parser.add_argument("--timeout", type=seconds, metavar="S",
@@ -82,23 +82,31 @@ def _machine_options(parser):
     parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
 
 
+def _example_table():
+    lines = [f"  {name:7}{example.what}\n" for name, example in examples.KERNELS.items()]
+    return "examples:\n  linux  a stock Debian kernel with its root file system on a VMBus disk\n" \
+        + "".join(lines) + "\n"
+
+
 def _add_run(commands):
     parser = commands.add_parser(
         "run", help="boot a child on the hypervisor",
         description="Boot one child partition. Its console is standard input and output; on a "
         "terminal Ctrl-] leaves. 'run linux' boots the example: a stock Debian kernel whose root "
         "file system is a VMBus disk. On a terminal it ends in the child's shell, otherwise the "
-        "child checks itself and powers off.",
-        epilog=status.TABLE, formatter_class=argparse.RawDescriptionHelpFormatter)
+        "child checks itself and powers off. The other examples are small kernels on the guest SDK "
+        "(examples/NAME/main.c); they check themselves.",
+        epilog=_example_table() + status.TABLE, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", nargs="?", type=run_name, metavar="NAME",
-                        help="an example (linux), or with --kernel the child's name")
+                        help=f"an example ({', '.join(('linux', *examples.KERNELS))}), "
+                        "or with --kernel the child's name")
     parser.add_argument("--kernel", type=file_path, metavar="FILE",
                         help="a Linux bzImage, an ELF file with a PVH note, or a Multiboot image")
     parser.add_argument("--initrd", type=file_path, metavar="FILE", help="its initial RAM disk")
     parser.add_argument("--append", default="", metavar="TEXT",
                         help="its command line (for an example: added to it)")
-    parser.add_argument("--cpus", type=processors, default=1, metavar="N",
-                        help="the child's virtual processors (1)")
+    parser.add_argument("--cpus", type=processors, metavar="N",
+                        help="the child's virtual processors (1; for smp 4)")
     parser.add_argument("--kernel-package", default=kernels.CLOUD, metavar="PACKAGE",
                         help=f"for an example: the Debian package with its kernel ({kernels.CLOUD})")
     parser.add_argument("--on", choices=("lumen", "kvm"), default="lumen",
@@ -121,7 +129,7 @@ def _add_shell(commands):
 def _add_test(commands):
     parser = commands.add_parser(
         "test", help="run tests, all of them by default",
-        description="unit: hosted, under ASan and UBSan. conformance: on the hypervisor (none yet). "
+        description="unit: hosted, under ASan and UBSan. conformance: on the hypervisor. "
         "system: boots. fuzz: FUZZ_SECONDS (environment, 30) for each target.",
         epilog=status.TABLE, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suites", nargs="*", metavar="SUITE",
@@ -130,6 +138,25 @@ def _add_test(commands):
                         help="only system tests whose name contains PATTERN")
     parser.add_argument("--list", action="store_true", help="only name the system tests")
     parser.set_defaults(call=_test)
+
+
+def _add_conformance(commands):
+    parser = commands.add_parser(
+        "conformance", help="what the hypervisor does, measured against the TLFS",
+        description="Boot the conformance image (tests/conformance) with 1, 2 and 4 virtual "
+        "processors and print what did not succeed.",
+        epilog=status.TABLE, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--on", choices=("lumen", "kvm"), default="lumen",
+                        help="the hypervisor; kvm: nested in the same emulated machine (lumen)")
+    parser.add_argument("--filter", default="", metavar="WORDS",
+                        help="only tests with one of these in their names, separated by commas")
+    parser.add_argument("--cpus", type=processors, metavar="N",
+                        help="only with so many virtual processors")
+    parser.add_argument("--repeat", type=processors, default=1, metavar="N",
+                        help="so many times, in one boot (1)")
+    parser.add_argument("--json", action="store_true",
+                        help="one JSON object on standard output")
+    parser.set_defaults(call=_conformance)
 
 
 def _add_bench(commands):
@@ -150,12 +177,11 @@ def _add_check(commands):
 
 def _options(args):
     from lumen.run import Options
-    common = ("memory", "root_cpus", "accel", "timeout", "gdb", "bare")
-    options = Options(disks=list(args.disk), **{name: getattr(args, name) for name in common})
-    for name in ("kernel", "initrd", "append", "cpus"):
-        if hasattr(args, name):
-            setattr(options, name, getattr(args, name))
-    return options
+    names = ("memory", "root_cpus", "accel", "timeout", "gdb", "bare", "kernel", "initrd", "append",
+             "cpus")
+    given = {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
+    example = examples.defaults(getattr(args, "name", None))
+    return Options(disks=list(args.disk), **{**example, **given})
 
 
 def _run(args):
@@ -175,6 +201,11 @@ def _test(args):
     return tests.test_command(args.suites, args.only, args.list)
 
 
+def _conformance(args):
+    from lumen import conformance
+    return conformance.conformance_command(args.on, args.filter, args.cpus, args.repeat, args.json)
+
+
 def _bench(args):
     from lumen import bench
     return bench.bench_command(args.json)
@@ -190,7 +221,7 @@ def parser():
     top = Parser(prog="./lumen", description="Build, run and test Lumen.", epilog=status.TABLE,
                  formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (_add_run, _add_shell, _add_test, _add_bench, _add_check):
+    for add in (_add_run, _add_shell, _add_test, _add_conformance, _add_bench, _add_check):
         add(commands)
     return top
 

@@ -29,6 +29,10 @@ MACHINE = [
     ("e2fsprogs", "mke2fs", "to make file systems"),
     ("kmod", "depmod", "to index kernel modules"),
 ]
+DISK = [
+    ("e2fsprogs", "mke2fs", "to make file systems"),
+    ("fdisk", "sfdisk", "to make the partitions of examples/disk"),
+]
 TEST = [
     ("busybox-static", "/usr/share/doc/busybox-static", "for the harness's own tests"),
     ("libcriterion-dev", "/usr/include/criterion/criterion.h", "for the unit tests"),

@@ -18,8 +18,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lumen import build, deps, images, kernelfile, kernels, paths, qemu, run as runs, session, stamp, \
-    status, ui
+from lumen import build, deps, examples, images, kernelfile, kernels, paths, qemu, run as runs, \
+    session, stamp, status, ui
 from lumen.status import Failure, bad
 
 INIT = paths.ROOT / "tools/referee/init"
@@ -263,7 +263,7 @@ def run(guests, directory, cpus=CPUS, accel="auto", echo=None):
 
 def _refuse(options, name):
     """What the referee cannot do."""
-    if name in runs.EXAMPLES:
+    if name == "linux" or (name in examples.KERNELS and examples.KERNELS[name].disk):
         raise bad(f"the example {name} needs VMBus, which KVM does not have: not with --on kvm.")
     if options.disks:
         raise bad("--disk: disks are VMBus channels, which KVM does not have: not with --on kvm.")
@@ -277,13 +277,17 @@ def run_command(options, name):
     """./lumen run --on kvm"""
     _refuse(options, name)
     runs.check_files(options)
-    if not options.kernel:
-        raise bad("what to run? Give --kernel.")
+    is_example = name in examples.KERNELS and not options.kernel
+    if not (options.kernel or is_example):
+        raise bad("what to run? Give --kernel, or name an example that is a kernel.")
     with build.lock():
         deps.need(deps.MACHINE)
+        if is_example:
+            runs.prepare()
+            examples.fill(name, options, None)
     guest = Guest(options.kernel, options.append, options.cpus, options.memory,
                   options.timeout or (FOR_EVER if sys.stdout.isatty() else runs.UNATTENDED_TIMEOUT))
-    with runs.Directory(name or "kvm", others=name is None) as directory, \
+    with runs.Directory(name or "kvm", others=name is None or is_example) as directory, \
             session.terminated_like_an_exception():
         result, = run([guest], directory, options.root_cpus, options.accel, sys.stdout.fileno())
         explain(result, directory)

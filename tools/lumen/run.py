@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lumen import build, deps, images, kernelfile, kernels, paths, qemu, session, status, ui
+from lumen import build, deps, examples, images, kernelfile, kernels, paths, qemu, session, status, ui
 from lumen.status import Failure, bad
 
 ROOT_APPEND = "console=ttyS0 panic=-1 tsc=reliable rdinit=/init"
@@ -29,7 +29,7 @@ ROOT_TIME = 90
 WORKER_TIME = 30
 MAX_DISKS = 8
 SECTOR = 512
-EXAMPLES = ("linux",)
+EXAMPLES = ("linux", *examples.KERNELS)
 EXAMPLE_PROGRAMS = ("examples/linux/lumen-report", "examples/linux/lumen-diskbench")
 
 
@@ -327,23 +327,28 @@ def _is_terminal():
 def run_command(options, name, kernel_package, update):
     """./lumen run"""
     check_files(options)
-    is_example = name in EXAMPLES and not (options.kernel and options.initrd)
-    if not is_example and not options.kernel:
+    is_linux = name == "linux" and not (options.kernel and options.initrd)
+    is_kernel = name in examples.KERNELS and not options.kernel
+    if not (is_linux or is_kernel or options.kernel):
         known = ", ".join(EXAMPLES)
-        raise bad(f"there is no example {name} (there is: {known}); to run a kernel give --kernel."
+        raise bad(f"there is no example {name} (there are: {known}); to run a kernel give --kernel."
                   if name else f"what to run? Name an example ({known}) or give --kernel.")
     if not _is_terminal() and options.timeout is None:
         options.timeout = UNATTENDED_TIMEOUT
     options.name = name or "child"
     with build.lock():
         root_kernel, child_kernel = prepare(options.bare, update, kernel_package)
-    with Directory(options.name, others=name is None or is_example) as directory:
-        if is_example:
+    with Directory(options.name, others=name is None or is_linux or is_kernel) as directory:
+        if is_linux:
             action = " lumen.action=shell" if _is_terminal() and "lumen.action" not in options.append \
                 else ""
             options.append = f"{CHILD_APPEND} {options.append}".strip() + action
+        if is_linux or is_kernel:
             with build.lock():
-                example(options, child_kernel, directory)
+                if is_linux:
+                    example(options, child_kernel, directory)
+                else:
+                    examples.fill(name, options, directory)
         result = start(options, root_kernel, directory, attach=True)
     explain(result)
     return result.status
