@@ -43,6 +43,8 @@
 		"the call has no variable header (bits 26:17)")                                    \
 	X(NotFast, INVALID_HYPERCALL_INPUT, !fast,                                                 \
 		"the call has no fast form (bit 16): its parameters are in memory")                \
+	X(FastTooLong, INVALID_HYPERCALL_INPUT, fast,                                              \
+		"input, up to a multiple of 16, and output of a fast call have 112 bytes")         \
 	X(BlockAlignment, INVALID_ALIGNMENT, in || out,                                            \
 		"the GPAs of input and output are multiples of 8")                                 \
 	X(BlockCrossesPage, INVALID_ALIGNMENT, in || out,                                          \

@@ -12,8 +12,8 @@
 //   kind         SIMPLE or REP
 //   in, out      bytes of the fixed headers
 //   in_element, out_element  bytes of one list element of a rep call, 0: no list
-//   fast         1: parameters may be in registers (16 bytes, 112 with XMM); such calls put nothing
-//                out
+//   fast         1: parameters may be in registers: 16 bytes of input, with XMM 112 of input and
+//                output
 //   variable     1: a variable header follows the fixed one
 //   privilege    of the caller, one of these bits; HV_PRIVILEGE_NONE: none. What a caller may do to
 //                another partition (its child only) is not the table's to say.
@@ -28,31 +28,31 @@
 	X(0x0013, FlushVirtualAddressSpaceEx, SIMPLE, 32, 0, 0, 0, 1, 1, HV_PRIVILEGE_NONE)        \
 	X(0x0014, FlushVirtualAddressListEx, REP, 32, 8, 0, 0, 1, 1, HV_PRIVILEGE_NONE)            \
 	X(0x0015, SendSyntheticClusterIpiEx, SIMPLE, 24, 0, 0, 0, 1, 1, HV_PRIVILEGE_NONE)         \
-	X(0x0040, CreatePartition, SIMPLE, 56, 0, 8, 0, 0, 0, HV_PRIVILEGE_CREATE_PARTITIONS)      \
+	X(0x0040, CreatePartition, SIMPLE, 56, 0, 8, 0, 1, 0, HV_PRIVILEGE_CREATE_PARTITIONS)      \
 	X(0x0041, InitializePartition, SIMPLE, 8, 0, 0, 0, 1, 0, HV_PRIVILEGE_CREATE_PARTITIONS)   \
 	X(0x0042, FinalizePartition, SIMPLE, 8, 0, 0, 0, 1, 0, HV_PRIVILEGE_CREATE_PARTITIONS)     \
 	X(0x0043, DeletePartition, SIMPLE, 8, 0, 0, 0, 1, 0, HV_PRIVILEGE_CREATE_PARTITIONS)       \
-	X(0x0044, GetPartitionProperty, SIMPLE, 16, 0, 8, 0, 0, 0, HV_PRIVILEGE_CREATE_PARTITIONS) \
+	X(0x0044, GetPartitionProperty, SIMPLE, 16, 0, 8, 0, 1, 0, HV_PRIVILEGE_CREATE_PARTITIONS) \
 	X(0x0045, SetPartitionProperty, SIMPLE, 24, 0, 0, 0, 1, 0, HV_PRIVILEGE_CREATE_PARTITIONS) \
-	X(0x0046, GetPartitionId, SIMPLE, 0, 0, 8, 0, 0, 0, HV_PRIVILEGE_ACCESS_PARTITION_ID)      \
-	X(0x0047, GetNextChildPartition, SIMPLE, 16, 0, 8, 0, 0, 0,                                \
+	X(0x0046, GetPartitionId, SIMPLE, 0, 0, 8, 0, 1, 0, HV_PRIVILEGE_ACCESS_PARTITION_ID)      \
+	X(0x0047, GetNextChildPartition, SIMPLE, 16, 0, 8, 0, 1, 0,                                \
 		HV_PRIVILEGE_CREATE_PARTITIONS)                                                    \
 	X(0x0048, DepositMemory, REP, 8, 8, 0, 0, 1, 0, HV_PRIVILEGE_ACCESS_MEMORY_POOL)           \
-	X(0x0049, WithdrawMemory, REP, 16, 0, 0, 8, 0, 0, HV_PRIVILEGE_ACCESS_MEMORY_POOL)         \
-	X(0x004a, GetMemoryBalance, SIMPLE, 16, 0, 16, 0, 0, 0, HV_PRIVILEGE_ACCESS_MEMORY_POOL)   \
+	X(0x0049, WithdrawMemory, REP, 16, 0, 0, 8, 1, 0, HV_PRIVILEGE_ACCESS_MEMORY_POOL)         \
+	X(0x004a, GetMemoryBalance, SIMPLE, 16, 0, 16, 0, 1, 0, HV_PRIVILEGE_ACCESS_MEMORY_POOL)   \
 	X(0x004b, MapGpaPages, REP, 24, 8, 0, 0, 1, 0, HV_PRIVILEGE_CREATE_PARTITIONS)             \
 	X(0x004c, UnmapGpaPages, REP, 24, 0, 0, 0, 1, 0, HV_PRIVILEGE_CREATE_PARTITIONS)           \
 	X(0x004d, InstallIntercept, SIMPLE, 24, 0, 0, 0, 1, 0, HV_PRIVILEGE_CREATE_PARTITIONS)     \
 	X(0x004e, CreateVp, SIMPLE, 40, 0, 0, 0, 1, 0, HV_PRIVILEGE_CREATE_PARTITIONS)             \
 	X(0x004f, DeleteVp, SIMPLE, 16, 0, 0, 0, 1, 0, HV_PRIVILEGE_CREATE_PARTITIONS)             \
-	X(0x0050, GetVpRegisters, REP, 16, 4, 0, 16, 0, 0,                                         \
+	X(0x0050, GetVpRegisters, REP, 16, 4, 0, 16, 1, 0,                                         \
 		HV_PRIVILEGE_CREATE_PARTITIONS | HV_PRIVILEGE_ACCESS_VP_REGISTERS)                 \
 	X(0x0051, SetVpRegisters, REP, 16, 32, 0, 0, 1, 0,                                         \
 		HV_PRIVILEGE_CREATE_PARTITIONS | HV_PRIVILEGE_ACCESS_VP_REGISTERS)                 \
-	X(0x0052, TranslateVirtualAddress, SIMPLE, 32, 0, 16, 0, 0, 0,                             \
+	X(0x0052, TranslateVirtualAddress, SIMPLE, 32, 0, 16, 0, 1, 0,                             \
 		HV_PRIVILEGE_CREATE_PARTITIONS)                                                    \
-	X(0x0053, ReadGpa, SIMPLE, 32, 0, 24, 0, 0, 0, HV_PRIVILEGE_CREATE_PARTITIONS)             \
-	X(0x0054, WriteGpa, SIMPLE, 48, 0, 8, 0, 0, 0, HV_PRIVILEGE_CREATE_PARTITIONS)             \
+	X(0x0053, ReadGpa, SIMPLE, 32, 0, 24, 0, 1, 0, HV_PRIVILEGE_CREATE_PARTITIONS)             \
+	X(0x0054, WriteGpa, SIMPLE, 48, 0, 8, 0, 1, 0, HV_PRIVILEGE_CREATE_PARTITIONS)             \
 	X(0x0056, ClearVirtualInterrupt, SIMPLE, 8, 0, 0, 0, 1, 0, HV_PRIVILEGE_CREATE_PARTITIONS) \
 	X(0x0058, DeletePort, SIMPLE, 16, 0, 0, 0, 1, 0, HV_PRIVILEGE_CREATE_PORT)                 \
 	X(0x005b, DisconnectPort, SIMPLE, 16, 0, 0, 0, 1, 0, HV_PRIVILEGE_CONNECT_PORT)            \
@@ -69,12 +69,12 @@
 	X(0x0096, ConnectPort, SIMPLE, 72, 0, 0, 0, 1, 0, HV_PRIVILEGE_CONNECT_PORT)               \
 	X(0x0099, StartVirtualProcessor, SIMPLE, 240, 0, 0, 0, 0, 0,                               \
 		HV_PRIVILEGE_CREATE_PARTITIONS | HV_PRIVILEGE_START_VIRTUAL_PROCESSOR)             \
-	X(0x009a, GetVpIndexFromApicId, REP, 16, 4, 0, 4, 0, 0, HV_PRIVILEGE_NONE)                 \
-	X(0x00c0, SignalEventDirect, SIMPLE, 16, 0, 8, 0, 0, 0, HV_PRIVILEGE_CREATE_PARTITIONS)    \
+	X(0x009a, GetVpIndexFromApicId, REP, 16, 4, 0, 4, 1, 0, HV_PRIVILEGE_NONE)                 \
+	X(0x00c0, SignalEventDirect, SIMPLE, 16, 0, 8, 0, 1, 0, HV_PRIVILEGE_CREATE_PARTITIONS)    \
 	X(0x00c1, PostMessageDirect, SIMPLE, 280, 0, 0, 0, 0, 0, HV_PRIVILEGE_CREATE_PARTITIONS)   \
-	X(0x00e1, MapVpStatePage, SIMPLE, 24, 0, 8, 0, 0, 0, HV_PRIVILEGE_CREATE_PARTITIONS)       \
+	X(0x00e1, MapVpStatePage, SIMPLE, 24, 0, 8, 0, 1, 0, HV_PRIVILEGE_CREATE_PARTITIONS)       \
 	X(0x00e2, UnmapVpStatePage, SIMPLE, 16, 0, 0, 0, 1, 0, HV_PRIVILEGE_CREATE_PARTITIONS)     \
-	X(0x00f4, GetVpCpuidValues, REP, 24, 24, 0, 16, 0, 0, HV_PRIVILEGE_CREATE_PARTITIONS)      \
+	X(0x00f4, GetVpCpuidValues, REP, 24, 24, 0, 16, 1, 0, HV_PRIVILEGE_CREATE_PARTITIONS)      \
 	X(0x0131, MapStatsPage2, SIMPLE, 32, 0, 0, 0, 1, 0, HV_PRIVILEGE_ACCESS_STATS)
 
 enum hv_call_code {

@@ -4,6 +4,7 @@
 // private copies only.
 #include "hypervisor/core/hypercall.h"
 #include "hypervisor/core/backend.h"
+#include "hypervisor/core/explain.h"
 #include "hypervisor/core/guest_mem.h"
 #include "hypervisor/core/intercept.h"
 #include "hypervisor/core/pcpu.h"
@@ -53,7 +54,7 @@ _Static_assert(ROWS < 255 && sizeof(row_of_code) <= 512, "the index stays small"
 struct request {
 	const struct row *row;
 	uint64_t control;
-	uint64_t in, out; // GPAs; the input itself in a fast call
+	uint64_t in, out; // GPAs; in a fast call the first 16 bytes of the block of registers
 	bool wide;	  // 64-bit caller; others have pairs of 32-bit registers
 	uint32_t header;  // input header, fixed and variable
 	uint32_t start, count;
@@ -100,7 +101,7 @@ static void finish(struct vp *vp, const struct request *r, uint64_t result)
 }
 
 // TLFS: Hypercall Inputs, Hypercall Status Codes.
-static hv_status check_control(struct request *r)
+static hv_status check_control(const struct vp *vp, struct request *r)
 {
 	const struct row *row = r->row;
 	uint32_t variable = hv_call_variable_bytes(r->control);
@@ -109,36 +110,58 @@ static hv_status check_control(struct request *r)
 	r->start = hv_call_rep_start(r->control);
 	r->header = row->in + variable;
 	if (r->control & (HV_CALL_RSVD_MASK | HV_CALL_NESTED))
-		return HV_STATUS_INVALID_HYPERCALL_INPUT;
+		return explain_rejection(vp, r->control, HvRejectionReservedBits);
 	if (row->rep ? r->start >= r->count : r->count | r->start)
-		return HV_STATUS_INVALID_HYPERCALL_INPUT;
-	if ((variable && !row->variable) || (hv_call_is_fast(r->control) && !row->fast))
-		return HV_STATUS_INVALID_HYPERCALL_INPUT;
+		return explain_rejection(
+			vp, r->control, row->rep ? HvRejectionRepRange : HvRejectionRepOnSimple);
+	if (variable && !row->variable)
+		return explain_rejection(vp, r->control, HvRejectionNoVariableHeader);
+	if (hv_call_is_fast(r->control) && (!row->fast || (out_bytes(r) && !r->wide)))
+		return explain_rejection(vp, r->control, HvRejectionNotFast);
 	return HV_STATUS_SUCCESS;
+}
+
+// TLFS: XMM Fast Hypercall Output (which 64-bit callers have): the output follows the input, at the
+// next multiple of 16 in the block of registers.
+static uint32_t fast_out(const struct request *r)
+{
+	return ALIGN_UP(in_bytes(r), 16);
 }
 
 // One of the two parameter blocks. TLFS-DEVIATION: Alignment Requirements: a page that is not
 // mapped (with this access) gives a status, not a memory intercept; to the guest's kernel it is an
 // address outside its GPA space.
-static hv_status check_block(
-	struct partition *partition, uint64_t gpa, uint32_t bytes, unsigned int access)
+static hv_status check_block(const struct vp *vp, const struct request *r, uint64_t gpa,
+	uint32_t bytes, unsigned int access)
 {
 	uint64_t spa_page;
 
 	if (!bytes)
 		return HV_STATUS_SUCCESS;
-	if (gpa % HV_CALL_ALIGNMENT || gpa % PAGE_SIZE + bytes > PAGE_SIZE || gpa >> GPA_BITS)
-		return HV_STATUS_INVALID_ALIGNMENT;
-	if (!gpa_map_lookup(&partition->gpa, gpa >> PAGE_SHIFT, access, &spa_page))
-		return HV_STATUS_INVALID_ALIGNMENT;
+	if (gpa % HV_CALL_ALIGNMENT)
+		return explain_rejection(vp, r->control, HvRejectionBlockAlignment);
+	if (gpa % PAGE_SIZE + bytes > PAGE_SIZE)
+		return explain_rejection(vp, r->control, HvRejectionBlockCrossesPage);
+	if (gpa >> GPA_BITS ||
+		!gpa_map_lookup(&vp->partition->gpa, gpa >> PAGE_SHIFT, access, &spa_page))
+		return explain_rejection(vp, r->control, HvRejectionBlockOutside);
 	return HV_STATUS_SUCCESS;
 }
 
-static hv_status check_blocks(struct partition *partition, const struct request *r)
+static hv_status check_blocks(const struct vp *vp, const struct request *r)
 {
-	if (!hv_call_is_fast(r->control))
-		TRY(check_block(partition, r->in, in_bytes(r), GPA_READ));
-	return check_block(partition, r->out, out_bytes(r), GPA_READ | GPA_WRITE);
+	if (!hv_call_is_fast(r->control)) {
+		TRY(check_block(vp, r, r->in, in_bytes(r), GPA_READ));
+		return check_block(vp, r, r->out, out_bytes(r), GPA_READ | GPA_WRITE);
+	}
+	if (fast_out(r) + out_bytes(r) > HV_CALL_FAST_XMM_BYTES)
+		return explain_rejection(vp, r->control, HvRejectionFastTooLong);
+	return HV_STATUS_SUCCESS;
+}
+
+static bool uses_xmm(const struct request *r)
+{
+	return in_bytes(r) > HV_CALL_FAST_BYTES || out_bytes(r);
 }
 
 // The input's header and the elements from the start index on, at the same offsets in the private
@@ -151,6 +174,8 @@ static bool copy_in(struct partition *partition, const struct request *r, char *
 	if (hv_call_is_fast(r->control)) {
 		memcpy(page, &r->in, sizeof(r->in));
 		memcpy(page + sizeof(r->in), &r->out, sizeof(r->out));
+		if (uses_xmm(r))
+			xmm_read(page + HV_CALL_FAST_BYTES);
 		return true;
 	}
 	if (!in_bytes(r))
@@ -159,16 +184,32 @@ static bool copy_in(struct partition *partition, const struct request *r, char *
 	       guest_read(partition, gpa(r->in + r->header + done), page + r->header + done, list);
 }
 
-static void copy_out(struct partition *partition, const struct request *r,
+// Output goes to the guest's memory, or in a fast call to the block of registers, behind its input
+// in PAGE.
+static void put(struct partition *partition, const struct request *r, char *page, uint32_t offset,
+	const void *from, size_t bytes)
+{
+	if (hv_call_is_fast(r->control))
+		memcpy(page + fast_out(r) + offset, from, bytes);
+	else
+		guest_write(partition, gpa(r->out + offset), from, bytes);
+}
+
+static void copy_out(struct vp *vp, const struct request *r, char *page,
 	const struct hypercall *call, hv_status status)
 {
-	uint64_t list = r->out + r->row->out + r->start * r->row->out_element;
+	const struct row *row = r->row;
 
-	if (r->row->out && !status)
-		guest_write(partition, gpa(r->out), call->out, r->row->out);
-	if (r->row->out_element && call->reps_done)
-		guest_write(partition, gpa(list), call->rep_out,
-			(size_t)call->reps_done * r->row->out_element);
+	if (row->out && !status)
+		put(vp->partition, r, page, 0, call->out, row->out);
+	if (row->out_element && call->reps_done)
+		put(vp->partition, r, page, row->out + r->start * row->out_element, call->rep_out,
+			(size_t)call->reps_done * row->out_element);
+	if (hv_call_is_fast(r->control) && out_bytes(r)) {
+		memcpy(&vp->regs.gpr[RDX], page, sizeof(uint64_t));
+		memcpy(&vp->regs.gpr[R8], page + sizeof(uint64_t), sizeof(uint64_t));
+		xmm_write(page + HV_CALL_FAST_BYTES);
+	}
 }
 
 // The only place where one partition's right to another is decided.
@@ -242,23 +283,22 @@ static hv_status run(struct vp *vp, const struct request *r, uint32_t *reps_done
 	vp->recheck = true; // whatever the handler does to its caller
 	status = handle(&call, r->row);
 	*reps_done = call.reps_done;
-	copy_out(vp->partition, r, &call, status);
+	copy_out(vp, r, in, &call, status);
 	return status;
 }
 
 static void execute(struct vp *vp, struct request *r)
 {
 	uint32_t reps_done = 0;
-	hv_status status = check_control(r);
+	hv_status status = check_control(vp, r);
 
-	if (!status && hv_call_is_fast(r->control) && in_bytes(r) > HV_CALL_FAST_BYTES) {
-		vp_inject_ud(vp); // TLFS: XMM Fast Hypercall Input, which is not offered
-		return;
-	}
 	if (!status)
-		status = check_blocks(vp->partition, r);
-	if (!status)
+		status = check_blocks(vp, r);
+	if (!status) {
 		status = run(vp, r, &reps_done);
+		if (unlikely(status) && status != HYPERCALL_RETRY)
+			explain_status(vp, r->control, status);
+	}
 	// TLFS: Hypercall Continuation: the instruction is executed again for what is left, after
 	// interrupts had their chance.
 	if (r->row->rep)
@@ -294,7 +334,7 @@ static void __attribute__((noinline)) any_call(struct vp *vp, unsigned int mode)
 	if (hv_privilege_suffices(vp->partition->privileges, r.row->privilege))
 		execute(vp, &r);
 	else
-		finish(vp, &r, HV_STATUS_ACCESS_DENIED);
+		finish(vp, &r, explain_rejection(vp, r.control, HvRejectionNoPrivilege));
 }
 
 // A 64-bit kernel's call of a code that there is not is the shortest way in and out; it goes

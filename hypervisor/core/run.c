@@ -128,6 +128,15 @@ static bool suspended(const struct vp *vp)
 	return READ_ONCE(vp->pause_count) || vp->explicit_suspend || vp->intercept_suspend;
 }
 
+// TLFS: Virtual Processor Idle Sleep State: its end does not depend on whether the interrupt can be
+// taken.
+static bool interrupt_wakes(const struct vp *vp)
+{
+	if (vp->activity == VP_IDLE)
+		return vapic_requested(vp);
+	return vp->activity == VP_HALTED && vapic_pending(vp) >= 0 && vp->regs.rflags & RFLAGS_IF;
+}
+
 bool vp_runnable(const struct vp *vp)
 {
 	enum { WAKES = VP_REQ_NMI | VP_REQ_INIT | VP_REQ_SIPI | VP_REQ_MESSAGES | VP_REQ_TIMERS };
@@ -136,7 +145,7 @@ bool vp_runnable(const struct vp *vp)
 		return false;
 	if (vp->activity == VP_ACTIVE || READ_ONCE(vp->requests) & WAKES)
 		return true;
-	return vp->activity == VP_HALTED && vapic_pending(vp) >= 0 && vp->regs.rflags & RFLAGS_IF;
+	return interrupt_wakes(vp);
 }
 
 void vp_unload(struct vp *vp)
@@ -186,11 +195,11 @@ static void handle_requests(struct vp *vp)
 		vp->activity = VP_ACTIVE;
 }
 
-static bool may_run(struct vp *vp, int vector)
+static bool may_run(struct vp *vp)
 {
 	if (suspended(vp))
 		return false;
-	if (vp->activity == VP_HALTED && vector >= 0 && vp->regs.rflags & RFLAGS_IF)
+	if (interrupt_wakes(vp))
 		vp->activity = VP_ACTIVE;
 	return vp->activity == VP_ACTIVE;
 }
@@ -214,14 +223,14 @@ static bool prepare(struct vp *vp)
 			handle_requests(vp);
 		if (vp->eoi_pending)
 			intercept_flush_eoi(vp);
-		vector = vapic_pending(vp);
-		if (may_run(vp, vector))
+		if (may_run(vp))
 			break;
 		if (sched_block(vp))
 			return false;
 	}
 	if (READ_ONCE(cpu->reschedule) && sched_should_yield())
 		return false;
+	vector = vapic_pending(vp);
 	vapic_assist_offer(vp);
 	backend->offer_interrupt(vp, vector);
 	vp->offered_vector = vector;

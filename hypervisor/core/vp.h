@@ -34,6 +34,7 @@ enum vp_run_state {
 enum vp_activity { // TLFS: HV_INTERNAL_ACTIVITY_REGISTER
 	VP_ACTIVE,
 	VP_HALTED,
+	VP_IDLE,	  // as halted; woken by interrupts that are masked, too
 	VP_WAIT_FOR_SIPI, // after INIT (TLFS: startup suspend)
 };
 

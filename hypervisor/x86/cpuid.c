@@ -235,7 +235,8 @@ struct leaf {
 #define FEATURES_EDX                                                                               \
 	(HV_FEATURE_EDX_FREQUENCY_REGS | HV_FEATURE_EDX_GUEST_CRASH_REGS |                         \
 		HV_FEATURE_EDX_SINT_POLLING | HV_FEATURE_EDX_HYPERCALL_MSR_LOCK |                  \
-		HV_FEATURE_EDX_DIRECT_SYNTHETIC_TIMERS)
+		HV_FEATURE_EDX_DIRECT_SYNTHETIC_TIMERS | HV_FEATURE_EDX_XMM_FAST_INPUT |           \
+		HV_FEATURE_EDX_XMM_FAST_OUTPUT | HV_FEATURE_EDX_GUEST_IDLE)
 // Each of these saves exits. Local flushes by hypercall would cost some: INVLPG and MOV to CR3 do
 // not exit. Linux uses the EOI assist only with MSR_FOR_APIC, in x2APIC mode too. AutoEOI is not
 // deprecated: it needs no EOI at all.

@@ -3,8 +3,8 @@
 // type and machine check registers reach the machine; children get what their kernels insist on
 // reading.
 #include "hypercall/cpuid.h"
+#include "hypervisor/core/explain.h"
 #include "hypervisor/core/intercept.h"
-#include "hypervisor/core/log.h"
 #include "hypervisor/x86/msr_table.h"
 #include "hypervisor/x86/state.h"
 
@@ -177,8 +177,7 @@ static bool access_failed(struct vp *vp, uint32_t msr, bool known, const char *w
 {
 	if (!known && vp->partition->unimplemented_msr_action == UNIMPLEMENTED_MSR_IGNORE)
 		return true;
-	log_limited("partition %lu VP %u: %s of MSR %x at %lx", vp->partition->id, vp->index, what,
-		msr, vp->regs.rip);
+	explain_msr(vp, msr, what);
 	vp_inject_gp(vp);
 	return false;
 }

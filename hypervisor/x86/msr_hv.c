@@ -107,6 +107,15 @@ MSR_READ(read_vp_runtime)
 	return true;
 }
 
+// TLFS: Virtual Processor Idle Sleep State: the read completes, then the VP sleeps.
+MSR_READ(read_guest_idle)
+{
+	*value = 0;
+	vp->activity = VP_IDLE;
+	vp->recheck = true;
+	return true;
+}
+
 // TLFS: Partition Reference TSC Mechanism.
 static void fill_reference_tsc_page(const struct partition *partition)
 {
@@ -182,6 +191,7 @@ const struct msr_row msr_hv_rows[] = {
 	{ RANGE(SINT0, SINT15, ACCESS_SYNIC_REGS), read_synic, write_synic, 0 },
 	{ RANGE(STIMER0_CONFIG, STIMER3_COUNT, ACCESS_SYNTHETIC_TIMER_REGS), read_synic,
 		write_synic, 0 },
+	{ ONE(GUEST_IDLE, ACCESS_GUEST_IDLE_REG), read_guest_idle, NULL, 0 },
 	{ RANGE(CRASH_P0, CRASH_P4, NONE), read_vp, write_vp, VP(crash.p) },
 	{ ONE(CRASH_CTL, NONE), read_constant, write_crash_ctl,
 		HV_CRASH_CTL_CRASH_NOTIFY | HV_CRASH_CTL_CRASH_MESSAGE },

@@ -28,6 +28,10 @@ unsigned int vp_code_mode(struct vp *vp, uint64_t *base);
 // Current privilege level, 0..3.
 unsigned int vp_cpl(struct vp *vp);
 
+// XMM0 to XMM5, 96 bytes, of the VP that this processor has loaded.
+void xmm_read(void *to);
+void xmm_write(const void *from);
+
 // Guest TSC = host TSC + this.
 static inline uint64_t vp_tsc_offset(const struct vp *vp)
 {

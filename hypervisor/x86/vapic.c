@@ -56,6 +56,11 @@ int vapic_pending(const struct vp *vp)
 	return (uint64_t)vector >> 4 > vapic_ppr(vp) >> 4 ? vector : -1;
 }
 
+bool vapic_requested(const struct vp *vp)
+{
+	return highest(vp->apic.irr) >= 0 && vapic_mode(vp) != VAPIC_DISABLED;
+}
+
 void vapic_offered(struct vp *vp, unsigned int vector)
 {
 	bit_test_and_clear(vp->apic.irr, vector);

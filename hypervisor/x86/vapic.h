@@ -46,6 +46,10 @@ void vapic_level_eoi(struct vp *vp, unsigned int vector);
 
 // Own VP: the vector that may be delivered now (its class is above the processor priority), or -1.
 int vapic_pending(const struct vp *vp);
+
+// Is any interrupt requested, whether or not its priority suffices?
+bool vapic_requested(const struct vp *vp);
+
 // The processor is asked to deliver VECTOR: it is not requested any more, so that the next request
 // of the same vector counts. Then the processor has either taken it (-> in service, or done with
 // auto-EOI) or is not to deliver it after all (-> requested).

@@ -10,7 +10,7 @@
 
 #define CHILD_OPTIONS                                                                              \
 	"  --kernel F      a Linux bzImage, an ELF file with a PVH note, or a file with a\n"       \
-	"                  Multiboot header (required)\n"                                         \
+	"                  Multiboot header (required)\n"                                          \
 	"  --initrd F      its initial RAM disk\n"                                                 \
 	"  --append S      its command line\n"                                                     \
 	"  --memory SIZE   such as 512M or 2G; a multiple of 2M (default 512M)\n"                  \

@@ -181,9 +181,10 @@ Test(table, rows_are_consistent)
 		if (row->kind == SIMPLE)
 			cr_expect_eq(row->in_element + row->out_element, 0, "%s", row->name);
 		if (row->fast) {
-			cr_expect_leq(
-				row->in + row->in_element, HV_CALL_FAST_XMM_BYTES, "%s", row->name);
-			cr_expect_eq(row->out + row->out_element, 0, "%s", row->name);
+			size_t in = (row->in + row->in_element + 15u) / 16 * 16;
+
+			cr_expect_leq(in + row->out + row->out_element, HV_CALL_FAST_XMM_BYTES,
+				"%s", row->name);
 		}
 		cr_expect_leq(row->in + row->in_element, HV_PAGE_SIZE, "%s", row->name);
 		cr_expect_eq(row->in % 8, 0, "%s", row->name);

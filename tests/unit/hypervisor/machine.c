@@ -19,6 +19,7 @@
 #include "hypervisor/x86/apic.h"
 #include "hypervisor/x86/cpu.h"
 #include "hypervisor/x86/irq.h"
+#include "hypervisor/x86/state.h"
 
 _Alignas(1 << 21) uint8_t machine_ram[MACHINE_PAGES * 4096ul];
 struct pcpu machine_cpus[MACHINE_CPUS];
@@ -125,8 +126,27 @@ void log_info(const char *fmt, ...)
 {
 }
 
+char machine_log[256];
+
 void log_limited(const char *fmt, ...)
 {
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(machine_log, sizeof(machine_log), fmt, args);
+	va_end(args);
+}
+
+_Thread_local uint8_t machine_xmm[96];
+
+void xmm_read(void *to)
+{
+	memcpy(to, machine_xmm, sizeof(machine_xmm));
+}
+
+void xmm_write(const void *from)
+{
+	memcpy(machine_xmm, from, sizeof(machine_xmm));
 }
 
 void panic(const char *fmt, ...)

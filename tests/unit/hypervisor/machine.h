@@ -34,6 +34,8 @@ extern uint8_t machine_ram[MACHINE_PAGES * 4096ul];
 extern struct pcpu machine_cpus[MACHINE_CPUS];
 extern _Thread_local struct pcpu *machine_cpu; // this_cpu()
 extern unsigned int machine_kicks;	       // IPIs sent
+extern char machine_log[256];		       // the last rate-limited line of the log
+extern _Thread_local uint8_t machine_xmm[96];  // XMM0 to XMM5 of this thread's VP
 
 // With processors as threads that run sched_run(): what a VP does in its guest, until it exits or
 // machine_kicked(). Else NULL.

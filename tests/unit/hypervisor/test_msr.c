@@ -346,7 +346,7 @@ Test(msr_hv, constants, .init = setup)
 	cr_expect(no_wr(HV_X64_MSR_VP_INDEX, 0));
 	cr_expect(no_wr(HV_X64_MSR_TSC_FREQUENCY, 0));
 	cr_expect(no_rd(HV_X64_MSR_RESET));
-	cr_expect(no_rd(HV_X64_MSR_GUEST_IDLE));
+	cr_expect(no_wr(HV_X64_MSR_GUEST_IDLE, 0));
 	cr_expect(no_rd(0x40000200));
 }
 

@@ -6,11 +6,13 @@
 #include <criterion/criterion.h>
 
 #include "hypercall/memory.h"
+#include "hypercall/msr.h"
 #include "hypercall/registers.h"
 #include "hypercall/stats.h"
 #include "hypervisor/core/backend.h"
 #include "hypervisor/core/frame.h"
 #include "hypervisor/core/guest_mem.h"
+#include "hypervisor/x86/msr.h"
 
 #define PAGE(n) ((n)*4096ull)
 
@@ -783,4 +785,45 @@ Test(partition, synthetic_features_are_privileges)
 	cr_assert(partition_find(id)->privileges & HV_PRIVILEGE_ACCESS_SYNIC_REGS);
 	cr_assert(!(partition_find(id)->privileges &
 		    (HV_PRIVILEGE_ACCESS_SYNTHETIC_TIMER_REGS | HV_PRIVILEGE_SIGNAL_EVENTS)));
+}
+
+// --- idle (TLFS: Virtual Processor Idle Sleep State) ---
+
+Test(partition, an_idle_vp_wakes_by_an_interrupt_that_it_cannot_take)
+{
+	const struct vp_exit exit = { .reason = EXIT_RDMSR, .insn_length = 2 };
+
+	vp->apic.svr |= 0x100;
+	vp->apic.tpr = 0xf0; // nothing has the priority
+	vp->regs.rflags = 2; // nor are interrupts enabled
+	vp->regs.gpr[RCX] = HV_X64_MSR_GUEST_IDLE;
+	vp->regs.gpr[RAX] = 77;
+	vp->regs.rip = 0x1000;
+	vp->recheck = false;
+	msr_read_exit(vp, &exit);
+	cr_assert_eq(vp->regs.rip, 0x1002, "the instruction has completed");
+	cr_assert_eq(vp->regs.gpr[RAX], 0);
+	cr_assert(vp->recheck, "the VP does not go on at once");
+	cr_assert(!vp_runnable(vp));
+	cr_assert(vapic_interrupt(vp, 0x41, VAPIC_EDGE));
+	cr_assert(vp_runnable(vp));
+	vp->activity = VP_HALTED;
+	cr_assert(!vp_runnable(vp), "HLT needs one that can be taken");
+}
+
+Test(partition, a_refused_msr_is_explained_in_the_log)
+{
+	const struct vp_exit exit = { .reason = EXIT_WRMSR, .insn_length = 2 };
+
+	vp->regs.gpr[RCX] = HV_X64_MSR_VP_INDEX;
+	msr_write_exit(vp, &exit);
+	cr_assert(strstr(machine_log, "write of MSR 40000002"), "%s", machine_log);
+	cr_assert(strstr(machine_log, ": it can only be read"), "%s", machine_log);
+	root_partition->privileges = 0;
+	msr_write_exit(vp, &exit);
+	cr_assert(strstr(machine_log, ": the partition lacks the privilege AccessVpIndex"), "%s",
+		machine_log);
+	vp->regs.gpr[RCX] = 0xc0010117;
+	msr_read_exit(vp, &exit);
+	cr_assert(strstr(machine_log, "read of MSR c0010117 at"), "%s", machine_log);
 }
