@@ -2,14 +2,14 @@
 // The storage VSC: a controller from open to close.
 #include "drivers/vsc/storage_internal.h"
 
-#define STORAGE_DEPTH	      64u
-#define STORAGE_SEND_PAGES    16u
-#define STORAGE_RECEIVE_PAGES 8u
-#define STORAGE_TIMEOUT_NS    30000000000ull
-#define STORAGE_TIMEOUT_S     60u // told to the host; hosts do as they like
+#define VSC_DEPTH	  64u
+#define VSC_SEND_PAGES	  16u
+#define VSC_RECEIVE_PAGES 8u
+#define VSC_TIMEOUT_NS	  30000000000ull
+#define VSC_TIMEOUT_S	  60u // told to the host; hosts do as they like
 
 // A packet that is not more than the pages of its data.
-#define STORAGE_PACKET_OVERHEAD 128u
+#define VSC_PACKET_OVERHEAD 128u
 
 struct lumen_channel *lumen_storage_find(struct lumen_vmbus *bus, uint32_t index)
 {
@@ -22,20 +22,20 @@ struct lumen_channel *lumen_storage_find(struct lumen_vmbus *bus, uint32_t index
 
 // --- channels ---
 
-static uint32_t storage_page_count(size_t bytes)
+static uint32_t vsc_page_count(size_t bytes)
 {
 	return (uint32_t)((bytes + LUMEN_PAGE_SIZE - 1) / LUMEN_PAGE_SIZE);
 }
 
 // The words of the header of the largest packet.
-static size_t storage_words(const struct lumen_storage *storage)
+static size_t vsc_words(const struct lumen_storage *storage)
 {
 	return 2 + storage->max_transfer / VMBUS_PAGE_SIZE + 1;
 }
 
-static void storage_init_slots(struct storage_queue *queue)
+static void vsc_init_slots(struct vsc_queue *queue)
 {
-	queue->free = STORAGE_NO_SLOT;
+	queue->free = VSC_NO_SLOT;
 	for (uint32_t i = queue->depth; i-- > 0;) {
 		queue->slots[i].next = queue->free;
 		queue->free = i;
@@ -43,7 +43,7 @@ static void storage_init_slots(struct storage_queue *queue)
 }
 
 // What all SCSI commands have in common.
-static void storage_init_packet(const struct lumen_storage *storage, struct storage_queue *queue)
+static void vsc_init_packet(const struct lumen_storage *storage, struct vsc_queue *queue)
 {
 	queue->packet = (struct vstor_packet){
 		.operation = VSTOR_OPERATION_EXECUTE_SRB,
@@ -52,22 +52,21 @@ static void storage_init_packet(const struct lumen_storage *storage, struct stor
 			.sense_info_length = VSTOR_SENSE_SIZE,
 			.queue_tag = VSTOR_QUEUE_TAG_NONE,
 			.queue_action = VSTOR_QUEUE_ACTION_SIMPLE,
-			.time_out_value = STORAGE_TIMEOUT_S,
+			.time_out_value = VSC_TIMEOUT_S,
 		},
 	};
 }
 
-static struct storage_queue *storage_queue_create(
+static struct vsc_queue *vsc_queue_create(
 	struct lumen_storage *storage, struct lumen_channel *channel, uint32_t depth)
 {
-	const size_t lists = (sizeof(struct storage_queue) + STORAGE_LIST_STRIDE - 1) &
-			     ~(size_t)(STORAGE_LIST_STRIDE - 1);
-	const size_t slots = lists + (size_t)depth * STORAGE_LIST_STRIDE;
-	const size_t words = slots + depth * sizeof(struct storage_slot);
-	const uint32_t pages =
-		storage_page_count(words + storage_words(storage) * sizeof(uint64_t));
+	const size_t lists =
+		(sizeof(struct vsc_queue) + VSC_LIST_STRIDE - 1) & ~(size_t)(VSC_LIST_STRIDE - 1);
+	const size_t slots = lists + (size_t)depth * VSC_LIST_STRIDE;
+	const size_t words = slots + depth * sizeof(struct vsc_slot);
+	const uint32_t pages = vsc_page_count(words + vsc_words(storage) * sizeof(uint64_t));
 	uint8_t *memory = lumen_alloc_pages(pages);
-	struct storage_queue *queue = (struct storage_queue *)(void *)memory;
+	struct vsc_queue *queue = (struct vsc_queue *)(void *)memory;
 
 	if (!queue)
 		return NULL;
@@ -76,43 +75,43 @@ static struct storage_queue *storage_queue_create(
 	queue->page_count = pages;
 	queue->depth = depth;
 	queue->lists = memory + lists;
-	queue->slots = (struct storage_slot *)(void *)(memory + slots);
+	queue->slots = (struct vsc_slot *)(void *)(memory + slots);
 	queue->words = (uint64_t *)(void *)(memory + words);
 	queue->waiting_end = &queue->waiting;
 	queue->done_end = &queue->done;
-	storage_init_slots(queue);
-	storage_init_packet(storage, queue);
+	vsc_init_slots(queue);
+	vsc_init_packet(storage, queue);
 	return queue;
 }
 
-static void storage_handler(void *context, struct lumen_channel *channel)
+static void vsc_handler(void *context, struct lumen_channel *channel)
 {
 	(void)channel;
-	storage_service(context, true);
+	vsc_service(context, true);
 }
 
-static uint32_t storage_or(uint32_t value, uint32_t otherwise)
+static uint32_t vsc_or(uint32_t value, uint32_t otherwise)
 {
 	return value ? value : otherwise;
 }
 
-lumen_status storage_queue_open(struct lumen_storage *storage, struct lumen_channel *channel,
+lumen_status vsc_queue_open(struct lumen_storage *storage, struct lumen_channel *channel,
 	const struct lumen_storage_config *config, uint32_t vp)
 {
-	struct storage_queue *queue =
-		storage_queue_create(storage, channel, storage_or(config->depth, STORAGE_DEPTH));
+	struct vsc_queue *queue =
+		vsc_queue_create(storage, channel, vsc_or(config->depth, VSC_DEPTH));
 	lumen_status status;
 
 	if (!queue)
 		return LUMEN_NO_MEMORY;
-	status = lumen_channel_open(channel,
-		&(struct lumen_channel_config){
-			.send_pages = storage_or(config->send_pages, STORAGE_SEND_PAGES),
-			.receive_pages = storage_or(config->receive_pages, STORAGE_RECEIVE_PAGES),
-			.target_vp = vp,
-			.handler = storage_handler,
-			.context = queue,
-		});
+	status = lumen_channel_open(
+		channel, &(struct lumen_channel_config){
+				 .send_pages = vsc_or(config->send_pages, VSC_SEND_PAGES),
+				 .receive_pages = vsc_or(config->receive_pages, VSC_RECEIVE_PAGES),
+				 .target_vp = vp,
+				 .handler = vsc_handler,
+				 .context = queue,
+			 });
 	if (status != LUMEN_OK) {
 		lumen_free_pages(queue, queue->page_count);
 		return status;
@@ -125,7 +124,7 @@ lumen_status storage_queue_open(struct lumen_storage *storage, struct lumen_chan
 
 // --- open and close ---
 
-static bool storage_config_valid(const struct lumen_storage_config *config)
+static bool vsc_config_valid(const struct lumen_storage_config *config)
 {
 	return config->depth <= LUMEN_STORAGE_MAX_DEPTH &&
 	       config->max_transfer % VMBUS_PAGE_SIZE == 0 &&
@@ -136,38 +135,38 @@ static bool storage_config_valid(const struct lumen_storage_config *config)
 }
 
 // The most that one packet may carry: what was asked for, as far as two packets fit into the ring.
-static uint32_t storage_transfer_limit(const struct lumen_storage_config *config)
+static uint32_t vsc_transfer_limit(const struct lumen_storage_config *config)
 {
 	const uint64_t ring =
-		(uint64_t)storage_or(config->send_pages, STORAGE_SEND_PAGES) * LUMEN_PAGE_SIZE;
-	const uint64_t words = (ring / 2 - STORAGE_PACKET_OVERHEAD) / sizeof(uint64_t);
+		(uint64_t)vsc_or(config->send_pages, VSC_SEND_PAGES) * LUMEN_PAGE_SIZE;
+	const uint64_t words = (ring / 2 - VSC_PACKET_OVERHEAD) / sizeof(uint64_t);
 	const uint64_t most = (words - 1) * VMBUS_PAGE_SIZE;
-	const uint32_t asked = storage_or(config->max_transfer, LUMEN_STORAGE_MAX_TRANSFER);
+	const uint32_t asked = vsc_or(config->max_transfer, LUMEN_STORAGE_MAX_TRANSFER);
 
 	return asked < most ? asked : (uint32_t)most;
 }
 
-static lumen_status storage_start_up(struct lumen_storage *storage, struct lumen_channel *channel,
+static lumen_status vsc_start_up(struct lumen_storage *storage, struct lumen_channel *channel,
 	const struct lumen_storage_config *config)
 {
 	const uint32_t vp = config->vp_count ? config->vps[0] : lumen_this_vp();
-	lumen_status status = storage_queue_open(storage, channel, config, vp);
+	lumen_status status = vsc_queue_open(storage, channel, config, vp);
 
 	if (status == LUMEN_OK)
-		status = storage_negotiate(storage, config);
+		status = vsc_negotiate(storage, config);
 	if (status == LUMEN_OK)
 		status = lumen_storage_scan(storage);
 	return status;
 }
 
 // Closes the channels, and then, as the host does not touch memory any more, ends what is left.
-static void storage_shut_down(struct lumen_storage *storage)
+static void vsc_shut_down(struct lumen_storage *storage)
 {
 	for (uint32_t i = storage->queue_count; i-- > 0;)
 		lumen_channel_close(storage->queues[i]->channel);
-	storage_fail(storage, LUMEN_CANCELLED, "storage: closed");
+	vsc_fail(storage, LUMEN_CANCELLED, "storage: closed");
 	for (uint32_t i = 0; i < storage->queue_count; i++)
-		storage_unlock(storage->queues[i], storage_lock(storage->queues[i]));
+		vsc_unlock(storage->queues[i], lumen_spin_lock_irq(&storage->queues[i]->lock));
 	for (uint32_t i = 0; i < storage->queue_count; i++)
 		lumen_free_pages(storage->queues[i], storage->queues[i]->page_count);
 	lumen_free_pages(storage, storage->page_count);
@@ -177,53 +176,53 @@ lumen_status lumen_storage_open(struct lumen_channel *channel,
 	const struct lumen_storage_config *config, struct lumen_storage **storage_out)
 {
 	static const struct lumen_storage_config defaults = { 0 };
-	const uint32_t pages = storage_page_count(sizeof(struct lumen_storage));
+	const uint32_t pages = vsc_page_count(sizeof(struct lumen_storage));
 	struct lumen_storage *storage;
 	lumen_status status;
 
 	config = config ? config : &defaults;
-	if (!channel || !storage_config_valid(config))
+	if (!channel || !vsc_config_valid(config))
 		return LUMEN_BAD_ARGUMENT;
 	storage = lumen_alloc_pages(pages);
 	if (!storage)
 		return LUMEN_NO_MEMORY;
 	storage->page_count = pages;
 	storage->packet_size = VSTOR_PACKET_SIZE_V1; // until the host knows more
-	storage->max_transfer = storage_transfer_limit(config);
-	storage->timeout_ns = config->timeout_ns ? config->timeout_ns : STORAGE_TIMEOUT_NS;
-	status = storage_start_up(storage, channel, config);
+	storage->max_transfer = vsc_transfer_limit(config);
+	storage->timeout_ns = config->timeout_ns ? config->timeout_ns : VSC_TIMEOUT_NS;
+	status = vsc_start_up(storage, channel, config);
 	if (status == LUMEN_OK)
 		*storage_out = storage;
 	else
-		storage_shut_down(storage);
+		vsc_shut_down(storage);
 	return status;
 }
 
 // Ends what the host does not have; of a request that it has in part, the rest.
-static void storage_cancel_waiting(struct storage_queue *queue)
+static void vsc_cancel_waiting(struct vsc_queue *queue)
 {
-	const uint64_t state = storage_lock(queue);
+	const uint64_t state = lumen_spin_lock_irq(&queue->lock);
 
 	while (queue->waiting) {
 		struct lumen_request *request = queue->waiting;
 
-		storage_unwait(queue, request);
+		vsc_unwait(queue, request);
 		request->status = LUMEN_CANCELLED;
 		request->blocks_left = 0;
 		if (request->in_flight == 0)
-			storage_finish(queue, request);
+			vsc_finish(queue, request);
 	}
-	storage_unlock(queue, state);
+	vsc_unlock(queue, state);
 }
 
-static void storage_drain(struct storage_queue *queue, uint64_t deadline)
+static void vsc_drain(struct vsc_queue *queue, uint64_t deadline)
 {
 	uint32_t in_flight;
 
 	for (;;) {
-		storage_service(queue, false);
+		vsc_service(queue, false);
 		in_flight = __atomic_load_n(&queue->in_flight, __ATOMIC_ACQUIRE);
-		if (in_flight == 0 || storage_status(queue->storage) != LUMEN_OK ||
+		if (in_flight == 0 || vsc_status(queue->storage) != LUMEN_OK ||
 			lumen_now_ns() >= deadline)
 			return;
 		lumen_wait(&queue->in_flight, in_flight, deadline);
@@ -236,18 +235,18 @@ void lumen_storage_close(struct lumen_storage *storage)
 
 	__atomic_store_n(&storage->closing, true, __ATOMIC_SEQ_CST);
 	for (uint32_t i = 0; i < storage->queue_count; i++)
-		storage_cancel_waiting(storage->queues[i]);
+		vsc_cancel_waiting(storage->queues[i]);
 	deadline = lumen_now_ns() + storage->timeout_ns;
 	for (uint32_t i = 0; i < storage->queue_count; i++)
-		storage_drain(storage->queues[i], deadline);
-	storage_shut_down(storage);
+		vsc_drain(storage->queues[i], deadline);
+	vsc_shut_down(storage);
 }
 
 // --- what it is like ---
 
 lumen_status lumen_storage_status(const struct lumen_storage *storage)
 {
-	return storage_status(storage);
+	return vsc_status(storage);
 }
 
 const char *lumen_storage_failure(const struct lumen_storage *storage)
@@ -280,6 +279,6 @@ bool lumen_storage_poll(struct lumen_storage *storage)
 	bool any = false;
 
 	for (uint32_t i = 0; i < storage->queue_count; i++)
-		any |= storage_service(storage->queues[i], false);
+		any |= vsc_service(storage->queues[i], false);
 	return any;
 }

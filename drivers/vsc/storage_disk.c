@@ -2,9 +2,9 @@
 // The storage VSC: blocking calls, on top of requests.
 #include "drivers/vsc/storage_internal.h"
 
-#define STORAGE_UNIT_ATTENTIONS 3u
+#define VSC_UNIT_ATTENTIONS 3u
 
-static void storage_wake_waiter(struct lumen_request *request)
+static void vsc_wake_waiter(struct lumen_request *request)
 {
 	uint32_t *pending = request->context;
 
@@ -13,8 +13,7 @@ static void storage_wake_waiter(struct lumen_request *request)
 }
 
 // Returns false if time is up.
-static bool storage_wait(
-	struct lumen_storage *storage, const uint32_t *pending, uint64_t timeout_ns)
+static bool vsc_wait(struct lumen_storage *storage, const uint32_t *pending, uint64_t timeout_ns)
 {
 	uint64_t deadline;
 
@@ -32,18 +31,18 @@ static bool storage_wait(
 	}
 }
 
-static lumen_status storage_execute(struct lumen_request *request)
+static lumen_status vsc_execute(struct lumen_request *request)
 {
 	struct lumen_storage *storage = request->disk->storage;
 	uint32_t pending = 1;
 	lumen_status status;
 
-	request->done = storage_wake_waiter;
+	request->done = vsc_wake_waiter;
 	request->context = &pending;
 	status = lumen_storage_submit(request);
 	if (status != LUMEN_OK)
 		return status;
-	if (storage_wait(storage, &pending, storage->timeout_ns))
+	if (vsc_wait(storage, &pending, storage->timeout_ns))
 		return request->status;
 	if (lumen_storage_cancel(request)) {
 		request->status = LUMEN_TIMED_OUT;
@@ -57,19 +56,19 @@ static lumen_status storage_execute(struct lumen_request *request)
 
 lumen_status lumen_disk_execute(struct lumen_request *request)
 {
-	lumen_status status = storage_execute(request);
+	lumen_status status = vsc_execute(request);
 
 	// SPC-4 5.14: the command was not carried out, and something about the disk has changed.
-	for (uint32_t i = 0; i < STORAGE_UNIT_ATTENTIONS && status == LUMEN_IO_ERROR; i++) {
+	for (uint32_t i = 0; i < VSC_UNIT_ATTENTIONS && status == LUMEN_IO_ERROR; i++) {
 		if (lumen_request_sense(request) >> 16 != 6)
 			break;
-		status = storage_execute(request);
+		status = vsc_execute(request);
 	}
 	return status;
 }
 
 // As many requests as it takes for data that a segment cannot hold.
-static lumen_status storage_transfer(struct lumen_disk *disk, enum lumen_operation operation,
+static lumen_status vsc_transfer(struct lumen_disk *disk, enum lumen_operation operation,
 	uint64_t block, uint64_t count, const uint8_t *data)
 {
 	const uint64_t most = (1u << 31) >> disk->block_shift;
@@ -100,13 +99,13 @@ static lumen_status storage_transfer(struct lumen_disk *disk, enum lumen_operati
 
 lumen_status lumen_disk_read(struct lumen_disk *disk, uint64_t block, uint64_t count, void *buffer)
 {
-	return storage_transfer(disk, LUMEN_READ, block, count, buffer);
+	return vsc_transfer(disk, LUMEN_READ, block, count, buffer);
 }
 
 lumen_status lumen_disk_write(
 	struct lumen_disk *disk, uint64_t block, uint64_t count, const void *buffer)
 {
-	return storage_transfer(disk, LUMEN_WRITE, block, count, buffer);
+	return vsc_transfer(disk, LUMEN_WRITE, block, count, buffer);
 }
 
 lumen_status lumen_disk_flush(struct lumen_disk *disk)

@@ -11,7 +11,7 @@ enum {
 };
 
 // What one packet takes of a request.
-struct storage_piece {
+struct vsc_piece {
 	uint64_t block;
 	uint64_t blocks;  // of what is left of the request
 	uint32_t bytes;	  // of data
@@ -22,8 +22,8 @@ struct storage_piece {
 
 // --- data: the list of pages ---
 
-static uint64_t *storage_put_pages(uint64_t *word, const struct lumen_segment *segment,
-	uint32_t offset, uint32_t in_page, uint32_t length)
+static uint64_t *vsc_put_pages(uint64_t *word, const struct lumen_segment *segment, uint32_t offset,
+	uint32_t in_page, uint32_t length)
 {
 	const uint32_t pages = (uint32_t)vmbus_pages_spanned(in_page, length);
 	uint64_t gpa_page = (segment->gpa + offset) >> VMBUS_PAGE_SHIFT;
@@ -41,8 +41,8 @@ static uint64_t *storage_put_pages(uint64_t *word, const struct lumen_segment *s
 	return word;
 }
 
-static void storage_put_range(
-	struct storage_queue *queue, struct storage_piece *piece, uint32_t offset, uint64_t *end)
+static void vsc_put_range(
+	struct vsc_queue *queue, struct vsc_piece *piece, uint32_t offset, uint64_t *end)
 {
 	// struct vmbus_gpa_direct_header and struct vmbus_gpa_range_header.
 	queue->words[0] = 1ull << 32;
@@ -53,8 +53,8 @@ static void storage_put_range(
 // Lists the pages of at most `limit` bytes of the request's data from piece->segment on. One range
 // is all that hosts take, so the piece ends where the data do not go on with a page of their own:
 // lumen_storage_submit() has seen to it that a block ends there too.
-static void storage_map(struct storage_queue *queue, const struct lumen_request *request,
-	uint32_t limit, struct storage_piece *piece)
+static void vsc_map(struct vsc_queue *queue, const struct lumen_request *request, uint32_t limit,
+	struct vsc_piece *piece)
 {
 	uint64_t *word = queue->words + 2;
 	uint32_t first = 0;
@@ -72,7 +72,7 @@ static void storage_map(struct storage_queue *queue, const struct lumen_request 
 			break;
 		if (part > limit - piece->bytes)
 			part = limit - piece->bytes;
-		word = storage_put_pages(word, segment, piece->offset, in_page, part);
+		word = vsc_put_pages(word, segment, piece->offset, in_page, part);
 		piece->bytes += part;
 		piece->offset += part;
 		if (piece->offset == segment->length) {
@@ -80,104 +80,103 @@ static void storage_map(struct storage_queue *queue, const struct lumen_request 
 			piece->offset = 0;
 		}
 	}
-	storage_put_range(queue, piece, first, word);
+	vsc_put_range(queue, piece, first, word);
 }
 
 // --- commands ---
 
-typedef void storage_builder(struct storage_queue *queue, const struct lumen_request *request,
-	struct storage_piece *piece, struct vmscsi_request *srb);
+typedef void vsc_builder(struct vsc_queue *queue, const struct lumen_request *request,
+	struct vsc_piece *piece, struct vmscsi_request *srb);
 
-static void storage_build_transfer(struct storage_queue *queue, const struct lumen_request *request,
-	struct storage_piece *piece, struct vmscsi_request *srb)
+static void vsc_build_transfer(struct vsc_queue *queue, const struct lumen_request *request,
+	struct vsc_piece *piece, struct vmscsi_request *srb)
 {
 	const struct lumen_disk *disk = request->disk;
 	const bool write = request->operation == LUMEN_WRITE;
 	const uint64_t bytes = piece->blocks << disk->block_shift;
 
-	storage_map(queue, request,
-		bytes < disk->max_transfer ? (uint32_t)bytes : disk->max_transfer, piece);
+	vsc_map(queue, request, bytes < disk->max_transfer ? (uint32_t)bytes : disk->max_transfer,
+		piece);
 	piece->blocks = piece->bytes >> disk->block_shift;
 	srb->cdb[1] = write && (request->flags & LUMEN_REQUEST_FUA) ? SCSI_FUA : 0;
 	if ((piece->block + piece->blocks) >> 32) { // SBC-3 5.16 and 5.39
 		srb->cdb[0] = write ? 0x8A : 0x88;
-		storage_put64(&srb->cdb[2], piece->block);
-		storage_put32(&srb->cdb[10], piece->blocks);
+		vsc_put64(&srb->cdb[2], piece->block);
+		vsc_put32(&srb->cdb[10], piece->blocks);
 		srb->cdb_length = 16;
 	} else { // 5.11 and 5.34
 		srb->cdb[0] = write ? 0x2A : 0x28;
-		storage_put32(&srb->cdb[2], piece->block);
-		storage_put16(&srb->cdb[7], piece->blocks);
+		vsc_put32(&srb->cdb[2], piece->block);
+		vsc_put16(&srb->cdb[7], piece->blocks);
 		srb->cdb_length = 10;
 	}
 }
 
-static void storage_build_flush(struct storage_queue *queue, const struct lumen_request *request,
-	struct storage_piece *piece, struct vmscsi_request *srb)
+static void vsc_build_flush(struct vsc_queue *queue, const struct lumen_request *request,
+	struct vsc_piece *piece, struct vmscsi_request *srb)
 {
 	srb->cdb[0] = SCSI_SYNCHRONIZE_CACHE_10; // SBC-3 5.22; 0 blocks from 0 on: all
 	srb->cdb_length = 10;
 }
 
 // SBC-3 5.28. The parameter list lies in the slot's own memory.
-static void storage_build_unmap(struct storage_queue *queue, const struct lumen_request *request,
-	struct storage_piece *piece, struct vmscsi_request *srb)
+static void vsc_build_unmap(struct vsc_queue *queue, const struct lumen_request *request,
+	struct vsc_piece *piece, struct vmscsi_request *srb)
 {
-	uint8_t *list = queue->lists + (size_t)queue->free * STORAGE_LIST_STRIDE;
+	uint8_t *list = queue->lists + (size_t)queue->free * VSC_LIST_STRIDE;
 	const uint64_t gpa = lumen_gpa(list);
 
 	if (piece->blocks > request->disk->max_unmap)
 		piece->blocks = request->disk->max_unmap;
-	memset(list, 0, STORAGE_UNMAP_LIST);
-	storage_put16(&list[0], STORAGE_UNMAP_LIST - 2);
-	storage_put16(&list[2], 16);
-	storage_put64(&list[8], piece->block);
-	storage_put32(&list[16], piece->blocks);
+	memset(list, 0, VSC_UNMAP_LIST);
+	vsc_put16(&list[0], VSC_UNMAP_LIST - 2);
+	vsc_put16(&list[2], 16);
+	vsc_put64(&list[8], piece->block);
+	vsc_put32(&list[16], piece->blocks);
 	srb->cdb[0] = SCSI_UNMAP;
-	srb->cdb[8] = STORAGE_UNMAP_LIST;
+	srb->cdb[8] = VSC_UNMAP_LIST;
 	srb->cdb_length = 10;
 	queue->words[2] = gpa >> VMBUS_PAGE_SHIFT;
-	piece->bytes = STORAGE_UNMAP_LIST;
-	storage_put_range(queue, piece, (uint32_t)gpa % VMBUS_PAGE_SIZE, queue->words + 3);
+	piece->bytes = VSC_UNMAP_LIST;
+	vsc_put_range(queue, piece, (uint32_t)gpa % VMBUS_PAGE_SIZE, queue->words + 3);
 }
 
 // SBC-3 5.48. All pieces have the same data.
-static void storage_build_write_same(struct storage_queue *queue,
-	const struct lumen_request *request, struct storage_piece *piece,
-	struct vmscsi_request *srb)
+static void vsc_build_write_same(struct vsc_queue *queue, const struct lumen_request *request,
+	struct vsc_piece *piece, struct vmscsi_request *srb)
 {
 	if (piece->blocks > request->disk->max_write_same)
 		piece->blocks = request->disk->max_write_same;
-	storage_map(queue, request, request->disk->block_size, piece);
+	vsc_map(queue, request, request->disk->block_size, piece);
 	piece->segment = 0;
 	piece->offset = 0;
 	srb->cdb[0] = SCSI_WRITE_SAME_16;
-	storage_put64(&srb->cdb[2], piece->block);
-	storage_put32(&srb->cdb[10], piece->blocks);
+	vsc_put64(&srb->cdb[2], piece->block);
+	vsc_put32(&srb->cdb[10], piece->blocks);
 	srb->cdb_length = 16;
 }
 
-static void storage_build_scsi(struct storage_queue *queue, const struct lumen_request *request,
-	struct storage_piece *piece, struct vmscsi_request *srb)
+static void vsc_build_scsi(struct vsc_queue *queue, const struct lumen_request *request,
+	struct vsc_piece *piece, struct vmscsi_request *srb)
 {
 	if (request->segment_count > 0)
-		storage_map(queue, request, queue->storage->max_transfer, piece);
+		vsc_map(queue, request, queue->storage->max_transfer, piece);
 	memcpy(srb->cdb, request->cdb, sizeof(request->cdb));
 	srb->cdb_length = request->cdb_length;
 }
 
-static storage_builder *const storage_builders[] = {
-	[LUMEN_READ] = storage_build_transfer,
-	[LUMEN_WRITE] = storage_build_transfer,
-	[LUMEN_FLUSH] = storage_build_flush,
-	[LUMEN_UNMAP] = storage_build_unmap,
-	[LUMEN_WRITE_SAME] = storage_build_write_same,
-	[LUMEN_SCSI] = storage_build_scsi,
+static vsc_builder *const vsc_builders[] = {
+	[LUMEN_READ] = vsc_build_transfer,
+	[LUMEN_WRITE] = vsc_build_transfer,
+	[LUMEN_FLUSH] = vsc_build_flush,
+	[LUMEN_UNMAP] = vsc_build_unmap,
+	[LUMEN_WRITE_SAME] = vsc_build_write_same,
+	[LUMEN_SCSI] = vsc_build_scsi,
 };
 
-// The rest of the SRB is the same for all (storage_queue_open()).
-static void storage_fill_srb(struct vmscsi_request *srb, const struct lumen_request *request,
-	const struct storage_piece *piece)
+// The rest of the SRB is the same for all (vsc_queue_open()).
+static void vsc_fill_srb(struct vmscsi_request *srb, const struct lumen_request *request,
+	const struct vsc_piece *piece)
 {
 	const bool in =
 		request->operation == LUMEN_READ ||
@@ -195,10 +194,9 @@ static void storage_fill_srb(struct vmscsi_request *srb, const struct lumen_requ
 	srb->srb_flags |= in ? VSTOR_SRB_FLAGS_DATA_IN : VSTOR_SRB_FLAGS_DATA_OUT;
 }
 
-static lumen_status storage_queue_packet(
-	struct storage_queue *queue, const struct storage_piece *piece)
+static lumen_status vsc_queue_packet(struct vsc_queue *queue, const struct vsc_piece *piece)
 {
-	const struct storage_slot *slot = &queue->slots[queue->free];
+	const struct vsc_slot *slot = &queue->slots[queue->free];
 	const struct vmbus_piece header = { queue->words, piece->words * 8 };
 	const struct vmbus_piece payload = { &queue->packet, queue->storage->packet_size };
 
@@ -214,10 +212,9 @@ static lumen_status storage_queue_packet(
 		});
 }
 
-static void storage_take_slot(
-	struct storage_queue *queue, struct lumen_request *request, uint32_t bytes)
+static void vsc_take_slot(struct vsc_queue *queue, struct lumen_request *request, uint32_t bytes)
 {
-	struct storage_slot *slot = &queue->slots[queue->free];
+	struct vsc_slot *slot = &queue->slots[queue->free];
 
 	queue->free = slot->next;
 	queue->in_flight++;
@@ -227,10 +224,10 @@ static void storage_take_slot(
 	slot->in_flight = true;
 }
 
-lumen_status storage_send_piece(struct storage_queue *queue, struct lumen_request *request)
+lumen_status vsc_send_piece(struct vsc_queue *queue, struct lumen_request *request)
 {
 	struct vmscsi_request *srb = &queue->packet.srb;
-	struct storage_piece piece = {
+	struct vsc_piece piece = {
 		.block = request->block + request->count - request->blocks_left,
 		.blocks = request->blocks_left,
 		.segment = request->segment,
@@ -239,12 +236,12 @@ lumen_status storage_send_piece(struct storage_queue *queue, struct lumen_reques
 	lumen_status status;
 
 	memset(srb->cdb, 0, sizeof(srb->cdb));
-	storage_builders[request->operation](queue, request, &piece, srb);
-	storage_fill_srb(srb, request, &piece);
-	status = storage_queue_packet(queue, &piece);
+	vsc_builders[request->operation](queue, request, &piece, srb);
+	vsc_fill_srb(srb, request, &piece);
+	status = vsc_queue_packet(queue, &piece);
 	if (status != LUMEN_OK)
 		return status;
-	storage_take_slot(queue, request, piece.bytes);
+	vsc_take_slot(queue, request, piece.bytes);
 	queue->flush_due = true;
 	request->in_flight++;
 	request->blocks_left -= piece.blocks;

@@ -3,24 +3,7 @@
 // ended, with nothing locked; and the end of everything if the host is at fault.
 #include "drivers/vsc/storage_internal.h"
 
-uint64_t storage_lock(struct storage_queue *queue)
-{
-	const uint64_t state = lumen_irq_save();
-
-	while (__atomic_exchange_n(&queue->lock, 1, __ATOMIC_ACQUIRE)) {
-		while (__atomic_load_n(&queue->lock, __ATOMIC_RELAXED))
-			__builtin_ia32_pause();
-	}
-	return state;
-}
-
-static void storage_release(struct storage_queue *queue, uint64_t state)
-{
-	__atomic_store_n(&queue->lock, 0, __ATOMIC_RELEASE);
-	lumen_irq_restore(state);
-}
-
-static void storage_call_done(struct lumen_request *request)
+static void vsc_call_done(struct lumen_request *request)
 {
 	while (request) {
 		struct lumen_request *next = request->next; // done() may free it
@@ -30,7 +13,7 @@ static void storage_call_done(struct lumen_request *request)
 	}
 }
 
-static struct lumen_request *storage_take_done(struct storage_queue *queue)
+static struct lumen_request *vsc_take_done(struct vsc_queue *queue)
 {
 	struct lumen_request *done = queue->done;
 
@@ -40,7 +23,7 @@ static struct lumen_request *storage_take_done(struct storage_queue *queue)
 }
 
 // Ends everything that is on the queue. What the host has keeps its slot; the answers are not read.
-static void storage_drop(struct storage_queue *queue, lumen_status status)
+static void vsc_drop(struct vsc_queue *queue, lumen_status status)
 {
 	for (uint32_t i = 0; i < queue->depth; i++) {
 		struct lumen_request *request = queue->slots[i].request;
@@ -48,50 +31,50 @@ static void storage_drop(struct storage_queue *queue, lumen_status status)
 		if (!request)
 			continue;
 		queue->slots[i].request = NULL;
-		if (--request->in_flight > 0 || request->state == STORAGE_WAITING)
+		if (--request->in_flight > 0 || request->state == VSC_WAITING)
 			continue;
 		request->status = status;
-		storage_finish(queue, request);
+		vsc_finish(queue, request);
 	}
 	while (queue->waiting) {
 		struct lumen_request *request = queue->waiting;
 
-		storage_unwait(queue, request);
+		vsc_unwait(queue, request);
 		request->status = status;
-		storage_finish(queue, request);
+		vsc_finish(queue, request);
 	}
 	__atomic_store_n(&queue->control.pending, 0, __ATOMIC_RELEASE);
 	lumen_wake(&queue->control.pending);
 	lumen_wake(&queue->in_flight);
 }
 
-static void storage_drop_all(struct lumen_storage *storage)
+static void vsc_drop_all(struct lumen_storage *storage)
 {
 	for (uint32_t i = 0; i < storage->queue_count; i++) {
-		struct storage_queue *queue = storage->queues[i];
-		const uint64_t state = storage_lock(queue);
+		struct vsc_queue *queue = storage->queues[i];
+		const uint64_t state = lumen_spin_lock_irq(&queue->lock);
 		struct lumen_request *done;
 
-		storage_drop(queue, storage_status(storage));
-		done = storage_take_done(queue);
-		storage_release(queue, state);
-		storage_call_done(done);
+		vsc_drop(queue, vsc_status(storage));
+		done = vsc_take_done(queue);
+		lumen_spin_unlock_irq(&queue->lock, state);
+		vsc_call_done(done);
 	}
 }
 
-void storage_unlock(struct storage_queue *queue, uint64_t state)
+void vsc_unlock(struct vsc_queue *queue, uint64_t state)
 {
 	struct lumen_storage *storage = queue->storage;
-	struct lumen_request *done = storage_take_done(queue);
-	const bool failed = storage_status(storage) != LUMEN_OK;
+	struct lumen_request *done = vsc_take_done(queue);
+	const bool failed = vsc_status(storage) != LUMEN_OK;
 
-	storage_release(queue, state);
-	storage_call_done(done);
+	lumen_spin_unlock_irq(&queue->lock, state);
+	vsc_call_done(done);
 	if (__builtin_expect(failed, 0))
-		storage_drop_all(storage);
+		vsc_drop_all(storage);
 }
 
-void storage_fail(struct lumen_storage *storage, lumen_status status, const char *failure)
+void vsc_fail(struct lumen_storage *storage, lumen_status status, const char *failure)
 {
 	lumen_status none = LUMEN_OK;
 
@@ -100,15 +83,15 @@ void storage_fail(struct lumen_storage *storage, lumen_status status, const char
 		__atomic_store_n(&storage->failure, failure, __ATOMIC_RELEASE);
 }
 
-void storage_finish(struct storage_queue *queue, struct lumen_request *request)
+void vsc_finish(struct vsc_queue *queue, struct lumen_request *request)
 {
-	request->state = STORAGE_DONE;
+	request->state = VSC_DONE;
 	request->next = NULL;
 	*queue->done_end = request;
 	queue->done_end = &request->next;
 }
 
-void storage_unwait(struct storage_queue *queue, struct lumen_request *request)
+void vsc_unwait(struct vsc_queue *queue, struct lumen_request *request)
 {
 	struct lumen_request **at = &queue->waiting;
 
@@ -117,10 +100,10 @@ void storage_unwait(struct storage_queue *queue, struct lumen_request *request)
 	*at = request->next;
 	if (queue->waiting_end == &request->next)
 		queue->waiting_end = at;
-	request->state = STORAGE_ISSUED;
+	request->state = VSC_ISSUED;
 }
 
-void storage_flush(struct storage_queue *queue)
+void vsc_flush(struct vsc_queue *queue)
 {
 	if (!queue->flush_due)
 		return;
@@ -128,31 +111,31 @@ void storage_flush(struct storage_queue *queue)
 	lumen_channel_flush(queue->channel);
 }
 
-void storage_channel_failed(struct storage_queue *queue, lumen_status status)
+void vsc_channel_failed(struct vsc_queue *queue, lumen_status status)
 {
-	storage_fail(queue->storage, status,
+	vsc_fail(queue->storage, status,
 		status == LUMEN_RESCINDED ? "storage: the host has taken the controller away"
 					  : "storage: the channel's ring is broken");
 }
 
-void storage_issue(struct storage_queue *queue)
+void vsc_issue(struct vsc_queue *queue)
 {
-	while (queue->waiting && queue->free != STORAGE_NO_SLOT) {
+	while (queue->waiting && queue->free != VSC_NO_SLOT) {
 		struct lumen_request *request = queue->waiting;
-		const lumen_status status = storage_send_piece(queue, request);
+		const lumen_status status = vsc_send_piece(queue, request);
 
 		if (status == LUMEN_BUSY)
 			return; // the handler is called when there is room
 		if (status != LUMEN_OK) {
-			storage_channel_failed(queue, status);
+			vsc_channel_failed(queue, status);
 			return;
 		}
 		if (request->blocks_left == 0)
-			storage_unwait(queue, request);
+			vsc_unwait(queue, request);
 	}
 }
 
-lumen_status storage_send_control(struct storage_queue *queue, const struct vstor_packet *packet,
+lumen_status vsc_send_control(struct vsc_queue *queue, const struct vstor_packet *packet,
 	uint32_t length, uint64_t transaction_id)
 {
 	const struct vmbus_piece piece = { packet, length };
@@ -167,28 +150,28 @@ lumen_status storage_send_control(struct storage_queue *queue, const struct vsto
 				});
 }
 
-bool storage_service(struct storage_queue *queue, bool signalled)
+bool vsc_service(struct vsc_queue *queue, bool signalled)
 {
 	struct lumen_storage *storage = queue->storage;
 	uint32_t taken = 0, news = 0;
 	bool more;
 
 	do {
-		const uint64_t state = storage_lock(queue);
+		const uint64_t state = lumen_spin_lock_irq(&queue->lock);
 
 		more = false;
 		if (lumen_channel_rescinded(queue->channel))
-			storage_channel_failed(queue, LUMEN_RESCINDED);
-		if (storage_status(storage) == LUMEN_OK)
-			more = storage_receive(queue, &taken, &news);
-		if (storage_status(storage) == LUMEN_OK) {
-			storage_issue(queue);
-			storage_flush(queue);
+			vsc_channel_failed(queue, LUMEN_RESCINDED);
+		if (vsc_status(storage) == LUMEN_OK)
+			more = vsc_receive(queue, &taken, &news);
+		if (vsc_status(storage) == LUMEN_OK) {
+			vsc_issue(queue);
+			vsc_flush(queue);
 			// After a look in vain nobody waits for room, and signals are on.
 			if (!more && (signalled || taken > 0))
 				more = signalled = lumen_channel_unmask(queue->channel);
 		}
-		storage_unlock(queue, state);
+		vsc_unlock(queue, state);
 	} while (more);
 	return taken > 0;
 }

@@ -4,7 +4,7 @@
 
 // --- checks ---
 
-static bool storage_continues(const struct lumen_segment *segment, const struct lumen_segment *next)
+static bool vsc_continues(const struct lumen_segment *segment, const struct lumen_segment *next)
 {
 	const uint64_t end = (segment->data ? (uint64_t)(uintptr_t)segment->data : segment->gpa) +
 			     segment->length;
@@ -14,8 +14,7 @@ static bool storage_continues(const struct lumen_segment *segment, const struct 
 }
 
 // Whether the segments are `bytes` long, and `unit` bytes can be sent wherever they are split.
-static bool storage_segments_valid(
-	const struct lumen_request *request, uint64_t bytes, uint32_t unit)
+static bool vsc_segments_valid(const struct lumen_request *request, uint64_t bytes, uint32_t unit)
 {
 	const struct lumen_segment *segment = request->segments;
 	uint64_t sum = 0;
@@ -23,14 +22,14 @@ static bool storage_segments_valid(
 	for (uint32_t i = 0; i < request->segment_count; i++, segment++) {
 		if (segment->length == 0)
 			return false;
-		if (i > 0 && sum % unit != 0 && !storage_continues(segment - 1, segment))
+		if (i > 0 && sum % unit != 0 && !vsc_continues(segment - 1, segment))
 			return false;
 		sum += segment->length; // 2^32 times 2^32 at most
 	}
 	return sum == bytes;
 }
 
-static bool storage_scsi_valid(const struct lumen_request *request)
+static bool vsc_scsi_valid(const struct lumen_request *request)
 {
 	uint64_t bytes = 0;
 
@@ -39,18 +38,18 @@ static bool storage_scsi_valid(const struct lumen_request *request)
 	// One packet: the segments must be one piece, whatever its length.
 	return request->cdb_length > 0 && request->cdb_length <= sizeof(request->cdb) &&
 	       bytes <= request->disk->storage->max_transfer &&
-	       storage_segments_valid(request, bytes, UINT32_MAX);
+	       vsc_segments_valid(request, bytes, UINT32_MAX);
 }
 
 // What operations need, of the request and of the disk.
-struct storage_operation {
+struct vsc_operation {
 	bool has_blocks;
 	bool changes;
 	bool one_block;	  // of data
 	size_t supported; // offset of a bool in struct lumen_disk
 };
 
-static const struct storage_operation storage_operations[] = {
+static const struct vsc_operation vsc_operations[] = {
 	[LUMEN_READ] = { true, false, false, offsetof(struct lumen_disk, present) },
 	[LUMEN_WRITE] = { true, true, false, offsetof(struct lumen_disk, present) },
 	[LUMEN_FLUSH] = { false, false, false, offsetof(struct lumen_disk, present) },
@@ -58,8 +57,8 @@ static const struct storage_operation storage_operations[] = {
 	[LUMEN_WRITE_SAME] = { true, true, true, offsetof(struct lumen_disk, can_write_same) },
 };
 
-static lumen_status storage_check_blocks(
-	const struct lumen_request *request, const struct storage_operation *operation)
+static lumen_status vsc_check_blocks(
+	const struct lumen_request *request, const struct vsc_operation *operation)
 {
 	const struct lumen_disk *disk = request->disk;
 	const uint64_t blocks = __atomic_load_n(&disk->blocks, __ATOMIC_RELAXED);
@@ -70,7 +69,7 @@ static lumen_status storage_check_blocks(
 		return LUMEN_OUT_OF_RANGE;
 	if (request->operation == LUMEN_UNMAP)
 		return request->segment_count == 0 ? LUMEN_OK : LUMEN_BAD_ARGUMENT;
-	return storage_segments_valid(request,
+	return vsc_segments_valid(request,
 		       operation->one_block ? disk->block_size
 					    : request->count << disk->block_shift,
 		       disk->block_size)
@@ -78,16 +77,16 @@ static lumen_status storage_check_blocks(
 		       : LUMEN_BAD_ARGUMENT;
 }
 
-static lumen_status storage_check(const struct lumen_request *request)
+static lumen_status vsc_check(const struct lumen_request *request)
 {
 	const struct lumen_disk *disk = request->disk;
-	const struct storage_operation *operation;
+	const struct vsc_operation *operation;
 
 	if (request->operation == LUMEN_SCSI) // also before the disk is known
-		return storage_scsi_valid(request) ? LUMEN_OK : LUMEN_BAD_ARGUMENT;
+		return vsc_scsi_valid(request) ? LUMEN_OK : LUMEN_BAD_ARGUMENT;
 	if ((unsigned int)request->operation > LUMEN_WRITE_SAME)
 		return LUMEN_BAD_ARGUMENT;
-	operation = &storage_operations[request->operation];
+	operation = &vsc_operations[request->operation];
 	if (!disk->present)
 		return LUMEN_RESCINDED;
 	if (!*((const bool *)disk + operation->supported))
@@ -96,19 +95,19 @@ static lumen_status storage_check(const struct lumen_request *request)
 		return LUMEN_READ_ONLY;
 	if (!operation->has_blocks)
 		return request->segment_count == 0 ? LUMEN_OK : LUMEN_BAD_ARGUMENT;
-	return storage_check_blocks(request, operation);
+	return vsc_check_blocks(request, operation);
 }
 
 // --- starting ---
 
-static struct storage_queue *storage_choose(const struct lumen_storage *storage)
+static struct vsc_queue *vsc_choose(const struct lumen_storage *storage)
 {
 	if (storage->queue_count == 1)
 		return storage->queues[0];
 	return storage->queues[lumen_this_vp() % storage->queue_count];
 }
 
-static void storage_prepare(struct lumen_request *request, struct storage_queue *queue)
+static void vsc_prepare(struct lumen_request *request, struct vsc_queue *queue)
 {
 	const bool has_blocks =
 		request->operation != LUMEN_FLUSH && request->operation != LUMEN_SCSI;
@@ -124,65 +123,65 @@ static void storage_prepare(struct lumen_request *request, struct storage_queue 
 	request->segment = 0;
 	request->segment_offset = 0;
 	request->in_flight = 0;
-	request->state = STORAGE_WAITING;
+	request->state = VSC_WAITING;
 }
 
-static lumen_status storage_start(struct lumen_request *request, bool flush)
+static lumen_status vsc_start(struct lumen_request *request, bool flush)
 {
 	struct lumen_storage *storage = request->disk->storage;
-	lumen_status status = storage_check(request);
-	struct storage_queue *queue;
+	lumen_status status = vsc_check(request);
+	struct vsc_queue *queue;
 	uint64_t state;
 
 	if (status != LUMEN_OK)
 		return status;
-	queue = storage_choose(storage);
-	storage_prepare(request, queue);
-	state = storage_lock(queue);
-	status = storage_status(storage);
+	queue = vsc_choose(storage);
+	vsc_prepare(request, queue);
+	state = lumen_spin_lock_irq(&queue->lock);
+	status = vsc_status(storage);
 	if (status == LUMEN_OK && storage->closing)
 		status = LUMEN_BAD_STATE;
 	if (status == LUMEN_OK) {
 		*queue->waiting_end = request;
 		queue->waiting_end = &request->next;
 		if (queue->waiting == request)
-			storage_issue(queue);
+			vsc_issue(queue);
 		if (flush)
-			storage_flush(queue);
+			vsc_flush(queue);
 	}
-	storage_unlock(queue, state);
+	vsc_unlock(queue, state);
 	return status;
 }
 
 lumen_status lumen_storage_submit(struct lumen_request *request)
 {
-	return storage_start(request, true);
+	return vsc_start(request, true);
 }
 
 lumen_status lumen_storage_queue(struct lumen_request *request)
 {
-	return storage_start(request, false);
+	return vsc_start(request, false);
 }
 
 void lumen_storage_kick(struct lumen_storage *storage)
 {
 	for (uint32_t i = 0; i < storage->queue_count; i++) {
-		struct storage_queue *queue = storage->queues[i];
+		struct vsc_queue *queue = storage->queues[i];
 		uint64_t state;
 
 		if (!__atomic_load_n(&queue->flush_due, __ATOMIC_RELAXED))
 			continue;
-		state = storage_lock(queue);
-		if (storage_status(storage) == LUMEN_OK)
-			storage_flush(queue);
-		storage_unlock(queue, state);
+		state = lumen_spin_lock_irq(&queue->lock);
+		if (vsc_status(storage) == LUMEN_OK)
+			vsc_flush(queue);
+		vsc_unlock(queue, state);
 	}
 }
 
 // --- giving up ---
 
 // What the host has of it stays in flight; the answers will find nobody.
-static void storage_forget(struct storage_queue *queue, struct lumen_request *request)
+static void vsc_forget(struct vsc_queue *queue, struct lumen_request *request)
 {
 	for (uint32_t i = 0; i < queue->depth && request->in_flight > 0; i++) {
 		if (queue->slots[i].request != request)
@@ -194,18 +193,18 @@ static void storage_forget(struct storage_queue *queue, struct lumen_request *re
 
 bool lumen_storage_cancel(struct lumen_request *request)
 {
-	struct storage_queue *queue = request->queue;
-	const uint64_t state = storage_lock(queue);
-	const bool found = request->state != STORAGE_DONE;
+	struct vsc_queue *queue = request->queue;
+	const uint64_t state = lumen_spin_lock_irq(&queue->lock);
+	const bool found = request->state != VSC_DONE;
 
 	if (found) {
-		if (request->state == STORAGE_WAITING)
-			storage_unwait(queue, request);
-		storage_forget(queue, request);
+		if (request->state == VSC_WAITING)
+			vsc_unwait(queue, request);
+		vsc_forget(queue, request);
 		request->status = LUMEN_CANCELLED;
-		request->state = STORAGE_DONE;
+		request->state = VSC_DONE;
 	}
-	storage_unlock(queue, state);
+	vsc_unlock(queue, state);
 	if (found)
 		request->done(request);
 	return found;

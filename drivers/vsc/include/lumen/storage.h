@@ -171,7 +171,7 @@ struct lumen_request {
 
 	// The SDK's.
 	struct lumen_request *next;
-	struct storage_queue *queue;
+	struct vsc_queue *queue;
 	uint64_t blocks_left;
 	uint32_t segment, segment_offset;
 	uint32_t in_flight;
