@@ -41,6 +41,9 @@ TEST = [
      "for the fuzz targets"),
     ("llvm", "/usr/lib/llvm-*/bin/llvm-symbolizer", "for readable fuzz reports"),
 ]
+SDK = [
+    ("clang", "clang", "for a kernel that is built with it"),
+]
 GRUB = [
     ("grub-common", "grub-mkrescue", "for the GRUB boot test"),
     ("grub-pc-bin", "/usr/lib/grub/i386-pc/multiboot2.mod", "for the GRUB boot test"),

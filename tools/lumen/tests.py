@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """./lumen test: which suites there are, and the sum of what they say."""
 
-from lumen import build, deps, fuzz, status, systemtests, unittests
+from lumen import build, conformance, deps, fuzz, status, systemtests, unittests
 from lumen.report import Report
 from lumen.status import Failure, bad
 
@@ -13,7 +13,7 @@ def _unit(report, _only):
 
 
 def _conformance(report, _only):
-    report.remark("conformance: there is no conformance suite yet")
+    conformance.suite(report)
 
 
 def _system(report, only):
@@ -29,8 +29,8 @@ def _fuzz(report, _only):
 SUITES = {"unit": _unit, "conformance": _conformance, "system": _system, "fuzz": _fuzz}
 NEEDS = {
     "unit": [deps.BUILD, deps.TEST],
-    "conformance": [],
-    "system": [deps.BUILD, deps.MACHINE, deps.GRUB],
+    "conformance": [deps.BUILD, deps.MACHINE],
+    "system": [deps.BUILD, deps.MACHINE, deps.GRUB, deps.SDK],
     "fuzz": [deps.BUILD, deps.TEST],
 }
 
