@@ -85,12 +85,15 @@ struct guest_rig {
 	bool no_privilege;    // lumen_has() says no
 	guest_rig_hook *hook; // before each message to the guest
 	void *hook_context;
+	void (*on_post)(void *context, struct guest_rig *rig); // before each HvCallPostMessage
 
 	// Counters, for tests to look at.
-	uint32_t posts;	       // HvCallPostMessage, all
-	uint32_t signals;      // HvCallSignalEvent, all
-	uint32_t lost_signals; // that found no open channel
-	uint32_t violations;   // of the guest, as the server sees them
+	uint32_t posts;		     // HvCallPostMessage, all
+	uint32_t last_connection_id; // of a post
+	uint8_t last_type;	     // the same one\'s message type
+	uint32_t signals;	     // HvCallSignalEvent, all
+	uint32_t lost_signals;	     // that found no open channel
+	uint32_t violations;	     // of the guest, as the server sees them
 	enum vmbus_violation last_violation;
 	uint32_t messages; // to the guest
 	uint32_t events;   // to the guest

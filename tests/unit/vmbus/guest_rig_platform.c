@@ -230,7 +230,11 @@ static lumen_status post_message(struct guest_rig *rig, const struct hv_input_po
 	struct guest_rig_private *host = rig->host;
 	struct guest_rig_port_message *message;
 
+	if (rig->on_post)
+		rig->on_post(rig->hook_context, rig);
 	rig->posts++;
+	rig->last_connection_id = input->connection_id;
+	rig->last_type = input->payload[0];
 	if (input->rsvd_z || input->payload_size > HV_MESSAGE_PAYLOAD_BYTE_COUNT ||
 		input->message_type != VMBUS_SYNIC_MESSAGE_TYPE)
 		guest_rig_fail("bad input of HvCallPostMessage");

@@ -1,109 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The guest SDK's VMBus against the real server and real rings: connecting, channels, packets,
 // buffers, sub-channels, several VPs; polled and with interrupts.
-#include <criterion/criterion.h>
-#include <criterion/parameterized.h>
-#include <string.h>
+#include "guest_case.h"
 
-#include "echo_device.h"
-#include "lumen/hypercall.h"
-
-static const uint8_t vectors[] = { 0, GUEST_RIG_VECTOR };
-
-// Each test of this kind runs polled and with interrupts.
-#define BOTH_WAYS(name)                                                                            \
-	ParameterizedTestParameters(guest_vmbus, name)                                             \
-	{                                                                                          \
-		return cr_make_param_array(uint8_t, (void *)vectors, 2);                           \
-	}                                                                                          \
-	ParameterizedTest(uint8_t *vector, guest_vmbus, name)
-
-struct listener {
-	uint32_t calls, rescinds, vp;
-};
-
-static void listen(void *context, struct lumen_channel *channel)
-{
-	struct listener *listener = context;
-
-	listener->calls++;
-	listener->rescinds += lumen_channel_rescinded(channel);
-	listener->vp = lumen_this_vp();
-}
-
-static struct lumen_channel_config channel_config(struct listener *listener)
-{
-	return (struct lumen_channel_config){
-		.send_pages = 2,
-		.receive_pages = 3,
-		.handler = listen,
-		.context = listener,
-	};
-}
-
-static struct lumen_vmbus *connected(struct guest_rig *rig, uint8_t vector)
-{
-	struct lumen_vmbus *bus = NULL;
-
-	cr_assert_eq(guest_rig_connect(rig, vector, &bus), LUMEN_OK);
-	cr_assert_not_null(bus);
-	return bus;
-}
-
-// Ends a test that has left nothing behind.
-static void finish(struct guest_rig *rig, struct lumen_vmbus *bus)
-{
-	if (bus)
-		cr_assert_eq(lumen_vmbus_disconnect(bus), LUMEN_OK);
-	cr_assert_eq(rig->irq_depth, 0);
-	cr_assert_eq(rig->violations, 0, "%s", vmbus_violation_name(rig->last_violation));
-	cr_assert_eq(guest_rig_destroy(rig), 0, "memory is lost");
-}
-
-static lumen_status send_text(struct lumen_channel *channel, uint64_t id, const char *text)
-{
-	const struct vmbus_piece piece = { text, (uint32_t)strlen(text) };
-	const struct vmbus_packet_out out = {
-		.type = VMBUS_PACKET_IN_BAND,
-		.flags = VMBUS_PACKET_FLAG_COMPLETION_REQUESTED,
-		.transaction_id = id,
-		.payload = &piece,
-		.payload_count = 1,
-	};
-
-	return lumen_channel_send(channel, &out);
-}
-
-// Takes a packet, as a driver that sleeps until its handler is called.
-static struct vmbus_packet receive(struct guest_rig *rig, struct lumen_channel *channel)
-{
-	static _Alignas(8) uint8_t buffer[4096];
-	struct vmbus_packet packet;
-	lumen_status status;
-
-	status = lumen_channel_receive(channel, buffer, sizeof(buffer), &packet);
-	while (status == LUMEN_BUSY) {
-		if (!lumen_channel_unmask(channel))
-			cr_assert(guest_rig_run(rig), "nothing comes");
-		status = lumen_channel_receive(channel, buffer, sizeof(buffer), &packet);
-	}
-	cr_assert_eq(status, LUMEN_OK);
-	return packet;
-}
-
-static void exchange(struct guest_rig *rig, struct lumen_channel *channel, uint64_t id)
-{
-	struct vmbus_packet packet;
-
-	cr_assert_eq(send_text(channel, id, "to the host and back"), LUMEN_OK);
-	packet = receive(rig, channel);
-	cr_assert_eq(packet.type, VMBUS_PACKET_COMPLETION);
-	cr_assert_eq(packet.transaction_id, id);
-	cr_assert_eq(packet.payload_length, 24);
-	cr_assert_arr_eq(packet.payload, "to the host and back\0\0\0", 24);
-}
-
-BOTH_WAYS(a_channel_is_opened_used_and_closed)
+BOTH_WAYS(guest_vmbus, a_channel_is_opened_used_and_closed)
 {
 	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
 	struct listener listener = { 0 };
@@ -144,5 +44,712 @@ BOTH_WAYS(a_channel_is_opened_used_and_closed)
 	cr_assert_eq(echo.echoed, 3000);
 	cr_assert_gt(listener.calls, 0);
 	cr_assert_eq(listener.rescinds, 0);
+	finish(rig, bus);
+}
+
+// --- connecting ---
+
+static const uint32_t versions[] = {
+	VMBUS_VERSION_2_4,
+	VMBUS_VERSION_3_0,
+	VMBUS_VERSION_4_0,
+	VMBUS_VERSION_4_1,
+	VMBUS_VERSION_5_0,
+	VMBUS_VERSION_5_1,
+	VMBUS_VERSION_5_2,
+	VMBUS_VERSION_5_3,
+};
+#define VERSION_COUNT 8
+
+BOTH_WAYS(guest_vmbus, each_version_is_agreed_on)
+{
+	uint32_t i;
+
+	for (i = 0; i < VERSION_COUNT; i++) {
+		struct guest_rig *rig = guest_rig_create(versions[i]);
+		struct listener listener = { 0 };
+		struct lumen_channel_config config = channel_config(&listener);
+		bool is_new = versions[i] >= VMBUS_VERSION_5_0;
+		struct echo_device echo = { 0 };
+		struct lumen_channel *channel;
+		struct lumen_vmbus *bus;
+
+		// Hosts that speak nothing newer than 4.1 have no such connection.
+		rig->old_host = !is_new;
+		echo_add(rig, &echo, 1, 0);
+		bus = connected(rig, *vector);
+		cr_assert_eq(lumen_vmbus_version(bus), versions[i]);
+		cr_assert_eq(rig->last_type, VMBUS_MESSAGE_REQUEST_OFFERS);
+		cr_assert_eq(rig->last_connection_id, is_new ? 4 : 1);
+		// One for each version that is newer, one for this, and the request for offers.
+		cr_assert_eq(rig->posts, VERSION_COUNT - i + 1);
+		channel = lumen_vmbus_find(bus, NULL, 0);
+		cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
+		exchange(rig, channel, i);
+		lumen_channel_close(channel);
+		finish(rig, bus);
+	}
+}
+
+Test(guest_vmbus, the_newest_version_can_be_limited)
+{
+	uint32_t i;
+
+	for (i = 0; i < VERSION_COUNT; i++) {
+		struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+		struct lumen_vmbus_config config = { .synic = &rig->synics[0],
+			.max_version = versions[i] };
+		struct lumen_vmbus *bus;
+
+		cr_assert_eq(lumen_vmbus_connect(&config, &bus), LUMEN_OK);
+		cr_assert_eq(lumen_vmbus_version(bus), versions[i]);
+		cr_assert_eq(rig->posts, 2);
+		finish(rig, bus);
+	}
+}
+
+static bool other_connection(void *context, struct guest_rig *rig, union vmbus_message *message)
+{
+	if (message->header.type == VMBUS_MESSAGE_VERSION_RESPONSE)
+		message->version_response.message_connection_id = 1;
+	return true;
+}
+
+Test(guest_vmbus, messages_go_to_the_connection_that_the_host_names)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_2);
+	struct lumen_vmbus *bus;
+
+	rig->hook = other_connection;
+	bus = connected(rig, 0);
+	cr_assert_eq(rig->last_connection_id, 1);
+	finish(rig, bus);
+}
+
+// Messages go to the VP that connected, from 3.0 on.
+Test(guest_vmbus, the_host_speaks_to_the_vp_that_connected)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_3_0);
+	struct lumen_vmbus *bus;
+
+	rig->this_vp = 2;
+	bus = connected(rig, GUEST_RIG_VECTOR);
+	cr_assert_eq(rig->server.message_vp, 2);
+	finish(rig, bus);
+}
+
+static lumen_status try_connect(struct guest_rig *rig)
+{
+	struct lumen_vmbus *bus = NULL;
+	lumen_status status = guest_rig_connect(rig, 0, &bus);
+
+	cr_assert_null(bus);
+	cr_assert_null(rig->synics[0].sints[VMBUS_SINT]);
+	cr_assert_eq(rig->pages_out, 0);
+	return status;
+}
+
+Test(guest_vmbus, there_is_no_vmbus)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+
+	rig->no_host = true;
+	cr_assert_eq(try_connect(rig), LUMEN_NOT_SUPPORTED);
+	cr_assert_eq(rig->posts, VERSION_COUNT);
+	rig->no_host = false;
+	rig->no_privilege = true;
+	cr_assert_eq(try_connect(rig), LUMEN_NO_PRIVILEGE);
+	rig->no_privilege = false;
+	rig->pages_left = 0;
+	cr_assert_eq(try_connect(rig), LUMEN_NO_MEMORY);
+	rig->pages_left = 1000;
+	rig->post_status = HV_STATUS_ACCESS_DENIED;
+	rig->post_failures = 1;
+	cr_assert_eq(try_connect(rig), HV_STATUS_ACCESS_DENIED);
+	finish(rig, connected(rig, 0)); // and now there is
+}
+
+Test(guest_vmbus, a_host_that_does_not_answer_costs_the_timeout)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+	uint64_t start = rig->now_ns;
+
+	rig->deaf = true;
+	cr_assert_eq(try_connect(rig), LUMEN_TIMED_OUT);
+	cr_assert_eq(rig->now_ns - start, 1000000000);
+	rig->deaf = false;
+	rig->mute = true;
+	start = rig->now_ns;
+	cr_assert_eq(try_connect(rig), LUMEN_TIMED_OUT);
+	cr_assert_eq(rig->now_ns - start, 1000000000);
+	rig->mute = false;
+	guest_rig_run(rig); // an answer to nobody
+	finish(rig, connected(rig, 0));
+}
+
+static bool refuse(void *context, struct guest_rig *rig, union vmbus_message *message)
+{
+	const union vmbus_message *answer = context;
+
+	if (message->header.type == VMBUS_MESSAGE_VERSION_RESPONSE)
+		message->version_response = answer->version_response;
+	return true;
+}
+
+Test(guest_vmbus, a_host_can_refuse_the_connection)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+	union vmbus_message answer = { .header.type = VMBUS_MESSAGE_VERSION_RESPONSE };
+
+	rig->hook = refuse;
+	rig->hook_context = &answer;
+	cr_assert_eq(try_connect(rig), LUMEN_REFUSED);
+	cr_assert_eq(rig->posts, VERSION_COUNT);
+	answer.version_response.version_supported = 1;
+	answer.version_response.connection_state = VMBUS_CONNECTION_FAILED_LOW_RESOURCES;
+	rig->posts = 0;
+	cr_assert_eq(try_connect(rig), LUMEN_REFUSED);
+	cr_assert_eq(rig->posts, 1);
+	rig->hook = NULL;
+	finish(rig, connected(rig, 0));
+}
+
+BOTH_WAYS(guest_vmbus, posts_are_tried_again_when_the_hypervisor_has_no_buffer)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+	struct listener listener = { 0 };
+	struct lumen_channel_config config = channel_config(&listener);
+	struct echo_device echo = { 0 };
+	struct lumen_channel *channel;
+	struct lumen_vmbus *bus;
+
+	echo_add(rig, &echo, 1, 0);
+	rig->post_status = HV_STATUS_INSUFFICIENT_BUFFERS;
+	rig->post_failures = 3;
+	bus = connected(rig, *vector);
+	channel = lumen_vmbus_find(bus, &echo_type, 0);
+	rig->post_failures = 20;
+	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
+	rig->post_status = HV_STATUS_INVALID_CONNECTION_ID; // what Hyper-V may say instead
+	rig->post_failures = 20;
+	lumen_channel_close(channel);
+	finish(rig, bus);
+}
+
+// --- devices ---
+
+Test(guest_vmbus, devices_are_found_in_the_order_of_their_offers)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+	struct vmbus_offer other = { .interface_type = { 7 }, .interface_instance = { 70 } };
+	struct echo_device echo[4] = { 0 };
+	struct lumen_channel *channel;
+	struct lumen_vmbus *bus;
+	uint32_t i;
+
+	echo_add(rig, &echo[0], 10, 0);
+	cr_assert_not_null(guest_rig_offer(rig, &other, NULL, NULL));
+	echo_add(rig, &echo[1], 11, 0);
+	echo_add(rig, &echo[2], 11, 1);
+	echo_add(rig, &echo[3], 12, 0);
+	bus = connected(rig, 0);
+	for (i = 0; i < 3; i++) {
+		channel = lumen_vmbus_find(bus, &echo_type, i);
+		cr_assert_eq(lumen_channel_offer(channel)->interface_instance.data1, 10 + i);
+	}
+	cr_assert_null(lumen_vmbus_find(bus, &echo_type, 3));
+	cr_assert_null(lumen_vmbus_find(bus, &echo_type, UINT32_MAX));
+	channel = lumen_vmbus_find(bus, NULL, 1);
+	cr_assert_eq(lumen_channel_offer(channel)->interface_instance.data1, 70);
+	cr_assert_not_null(lumen_vmbus_find(bus, NULL, 3));
+	cr_assert_null(lumen_vmbus_find(bus, NULL, 4));
+	cr_assert_null(lumen_vmbus_find(bus, &(struct vmbus_guid){ .data1 = 8 }, 0));
+	finish(rig, bus);
+}
+
+Test(guest_vmbus, devices_come_and_go)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+	struct echo_device echo[3] = { 0 };
+	struct lumen_channel *first, *second;
+	const uint32_t *changes;
+	struct lumen_vmbus *bus;
+	uint32_t relid;
+
+	bus = connected(rig, GUEST_RIG_VECTOR);
+	changes = lumen_vmbus_changes(bus);
+	cr_assert_eq(*changes, 0);
+	echo_add(rig, &echo[0], 10, 0);
+	guest_rig_run(rig);
+	cr_assert_eq(*changes, 1);
+	first = lumen_vmbus_find(bus, &echo_type, 0);
+	cr_assert_not_null(first);
+	echo_add(rig, &echo[1], 11, 0);
+	guest_rig_rescind(rig, echo[0].device);
+	guest_rig_run(rig);
+	cr_assert_eq(*changes, 3);
+	cr_assert(lumen_channel_rescinded(first));
+	second = lumen_vmbus_find(bus, &echo_type, 0);
+	cr_assert_eq(lumen_channel_offer(second)->interface_instance.data1, 11);
+	cr_assert_eq(lumen_channel_release(second), LUMEN_BAD_STATE);
+
+	// Its number comes back when it is released, and is another device then.
+	relid = echo[0].device->relid;
+	cr_assert_eq(lumen_channel_open(
+			     first, &(struct lumen_channel_config){ 1, 1, 0, NULL, NULL, NULL }),
+		LUMEN_RESCINDED);
+	cr_assert_eq(lumen_channel_release(first), LUMEN_OK);
+	guest_rig_run(rig);
+	cr_assert_eq(echo[0].device->relid, 0);
+	echo_add(rig, &echo[2], 12, 0);
+	cr_assert_eq(echo[2].device->relid, relid);
+	guest_rig_run(rig);
+	// Found behind the older one, though its slot is in front of it.
+	first = lumen_vmbus_find(bus, &echo_type, 1);
+	cr_assert_eq(lumen_channel_offer(first)->interface_instance.data1, 12);
+	finish(rig, bus);
+}
+
+Test(guest_vmbus, rescinded_devices_that_nobody_knows_are_given_back)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+	struct lumen_vmbus *bus = connected(rig, 0);
+	struct echo_device echo = { 0 };
+	uint32_t i;
+
+	for (i = 0; i < 3 * GUEST_RIG_CHANNELS; i++) {
+		echo_add(rig, &echo, i, i % 2);
+		guest_rig_run(rig);
+		guest_rig_rescind(rig, echo.device);
+		guest_rig_run(rig);
+		cr_assert_neq(echo.device->relid, 0);
+		cr_assert_null(lumen_vmbus_find(bus, NULL, 0));
+		guest_rig_run(rig);
+		cr_assert_eq(echo.device->relid, 0);
+	}
+	finish(rig, bus);
+}
+
+BOTH_WAYS(guest_vmbus, sub_channels_carry_packets_too)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+	struct lumen_channel *primary, *other, *sub[3] = { 0 };
+	struct listener listener = { 0 };
+	struct lumen_channel_config config = channel_config(&listener);
+	struct echo_device echo[5] = { 0 };
+	struct lumen_vmbus *bus;
+	uint32_t i;
+
+	echo_add(rig, &echo[0], 10, 0);
+	echo_add(rig, &echo[1], 20, 0);
+	echo_add(rig, &echo[2], 20, 1);
+	bus = connected(rig, *vector);
+	other = lumen_vmbus_find(bus, &echo_type, 0);
+	primary = lumen_vmbus_find(bus, &echo_type, 1);
+	cr_assert_null(lumen_channel_sub(primary, 0));
+	cr_assert_null(lumen_channel_sub(primary, 2));
+	cr_assert_null(lumen_channel_sub(other, 1));
+	echo_add(rig, &echo[3], 10, 1);
+	echo_add(rig, &echo[4], 10, 2);
+	guest_rig_run(rig);
+	sub[0] = lumen_channel_sub(primary, 1);
+	sub[1] = lumen_channel_sub(other, 1);
+	sub[2] = lumen_channel_sub(other, 2);
+	for (i = 0; i < 3; i++) {
+		cr_assert_eq(lumen_channel_offer(sub[i])->sub_channel_index, i == 2 ? 2 : 1);
+		cr_assert_eq(lumen_channel_open(sub[i], &config), LUMEN_OK);
+	}
+	for (i = 0; i < 300; i++)
+		exchange(rig, sub[i % 3], i);
+	guest_rig_rescind(rig, echo[4].device);
+	guest_rig_run(rig);
+	cr_assert_null(lumen_channel_sub(other, 2));
+	cr_assert_eq(listener.rescinds, 1);
+	for (i = 0; i < 3; i++)
+		lumen_channel_close(sub[i]);
+	cr_assert_eq(lumen_channel_release(sub[2]), LUMEN_OK);
+	finish(rig, bus);
+}
+
+// --- packets ---
+
+BOTH_WAYS(guest_vmbus, a_full_ring_calls_the_handler_when_there_is_room)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+	struct listener listener = { 0 };
+	struct lumen_channel_config config = channel_config(&listener);
+	struct echo_device echo = { .stopped = true };
+	static char text[1000];
+	struct lumen_channel *channel;
+	struct lumen_vmbus *bus;
+	uint32_t sent = 0, received = 0;
+	lumen_status status;
+
+	memset(text, 'a', sizeof(text) - 1);
+	echo_add(rig, &echo, 1, 0);
+	bus = connected(rig, *vector);
+	channel = lumen_vmbus_find(bus, &echo_type, 0);
+	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
+	while (!(status = send_text(channel, sent, text)))
+		sent++;
+	cr_assert_eq(status, LUMEN_BUSY);
+	cr_assert_eq(sent, 7); // of 1024 bytes in two pages, of which 8 stay free
+	guest_rig_run(rig);
+	cr_assert_eq(listener.calls, 0);
+	echo_run(&echo); // makes room, sends some, and signals for both: once
+	guest_rig_run(rig);
+	cr_assert_geq(listener.calls, 1);
+	for (; received < sent; received++)
+		cr_assert_eq(receive(rig, channel).transaction_id, received);
+	for (; sent < 100; sent++) {
+		while (send_text(channel, sent, text) == LUMEN_BUSY) {
+			echo_run(&echo);
+			for (; received < echo.echoed; received++)
+				cr_assert_eq(receive(rig, channel).transaction_id, received);
+		}
+	}
+	echo_run(&echo);
+	for (; received < 100; received++)
+		cr_assert_eq(receive(rig, channel).transaction_id, received);
+	lumen_channel_close(channel);
+	finish(rig, bus);
+}
+
+Test(guest_vmbus, a_batch_is_signalled_once)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+	struct listener listener = { 0 };
+	struct lumen_channel_config config = channel_config(&listener);
+	const struct vmbus_packet_out empty = { .type = VMBUS_PACKET_IN_BAND };
+	struct echo_device echo = { 0 };
+	struct lumen_channel *channel;
+	struct lumen_vmbus *bus;
+	uint32_t i;
+
+	echo_add(rig, &echo, 1, 0);
+	bus = connected(rig, 0);
+	channel = lumen_vmbus_find(bus, &echo_type, 0);
+	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
+	for (i = 0; i < 10; i++)
+		cr_assert_eq(lumen_channel_queue(channel, &empty), LUMEN_OK);
+	cr_assert_eq(rig->signals, 0);
+	lumen_channel_flush(channel);
+	lumen_channel_flush(channel);
+	cr_assert_eq(rig->signals, 1);
+	cr_assert_eq(lumen_channel_queue(channel, &empty), LUMEN_OK);
+	lumen_channel_flush(channel); // the host has not read yet: it needs no second signal
+	cr_assert_eq(rig->signals, 1);
+	guest_rig_run(rig);
+	cr_assert_eq(echo.echoed, 11);
+	cr_assert_eq(listener.calls, 1); // its signals are masked from the first on
+	lumen_channel_close(channel);
+	lumen_channel_flush(channel);
+	cr_assert_eq(rig->lost_signals, 0);
+	finish(rig, bus);
+}
+
+Test(guest_vmbus, what_cannot_be_sent_or_read_is_said)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+	struct listener listener = { 0 };
+	struct lumen_channel_config config = channel_config(&listener);
+	static uint8_t bytes[8192];
+	const struct vmbus_piece piece = { bytes, 8192 };
+	const struct vmbus_packet_out large = {
+		.type = VMBUS_PACKET_IN_BAND, .payload = &piece, .payload_count = 1
+	};
+	_Alignas(8) uint8_t buffer[16];
+	struct vmbus_packet packet;
+	struct echo_device echo = { .speaks_first = true };
+	struct vmbus_ring_control *control;
+	struct lumen_channel *channel;
+	struct lumen_vmbus *bus;
+
+	echo_add(rig, &echo, 1, 0);
+	bus = connected(rig, 0);
+	channel = lumen_vmbus_find(bus, &echo_type, 0);
+	cr_assert_eq(lumen_channel_receive(channel, buffer, 16, &packet), LUMEN_BAD_STATE);
+	cr_assert_not(lumen_channel_unmask(channel));
+	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
+	cr_assert_eq(lumen_channel_send(channel, &large), LUMEN_BAD_ARGUMENT);
+	cr_assert_eq(lumen_channel_receive(channel, buffer, 16, &packet), LUMEN_BAD_HOST);
+	cr_assert_eq(lumen_channel_receive(channel, bytes, 16, &packet), LUMEN_BAD_HOST);
+	cr_assert_not(lumen_channel_unmask(channel));
+	control = echo.device->rings.in_pages[0];
+	control->out = 3;
+	while (!send_text(channel, 0, "until the ring is full")) {
+	}
+	cr_assert_eq(send_text(channel, 0, "and broken"), LUMEN_BAD_HOST);
+	lumen_channel_close(channel);
+	finish(rig, bus);
+}
+
+BOTH_WAYS(guest_vmbus, a_host_that_speaks_before_its_answer_is_heard)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+	struct listener listener = { 0 };
+	struct lumen_channel_config config = channel_config(&listener);
+	struct echo_device echo = { .speaks_first = true };
+	struct lumen_channel *channel;
+	struct lumen_vmbus *bus;
+
+	echo_add(rig, &echo, 1, 0);
+	bus = connected(rig, *vector);
+	channel = lumen_vmbus_find(bus, &echo_type, 0);
+	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
+	guest_rig_run(rig);
+	cr_assert_eq(listener.calls, 1);
+	cr_assert_eq(receive(rig, channel).transaction_id, 1);
+	lumen_channel_close(channel);
+	finish(rig, bus);
+}
+
+Test(guest_vmbus, events_that_mean_nothing_do_nothing)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+	struct listener listener = { 0 };
+	struct lumen_channel_config config = channel_config(&listener);
+	struct echo_device echo = { 0 };
+	struct lumen_channel *channel;
+	struct lumen_vmbus *bus;
+	uint32_t flag;
+
+	echo_add(rig, &echo, 1, 0);
+	bus = connected(rig, 0);
+	channel = lumen_vmbus_find(bus, &echo_type, 0);
+	for (flag = 0; flag <= 3000; flag++)
+		guest_rig_event(rig, 0, flag);
+	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
+	for (flag = 0; flag <= 3000; flag++)
+		guest_rig_event(rig, 0, flag);
+	cr_assert_eq(listener.calls, 1);
+	exchange(rig, channel, 1);
+	lumen_channel_close(channel);
+	listener.calls = 0;
+	guest_rig_event(rig, 0, echo.device->relid);
+	cr_assert_eq(listener.calls, 0);
+	finish(rig, bus);
+}
+
+// --- processors ---
+
+BOTH_WAYS(guest_vmbus, channels_signal_the_vp_that_they_are_opened_for)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+	struct listener listener = { 0 };
+	struct lumen_channel_config config = channel_config(&listener);
+	struct echo_device echo = { 0 };
+	struct lumen_channel *channel;
+	struct lumen_vmbus *bus;
+
+	echo_add(rig, &echo, 1, 0);
+	bus = connected(rig, *vector);
+	channel = lumen_vmbus_find(bus, &echo_type, 0);
+	config.target_vp = 1;
+	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_BAD_ARGUMENT);
+	config.target_vp = 5000;
+	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_BAD_ARGUMENT);
+	rig->this_vp = 1;
+	cr_assert_eq(lumen_vmbus_remove_vp(bus, &rig->synics[1]), LUMEN_BAD_ARGUMENT);
+	cr_assert_eq(lumen_vmbus_add_vp(bus, &rig->synics[1], GUEST_RIG_VECTOR + 1), LUMEN_OK);
+	cr_assert_eq(
+		lumen_vmbus_add_vp(bus, &rig->synics[1], GUEST_RIG_VECTOR + 1), LUMEN_BAD_ARGUMENT);
+	rig->this_vp = 0;
+	config.target_vp = 1;
+	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
+	exchange(rig, channel, 1);
+	cr_assert_eq(listener.vp, 1);
+	rig->this_vp = 1;
+	cr_assert_eq(lumen_vmbus_remove_vp(bus, &rig->synics[1]), LUMEN_BAD_STATE);
+	rig->this_vp = 0;
+	cr_assert_eq(lumen_vmbus_remove_vp(bus, &rig->synics[0]), LUMEN_BAD_ARGUMENT);
+	lumen_channel_close(channel);
+	cr_assert_eq(lumen_vmbus_disconnect(bus), LUMEN_BAD_STATE);
+	rig->this_vp = 1;
+	cr_assert_eq(lumen_vmbus_remove_vp(bus, &rig->synics[1]), LUMEN_OK);
+	rig->this_vp = 0;
+	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_BAD_ARGUMENT);
+	finish(rig, bus);
+}
+
+Test(guest_vmbus, vps_may_have_a_few_different_vectors)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+	struct lumen_vmbus *bus = connected(rig, 0x30);
+	uint32_t vp;
+
+	for (vp = 1; vp < 4; vp++) {
+		rig->this_vp = vp;
+		cr_assert_eq(
+			lumen_vmbus_add_vp(bus, &rig->synics[vp], (uint8_t)(0x30 + vp)), LUMEN_OK);
+		cr_assert_eq(rig->synics[vp].sints[VMBUS_SINT]->vector, 0x30 + vp);
+	}
+	cr_assert_eq(lumen_vmbus_remove_vp(bus, &rig->synics[3]), LUMEN_OK);
+	cr_assert_eq(lumen_vmbus_add_vp(bus, &rig->synics[3], 0x34), LUMEN_BAD_ARGUMENT);
+	for (vp = 1; vp < 3; vp++) {
+		rig->this_vp = vp;
+		cr_assert_eq(lumen_vmbus_remove_vp(bus, &rig->synics[vp]), LUMEN_OK);
+	}
+	rig->this_vp = 0;
+	finish(rig, bus);
+}
+
+Test(guest_vmbus, an_open_channel_moves_to_another_vp)
+{
+	uint32_t i;
+
+	for (i = 0; i < VERSION_COUNT; i++) {
+		struct guest_rig *rig = guest_rig_create(versions[i]);
+		struct listener listener = { 0 };
+		struct lumen_channel_config config = channel_config(&listener);
+		bool known = versions[i] >= VMBUS_VERSION_4_1;
+		struct echo_device echo = { 0 };
+		struct lumen_channel *channel;
+		struct lumen_vmbus *bus;
+
+		echo_add(rig, &echo, 1, 0);
+		bus = connected(rig, 0);
+		rig->this_vp = 3;
+		cr_assert_eq(lumen_vmbus_add_vp(bus, &rig->synics[3], 0), LUMEN_OK);
+		rig->this_vp = 0;
+		channel = lumen_vmbus_find(bus, &echo_type, 0);
+		cr_assert_eq(lumen_channel_set_vp(channel, 3),
+			known ? LUMEN_BAD_STATE : LUMEN_NOT_SUPPORTED);
+		cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
+		cr_assert_eq(lumen_channel_set_vp(channel, 2), LUMEN_BAD_ARGUMENT);
+		cr_assert_eq(
+			lumen_channel_set_vp(channel, 3), known ? LUMEN_OK : LUMEN_NOT_SUPPORTED);
+		guest_rig_run(rig);
+		cr_assert_eq(echo.device->target_vp, known ? 3 : 0);
+		exchange(rig, channel, 1);
+		cr_assert_eq(listener.vp, known ? 3 : 0);
+		lumen_channel_close(channel);
+		rig->this_vp = 3;
+		cr_assert_eq(lumen_vmbus_remove_vp(bus, &rig->synics[3]), LUMEN_OK);
+		rig->this_vp = 0;
+		finish(rig, bus);
+	}
+}
+
+// --- buffers ---
+
+// The host's view of a GPADL.
+static const struct vmbus_gpadl *host_gpadl(struct guest_rig *rig, uint32_t id)
+{
+	uint32_t i;
+
+	for (i = 0; i < rig->server.config.gpadl_count; i++) {
+		if (rig->server.config.gpadls[i].state == VMBUS_GPADL_CREATED &&
+			rig->server.config.gpadls[i].id == id)
+			return &rig->server.config.gpadls[i];
+	}
+	return NULL;
+}
+
+BOTH_WAYS(guest_vmbus, gpadls_of_all_sizes_arrive_whole)
+{
+	static const uint32_t sizes[] = { 1, 2, 25, 26, 27, 53, 54, 55, 82, 83, 1000, 8190 };
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+	struct echo_device echo = { 0 };
+	struct lumen_channel *channel;
+	struct lumen_vmbus *bus;
+	uint32_t i, page, id;
+
+	echo_add(rig, &echo, 1, 0);
+	bus = connected(rig, *vector);
+	channel = lumen_vmbus_find(bus, &echo_type, 0);
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		uint8_t *pages = lumen_alloc_pages(sizes[i]);
+		const struct vmbus_gpadl *gpadl;
+
+		cr_assert_eq(lumen_gpadl_create(channel, pages, sizes[i], &id), LUMEN_OK);
+		gpadl = host_gpadl(rig, id);
+		cr_assert_not_null(gpadl);
+		cr_assert_eq(vmbus_gpadl_whole_pages(gpadl), sizes[i]);
+		for (page = 0; page < sizes[i]; page++)
+			cr_assert_eq(gpadl->words[1 + page], ((uintptr_t)pages >> 12) + page);
+		cr_assert_eq(lumen_gpadl_destroy(channel, id), LUMEN_OK);
+		cr_assert_null(host_gpadl(rig, id));
+		lumen_free_pages(pages, sizes[i]);
+	}
+	finish(rig, bus);
+}
+
+Test(guest_vmbus, gpadls_that_cannot_be_are_refused)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+	struct echo_device echo[2] = { 0 };
+	struct lumen_channel *channel, *other;
+	uint32_t ids[GUEST_RIG_GPADLS + 1], i;
+	struct lumen_vmbus *bus;
+	static _Alignas(4096) uint8_t nowhere[4096];
+	uint8_t *pages;
+
+	echo_add(rig, &echo[0], 1, 0);
+	echo_add(rig, &echo[1], 2, 0);
+	bus = connected(rig, 0);
+	channel = lumen_vmbus_find(bus, &echo_type, 0);
+	other = lumen_vmbus_find(bus, &echo_type, 1);
+	pages = lumen_alloc_pages(2);
+	cr_assert_eq(lumen_gpadl_create(channel, pages, 0, &ids[0]), LUMEN_BAD_ARGUMENT);
+	cr_assert_eq(lumen_gpadl_create(channel, pages, 8191, &ids[0]), LUMEN_BAD_ARGUMENT);
+	cr_assert_eq(lumen_gpadl_create(channel, pages + 8, 1, &ids[0]), LUMEN_BAD_ARGUMENT);
+	cr_assert_eq(lumen_gpadl_destroy(channel, 77), LUMEN_BAD_ARGUMENT);
+	for (i = 0; i < GUEST_RIG_GPADLS; i++)
+		cr_assert_eq(lumen_gpadl_create(channel, pages, 2, &ids[i]), LUMEN_OK);
+	cr_assert_eq(lumen_gpadl_create(channel, pages, 2, &ids[i]), LUMEN_REFUSED);
+	cr_assert_eq(rig->last_violation, VMBUS_VIOLATION_TOO_MANY_GPADLS);
+	cr_assert_eq(lumen_gpadl_destroy(other, ids[0]), LUMEN_BAD_ARGUMENT);
+	for (i = 0; i < GUEST_RIG_GPADLS; i++)
+		cr_assert_eq(lumen_gpadl_destroy(channel, ids[i]), LUMEN_OK);
+	// Not this guest's memory, as far as the host knows.
+	cr_assert_eq(lumen_gpadl_create(channel, nowhere, 1, &ids[0]), LUMEN_REFUSED);
+	cr_assert_eq(rig->last_violation, VMBUS_VIOLATION_GPADL_NOT_RAM);
+	lumen_free_pages(pages, 2);
+	rig->violations = 0;
+	finish(rig, bus);
+}
+
+Test(guest_vmbus, ring_sizes_are_checked)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+	struct echo_device echo = { .not_permitted = true };
+	struct lumen_channel_config config = { .send_pages = 1, .receive_pages = 1 };
+	struct lumen_channel *channel;
+	struct lumen_vmbus *bus;
+
+	echo_add(rig, &echo, 1, 0);
+	bus = connected(rig, 0);
+	channel = lumen_vmbus_find(bus, &echo_type, 0);
+	config.send_pages = 0;
+	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_BAD_ARGUMENT);
+	config.send_pages = 8188;
+	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_BAD_ARGUMENT);
+	config.send_pages = UINT32_MAX;
+	config.receive_pages = 3;
+	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_BAD_ARGUMENT);
+	config.send_pages = 1;
+	config.receive_pages = 0;
+	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_BAD_ARGUMENT);
+	config.receive_pages = 1;
+	rig->pages_left = 4; // and one for the list
+	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_NO_MEMORY);
+	finish(rig, bus);
+}
+
+Test(guest_vmbus, the_largest_rings_work)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+	struct lumen_channel_config config = { .send_pages = 4094, .receive_pages = 4094 };
+	struct echo_device echo = { 0 };
+	struct lumen_channel *channel;
+	struct lumen_vmbus *bus;
+
+	echo_add(rig, &echo, 1, 0);
+	bus = connected(rig, 0);
+	channel = lumen_vmbus_find(bus, &echo_type, 0);
+	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
+	exchange(rig, channel, 1);
+	lumen_channel_close(channel);
 	finish(rig, bus);
 }
