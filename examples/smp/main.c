@@ -115,18 +115,20 @@ static bool wait_for(uint32_t count)
 static void check_interrupts(void)
 {
 	lumen_status status;
+	bool all;
 
 	kernel_set_handler(VECTOR_IPI, on_ipi);
 	for (uint32_t i = 1; i < processors; i++)
 		lumen_icr_write((uint64_t)kernel_apic_id(i) << 32 | VECTOR_IPI);
-	kernel_check(wait_for(processors - 1), "interrupts by ICR: %u of %u", interrupted,
-		processors - 1);
+	all = wait_for(processors - 1);
+	kernel_check(all, "interrupts by ICR: %u of %u", interrupted, processors - 1);
 	if (!lumen_is_advised(HV_HINT_SYNTHETIC_CLUSTER_IPI))
 		return;
 	interrupted = 0;
 	status = lumen_ipi_send(VECTOR_IPI, others);
-	kernel_check(!status && wait_for(processors - 1), "interrupts by hypercall: %u of %u (%x)",
-		interrupted, processors - 1, status);
+	all = wait_for(processors - 1);
+	kernel_check(!status && all, "interrupts by hypercall: %u of %u (%x)", interrupted,
+		processors - 1, status);
 }
 
 // --- TLB flush: a page at an address of its own, another page at the same address ---
