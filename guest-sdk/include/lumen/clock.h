@@ -22,6 +22,7 @@ lumen_status lumen_clock_start(void);
 // Takes the page away, as before a kexec. No other VP may be reading the clock.
 void lumen_clock_stop(void);
 
+// Which of them it is. Any context.
 enum lumen_clock_source lumen_clock_source(void);
 
 // The reference time, as synthetic timers count it. Any context, interrupt and NMI handlers too.

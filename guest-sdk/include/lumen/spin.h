@@ -20,6 +20,7 @@ void lumen_spin_lock(struct lumen_spinlock *lock);
 // Takes it if it is free.
 bool lumen_spin_try(struct lumen_spinlock *lock);
 
+// Gives it back. The context in which it was taken.
 void lumen_spin_unlock(struct lumen_spinlock *lock);
 
 // With interrupts off on this processor (lumen_irq_save()) while it is held.

@@ -111,6 +111,7 @@ lumen_status lumen_channel_release(struct lumen_channel *channel);
 // LUMEN_REFUSED, LUMEN_TIMED_OUT, LUMEN_RESCINDED.
 lumen_status lumen_channel_set_vp(struct lumen_channel *channel, uint32_t target_vp);
 
+// Whether the host has taken it away. Any context.
 bool lumen_channel_rescinded(const struct lumen_channel *channel);
 
 // --- packets. Callers of the two sending functions are serialised by the caller, and so are those
