@@ -105,6 +105,12 @@ static const char *set_timeout(struct child_config *config, const char *value)
 	return NULL;
 }
 
+static const char *set_test_devices(struct child_config *config, const char *value)
+{
+	config->test_devices = !strcmp(value, "on");
+	return config->test_devices || !strcmp(value, "off") ? NULL : "is neither on nor off";
+}
+
 // A disk is PATH, PATH,ro or PATH,rw.
 static const char *set_disk(struct child_config *config, const char *value)
 {
@@ -137,6 +143,7 @@ static const struct config_key {
 	{ "memory", set_memory },
 	{ "cpus", set_vps },
 	{ "timeout", set_timeout },
+	{ "test-devices", set_test_devices },
 	{ "disk", set_disk },
 };
 
@@ -154,6 +161,7 @@ static void print_config(const struct child_config *config, FILE *file)
 		config->append);
 	fprintf(file, "memory %llu\ncpus %u\ntimeout %u\n", (unsigned long long)config->memory,
 		config->vps, config->timeout_s);
+	fprintf(file, "test-devices %s\n", config->test_devices ? "on" : "off");
 	// Always with an option: a path may end in ",ro" itself.
 	for (uint32_t i = 0; i < config->disk_count; i++)
 		fprintf(file, "disk %s,%s\n", config->disks[i].path,

@@ -20,6 +20,7 @@ static const struct option child_options[] = {
 	{ "cpus", required_argument, NULL, 'o' },
 	{ "disk", required_argument, NULL, 'o' },
 	{ "timeout", required_argument, NULL, 'o' },
+	{ "test-devices", no_argument, NULL, 'o' },
 	{ "name", required_argument, NULL, 'n' },
 	{ 0 },
 };
@@ -65,7 +66,8 @@ static int parse_options(int argc, char **argv, const char **name, struct child_
 		}
 		if (option != 'o')
 			return ctl_wrong("%s does not know %s.", argv[0], argv[optind - 1]);
-		why = child_config_set(config, child_options[index].name, optarg);
+		// One that takes no value is switched on.
+		why = child_config_set(config, child_options[index].name, optarg ? optarg : "on");
 		if (why)
 			return ctl_wrong("--%s %s %s.", child_options[index].name, optarg, why);
 	}

@@ -17,6 +17,7 @@
 	"  --cpus N        virtual processors, 1 to 64 (default 1)\n"                              \
 	"  --disk F[,ro]   a disk: a raw file or a block device; up to 8 of them\n"                \
 	"  --timeout S     end it after so many seconds (default: never)\n"                        \
+	"  --test-devices  the ports that kvm-unit-tests' images need\n"                           \
 	"  --name NAME     the same as NAME without --name\n"
 
 static const struct ctl_command commands[] = {

@@ -53,6 +53,11 @@ void devices_init(
 	ioapic_init(&devices->ioapic, devices, ioapic_deliver);
 }
 
+void devices_add_test_ports(struct devices *devices, const struct test_wiring *wiring)
+{
+	devices->test = (struct test_ports){ .present = true, .wiring = *wiring };
+}
+
 static uint8_t console_read_byte(struct devices *devices, unsigned offset)
 {
 	return uart_read(&devices->uart, offset);
@@ -105,23 +110,19 @@ static void cmos_write_byte(struct devices *devices, unsigned offset, uint8_t va
 	(void)value;
 }
 
-static const struct port_range {
-	uint16_t first, count;
-	uint8_t (*read)(struct devices *devices, unsigned offset);
-	void (*write)(struct devices *devices, unsigned offset, uint8_t value);
-} port_ranges[] = {
+static const struct port_range port_ranges[] = {
 	{ LAYOUT_CONSOLE_PORT, UART_PORTS, console_read_byte, console_write_byte },
 	{ LAYOUT_CMOS_PORT, LAYOUT_CMOS_PORTS, cmos_read_byte, cmos_write_byte },
 	{ LAYOUT_SLEEP_CONTROL, LAYOUT_POWER_PORTS, power_read_byte, power_write_byte },
 };
 
-static const struct port_range *find_range(uint32_t port)
+static const struct port_range *find_range(const struct devices *devices, uint32_t port)
 {
 	for (unsigned i = 0; i < sizeof(port_ranges) / sizeof(*port_ranges); i++)
 		if (port >= port_ranges[i].first &&
 			port - port_ranges[i].first < port_ranges[i].count)
 			return &port_ranges[i];
-	return NULL;
+	return devices->test.present ? test_ports_find(port) : NULL;
 }
 
 uint32_t devices_port_read(struct devices *devices, uint16_t port, unsigned size)
@@ -130,12 +131,12 @@ uint32_t devices_port_read(struct devices *devices, uint16_t port, unsigned size
 
 	pthread_mutex_lock(&devices->lock);
 	for (unsigned i = 0; i < size; i++) {
-		const struct port_range *range = find_range(port + i);
+		const struct port_range *range = find_range(devices, port + i);
 		uint8_t byte = range ? range->read(devices, port + i - range->first) : 0xff;
 
 		value |= (uint32_t)byte << i * 8;
 	}
-	if (find_range(port))
+	if (find_range(devices, port))
 		devices->counters.port_reads++;
 	else
 		devices->counters.unknown_reads++;
@@ -150,12 +151,12 @@ enum power_request devices_port_write(
 
 	pthread_mutex_lock(&devices->lock);
 	for (unsigned i = 0; i < size; i++) {
-		const struct port_range *range = find_range(port + i);
+		const struct port_range *range = find_range(devices, port + i);
 
 		if (range)
 			range->write(devices, port + i - range->first, (uint8_t)(value >> i * 8));
 	}
-	if (find_range(port))
+	if (find_range(devices, port))
 		devices->counters.port_writes++;
 	else
 		devices->counters.unknown_writes++;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The emulated devices of a child and the addresses at which it reaches them: the console's UART,
-// the I/O APIC and the power block. Everything else reads all ones. Thread-safe.
+// the I/O APIC and the power block, and if asked for those of test_ports.h. Everything else reads
+// all ones. Thread-safe.
 #ifndef WORKER_DEVICES_H
 #define WORKER_DEVICES_H
 
@@ -10,6 +11,7 @@
 
 #include "parent/worker/console.h"
 #include "parent/worker/ioapic.h"
+#include "parent/worker/test_ports.h"
 #include "parent/worker/uart.h"
 
 // What a child can ask for through the power block.
@@ -38,13 +40,17 @@ struct devices {
 	struct console *console;
 	struct uart uart;
 	struct ioapic ioapic;
-	uint8_t exit_status; // what the child wrote to LAYOUT_EXIT_STATUS
+	struct test_ports test; // --test-devices
+	uint8_t exit_status;	// what the child wrote to LAYOUT_EXIT_STATUS
 	enum power_request request;
 	struct devices_counters counters;
 };
 
 void devices_init(
 	struct devices *devices, struct console *console, const struct devices_wiring *wiring);
+
+// Adds the ports of --test-devices. Before the child runs.
+void devices_add_test_ports(struct devices *devices, const struct test_wiring *wiring);
 
 // Reads `size` (1, 2 or 4) bytes from a port. Ports of one byte answer wider accesses byte by byte,
 // from consecutive ports, as on an ISA bus.

@@ -243,6 +243,14 @@ int partition_open_messages(struct partition *partition, uint32_t connection)
 	return errno_of(ioctl(partition->fd, LUMEN_MSHV_CREATE_MESSAGE_PORT, &port));
 }
 
+int partition_close_messages(struct partition *partition, uint32_t connection)
+{
+	struct lumen_mshv_message_port port = { .connection_id = connection,
+		.flags = LUMEN_MSHV_PORT_DEASSIGN };
+
+	return errno_of(ioctl(partition->fd, LUMEN_MSHV_CREATE_MESSAGE_PORT, &port));
+}
+
 int partition_get_message(
 	struct partition *partition, uint32_t *connection, struct hv_message *message)
 {

@@ -74,6 +74,7 @@ bool partition_translate(
 
 // Messages that the child posts to this connection come to partition_get_message().
 int partition_open_messages(struct partition *partition, uint32_t connection);
+int partition_close_messages(struct partition *partition, uint32_t connection);
 
 // Takes the next message: EAGAIN if there is none, EOVERFLOW if the child has sent too many.
 int partition_get_message(

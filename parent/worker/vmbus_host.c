@@ -211,6 +211,8 @@ static void take_messages(struct vmbus_host *host)
 		error = partition_get_message(&host->worker->partition, &connection, &message);
 		if (error)
 			break;
+		if (test_synic_message(&host->worker->test_synic, connection, &message))
+			continue;
 		host->messages_in++;
 		if (message.header.message_type == VMBUS_SYNIC_MESSAGE_TYPE)
 			vmbus_server_message(&host->server, connection, message.payload,

@@ -238,6 +238,19 @@ static bool check_memory(const struct worker *worker, struct failure *failure)
 		available_kib / 1024, (unsigned long long)worker->config.memory / LAYOUT_MIB);
 }
 
+static void make_test_devices(struct worker *worker)
+{
+	const struct test_wiring wiring = {
+		.context = &worker->test_synic,
+		.command = test_synic_command,
+		.vps = worker->config.vps,
+		.memory = worker->config.memory,
+	};
+
+	test_synic_init(&worker->test_synic, worker);
+	devices_add_test_ports(&worker->devices, &wiring);
+}
+
 static void make_devices(struct worker *worker)
 {
 	const struct console_wake wake = { .context = worker, .wake = wake_for_console };
@@ -245,6 +258,8 @@ static void make_devices(struct worker *worker)
 
 	console_init(&worker->console, worker->directory, &wake);
 	devices_init(&worker->devices, &worker->console, &wiring);
+	if (worker->config.test_devices)
+		make_test_devices(worker);
 }
 
 static bool start_services(struct worker *worker, struct failure *failure)

@@ -17,6 +17,7 @@
 #include "parent/worker/memory.h"
 #include "parent/worker/partition.h"
 #include "parent/worker/storage_device.h"
+#include "parent/worker/test_synic.h"
 #include "parent/worker/vmbus_host.h"
 #include "parent/worker/vp.h"
 
@@ -36,6 +37,7 @@ struct worker {
 	struct partition partition;
 	struct console console;
 	struct devices devices;
+	struct test_synic test_synic; // --test-devices
 	struct vp vps[CHILD_VPS_MAX];
 	struct vmbus_host vmbus;
 	struct storage_device storage;

@@ -107,6 +107,8 @@ def _add_run(commands):
                         help="its command line (for an example: added to it)")
     parser.add_argument("--cpus", type=processors, metavar="N",
                         help="the child's virtual processors (1; for smp 4)")
+    parser.add_argument("--test-devices", action="store_true",
+                        help="the ports that the images of kvm-unit-tests need (docs/conformance.md)")
     parser.add_argument("--kernel-package", default=kernels.CLOUD, metavar="PACKAGE",
                         help=f"for an example: the Debian package with its kernel ({kernels.CLOUD})")
     parser.add_argument("--on", choices=("lumen", "kvm"), default="lumen",
@@ -178,7 +180,7 @@ def _add_check(commands):
 def _options(args):
     from lumen.run import Options
     names = ("memory", "root_cpus", "accel", "timeout", "gdb", "bare", "kernel", "initrd", "append",
-             "cpus")
+             "cpus", "test_devices")
     given = {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
     example = examples.defaults(getattr(args, "name", None))
     return Options(disks=list(args.disk), **{**example, **given})

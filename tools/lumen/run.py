@@ -47,6 +47,7 @@ class Options:
     root_cpus: int = 2
     accel: str = "auto"
     timeout: float | None = None
+    test_devices: bool = False
     gdb: bool = False
     bare: bool = False
     mode: str = "run"
@@ -184,7 +185,7 @@ def _root_config(options, terminal_size):
     columns, rows = terminal_size or ("", "")
     return {"MODE": options.mode, "NAME": options.name, "MEMORY": f"{options.memory}M",
             "CPUS": options.cpus, "TIMEOUT": math.ceil(options.timeout or 0) or "", "APPEND": options.append, "DISKS": _words(options),
-            "COLUMNS": columns, "ROWS": rows}
+            "TEST_DEVICES": "1" if options.test_devices else "", "COLUMNS": columns, "ROWS": rows}
 
 
 def _terminal_size():

@@ -39,7 +39,7 @@ static struct {
 		uint32_t connection;
 		int fd;
 	} events[CONNECTIONS];
-	unsigned interrupts;
+	unsigned interrupts, flag, sint;
 	bool open, crash_intercepted;
 	int vp_count;
 } fake;
@@ -68,6 +68,16 @@ uint64_t fake_register(uint32_t vp, uint32_t name)
 unsigned fake_interrupts(void)
 {
 	return fake.interrupts;
+}
+
+unsigned fake_last_flag(void)
+{
+	return fake.flag;
+}
+
+unsigned fake_last_sint(void)
+{
+	return fake.sint;
 }
 
 bool fake_open(void)
@@ -323,13 +333,18 @@ int partition_intercept_msr_write(struct partition *partition, uint32_t msr)
 	return HV_STATUS_SUCCESS;
 }
 
+static bool valid_sint(uint8_t sint)
+{
+	return sint == 2 || sint == FAKE_TEST_SINT;
+}
+
 int partition_post_message(struct partition *partition, uint32_t vp, uint8_t sint, uint32_t type,
 	const void *payload, uint8_t length)
 {
 	bool done;
 
 	(void)partition;
-	if (vp >= (uint32_t)fake.vp_count || sint != 2 || type != 1)
+	if (vp >= (uint32_t)fake.vp_count || !valid_sint(sint) || type != 1)
 		return HV_STATUS_INVALID_PARAMETER;
 	pthread_mutex_lock(&fake.lock);
 	done = enqueue(&fake.to_guest, 0, payload, length);
@@ -343,8 +358,10 @@ int partition_post_message(struct partition *partition, uint32_t vp, uint8_t sin
 int partition_signal_event(struct partition *partition, uint32_t vp, uint8_t sint, uint16_t flag)
 {
 	(void)partition;
-	if (vp >= (uint32_t)fake.vp_count || sint != 2 || !flag)
+	if (vp >= (uint32_t)fake.vp_count || !valid_sint(sint))
 		return HV_STATUS_INVALID_PARAMETER;
+	fake.flag = flag;
+	fake.sint = sint;
 	sem_post(&fake.signals);
 	return HV_STATUS_SUCCESS;
 }
@@ -369,6 +386,18 @@ int partition_open_messages(struct partition *partition, uint32_t connection)
 		return 0;
 	}
 	return ENOSPC;
+}
+
+int partition_close_messages(struct partition *partition, uint32_t connection)
+{
+	(void)partition;
+	for (int i = 0; i < CONNECTIONS; i++) {
+		if (fake.ports[i] != connection)
+			continue;
+		fake.ports[i] = 0;
+		return 0;
+	}
+	return ENOENT;
 }
 
 int partition_get_message(

@@ -10,6 +10,9 @@
 #include "hypercall/intercept.h"
 #include "parent/worker/partition.h"
 
+// Messages and signals of the host go to the VMBus's SINT, or to this one.
+enum { FAKE_TEST_SINT = 8 };
+
 // A guest program for one VP. Called when the VP is to run; returns 0 and an intercept message, or
 // EINTR (what fake_wait() returned). `step` counts the calls of this VP that returned a message.
 typedef int (*fake_guest)(uint32_t vp, unsigned step, struct hv_message *message);
@@ -42,5 +45,7 @@ int fake_receive(void *bytes, uint8_t *length);
 // The guest signals a channel; waits for a signal of the host's.
 bool fake_signal(uint32_t connection);
 int fake_wait_signal(void);
+unsigned fake_last_flag(void); // of the host's signals
+unsigned fake_last_sint(void);
 
 #endif

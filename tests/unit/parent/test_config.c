@@ -49,8 +49,8 @@ Test(config, comes_back_as_written)
 {
 	static const char *const pairs[][2] = { { "kernel", "/boot/vm linuz" },
 		{ "append", "root=/dev/sda  quiet" }, { "memory", "1G" }, { "cpus", "4" },
-		{ "timeout", "90" }, { "disk", "/a,ro" }, { "disk", "/b" },
-		{ "disk", "/odd,ro,rw" } };
+		{ "timeout", "90" }, { "test-devices", "on" }, { "disk", "/a,ro" },
+		{ "disk", "/b" }, { "disk", "/odd,ro,rw" } };
 	char error[300] = "";
 
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++)

@@ -118,6 +118,107 @@ Test(devices, wide_accesses_touch_consecutive_ports)
 	cr_assert_eq(devices_port_read(&devices, LAYOUT_EXIT_STATUS, 2), 0xff05);
 }
 
+static uint32_t commands[4];
+static int command_count;
+
+static void on_command(void *context, uint32_t command)
+{
+	(void)context;
+	commands[command_count++] = command;
+}
+
+static void add_test_ports(void)
+{
+	static const struct test_wiring wiring = {
+		.command = on_command, .vps = 3, .memory = 0x123456789a
+	};
+
+	command_count = 0;
+	devices_add_test_ports(&devices, &wiring);
+}
+
+Test(devices, test_ports_are_not_there_unless_asked_for)
+{
+	static const uint16_t ports[] = { 0x20, 0xa1, 0xe0, 0xe4, 0xe8, 0xf4, 0x510, 0x511, 0x2004,
+		0x3000 };
+
+	for (size_t i = 0; i < sizeof(ports) / sizeof(*ports); i++) {
+		cr_expect_eq(devices_port_write(&devices, ports[i], 1, 1), POWER_NONE);
+		cr_expect_eq(devices_port_read(&devices, ports[i], 1), 0xff, "0x%x", ports[i]);
+	}
+	cr_expect_eq(devices.counters.unknown_reads, sizeof(ports) / sizeof(*ports));
+	add_test_ports();
+	for (size_t i = 0; i < sizeof(ports) / sizeof(*ports); i++)
+		devices_port_read(&devices, ports[i], 1);
+	cr_expect_eq(devices.counters.port_reads, sizeof(ports) / sizeof(*ports));
+}
+
+Test(devices, debug_exit_ends_with_twice_the_code_and_one)
+{
+	static const struct {
+		uint32_t code;
+		uint8_t status;
+	} ends[] = { { 0, 1 }, { 1, 3 }, { 10, 21 }, { 48, 97 }, { 77, 99 }, { 0x80, 1 },
+		{ 0xffffffff, 99 } };
+
+	add_test_ports();
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		cr_expect_eq(devices_port_write(&devices, 0xf4, 4, ends[i].code), POWER_OFF);
+		cr_expect_eq(devices.exit_status, ends[i].status, "%u", ends[i].code);
+	}
+}
+
+static uint64_t fw_cfg(uint16_t item, unsigned bytes)
+{
+	uint64_t value = 0;
+
+	devices_port_write(&devices, 0x510, 2, item);
+	for (unsigned i = 0; i < bytes; i++)
+		value |= (uint64_t)devices_port_read(&devices, 0x511, 1) << i * 8;
+	return value;
+}
+
+Test(devices, fw_cfg_has_processors_and_memory)
+{
+	add_test_ports();
+	cr_expect_eq(fw_cfg(0x05, 2), 3);
+	cr_expect_eq(fw_cfg(0x0f, 2), 3);
+	cr_expect_eq(fw_cfg(0x03, 8), 0x123456789a);
+	cr_expect_eq(fw_cfg(0x11, 8), 0, "no limit to memory");
+	cr_expect_eq(fw_cfg(0x105, 2), 0);
+	cr_expect_eq(fw_cfg(0x05, 2), 3, "selecting begins anew");
+	for (int i = 0; i < 10; i++)
+		devices_port_read(&devices, 0x511, 1);
+	cr_expect_eq(devices_port_read(&devices, 0x511, 1), 0, "behind its end");
+}
+
+Test(devices, pc_testdev_has_a_register_and_interrupt_lines)
+{
+	add_test_ports();
+	devices_port_write(&devices, 0xe0, 4, 0x12345678);
+	devices_port_write(&devices, 0xe9, 1, 0xab);
+	cr_expect_eq(devices_port_read(&devices, 0xe0, 4), 0x1234ab78);
+	cr_expect_eq(devices_port_read(&devices, 0xea, 2), 0x1234);
+	ioapic_set(0x10 + 2 * 14, 0x30);
+	devices_port_write(&devices, 0x2000 + 14, 1, 1);
+	devices_port_write(&devices, 0x2000 + 14, 1, 1);
+	cr_expect_eq(interrupts, 1);
+	devices_port_write(&devices, 0x2000 + 14, 1, 0);
+	devices_port_write(&devices, 0x2000 + 14, 1, 1);
+	cr_expect_eq(interrupts, 2);
+	devices_port_write(&devices, 0x2000 + 24, 1, 1);
+	cr_expect_eq(devices.counters.unknown_writes, 1);
+}
+
+Test(devices, hyperv_testdev_commands_are_whole)
+{
+	add_test_ports();
+	devices_port_write(&devices, 0x3000, 4, 0x20060108);
+	devices_port_write(&devices, 0x3000, 2, 0x0203);
+	cr_expect_eq(command_count, 1);
+	cr_expect_eq(commands[0], 0x20060108);
+}
+
 Test(console, a_reader_that_is_too_slow_is_told)
 {
 	static uint8_t got[256];

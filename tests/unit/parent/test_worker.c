@@ -673,6 +673,81 @@ Test(worker, a_broken_ring_costs_the_channel_only)
 	cr_assert_eq(run(ring_breaker), 0);
 }
 
+// hyperv-testdev's commands.
+enum { ROUTE = 1, NO_ROUTE, SET_SINT, MESSAGES, NO_MESSAGES, EVENTS, NO_EVENTS };
+
+static void test_command(struct hv_message *message, uint32_t connection, uint32_t what)
+{
+	fake_out(message, 0x3000, 4, connection << 24 | what << 16 | FAKE_TEST_SINT);
+}
+
+static bool got_message, got_event, got_sint;
+
+static void take_own_message(void)
+{
+	uint8_t bytes[240], length = 0;
+
+	got_message = fake_post(0x10, "own", 4) && !fake_receive(bytes, &length) && length == 4 &&
+		      !memcmp(bytes, "own", 4);
+}
+
+static void take_own_event(void)
+{
+	got_event = fake_signal(0x20) && !fake_wait_signal() && fake_last_flag() == 0x20 &&
+		    fake_last_sint() == FAKE_TEST_SINT;
+}
+
+// Connections to itself, and a SINT that it asserts twice: each time by another flag.
+static int loopback_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	static const struct {
+		uint8_t connection, what;
+		void (*before)(void);
+	} steps[] = { { 0x10, MESSAGES, NULL }, { 0x10, NO_MESSAGES, take_own_message },
+		{ 0x20, EVENTS, NULL }, { 0x20, NO_EVENTS, take_own_event },
+		{ 0x10, MESSAGES, NULL }, { 0x10, NO_MESSAGES, take_own_message },
+		{ 0, SET_SINT, NULL }, { 0, ROUTE, NULL }, { 0, SET_SINT, NULL },
+		{ 0, SET_SINT, NULL }, { 0, NO_ROUTE, NULL }, { 0, SET_SINT, NULL },
+		{ 0x10, NO_MESSAGES, NULL }, { 1, NO_MESSAGES, NULL }, { 0, 99, NULL } };
+
+	if (step == sizeof(steps) / sizeof(*steps)) {
+		got_sint = !fake_wait_signal() && !fake_wait_signal() && fake_last_flag() == 2;
+		fake_out(message, 0xf4, 4, 0);
+		return 0;
+	}
+	if (steps[step].before)
+		steps[step].before();
+	test_command(message, steps[step].connection, steps[step].what);
+	return 0;
+}
+
+Test(worker, test_devices_connect_the_child_to_itself)
+{
+	cr_assert_null(child_config_set(&worker->config, "test-devices", "on"));
+	cr_assert_eq(run(loopback_guest), 1, "isa-debug-exit: 0 << 1 | 1");
+	cr_assert(got_message);
+	cr_assert(got_event);
+	cr_assert(got_sint);
+}
+
+static int no_test_devices_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	if (!step)
+		fake_out(message, 0xf4, 4, 0);
+	else if (step == 1)
+		test_command(message, 0x10, MESSAGES);
+	else
+		fake_out(message, LAYOUT_SLEEP_CONTROL, 1, fake_post(0x10, "own", 4) ? 0 : 0x34);
+	return 0;
+}
+
+Test(worker, test_devices_are_there_only_if_asked_for)
+{
+	worker->config.timeout_s = 20;
+	cr_assert_eq(run(no_test_devices_guest), LUMEN_EXIT_POWERED_OFF);
+	cr_assert_eq(worker->devices.counters.unknown_writes, 2);
+}
+
 Test(worker, what_cannot_start_says_why)
 {
 	struct failure failure;
