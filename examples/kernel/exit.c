@@ -48,10 +48,11 @@ static bool starts_with(const uint8_t *bytes, const char *text)
 static uint8_t s5_type(const struct acpi_fadt *fadt)
 {
 	const struct acpi_header *dsdt = (const struct acpi_header *)(uint64_t)fadt->dsdt;
-	const uint8_t *aml = (const uint8_t *)(dsdt + 1);
+	const uint8_t *aml;
 
 	if (!dsdt)
 		return 0;
+	aml = (const uint8_t *)(dsdt + 1);
 	for (uint32_t i = 0; i + sizeof(*dsdt) + 16 < dsdt->length; i++, aml++) {
 		if (!starts_with(aml, "_S5_") || aml[4] != PACKAGE_OP)
 			continue;

@@ -60,9 +60,15 @@ size_t kernel_vformat(char *to, size_t size, const char *format, va_list argumen
 
 // --- checks ---
 
-// Prints "PASS: " or "FAIL: " and a line with what was to hold. Returns whether it does. Any
-// context.
-bool kernel_check(bool holds, const char *format, ...) __attribute__((format(printf, 2, 3)));
+// kernel_check(holds, format, ...) prints "PASS: " or "FAIL: " and a line with what was to hold.
+// Its value is whether it does. Any context.
+#define kernel_check(holds, ...)                                                                   \
+	({                                                                                         \
+		bool kernel_holds = (holds);                                                       \
+		kernel_report(kernel_holds, __VA_ARGS__);                                          \
+		kernel_holds;                                                                      \
+	})
+void kernel_report(bool holds, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 // How many did not hold so far: what an example's kernel_main() returns.
 int kernel_failures(void);

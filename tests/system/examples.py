@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The examples on the guest SDK, on Lumen. (On KVM: kvm.py.)"""
+
+import re
+
+from lumen import bench, examples
+
+TEXT_MAX = 12 << 10  # of hello, with all that it links: what the README promises
+
+# example NAME PROCESSORS [OPTIONS]: runs it to its end, which is to be good.
+PRELUDE = r"""
+example()
+{
+	name=$1-$2 kernel=$1 cpus=$2
+	shift 2
+	lumenctl create "$name" --kernel "/lumen/$kernel" --memory 64M --cpus "$cpus" "$@" || exit 1
+	lumenctl start "$name" || exit 1
+	lumenctl wait "$name" >/tmp/wait.log 2>&1
+	status=$?
+	echo "=== $name $status"
+	tr -d '\r' <"/run/lumen/$name/console.log"
+	[ $status = 0 ] || { cat /tmp/wait.log; exit 1; }
+}
+"""
+
+
+def _on_lumen(t, script, **options):
+    files = {name: examples.kernel(name) for name in examples.KERNELS}
+    result = t.root(PRELUDE + script, files=files, memory=128, **options)
+    t.equal(result.status, 0, "status of the script")
+    return dict(re.findall(r"^=== (\S+) 0\n(.*?)(?=^===|\Z)", result.console, re.M | re.S))
+
+
+def _check(t, console, wanted):
+    """An example says these things, and that all is well."""
+    for text in (*wanted, "PASS: ", "kernel: exit status 0"):
+        t.contains(console, text)
+    t.check("FAIL: " not in console, "a check has failed")
+
+
+HELLO = ("the clock does not go backwards", "Hello from VP 0.")
+TICK = ("message: 10 ticks have come", "direct: 10 ticks have come")
+SMP = ("processor {last} runs", "interrupts by ICR: {last} of {last}",
+       "interrupts by hypercall: {last} of {last}", "{all} of {all} see the new one after a flush")
+
+
+def _smp(processors):
+    return [text.format(last=processors - 1, all=processors) for text in SMP]
+
+
+def test_on_lumen(t):
+    """hello, tick and smp, one after the other, on 1 to 4 processors."""
+    seen = _on_lumen(t, "example hello 1\nexample tick 1\nexample tick 2\nexample smp 2\nexample smp 4\n")
+    t.equal(len(seen), 5, "examples that ran")
+    _check(t, seen["hello-1"], ("It is Lumen", "the reference TSC page", *HELLO))
+    _check(t, seen["tick-1"], TICK)
+    _check(t, seen["tick-2"], TICK)
+    _check(t, seen["smp-2"], _smp(2))
+    _check(t, seen["smp-4"], _smp(4))
+
+
+def test_disk(t):
+    """disk finds partitions, reads files and writes a block, twice; the block is in the image then."""
+    image = t.copy_of(examples.pristine_disk(), "disk.img")
+    before = image.read_bytes()
+    option = "--disk /dev/lumen-disk0"
+    seen = _on_lumen(t, f"example disk 1 {option}\nexample disk 2 {option}\n", disks=[t.disk(image)])
+    for name in ("disk-1", "disk-2"):
+        _check(t, seen[name], (examples.GREETING, "all 120000 bytes of it are right",
+                               "it is the same", "said goodbye"))
+    start = examples.SCRATCH_START * examples.SECTOR
+    end = start + examples.SECTOR
+    wanted = (examples.WRITTEN * examples.SECTOR)[:examples.SECTOR].encode()
+    after = image.read_bytes()
+    t.equal(after[start:end], wanted, "the block that was written")
+    t.check(after[:start] == before[:start] and after[end:] == before[end:], "other blocks changed")
+
+
+def test_disk_is_missing(t):
+    """disk without a disk says so, with a status of its own."""
+    result = t.child(examples.kernel("disk"), memory=64)
+    t.equal(result.status, 1, "status")
+    t.contains(result.console, "FAIL: the host offers a SCSI controller")
+
+
+def test_size(t):
+    """hello is as small as the README says."""
+    text = bench.text_and_rodata(examples.kernel("hello"))
+    t.check(0 < text <= TEXT_MAX, f"hello has {text} bytes of text")
+    t.note(f"{text} bytes of text and read-only data")
