@@ -67,7 +67,7 @@ void *lumen_alloc_pages(size_t count)
 	return pages;
 }
 
-// Whether the host has a page of these.
+// Whether the host has a page of these, in a GPADL that it has heard all of.
 static bool shared(struct guest_rig *rig, const uint8_t *base, size_t count)
 {
 	uint64_t first = (uintptr_t)base >> 12;
@@ -76,7 +76,7 @@ static bool shared(struct guest_rig *rig, const uint8_t *base, size_t count)
 	for (i = 0; i < GUEST_RIG_GPADLS; i++) {
 		const struct vmbus_gpadl *gpadl = &rig->host->gpadls[i];
 
-		if (gpadl->state == VMBUS_GPADL_FREE)
+		if (gpadl->state == VMBUS_GPADL_FREE || gpadl->state == VMBUS_GPADL_COLLECTING)
 			continue;
 		for (word = 1; word < gpadl->words_received; word++) {
 			if (gpadl->words[word] >= first && gpadl->words[word] - first < count)
