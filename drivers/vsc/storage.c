@@ -169,7 +169,8 @@ static void vsc_shut_down(struct lumen_storage *storage)
 		vsc_unlock(storage->queues[i], lumen_spin_lock_irq(&storage->queues[i]->lock));
 	for (uint32_t i = 0; i < storage->queue_count; i++)
 		lumen_free_pages(storage->queues[i], storage->queues[i]->page_count);
-	lumen_free_pages(storage, storage->page_count);
+	if (!storage->answer_lost) // else the host may not even have noticed the close
+		lumen_free_pages(storage, storage->page_count);
 }
 
 lumen_status lumen_storage_open(struct lumen_channel *channel,

@@ -23,6 +23,7 @@ lumen_status vsc_ask_disk(struct lumen_storage *storage, const uint8_t *cdb, uin
 
 	memcpy(request.cdb, cdb, cdb_length);
 	status = lumen_disk_execute(&request);
+	storage->answer_lost |= status == LUMEN_TIMED_OUT;
 	*length = status == LUMEN_OK ? (uint32_t)request.transferred : 0;
 	memset(storage->answer, 0, sizeof(storage->answer));
 	memcpy(storage->answer, storage->shared, *length);

@@ -136,12 +136,12 @@ static lumen_status vsc_start(struct lumen_request *request, bool flush)
 	if (status != LUMEN_OK)
 		return status;
 	queue = vsc_choose(storage);
-	vsc_prepare(request, queue);
 	state = lumen_spin_lock_irq(&queue->lock);
 	status = vsc_status(storage);
 	if (status == LUMEN_OK && storage->closing)
 		status = LUMEN_BAD_STATE;
 	if (status == LUMEN_OK) {
+		vsc_prepare(request, queue);
 		*queue->waiting_end = request;
 		queue->waiting_end = &request->next;
 		if (queue->waiting == request)

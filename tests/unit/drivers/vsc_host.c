@@ -22,22 +22,44 @@ static void check(bool condition)
 
 // --- platform.h ---
 
+static struct {
+	void *pages;
+	size_t count;
+} allocated[16];
+
 void *lumen_alloc_pages(size_t count)
 {
-	void *pages;
+	uint32_t i = 0;
 
 	if (++vsc_host.allocations == vsc_host.fail_alloc)
 		return NULL;
-	pages = aligned_alloc(LUMEN_PAGE_SIZE, count * LUMEN_PAGE_SIZE);
-	memset(pages, 0, count * LUMEN_PAGE_SIZE);
+	while (allocated[i].pages)
+		check(++i < 16);
+	allocated[i].pages = aligned_alloc(LUMEN_PAGE_SIZE, count * LUMEN_PAGE_SIZE);
+	allocated[i].count = count;
+	memset(allocated[i].pages, 0, count * LUMEN_PAGE_SIZE);
 	vsc_host.pages += (uint32_t)count;
-	return pages;
+	return allocated[i].pages;
 }
 
 void lumen_free_pages(void *pages, size_t count)
 {
+	uint32_t i = 0;
+
+	while (allocated[i].pages != pages)
+		check(++i < 16);
+	check(allocated[i].count == count);
+	allocated[i].pages = NULL;
 	vsc_host.pages -= (uint32_t)count;
 	free(pages);
+}
+
+void vsc_host_free_pages(void)
+{
+	for (uint32_t i = 0; i < 16; i++) {
+		if (allocated[i].pages)
+			lumen_free_pages(allocated[i].pages, allocated[i].count);
+	}
 }
 
 uint64_t lumen_gpa(const void *address)
@@ -444,6 +466,8 @@ bool lumen_channel_unmask(struct lumen_channel *channel)
 {
 	check(channel->open && vsc_host.irq_off);
 	vmbus_ring_reader_commit(&channel->reader); // the host is run again anyway
+	if (vsc_host.on_commit)
+		vsc_host.on_commit();
 	return vmbus_ring_reader_unmask(&channel->reader);
 }
 

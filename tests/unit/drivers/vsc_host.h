@@ -49,7 +49,8 @@ struct vsc_host {
 	uint32_t max_transfer, slots;
 	uint32_t vp;
 	vsc_host_tamper *tamper;
-	uint32_t complete; // deferred requests that the disks carry out in a run
+	void (*on_commit)(void); // the guest has said how far it has read
+	uint32_t complete;	 // deferred requests that the disks carry out in a run
 
 	// To be looked at.
 	struct lumen_channel channels[VSC_HOST_CHANNELS];
@@ -76,6 +77,9 @@ void vsc_host_add_disk(
 
 // Frees the host's things, and aborts if the guest has kept memory.
 void vsc_host_destroy(void);
+
+// Frees what the guest has not given back.
+void vsc_host_free_pages(void);
 
 // The host does all that it can. Returns whether anything has happened.
 bool vsc_host_run(void);
