@@ -7,19 +7,19 @@ from lumen import bench, examples
 
 TEXT_MAX = 12 << 10  # of hello, with all that it links: what the README promises
 
-# example NAME PROCESSORS [OPTIONS]: runs it to its end, which is to be good.
+# example NAME PROCESSORS STATUS [OPTIONS]: runs it to its end, which is to have this status.
 PRELUDE = r"""
 example()
 {
-	name=$1-$2 kernel=$1 cpus=$2
-	shift 2
+	name=$1-$2 kernel=$1 cpus=$2 wanted=$3
+	shift 3
 	lumenctl create "$name" --kernel "/lumen/$kernel" --memory 64M --cpus "$cpus" "$@" || exit 1
 	lumenctl start "$name" || exit 1
 	lumenctl wait "$name" >/tmp/wait.log 2>&1
 	status=$?
 	echo "=== $name $status"
 	tr -d '\r' <"/run/lumen/$name/console.log"
-	[ $status = 0 ] || { cat /tmp/wait.log; exit 1; }
+	[ $status = "$wanted" ] || { cat /tmp/wait.log; exit 1; }
 }
 """
 
@@ -28,7 +28,7 @@ def _on_lumen(t, script, **options):
     files = {name: examples.kernel(name) for name in examples.KERNELS}
     result = t.root(PRELUDE + script, files=files, memory=128, **options)
     t.equal(result.status, 0, "status of the script")
-    return dict(re.findall(r"^=== (\S+) 0\n(.*?)(?=^===|\Z)", result.console, re.M | re.S))
+    return dict(re.findall(r"^=== (\S+) \d+\n(.*?)(?=^===|\Z)", result.console, re.M | re.S))
 
 
 def _check(t, console, wanted):
@@ -50,7 +50,13 @@ def _smp(processors):
 
 def test_on_lumen(t):
     """hello, tick and smp, one after the other, on 1 to 4 processors."""
-    seen = _on_lumen(t, "example hello 1\nexample tick 1\nexample tick 2\nexample smp 2\nexample smp 4\n")
+    seen = _on_lumen(t, """
+example hello 1 0
+example tick 1 0
+example tick 2 0
+example smp 2 0
+example smp 4 0
+""")
     t.equal(len(seen), 5, "examples that ran")
     _check(t, seen["hello-1"], ("It is Lumen", "the reference TSC page", *HELLO))
     _check(t, seen["tick-1"], TICK)
@@ -60,27 +66,25 @@ def test_on_lumen(t):
 
 
 def test_disk(t):
-    """disk finds partitions, reads files and writes a block, twice; the block is in the image then."""
+    """disk finds partitions, reads files and writes a block, twice; it is in the image then. Without
+    a disk it says so."""
     image = t.copy_of(examples.pristine_disk(), "disk.img")
     before = image.read_bytes()
-    option = "--disk /dev/lumen-disk0"
-    seen = _on_lumen(t, f"example disk 1 {option}\nexample disk 2 {option}\n", disks=[t.disk(image)])
+    seen = _on_lumen(t, """
+example disk 1 0 --disk /dev/lumen-disk0
+example disk 2 0 --disk /dev/lumen-disk0
+example disk 3 1
+""", disks=[t.disk(image)])
     for name in ("disk-1", "disk-2"):
         _check(t, seen[name], (examples.GREETING, "all 120000 bytes of it are right",
                                "it is the same", "said goodbye"))
+    t.contains(seen["disk-3"], "FAIL: the host offers a SCSI controller")
     start = examples.SCRATCH_START * examples.SECTOR
     end = start + examples.SECTOR
     wanted = (examples.WRITTEN * examples.SECTOR)[:examples.SECTOR].encode()
     after = image.read_bytes()
     t.equal(after[start:end], wanted, "the block that was written")
     t.check(after[:start] == before[:start] and after[end:] == before[end:], "other blocks changed")
-
-
-def test_disk_is_missing(t):
-    """disk without a disk says so, with a status of its own."""
-    result = t.child(examples.kernel("disk"), memory=64)
-    t.equal(result.status, 1, "status")
-    t.contains(result.console, "FAIL: the host offers a SCSI controller")
 
 
 def test_size(t):
