@@ -26,7 +26,7 @@ INIT = paths.ROOT / "tools/referee/init"
 QEMU = "qemu-system-x86_64"
 MODULES = ["virtio_pci", "virtio_console", "kvm_amd"]
 # The firmware that Debian's QEMU loads for a PC without devices and with a kernel on its command line.
-FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "pvh.bin", "linuxboot_dma.bin")
+FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "pvh.bin", "linuxboot_dma.bin", "multiboot_dma.bin")
 FIRMWARE_DIRECTORIES = (Path("/usr/share/qemu"), Path("/usr/share/seabios"))
 # KVM gives its guests a TSC page only if the clock of its own kernel is the TSC.
 APPEND = "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable clocksource=tsc rdinit=/init"
