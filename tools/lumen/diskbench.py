@@ -184,5 +184,7 @@ def _measure_child(child, limits, root_kernel):
 def measure(root_kernel):
     """Times, on the machine as it usually runs; then exits and instructions. First Linux; its
     instructions are what the SDK may take at most."""
-    linux, _ = _measure_child(LINUX, LINUX_LIMITS, root_kernel)
-    return linux
+    build.need(SDK.kernel)
+    linux, found = _measure_child(LINUX, LINUX_LIMITS, root_kernel)
+    sdk, _ = _measure_child(SDK, found, root_kernel)
+    return [*linux, *sdk]
