@@ -72,6 +72,11 @@ uint64_t vsc_host_gpa(const void *address)
 	return lumen_gpa(address);
 }
 
+void *vsc_host_memory(uint64_t gpa)
+{
+	return (void *)(uintptr_t)(gpa ^ GPA_FLIP);
+}
+
 uint64_t lumen_irq_save(void)
 {
 	const bool was = vsc_host.irq_off;
@@ -217,8 +222,8 @@ void vsc_host_add_disk(
 {
 	struct memory_disk *disk = &vsc_host.disks[index];
 
-	memory_disk_init(disk, VSC_HOST_BLOCKS, block_size, flags);
-	for (uint32_t i = 0; i < VSC_HOST_BLOCKS * block_size; i++)
+	memory_disk_init(disk, vsc_host.blocks, block_size, flags);
+	for (uint32_t i = 0; i < vsc_host.blocks * block_size; i++)
 		disk->data[i] = (uint8_t)(i / 512 * 13 + i + index);
 	check(scsi_disk_init(
 		&vsc_host.scsi[index], &disk->device, &identity, vsc_host.max_transfer));
@@ -227,7 +232,13 @@ void vsc_host_add_disk(
 
 void vsc_host_create(uint32_t flags)
 {
+	vsc_host_create_sized(flags, VSC_HOST_BLOCKS);
+}
+
+void vsc_host_create_sized(uint32_t flags, uint32_t blocks)
+{
 	memset(&vsc_host, 0, sizeof(vsc_host));
+	vsc_host.blocks = blocks;
 	vsc_host.interrupts = true;
 	vsc_host.max_transfer = 256 << 10;
 	vsc_host.slots = 64;
@@ -386,6 +397,12 @@ static void note_sent(struct lumen_channel *channel, const struct vmbus_packet_o
 		packet->payload[0].length <= sizeof(payload));
 	channel->sent_length = packet->payload[0].length;
 	channel->sent_id = packet->transaction_id;
+	channel->sent_gpa = 0;
+	if (packet->header_count > 0) {
+		const uint64_t *words = packet->header[0].data;
+
+		channel->sent_gpa = words[2] << VMBUS_PAGE_SHIFT | words[1] >> 32;
+	}
 	memcpy(channel->sent, packet->payload[0].data, channel->sent_length);
 	memcpy(&payload, channel->sent, sizeof(payload));
 	if (payload.operation != VSTOR_OPERATION_EXECUTE_SRB)

@@ -30,6 +30,7 @@ struct lumen_channel {
 	uint8_t sent[64]; // the last payload
 	uint32_t sent_length;
 	uint64_t sent_id;
+	uint64_t sent_gpa; // of its data's first byte; 0: none
 };
 
 // Changes a packet after the guest has read it out of the ring.
@@ -57,6 +58,7 @@ struct vsc_host {
 	struct memory_disk disks[VSC_HOST_DISKS];
 	struct scsi_disk scsi[VSC_HOST_DISKS];
 	struct scsi_adapter adapter;
+	uint32_t blocks; // of each disk
 	uint32_t runs, waits;
 	uint32_t pages; // allocated now
 	uint32_t allocations;
@@ -70,6 +72,7 @@ extern struct vsc_host vsc_host;
 // Begins anew, with a disk of VSC_HOST_BLOCKS blocks of 512 bytes at target 0, LUN 0. `flags`:
 // BLOCK_DEVICE_*.
 void vsc_host_create(uint32_t flags);
+void vsc_host_create_sized(uint32_t flags, uint32_t blocks);
 
 // Puts one more disk there. The rest lives in vsc_host.disks[index], index from 1 on.
 void vsc_host_add_disk(
@@ -104,5 +107,6 @@ void vsc_raw_complete(struct vsc_raw *raw, uint64_t transaction_id, uint32_t byt
 
 // The guest physical address of memory of the test: not its address.
 uint64_t vsc_host_gpa(const void *address);
+void *vsc_host_memory(uint64_t gpa);
 
 #endif
