@@ -29,8 +29,9 @@ void outcome_of(void (*function)(void *), void *argument, struct outcome *outcom
 // Ends the test on this VP with the outcome of another one.
 void outcome_adopt(const struct outcome *outcome);
 // Runs the tests whose names contain one of the words of `filter` (separated by ','; "": all) and
-// prints TAP. With `list`, prints their names only. Returns how many failed or had errors.
-unsigned int report_run(const char *filter, bool list);
+// prints TAP; of those, from number `first` on (1: all). With `list`, prints their names only.
+// Returns how many failed or had errors.
+unsigned int report_run(const char *filter, unsigned int first, bool list);
 
 // --- machine.c ---
 

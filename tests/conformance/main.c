@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The conformance image: says by TAP on its console what the hypervisor below does. Its command
-// line: "list", "filter=WORD,WORD" ('_' stands for a space). The exit status is 0 (all well), 1
-// (there were failures or errors) or 2 (there is nothing to test).
+// line: "list", "filter=WORD,WORD" ('_' stands for a space), "first=NUMBER" (leaves out the tests
+// before that one). The exit status is 0 (all well), 1 (there were failures or errors) or 2 (there
+// is nothing to test).
 #include "examples/kernel/kernel.h"
 #include "tests/conformance/internal.h"
 
@@ -17,5 +18,8 @@ int kernel_main(void)
 		return STATUS_NOTHING;
 	}
 	kernel_option("filter", filter, sizeof(filter));
-	return report_run(filter, kernel_option("list", none, sizeof(none))) ? STATUS_FAILED : 0;
+	return report_run(filter, (unsigned int)kernel_option_number("first", 1),
+		       kernel_option("list", none, sizeof(none)))
+		       ? STATUS_FAILED
+		       : 0;
 }

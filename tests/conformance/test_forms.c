@@ -39,14 +39,18 @@ TEST(fast, "fast, in two registers", "Hypercall Register Conventions", ROW_NAMES
 		row_status(call.row), "a fast call");
 }
 
+// The TLFS does not say how it is refused.
 TEST(fast_refused, "fast, where that form is not offered", "Hypercall Inputs",
 	ROW_NAMES(name_not_fast))
 {
 	struct row_call call = row_prepare(row, 1);
 	const uint64_t *in = (const uint64_t *)call.in;
+	hv_status status = call_fast(row_control(call.row, 1, 0), in[0], in[1]);
 
-	row_expect(&call, row_control(call.row, 1, 0) | HV_CALL_FAST, in[0], in[1],
-		HV_STATUS_INVALID_HYPERCALL_INPUT, "a fast call");
+	EXPECT(status == HV_STATUS_INVALID_HYPERCALL_INPUT ||
+			status == HV_STATUS_INVALID_HYPERCALL_CODE,
+		"expected HV_STATUS_INVALID_HYPERCALL_INPUT, got %s (0x%x)", status_name(status),
+		status);
 }
 
 static int call_xmm(const struct row_call *call, uint64_t *result)

@@ -11,7 +11,7 @@ static const struct wrong {
 	const char *what;
 	uint16_t offset, size; // of the field
 	uint64_t value;
-	hv_status expected;
+	hv_status expected, or ; // either
 } wrongs[] = {
 #define WRONG(call, what, structure, field, value, status)                                         \
 	{                                                                                          \
@@ -28,10 +28,10 @@ static const struct wrong {
 		INVALID_PARAMETER),
 	WRONG(PostMessage, "a payload of 4 GiB less one byte", post_message, payload_size,
 		0xffffffff, INVALID_PARAMETER),
-	WRONG(PostMessage, "a connection id of more than 24 bits", post_message, connection_id,
+	RESERVED(PostMessage, "a connection id of more than 24 bits", post_message, connection_id,
 		0x01000001, INVALID_CONNECTION_ID),
 	WRONG(PostMessage, "connection 0", post_message, connection_id, 0, INVALID_CONNECTION_ID),
-	WRONG(SignalEvent, "a connection id of more than 24 bits", signal_event, connection_id,
+	RESERVED(SignalEvent, "a connection id of more than 24 bits", signal_event, connection_id,
 		0x01000001, INVALID_CONNECTION_ID),
 	WRONG(SignalEvent, "connection 0", signal_event, connection_id, 0, INVALID_CONNECTION_ID),
 	WRONG(SendSyntheticClusterIpi, "vector 0x0f", send_synthetic_cluster_ipi, vector, 0x0f,
@@ -76,6 +76,7 @@ static const struct wrong {
 	WRONG(StartVirtualProcessor, "a VTL that there is not", start_virtual_processor, target_vtl,
 		3, INVALID_VTL_STATE),
 #undef WRONG
+#undef RESERVED
 };
 
 static bool name_wrong(unsigned int row, char *text, size_t size)
@@ -89,16 +90,37 @@ static void put(uint8_t *at, uint64_t value, uint16_t size)
 	__builtin_memcpy(at, &value, size < sizeof(value) ? size : sizeof(value));
 }
 
+// The connection that hosts take VMBus messages at. What is wrong with a message can only be told
+// from what is wrong with its connection if that is there (TLFS: Ordering of Error Conditions); a
+// hypervisor that does not know it may say so.
+enum { VMBUS_CONNECTION = 1 };
+
+static bool is_connected(void)
+{
+	const struct hv_input_post_message input = { .connection_id = VMBUS_CONNECTION };
+
+	return call_memory(HvCallPostMessage, &input, sizeof(input), NULL, 0) !=
+	       HV_STATUS_INVALID_CONNECTION_ID;
+}
+
 TEST(statuses, "is refused", "Hypercall Reference", .rows = sizeof(wrongs) / sizeof(wrongs[0]),
 	.row_name = name_wrong)
 {
 	const struct wrong *wrong = &wrongs[row];
 	struct row_call call = row_prepare(wrong->row, 1);
+	hv_status status;
 
+	if (call.row->code == HvCallPostMessage && is_connected())
+		put(call.in, VMBUS_CONNECTION, sizeof(hv_connection_id));
 	put(call.in + wrong->offset, wrong->value, wrong->size);
-	row_expect(&call, row_control(call.row, 1, 0), gpa_of(call.in), gpa_of(call.out),
-		wrong->expected, wrong->what);
+	status = hv_result_status(
+		hypercall(row_control(call.row, 1, 0), gpa_of(call.in), gpa_of(call.out)));
 	EXPECT(!interrupt_count(0, 0x40), "an interrupt was sent");
+	if (status == wrong->or ||
+		(status == HV_STATUS_INVALID_CONNECTION_ID && call.row->code == HvCallPostMessage &&
+			!is_connected()))
+		return;
+	expect_status(status, wrong->expected, wrong->what);
 }
 
 // --- sparse VP sets ---

@@ -13,6 +13,7 @@ IMAGE = paths.RELEASE / "tests/conformance/conformance"
 CPUS = (1, 2, 4)
 MEMORY = 64  # MiB of a guest
 GUEST_TIME = 400  # seconds for one run of the image: an emulated machine may be slow
+KVM_ATTEMPTS = 12  # so many tests may end the machine on KVM
 OUTCOMES = ("ok", "skip", "failure", "error")
 # A child each, its console on ours between two lines of our own.
 SCRIPT = """
@@ -53,16 +54,21 @@ class Run:
 LINE = re.compile(r"(not ok|ok) (\d+) - (.*?)(?: # SKIP (.*?))? # TLFS: (.*)")
 
 
-def parse(text, cpus):
-    """The Run in the console of an image: TAP with a YAML block below what did not succeed."""
-    run, planned = Run(cpus), None
+def parse(text, cpus, run=None):
+    """The Run in the console of an image: TAP with a YAML block below what did not succeed. run: what
+    there is already, if the image was started again behind the test that ended it."""
+    run, planned = run or Run(cpus), None
+    ended, run.fault = run.fault, ""
     for line in text.replace("\r", "").split("\n"):
         plan = re.fullmatch(r"1\.\.(\d+)", line)
+        killer = re.fullmatch(r"# not repeated: (.*) # TLFS: (.*)", line)
         match = LINE.fullmatch(line)
         outcome = re.fullmatch(r"  outcome: (failure|error)", line)
         message = re.fullmatch(r'  message: "(.*)"', line)
         if plan:
             planned = int(plan[1])
+        elif killer and ended:
+            run.checks.append(Check(killer[1], killer[2], "failure", ended))
         elif match and int(match[2]) == len(run.checks) + 1:
             good = "skip" if match[4] else "ok"
             run.checks.append(Check(match[3], match[5], good if match[1] == "ok" else "failure",
@@ -81,9 +87,9 @@ def parse(text, cpus):
     return run
 
 
-def _judge(run, code):
-    """The image's exit status has to fit to what it said."""
-    bad_ones = run.count("failure") + run.count("error")
+def _judge(run, code, before=0):
+    """The image's exit status has to fit to what it said. before: failures that it did not count."""
+    bad_ones = run.count("failure") + run.count("error") - before
     if not run.fault and code != (1 if bad_ones else 0):
         run.fault = f"the image ended with status {code} after {bad_ones} failures and errors"
     return run
@@ -120,15 +126,38 @@ def _lumen_run(console, index, cpus):
     return _judge(parse(match[1], cpus), int(match[2]))
 
 
+def _kvm_append(run, pattern):
+    # A guest that was ended by a test goes on behind it.
+    return f"{_append(pattern)} first={len(run.checks) + 2}" if run.checks else _append(pattern)
+
+
+def _kvm_judge(run, result):
+    before = run.count("failure") + run.count("error") + bool(run.checks)
+    run = parse(result.console, run.cpus, run)
+    if run.fault.startswith("the image ended"):
+        why = "; ".join(result.notes) or {status.CRASHED: "a crash", status.HUNG: "it hung"}.get(
+            result.status, "QEMU has ended")
+        run.fault = f"the machine ended in this test: {why}"
+    return run if run.fault else _judge(run, result.status, before)
+
+
 def on_kvm(cpus, pattern="", name="conformance-kvm"):
     """The same on KVM, nested in the emulated machine."""
     with build.lock():
         build.release(kernels.get())
     build.need(IMAGE)
-    guests = [referee.Guest(IMAGE, _append(pattern), n, MEMORY, GUEST_TIME) for n in cpus]
-    with runs.Directory(name, others=True) as directory:
-        results = referee.run(guests, directory)
-    return [_judge(parse(result.console, n), result.status) for result, n in zip(results, cpus)]
+    all_runs = [Run(n, fault="not begun") for n in cpus]
+    for _ in range(KVM_ATTEMPTS):
+        left = [run for run in all_runs if run.fault]
+        if not left:
+            break
+        guests = [referee.Guest(IMAGE, _kvm_append(run, pattern), run.cpus, MEMORY, GUEST_TIME)
+                  for run in left]
+        with runs.Directory(name, others=True) as directory:
+            results = referee.run(guests, directory)
+        for run, result in zip(left, results):
+            _kvm_judge(run, result)
+    return all_runs
 
 
 WHERE = {"lumen": on_lumen, "kvm": on_kvm}
@@ -150,7 +179,7 @@ def _worst(checks):
 
 
 def summary(all_runs):
-    """One entry for each check, for JSON: its outcome, or {number of VPs: outcome} if they differ."""
+    """An entry for each check, for JSON: its outcome, or {number of VPs: outcome} if they differ."""
     entries = []
     for name, seen in _by_name(all_runs).items():
         outcomes = {}
