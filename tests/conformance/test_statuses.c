@@ -13,11 +13,19 @@ static const struct wrong {
 	uint64_t value;
 	hv_status expected, or ; // either
 } wrongs[] = {
+#define FIELD(structure, field)                                                                    \
+	offsetof(struct hv_input_##structure, field),                                              \
+		sizeof(((struct hv_input_##structure *)0)->field)
 #define WRONG(call, what, structure, field, value, status)                                         \
 	{                                                                                          \
-		ROW_##call, (what), offsetof(struct hv_input_##structure, field),                  \
-			sizeof(((struct hv_input_##structure *)0)->field), (value),                \
+		ROW_##call, (what), FIELD(structure, field), (value), HV_STATUS_##status,          \
 			HV_STATUS_##status                                                         \
+	}
+// A reserved bit: no status is documented for that.
+#define RESERVED(call, what, structure, field, value, status)                                      \
+	{                                                                                          \
+		ROW_##call, (what), FIELD(structure, field), (value), HV_STATUS_##status,          \
+			HV_STATUS_INVALID_HYPERCALL_INPUT                                          \
 	}
 	WRONG(PostMessage, "a message of type 0", post_message, message_type, 0, INVALID_PARAMETER),
 	WRONG(PostMessage, "a message type with its top bit set", post_message, message_type,
@@ -75,6 +83,7 @@ static const struct wrong {
 		partition_id, 0x7777, ACCESS_DENIED),
 	WRONG(StartVirtualProcessor, "a VTL that there is not", start_virtual_processor, target_vtl,
 		3, INVALID_VTL_STATE),
+#undef FIELD
 #undef WRONG
 #undef RESERVED
 };
