@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The referee: kernels on KVM's own Hyper-V interface, nested in the emulated machine."""
 
-from lumen import paths
+from lumen import examples, paths
 
 GUESTS = paths.RELEASE / "tests/guests"
+BENCH_HYPERCALL = paths.RELEASE / "tests/bench/bench-hypercall"
 
 
 def test_bad_ends(t):
@@ -15,3 +16,23 @@ def test_bad_ends(t):
             ["triple-fault: now\r\n", "spin: interrupts are off\r\n", "triple-fault: now\r\n"],
             "consoles")
     t.contains("\n".join(results[0].notes), "triple fault at 0x", "the report")
+
+
+def test_examples(t):
+    """The examples that need no VMBus check themselves, as on Lumen: hello, tick, smp."""
+    runs = [("hello", 1), ("tick", 1), ("tick", 2), ("smp", 1), ("smp", 2), ("smp", 4)]
+    results = t.referee([(examples.kernel(name), {"cpus": cpus}) for name, cpus in runs])
+    for (name, cpus), result in zip(runs, results):
+        what = f"{name} on {cpus}"
+        t.equal(result.status, 0, f"status of {what}")
+        t.contains(result.console, "PASS: ", f"the console of {what}")
+        t.check("FAIL" not in result.console, f"{what}: a check failed")
+    t.contains(results[0].console, "Linux KVM Hv")
+    t.contains(results[0].console, "The clock is the reference TSC page")
+
+
+def test_hypercall(t):
+    """A hypercall with an unknown code, a thousand times."""
+    result, = t.referee([(BENCH_HYPERCALL, {})])
+    t.equal(result.status, 0, "status")
+    t.contains(result.console, " wrong 0")
