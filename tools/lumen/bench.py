@@ -5,11 +5,13 @@ import json
 import re
 import struct
 
-from lumen import build, deps, diskbench, kernels, measure, paths, run as runs, status
+from lumen import build, deps, diskbench, examples, kernels, measure, paths, run as runs, status
 from lumen.measure import Value
 from lumen.status import Failure
 
 HYPERCALL_KERNEL = paths.RELEASE / "tests/bench/bench-hypercall"
+DISK_MAP = paths.RELEASE / "tests/bench/bench-disk.map"
+SDK = "liblumen-guest.a"
 SHF_WRITE, SHF_ALLOC, SHT_NOBITS = 1, 2, 8
 
 
@@ -34,6 +36,14 @@ def text_and_rodata(path):
                if flags & SHF_ALLOC and not flags & SHF_WRITE and kind != SHT_NOBITS)
 
 
+def linked_from(link_map, archive):
+    """Bytes of code and constants that an image has from an archive, by the linker's map of it."""
+    _, _, kept = link_map.partition("\nLinker script and memory map\n")
+    pieces = re.findall(r"^ \.(?:text|rodata)\S*\s+0x([0-9a-f]+)\s+0x([0-9a-f]+) (\S+)\(", kept, re.M)
+    return sum(int(size, 16) for address, size, origin in pieces
+               if int(address, 16) and origin.rpartition("/")[2] == archive)
+
+
 def source_lines(directory):
     """Lines of code and of comments, blank ones not counted, of the C and assembly files."""
     return sum(1 for path in directory.rglob("*") if path.suffix in (".c", ".h", ".S", ".ld")
@@ -43,6 +53,10 @@ def source_lines(directory):
 def _sizes():
     yield Value("hypervisor text and rodata", round(text_and_rodata(paths.HYPERVISOR) / 1024, 1),
                 "KiB", 128)
+    yield Value("examples/hello text and rodata", round(text_and_rodata(examples.kernel("hello")) / 1024,
+                                                        1), "KiB", 12)
+    yield Value("SDK for VMBus and a disk", round(linked_from(DISK_MAP.read_text(), SDK) / 1024, 1),
+                "KiB", 40)
     yield Value("hypervisor source", source_lines(paths.ROOT / "hypervisor"), "lines", 10000)
 
 
@@ -70,7 +84,7 @@ def bench_command(as_json):
         deps.need(deps.BUILD, deps.MACHINE)
         root_kernel = kernels.get()
         build.release(root_kernel)
-    build.need(paths.HYPERVISOR, paths.DRIVER, paths.WORKER, paths.LUMENCTL)
+    build.need(paths.HYPERVISOR, paths.DRIVER, paths.WORKER, paths.LUMENCTL, DISK_MAP)
     values = [*_sizes(), *_hypercall(root_kernel), *diskbench.measure(root_kernel)]
     if as_json:
         print(json.dumps({v.name: {"value": v.value, "unit": v.unit, "most": v.most} for v in values},
