@@ -273,16 +273,30 @@ static void exit_io(struct vp *vp, const struct vp_exit *exit)
 		vp_inject_gp(vp);
 }
 
+static bool shows(const struct overlay *overlay, uint64_t gpa)
+{
+	return overlay->active && overlay->gpa_page == gpa >> PAGE_SHIFT;
+}
+
+// TLFS: Establishing the Hypercall Interface: attempts to write to the hypercall page raise #GP. So
+// do those to the other page of the partition that guests only read.
+static bool writes_to_our_page(const struct partition *partition, const struct vp_exit *exit)
+{
+	return exit->fault.access & GPA_WRITE &&
+	       (shows(&partition->hypercall_overlay, exit->fault.gpa) ||
+		       shows(&partition->reference_tsc_overlay, exit->fault.gpa));
+}
+
 static void exit_gpa_fault(struct vp *vp, const struct vp_exit *exit)
 {
 	if (vapic_mmio(vp, exit->fault.gpa)) {
 		vp_count(vp, VpApicMmioAccesses);
 		return;
 	}
-	if (intercept_gpa(vp, exit))
+	if (!writes_to_our_page(vp->partition, exit) && intercept_gpa(vp, exit))
 		return;
-	log_limited("partition %lu VP %u: no memory at GPA %lx (access %x, rip %lx)",
-		vp->partition->id, vp->index, exit->fault.gpa, exit->fault.access, vp->regs.rip);
+	log_limited("partition %lu VP %u: no access to GPA %lx (%x, rip %lx)", vp->partition->id,
+		vp->index, exit->fault.gpa, exit->fault.access, vp->regs.rip);
 	vp_inject_gp(vp);
 }
 

@@ -182,11 +182,14 @@ FIX(fix_invariant_tsc)
 		r->edx = CPUID87_EDX_INVARIANT;
 }
 
+uint32_t guest_address_bits(void)
+{
+	return MIN(host(0x80000008, 0).eax & 0xff, (uint32_t)GPA_BITS);
+}
+
 FIX(fix_address_sizes)
 {
-	uint32_t physical = MIN(r->eax & 0xff, (uint32_t)GPA_BITS);
-
-	r->eax = physical | MIN(r->eax >> 8 & 0xff, 48u) << 8;
+	r->eax = guest_address_bits() | MIN(r->eax >> 8 & 0xff, 48u) << 8;
 	r->ecx = core_bits(vp) << 12 | MIN(core_count(vp) - 1, 0xffu);
 }
 
@@ -204,7 +207,7 @@ FIX(hv_features)
 
 FIX(hv_hints)
 {
-	r->ecx = MIN(host(0x80000008, 0).eax & 0xff, (uint32_t)GPA_BITS);
+	r->ecx = guest_address_bits();
 }
 
 FIX(lumen_trace)

@@ -16,4 +16,7 @@ void cpuid_exit(struct vp *vp, const struct vp_exit *exit);
 bool msr_read(struct vp *vp, uint32_t msr, uint64_t *value);
 bool msr_write(struct vp *vp, uint32_t msr, uint64_t value);
 
+// The width of guest physical addresses that CPUID tells: where the GPA space ends.
+uint32_t guest_address_bits(void);
+
 void cpuid_read(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result);

@@ -47,7 +47,7 @@ MSR_WRITE(write_vp)
 
 static bool beyond_gpa_space(uint64_t value)
 {
-	return value & HV_X64_MSR_PAGE_ENABLE && value >> GPA_BITS;
+	return value & HV_X64_MSR_PAGE_ENABLE && value >> guest_address_bits();
 }
 
 // TLFS: if the identity is cleared, the hypercall page becomes disabled (unless it is locked: then

@@ -264,11 +264,13 @@ Test(msr_hv, hypercall_page_moves_and_goes, .init = setup)
 	cr_assert_eq(rd(HV_X64_MSR_HYPERCALL), PAGE_AT(6) | 0xff0);
 	cr_assert_eq(overlay->gpa_page, 6);
 	cr_assert_eq(rig.flushes, 2);
-	cr_assert(no_wr(HV_X64_MSR_HYPERCALL, BIT(GPA_BITS) | 1), "beyond the GPA space");
+	cr_assert(no_wr(HV_X64_MSR_HYPERCALL, BIT(guest_address_bits()) | 1),
+		"beyond the GPA space that CPUID tells of");
 	cr_assert_eq(overlay->gpa_page, 6);
+	wr(HV_X64_MSR_HYPERCALL, BIT(guest_address_bits() - 1) | 1);
 	wr(HV_X64_MSR_HYPERCALL, 0);
 	cr_assert_not(overlay->active);
-	cr_assert_eq(rig.flushes, 3);
+	cr_assert_eq(rig.flushes, 4);
 }
 
 Test(msr_hv, a_locked_hypercall_page_stays, .init = setup)
@@ -317,8 +319,8 @@ Test(msr_hv, reference_page_of_a_partition_with_another_tsc, .init = setup)
 Test(msr_hv, a_reference_page_beyond_the_gpa_space_is_just_not_there, .init = setup)
 {
 	wr(HV_X64_MSR_REFERENCE_TSC, PAGE_AT(9));
-	wr(HV_X64_MSR_REFERENCE_TSC, BIT(GPA_BITS) | 1);
-	cr_assert_eq(rd(HV_X64_MSR_REFERENCE_TSC), BIT(GPA_BITS) | 1);
+	wr(HV_X64_MSR_REFERENCE_TSC, BIT(guest_address_bits()) | 1);
+	cr_assert_eq(rd(HV_X64_MSR_REFERENCE_TSC), BIT(guest_address_bits()) | 1);
 	cr_assert_not(rig.partition.reference_tsc_overlay.active);
 }
 
@@ -332,7 +334,7 @@ Test(msr_hv, assist_page, .init = setup)
 	*(uint32_t *)vp->assist_page = 0x10;
 	wr(HV_X64_MSR_VP_ASSIST_PAGE, PAGE_AT(8));
 	cr_assert_eq(*(uint32_t *)vp->assist_page, 0x10, "moving it changes nothing");
-	cr_assert(no_wr(HV_X64_MSR_VP_ASSIST_PAGE, BIT(GPA_BITS) | 1));
+	cr_assert(no_wr(HV_X64_MSR_VP_ASSIST_PAGE, BIT(guest_address_bits()) | 1));
 	wr(HV_X64_MSR_VP_ASSIST_PAGE, 0);
 	cr_assert_not(vp->assist_overlay.active);
 }

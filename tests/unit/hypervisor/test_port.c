@@ -11,6 +11,8 @@
 #include "hypercall/synic.h"
 #include "hypervisor/core/backend.h"
 #include "hypervisor/core/intercept.h"
+#include "hypervisor/core/run.h"
+#include "hypervisor/x86/msr.h"
 
 enum { SINT = 3, PORT = 76, CONNECTION = 1, SIM_PAGE = 3500, SIEF_PAGE = 3510 };
 enum { MESSAGE_BUFFERS = 14 }; // of a port
@@ -595,6 +597,29 @@ Test(port, gpa_intercepts)
 	machine_run(sender);
 	cr_assert(intercept_gpa(sender, &exit));
 	expect_intercept(HvMessageTypeGpaIntercept, sizeof(*m));
+}
+
+// TLFS: Establishing the Hypercall Interface. Nobody but the guest is told.
+Test(port, a_write_to_the_hypercall_page_is_a_protection_exception)
+{
+	struct vp_exit exit = { .reason = EXIT_GPA_FAULT,
+		.fault = { .gpa = 0x2008, .access = GPA_WRITE } };
+	struct machine_vp *m = machine_vp(sender);
+
+	machine_run(sender);
+	cr_assert(msr_write(sender, HV_X64_MSR_HYPERCALL, 0x2001));
+	cr_assert(msr_write(sender, HV_X64_MSR_REFERENCE_TSC, 0x3001));
+	for (exit.fault.gpa = 0x2008; exit.fault.gpa <= 0x3008; exit.fault.gpa += 0x1000) {
+		m->exceptions = 0;
+		exit_handlers[EXIT_GPA_FAULT](sender, &exit);
+		cr_assert_eq(m->exceptions, 1, "%lx", exit.fault.gpa);
+		cr_assert_eq(m->last_exception, 13);
+		cr_assert_not(sender->intercept_suspend);
+	}
+	cr_assert(msr_write(sender, HV_X64_MSR_HYPERCALL, 0));
+	exit.fault.gpa = 0x2008;
+	exit_handlers[EXIT_GPA_FAULT](sender, &exit);
+	expect_intercept(HvMessageTypeGpaIntercept, sizeof(struct hv_x64_memory_intercept_message));
 }
 
 Test(port, msr_intercepts)
