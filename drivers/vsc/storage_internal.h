@@ -51,6 +51,7 @@ struct vsc_queue {
 	uint32_t depth;
 	struct lumen_spinlock lock; // with interrupts off
 
+	uint32_t batching;  // a flush is sure to come
 	bool flush_due;	    // packets were queued that the host has not been told of
 	uint32_t free;	    // slot
 	uint32_t in_flight; // slots
@@ -105,7 +106,7 @@ void vsc_fail(struct lumen_storage *storage, lumen_status status, const char *fa
 // Sends as much of what waits as there are slots and room. Locked.
 void vsc_issue(struct vsc_queue *queue);
 
-// Tells the host of what was queued. Locked.
+// Tells the host of what was queued, unless somebody else is about to. Locked.
 void vsc_flush(struct vsc_queue *queue);
 
 // Ends a request: nothing of it is in flight or waits. Locked.

@@ -105,7 +105,7 @@ void vsc_unwait(struct vsc_queue *queue, struct lumen_request *request)
 
 void vsc_flush(struct vsc_queue *queue)
 {
-	if (!queue->flush_due)
+	if (!queue->flush_due || queue->batching > 0)
 		return;
 	queue->flush_due = false;
 	lumen_channel_flush(queue->channel);
@@ -150,6 +150,21 @@ lumen_status vsc_send_control(struct vsc_queue *queue, const struct vstor_packet
 				});
 }
 
+// Calls done() of all that is done. What it submits goes to the host with one signal, by the flush
+// that follows. Locked, but not meanwhile.
+static void vsc_run_done(struct vsc_queue *queue, uint64_t *state)
+{
+	struct lumen_request *done = vsc_take_done(queue);
+
+	if (!done)
+		return;
+	queue->batching++;
+	lumen_spin_unlock_irq(&queue->lock, *state);
+	vsc_call_done(done);
+	*state = lumen_spin_lock_irq(&queue->lock);
+	queue->batching--;
+}
+
 bool vsc_service(struct vsc_queue *queue, bool signalled)
 {
 	struct lumen_storage *storage = queue->storage;
@@ -157,15 +172,17 @@ bool vsc_service(struct vsc_queue *queue, bool signalled)
 	bool more;
 
 	do {
-		const uint64_t state = lumen_spin_lock_irq(&queue->lock);
+		uint64_t state = lumen_spin_lock_irq(&queue->lock);
 
 		more = false;
 		if (lumen_channel_rescinded(queue->channel))
 			vsc_channel_failed(queue, LUMEN_RESCINDED);
 		if (vsc_status(storage) == LUMEN_OK)
 			more = vsc_receive(queue, &taken, &news);
-		if (vsc_status(storage) == LUMEN_OK) {
+		if (vsc_status(storage) == LUMEN_OK)
 			vsc_issue(queue);
+		vsc_run_done(queue, &state);
+		if (vsc_status(storage) == LUMEN_OK) {
 			vsc_flush(queue);
 			// After a look in vain nobody waits for room, and signals are on.
 			if (!more && (signalled || taken > 0))
