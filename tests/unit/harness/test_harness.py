@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import layering  # noqa: E402
-from lumen import cli, cpio, fuzz, images, kernelfile, qemu, run, stamp, unittests  # noqa: E402
+from lumen import cli, cpio, examples, fuzz, images, kernelfile, qemu, run, stamp, unittests  # noqa: E402
 from lumen.report import Report  # noqa: E402
 from lumen.status import BAD_ARGUMENTS, Failure  # noqa: E402
 
@@ -61,7 +61,8 @@ class CommandLine(unittest.TestCase):
              ["run", "linux", "--accel", "hvf"], ["run", "linux", "--disk", "/no/such/file"],
              ["run", "linux", "--kernel", "/no/such/file"], ["run", "a name"], ["run", "x" * 32],
              ["run", "linux", "--frob"],
-             ["run", "linux", "--on", "xen"], ["run", "linux", "--on", "kvm"], ["run", "--on", "kvm"], ["shell", "extra"], ["test", "everything"],
+             ["run", "linux", "--on", "xen"], ["run", "linux", "--on", "kvm"], ["run", "--on", "kvm"],
+             ["run", "disk", "--on", "kvm"], ["run", "hello", "--cpus", "0"], ["shell", "extra"], ["test", "everything"],
              ["bench", "--xml"], ["check", "this"]]
 
     def test_wrong_ones(self):
@@ -79,6 +80,19 @@ class CommandLine(unittest.TestCase):
                 cli.main([*argv, "--help"])
             self.assertEqual(end.exception.code, 0)
             self.assertIn("exit status:", said.getvalue())
+
+    def test_examples(self):
+        """Each has its sources and its line in --help; what the command line says goes first."""
+        with contextlib.redirect_stdout(io.StringIO()) as said, self.assertRaises(SystemExit):
+            cli.main(["run", "--help"])
+        for name, example in examples.KERNELS.items():
+            self.assertTrue((ROOT / f"examples/{name}/main.c").exists(), name)
+            self.assertIn(f"  {name:7}{example.what}\n", said.getvalue())
+        parse = cli.parser().parse_args
+        options = [cli._options(parse(["run", *words])) for words in (
+            ["smp"], ["smp", "--cpus", "2"], ["hello", "--memory", "1G"], ["linux"])]
+        self.assertEqual([(o.cpus, o.memory) for o in options],
+                         [(4, 64), (2, 64), (1, 1024), (1, 512)])
 
     def test_sizes(self):
         self.assertEqual([cli.memory_size(t) for t in ("512M", "1G", "64", "65536K", "17M")],
