@@ -11,7 +11,7 @@ static const struct wrong {
 	const char *what;
 	uint16_t offset, size; // of the field
 	uint64_t value;
-	hv_status expected, or ; // either
+	hv_status expected, also; // either
 } wrongs[] = {
 #define FIELD(structure, field)                                                                    \
 	offsetof(struct hv_input_##structure, field),                                              \
@@ -125,7 +125,7 @@ TEST(statuses, "is refused", "Hypercall Reference", .rows = sizeof(wrongs) / siz
 	status = hv_result_status(
 		hypercall(row_control(call.row, 1, 0), gpa_of(call.in), gpa_of(call.out)));
 	EXPECT(!interrupt_count(0, 0x40), "an interrupt was sent");
-	if (status == wrong->or ||
+	if (status == wrong->also ||
 		(status == HV_STATUS_INVALID_CONNECTION_ID && call.row->code == HvCallPostMessage &&
 			!is_connected()))
 		return;
