@@ -2,6 +2,7 @@
 """The referee: kernels on KVM's own Hyper-V interface, nested in the emulated machine."""
 
 from lumen import examples, paths
+from lumen.status import Failure
 
 GUESTS = paths.RELEASE / "tests/guests"
 BENCH_HYPERCALL = paths.RELEASE / "tests/bench/bench-hypercall"
@@ -36,3 +37,13 @@ def test_hypercall(t):
     result, = t.referee([(BENCH_HYPERCALL, {})])
     t.equal(result.status, 0, "status")
     t.contains(result.console, " wrong 0")
+
+
+def test_no_kvm(t):
+    """A machine without SVM: one sentence."""
+    try:
+        t.referee([(BENCH_HYPERCALL, {})], processor="Nehalem")
+    except Failure as failure:
+        t.contains(str(failure), "the kernel has no KVM for this processor", "the failure")
+    else:
+        t.check(False, "it ran all the same")

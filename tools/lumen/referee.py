@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The referee: KVM with its Hyper-V enlightenments, nested in the emulated machine.
 
-A stock Debian kernel boots there and runs kernels (ELF files with a PVH note), one after the other,
-each in a QEMU of its own with -accel kvm. Kernels that run on Lumen and use nothing but what the TLFS
+A stock Debian kernel boots there and runs kernels (ELF files with a PVH note or a Multiboot header),
+one after the other, each in a QEMU of its own with -accel kvm. Kernels that run on Lumen and use nothing but what the TLFS
 says must do the same there.
 
     results = referee.run([Guest(kernel, append="...", cpus=2), ...], directory)
@@ -18,8 +18,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lumen import build, deps, examples, images, kernelfile, kernels, paths, qemu, run as runs, \
-    session, stamp, status, ui
+from lumen import build, deps, examples, images, kernels, paths, qemu, run as runs, session, status, ui
 from lumen.status import Failure, bad
 
 INIT = paths.ROOT / "tools/referee/init"
@@ -212,6 +211,8 @@ def _firmware(name):
 def _base(kernel):
     """The part of the initrd that does not change between runs: QEMU and what it needs."""
     program = shutil.which(QEMU)
+    if not program:
+        raise Failure(f"{QEMU} is missing (package qemu-system-x86).")
     files = [Path(p) for p in (program, *_libraries(program))] + [_firmware(f) for f in FIRMWARE]
     return images.referee_initrd(kernel, INIT, MODULES, files)
 
@@ -230,7 +231,7 @@ def _configuration(guests, mask, directory):
     return {**files, **{name: path for path, name in kernels_.items()}}
 
 
-def _machine(guests, kernel, accel, cpus, directory):
+def _machine(guests, kernel, accel, cpus, processor, directory):
     # The first processor's SVM state is not safe from the others (docs/hacking.md): no guest runs there.
     spare = 1 if qemu.spoils_first_processor(accel, False) else 0
     mask = f"{(1 << cpus) - 1 << spare:x}"
@@ -239,24 +240,28 @@ def _machine(guests, kernel, accel, cpus, directory):
     # The initrd is there twice while it is unpacked.
     memory = MEMORY + 2 * (initrd.stat().st_size >> 20) + max(guest.memory for guest in guests)
     return qemu.Machine(kernel=kernel.image, append=APPEND, initrd=initrd, memory=memory,
-                        cpus=cpus + spare, accel=accel,
+                        cpus=cpus + spare, accel=accel, cpu=processor,
                         root_log=paths.relative(directory / "root.log"))
 
 
-def run(guests, directory, cpus=CPUS, accel="auto", echo=None):
+def run(guests, directory, cpus=CPUS, accel="auto", echo=None, processor="max"):
     """Run them all in one boot; a Result for each, in order. directory: for the logs (run.Directory).
     cpus: processors that guests run on. echo: a file descriptor that consoles are copied to.
-    A Failure if the referee itself does not start, and also if it breaks down before the last guest."""
+    processor: QEMU's name for the emulated one. A Failure if the referee itself does not start, and
+    also if it breaks down before the last guest's end."""
     accel = qemu.choose_accelerator(accel)
     with build.lock():
         kernel = kernels.get()
-        machine = _machine(guests, kernel, accel, cpus, directory)
+        machine = _machine(guests, kernel, accel, cpus, processor, directory)
     running = qemu.Running(machine, directory / "qemu.log")
     with open(directory / "console.log", "wb") as log:
         current = _Session(guests, running, session.Limits(ready=BOOT_TIME), None, echo, log)
         current.run()
     if current.fault or current.late or current.unfinished():
-        raise Failure(f"the referee (KVM): {current.fault or 'it broke down'} "
+        for name in ("qemu.log", "root.log"):
+            print(f"--- the end of {name}:\n{ui.tail(directory / name, 12)}", file=sys.stderr)
+        why = current.fault or ("it hangs" if current.late else "it ended too early")
+        raise Failure(f"the referee (KVM in the emulated machine): {why} "
                       f"(logs: {paths.relative(directory)}).")
     return current.results
 

@@ -84,12 +84,12 @@ class Context:
         options.setdefault("timeout", TIMEOUT)
         return self._start(runs.Options(mode="test", script=script, **options), session)
 
-    def referee(self, guests):
+    def referee(self, guests, **machine):
         """Run kernels on KVM, one after the other in one boot: (kernel, {field of referee.Guest: value})
-        for each. Returns a referee.Result for each."""
+        for each. Returns a referee.Result for each. machine: what referee.run() takes."""
         guests = [referee.Guest(kernel, **more) for kernel, more in guests]
         with runs.Directory(self.name) as directory:
-            self.referee_results = referee.run(guests, directory)
+            self.referee_results = referee.run(guests, directory, **machine)
         return self.referee_results
 
     def example_files(self):
