@@ -217,7 +217,7 @@ static void vsc_take_slot(struct vsc_queue *queue, struct lumen_request *request
 	struct vsc_slot *slot = &queue->slots[queue->free];
 
 	queue->free = slot->next;
-	queue->in_flight++;
+	__atomic_store_n(&queue->in_flight, queue->in_flight + 1, __ATOMIC_RELAXED);
 	slot->request = request;
 	slot->generation++;
 	slot->bytes = bytes;
@@ -242,7 +242,7 @@ lumen_status vsc_send_piece(struct vsc_queue *queue, struct lumen_request *reque
 	if (status != LUMEN_OK)
 		return status;
 	vsc_take_slot(queue, request, piece.bytes);
-	queue->flush_due = true;
+	__atomic_store_n(&queue->flush_due, true, __ATOMIC_RELAXED);
 	request->in_flight++;
 	request->blocks_left -= piece.blocks;
 	request->segment = piece.segment;

@@ -107,7 +107,7 @@ void vsc_flush(struct vsc_queue *queue)
 {
 	if (!queue->flush_due || queue->batching > 0)
 		return;
-	queue->flush_due = false;
+	__atomic_store_n(&queue->flush_due, false, __ATOMIC_RELAXED);
 	lumen_channel_flush(queue->channel);
 }
 

@@ -301,7 +301,7 @@ Test(vsc, a_request_with_interrupts_off)
 	cr_assert(lumen_storage_poll(storage));
 	cr_assert_not(lumen_storage_poll(storage));
 	expect_done(&tracks[0], LUMEN_OK);
-	cr_assert(vsc_host.irq_off);
+	cr_assert(vsc_host_irq_off);
 	lumen_irq_restore(state);
 }
 

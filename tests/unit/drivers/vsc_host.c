@@ -2,6 +2,7 @@
 // A host for the tests of the storage VSC.
 #include "vsc_host.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #define GPA_FLIP (1ull << 50) // so that an address is no guest physical address
 
 struct vsc_host vsc_host;
+_Thread_local bool vsc_host_irq_off;
 
 static const struct scsi_identity identity = { "Lumen   ", "Virtual Disk    ", "1.0 ", "S-0001",
 	1 };
@@ -79,32 +81,34 @@ void *vsc_host_memory(uint64_t gpa)
 
 uint64_t lumen_irq_save(void)
 {
-	const bool was = vsc_host.irq_off;
+	const bool was = vsc_host_irq_off;
 
-	vsc_host.irq_off = true;
+	vsc_host_irq_off = true;
 	return was;
 }
 
 void lumen_irq_restore(uint64_t state)
 {
-	check(vsc_host.irq_off);
-	vsc_host.irq_off = state;
+	check(vsc_host_irq_off);
+	vsc_host_irq_off = state;
 }
 
-// There is one thread: a lock that is taken twice would never be free.
+// With one thread, a lock that is taken twice would never be free.
 uint64_t lumen_spin_lock_irq(struct lumen_spinlock *lock)
 {
 	const uint64_t state = lumen_irq_save();
 
-	check(!lock->taken);
-	lock->taken = 1;
+	while (__atomic_exchange_n(&lock->taken, 1, __ATOMIC_ACQUIRE)) {
+		check(vsc_host.threaded);
+		sched_yield();
+	}
 	return state;
 }
 
 void lumen_spin_unlock_irq(struct lumen_spinlock *lock, uint64_t state)
 {
-	check(lock->taken);
-	lock->taken = 0;
+	check(__atomic_load_n(&lock->taken, __ATOMIC_RELAXED));
+	__atomic_store_n(&lock->taken, 0, __ATOMIC_RELEASE);
 	lumen_irq_restore(state);
 }
 
@@ -125,7 +129,11 @@ void lumen_wake(const uint32_t *word)
 
 void lumen_wait(const uint32_t *word, uint32_t value, uint64_t deadline_ns)
 {
-	check(!vsc_host.irq_off);
+	check(!vsc_host_irq_off);
+	if (vsc_host.threaded) {
+		sched_yield();
+		return;
+	}
 	vsc_host.waits++;
 	if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value)
 		return;
@@ -146,9 +154,9 @@ static void call_handler(struct lumen_channel *channel)
 	if (!channel->open || !vsc_host.interrupts)
 		return;
 	vmbus_ring_reader_mask(&channel->reader);
-	vsc_host.irq_off = true;
+	vsc_host_irq_off = true;
 	channel->config.handler(channel->config.context, channel);
-	vsc_host.irq_off = false;
+	vsc_host_irq_off = false;
 }
 
 static bool run_channel(struct lumen_channel *channel)
@@ -251,7 +259,7 @@ void vsc_host_create_sized(uint32_t flags, uint32_t blocks)
 void vsc_host_destroy(void)
 {
 	check(vsc_host.pages == 0);
-	check(!vsc_host.irq_off);
+	check(!vsc_host_irq_off);
 	for (uint32_t i = 0; i < VSC_HOST_CHANNELS; i++)
 		check(!vsc_host.channels[i].open);
 	for (uint32_t i = 0; i < VSC_HOST_DISKS; i++)
@@ -380,7 +388,7 @@ lumen_status lumen_channel_open(
 
 void lumen_channel_close(struct lumen_channel *channel)
 {
-	check(channel->open && !vsc_host.irq_off);
+	check(channel->open && !vsc_host_irq_off);
 	stop_vsp(channel);
 	free(channel->vsp_memory);
 	channel->vsp = NULL;
@@ -467,7 +475,7 @@ lumen_status lumen_channel_receive(
 {
 	enum vmbus_ring_status status;
 
-	check(channel->open && vsc_host.irq_off);
+	check(channel->open && vsc_host_irq_off);
 	status = vmbus_ring_read(&channel->reader, buffer, size, packet);
 	if (status == VMBUS_RING_EMPTY)
 		return LUMEN_BUSY;
@@ -481,7 +489,7 @@ lumen_status lumen_channel_receive(
 
 bool lumen_channel_unmask(struct lumen_channel *channel)
 {
-	check(channel->open && vsc_host.irq_off);
+	check(channel->open && vsc_host_irq_off);
 	vmbus_ring_reader_commit(&channel->reader); // the host is run again anyway
 	if (vsc_host.on_commit)
 		vsc_host.on_commit();

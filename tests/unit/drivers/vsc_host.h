@@ -39,6 +39,9 @@ typedef void vsc_host_tamper(
 
 struct vsc_host {
 	// To be changed by tests.
+	// Several threads: one calls vsc_host_run(), and is the processor with the interrupts; the
+	// others wait by looking. Only between open and close.
+	bool threaded;
 	bool interrupts;	  // the handler is called when the host signals; else only polling
 	bool mute;		  // the host does nothing
 	uint32_t mute_after;	  // the host does nothing after so many runs; 0: never
@@ -64,10 +67,10 @@ struct vsc_host {
 	uint32_t allocations;
 	uint64_t now;
 	uint32_t changes;
-	bool irq_off;
 };
 
 extern struct vsc_host vsc_host;
+extern _Thread_local bool vsc_host_irq_off;
 
 // Begins anew, with a disk of VSC_HOST_BLOCKS blocks of 512 bytes at target 0, LUN 0. `flags`:
 // BLOCK_DEVICE_*.
