@@ -17,16 +17,26 @@
 #define SPURIOUS_ENABLE (1u << 8)
 #define ICR_PENDING	(1u << 12)
 
-static volatile uint32_t *mmio(uint32_t offset)
+// Plain moves, whatever the compiler would like: hypervisors do not emulate every instruction
+// there.
+static uint32_t mmio_read(uint32_t offset)
 {
-	return (volatile uint32_t *)(APIC_ADDRESS + offset);
+	uint32_t value;
+
+	__asm__ volatile("movl (%1), %0" : "=r"(value) : "r"(APIC_ADDRESS + offset) : "memory");
+	return value;
+}
+
+static void mmio_write(uint32_t offset, uint32_t value)
+{
+	__asm__ volatile("movl %0, (%1)" : : "r"(value), "r"(APIC_ADDRESS + offset) : "memory");
 }
 
 uint32_t kernel_apic_read(uint32_t offset)
 {
 	if (this_cpu()->x2apic)
 		return (uint32_t)kernel_rdmsr(MSR_X2APIC_FIRST + offset / 16);
-	return *mmio(offset);
+	return mmio_read(offset);
 }
 
 void kernel_apic_write(uint32_t offset, uint32_t value)
@@ -34,7 +44,7 @@ void kernel_apic_write(uint32_t offset, uint32_t value)
 	if (this_cpu()->x2apic)
 		kernel_wrmsr(MSR_X2APIC_FIRST + offset / 16, value);
 	else
-		*mmio(offset) = value;
+		mmio_write(offset, value);
 }
 
 void kernel_apic_start(void)
@@ -56,9 +66,9 @@ void kernel_apic_send(uint32_t apic_id, uint32_t command)
 	if (this_cpu()->x2apic) {
 		kernel_wrmsr(MSR_X2APIC_ICR, (uint64_t)apic_id << 32 | command);
 	} else {
-		*mmio(APIC_ICR_HIGH) = apic_id << 24;
-		*mmio(APIC_ICR) = command;
-		while (*mmio(APIC_ICR) & ICR_PENDING)
+		mmio_write(APIC_ICR_HIGH, apic_id << 24);
+		mmio_write(APIC_ICR, command);
+		while (mmio_read(APIC_ICR) & ICR_PENDING)
 			kernel_relax();
 	}
 	irq_restore(flags);
