@@ -357,6 +357,7 @@ uint32_t guest_rig_destroy(struct guest_rig *rig)
 	rig->mute = rig->deaf = rig->hold_opens = false;
 	rig->hook = NULL;
 	rig->on_post = NULL;
+	rig->on_wait = NULL;
 	rig->host->port_queued = 0;
 	memset(rig->synics, 0, sizeof(rig->synics));
 	guest_rig_complete_opens(rig, false);

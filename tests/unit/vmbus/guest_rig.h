@@ -86,14 +86,18 @@ struct guest_rig {
 	guest_rig_hook *hook; // before each message to the guest
 	void *hook_context;
 	void (*on_post)(void *context, struct guest_rig *rig); // before each HvCallPostMessage
+	// Instead of running the host when the guest waits. Returns whether anything happened.
+	bool (*on_wait)(void *context, struct guest_rig *rig);
+	bool swallow; // posts succeed, and nobody hears them
 
 	// Counters, for tests to look at.
 	uint32_t posts;		     // HvCallPostMessage, all
 	uint32_t last_connection_id; // of a post
 	uint8_t last_type;	     // the same one\'s message type
-	uint32_t signals;	     // HvCallSignalEvent, all
-	uint32_t lost_signals;	     // that found no open channel
-	uint32_t violations;	     // of the guest, as the server sees them
+	union vmbus_message last_post;
+	uint32_t signals;      // HvCallSignalEvent, all
+	uint32_t lost_signals; // that found no open channel
+	uint32_t violations;   // of the guest, as the server sees them
 	enum vmbus_violation last_violation;
 	uint32_t messages; // to the guest
 	uint32_t events;   // to the guest

@@ -158,7 +158,9 @@ void lumen_wait(const uint32_t *word, uint32_t value, uint64_t deadline_ns)
 	rig->waits++;
 	if (rig->irq_depth)
 		guest_rig_fail("wait with interrupts off");
-	if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value || guest_rig_run(rig))
+	if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value)
+		return;
+	if (rig->on_wait ? rig->on_wait(rig->hook_context, rig) : guest_rig_run(rig))
 		return;
 	if (deadline_ns == UINT64_MAX)
 		guest_rig_fail("the guest waits for ever");
@@ -235,6 +237,7 @@ static lumen_status post_message(struct guest_rig *rig, const struct hv_input_po
 	rig->posts++;
 	rig->last_connection_id = input->connection_id;
 	rig->last_type = input->payload[0];
+	memcpy(&rig->last_post, input->payload, sizeof(rig->last_post));
 	if (input->rsvd_z || input->payload_size > HV_MESSAGE_PAYLOAD_BYTE_COUNT ||
 		input->message_type != VMBUS_SYNIC_MESSAGE_TYPE)
 		guest_rig_fail("bad input of HvCallPostMessage");
@@ -246,6 +249,8 @@ static lumen_status post_message(struct guest_rig *rig, const struct hv_input_po
 				    (input->connection_id != VMBUS_CONNECTION_MESSAGE_MULTICLIENT ||
 					    rig->old_host)))
 		return HV_STATUS_INVALID_CONNECTION_ID;
+	if (rig->swallow)
+		return LUMEN_OK;
 	if (host->port_queued == GUEST_RIG_PORT)
 		return HV_STATUS_INSUFFICIENT_BUFFERS;
 	message = &host->port[host->port_queued++];
