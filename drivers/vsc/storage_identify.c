@@ -21,6 +21,9 @@ lumen_status vsc_ask_disk(struct lumen_storage *storage, const uint8_t *cdb, uin
 	};
 	lumen_status status;
 
+	*length = 0;
+	if (storage->answer_lost)
+		return LUMEN_TIMED_OUT; // what comes late would look like this answer
 	memcpy(request.cdb, cdb, cdb_length);
 	status = lumen_disk_execute(&request);
 	storage->answer_lost |= status == LUMEN_TIMED_OUT;
@@ -140,7 +143,7 @@ static bool vsc_take_capacity(
 	disk->block_size = (uint32_t)block_size;
 	disk->block_shift = (uint32_t)__builtin_ctzll(block_size);
 	disk->physical_block_size = (uint32_t)block_size << exponent;
-	__atomic_store_n(&disk->blocks, blocks, __ATOMIC_RELAXED);
+	disk->blocks = blocks;
 	return true;
 }
 

@@ -84,6 +84,7 @@ struct lumen_storage {
 	uint32_t disk_count;
 	struct lumen_disk disks[LUMEN_STORAGE_MAX_DISKS];
 	struct lumen_disk probe;			      // an address where a disk may be
+	struct lumen_disk found;			      // and what was found there
 	bool answer_lost;				      // the host may yet write to `shared`
 	uint8_t answer[VSC_ANSWER];			      // about a disk: a private copy
 	_Alignas(LUMEN_PAGE_SIZE) uint8_t shared[VSC_ANSWER]; // where the host puts it

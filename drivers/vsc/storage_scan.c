@@ -29,24 +29,62 @@ static void vsc_set_present(struct lumen_disk *disk, bool present)
 	__atomic_store_n(&disk->present, present, __ATOMIC_RELEASE);
 }
 
+// A disk has come back: takes over what *found says of it. Requests to it may still wait; what they
+// go by (block size, limits) stays, or changes from one good value to another.
+static void vsc_renew(struct lumen_disk *disk, const struct lumen_disk *found)
+{
+	memcpy(disk->vendor, found->vendor, sizeof(disk->vendor));
+	memcpy(disk->product, found->product, sizeof(disk->product));
+	memcpy(disk->revision, found->revision, sizeof(disk->revision));
+	memcpy(disk->serial, found->serial, sizeof(disk->serial));
+	disk->physical_block_size = found->physical_block_size;
+	disk->unmap_granularity = found->unmap_granularity;
+	disk->read_only = found->read_only;
+	disk->write_cache = found->write_cache;
+	disk->unmap_zeroes = found->unmap_zeroes;
+	disk->max_transfer = found->max_transfer;
+	if (found->can_unmap)
+		disk->max_unmap = found->max_unmap;
+	if (found->can_write_same)
+		disk->max_write_same = found->max_write_same;
+	disk->can_unmap = found->can_unmap;
+	disk->can_write_same = found->can_write_same;
+}
+
+static struct lumen_disk *vsc_add(struct lumen_storage *storage, const struct lumen_disk *found)
+{
+	struct lumen_disk *disk = &storage->disks[storage->disk_count];
+
+	*disk = *found;
+	__atomic_store_n(&storage->disk_count, storage->disk_count + 1, __ATOMIC_RELEASE);
+	return disk;
+}
+
 // Looks at one address. A disk that was there before may only have changed its size; one that comes
-// back may be another. Returns a bit for its place in the table, or 0.
+// back may be another, but with blocks of another size it cannot be used before the controller is
+// opened anew. Returns a bit for its place in the table, or 0.
 static uint64_t vsc_look(struct lumen_storage *storage, uint8_t target, uint8_t lun)
 {
-	struct lumen_disk *disk;
-	bool present;
+	struct lumen_disk *found = &storage->found, *disk;
+	bool good, was_present;
 
 	vsc_set_probe(storage, target, lun);
 	disk = vsc_known(storage);
+	was_present = disk && disk->present;
+	good = was_present ? vsc_capacity(storage, found) : vsc_identify(storage, found);
+	if (storage->answer_lost || vsc_status(storage) != LUMEN_OK)
+		return 0; // not the disk's fault
+	if (!good || (disk && disk->block_size != found->block_size))
+		return 0;
 	if (!disk && storage->disk_count == LUMEN_STORAGE_MAX_DISKS)
 		return 0;
 	if (!disk)
-		disk = &storage->disks[storage->disk_count];
-	present = disk->present ? vsc_capacity(storage, disk) : vsc_identify(storage, disk);
-	if (present && disk == &storage->disks[storage->disk_count])
-		storage->disk_count++;
-	vsc_set_present(disk, present);
-	return present ? 1ull << (disk - storage->disks) : 0;
+		disk = vsc_add(storage, found);
+	else if (!was_present)
+		vsc_renew(disk, found);
+	__atomic_store_n(&disk->blocks, found->blocks, __ATOMIC_RELAXED);
+	vsc_set_present(disk, true);
+	return 1ull << (disk - storage->disks);
 }
 
 // --- all of them ---
@@ -96,6 +134,8 @@ lumen_status lumen_storage_scan(struct lumen_storage *storage)
 	}
 	if (vsc_status(storage) != LUMEN_OK)
 		return vsc_status(storage);
+	if (storage->answer_lost)
+		return LUMEN_TIMED_OUT;
 	for (uint32_t i = 0; i < storage->disk_count; i++) {
 		if (!(found >> i & 1))
 			vsc_set_present(&storage->disks[i], false);

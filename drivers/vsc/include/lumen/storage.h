@@ -113,7 +113,8 @@ bool lumen_storage_poll(struct lumen_storage *storage);
 const uint32_t *lumen_storage_changes(const struct lumen_storage *storage);
 
 // Looks for disks that have come, gone, or changed their size. Thread context, one caller at a
-// time; waits for the host. Requests may be in flight.
+// time; waits for the host. Requests may be in flight. LUMEN_TIMED_OUT: a question about a disk was
+// not answered; what is known of the disks stays as it is, and no other scan is possible.
 lumen_status lumen_storage_scan(struct lumen_storage *storage);
 
 // The `index`th disk that is present, in order of target and LUN as found, or NULL. The pointer
