@@ -32,6 +32,16 @@ static bool contact_answered(struct lumen_vmbus *bus, const struct vmbus_request
 	return bus->client.state != VMBUS_CLIENT_CONTACTING;
 }
 
+static bool is_connected(struct lumen_vmbus *bus, const struct vmbus_request *request)
+{
+	return bus->client.state == VMBUS_CLIENT_CONNECTED;
+}
+
+static bool was_heard(struct lumen_vmbus *bus, const struct vmbus_request *request)
+{
+	return bus->heard;
+}
+
 static bool offers_delivered(struct lumen_vmbus *bus, const struct vmbus_request *request)
 {
 	return bus->client.state == VMBUS_CLIENT_OFFERED;
@@ -93,8 +103,8 @@ static lumen_status negotiate(struct lumen_vmbus *bus, uint32_t max_version)
 		status = vmbus_wait(bus, deadline, contact_answered, &request);
 	if (status)
 		return status;
-	if (bus->client.state != VMBUS_CLIENT_CONNECTED)
-		return bus->heard ? LUMEN_REFUSED : LUMEN_NOT_SUPPORTED;
+	if (!vmbus_look(bus, is_connected, &request))
+		return vmbus_look(bus, was_heard, &request) ? LUMEN_REFUSED : LUMEN_NOT_SUPPORTED;
 	deadline = vmbus_deadline(bus);
 	status = vmbus_ask(bus, deadline, ask_offers, &request);
 	if (!status)

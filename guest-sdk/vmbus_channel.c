@@ -4,6 +4,13 @@
 
 #include "guest-sdk/vmbus_internal.h"
 
+// As vmbus_ring_reader_mask(), but without a look at the reader: a thread may be reading on another
+// VP.
+static void mask_signals(struct lumen_channel *channel)
+{
+	__atomic_store_n(&channel->reader.pages.control->interrupt_mask, 1, __ATOMIC_RELAXED);
+}
+
 // [CALL] A handler's call counts itself and then looks whether the channel is live; close says that
 // it is not and then looks at the count. Each side stores one word and then loads another, which
 // sequential consistency keeps in order: either the call sees that the channel is not live, or
@@ -12,7 +19,7 @@ void vmbus_channel_call(struct lumen_channel *channel)
 {
 	__atomic_add_fetch(&channel->calls, 1, __ATOMIC_SEQ_CST); // [CALL]
 	if (__atomic_load_n(&channel->live, __ATOMIC_SEQ_CST)) {
-		vmbus_ring_reader_mask(&channel->reader);
+		mask_signals(channel);
 		if (channel->handler)
 			channel->handler(channel->context, channel);
 	}
@@ -83,6 +90,16 @@ static bool open_answered(struct lumen_vmbus *bus, const struct vmbus_request *r
 	return request->channel->protocol->state != VMBUS_CLIENT_CHANNEL_OPENING;
 }
 
+static bool is_open(struct lumen_vmbus *bus, const struct vmbus_request *request)
+{
+	return request->channel->protocol->state == VMBUS_CLIENT_CHANNEL_OPEN;
+}
+
+static bool is_closed(struct lumen_vmbus *bus, const struct vmbus_request *request)
+{
+	return request->channel->protocol->state == VMBUS_CLIENT_CHANNEL_CLOSED;
+}
+
 // Asks the host and waits. Whatever comes of it, the channel is then open or told to be closed.
 static lumen_status open_and_wait(
 	struct lumen_channel *channel, const struct lumen_channel_config *config)
@@ -100,7 +117,7 @@ static lumen_status open_and_wait(
 	status = vmbus_ask(channel->bus, deadline, ask_open, &request);
 	if (!status)
 		status = vmbus_wait(channel->bus, deadline, open_answered, &request);
-	if (!status && channel->protocol->state == VMBUS_CLIENT_CHANNEL_OPEN)
+	if (!status && vmbus_look(channel->bus, is_open, &request))
 		return LUMEN_OK;
 	vmbus_ask(channel->bus, deadline, ask_close, &request);
 	if (vmbus_rescinded(channel))
@@ -120,13 +137,14 @@ static bool config_valid(
 lumen_status lumen_channel_open(
 	struct lumen_channel *channel, const struct lumen_channel_config *config)
 {
+	const struct vmbus_request request = { .channel = channel };
 	lumen_status status;
 
 	if (!config_valid(channel, config))
 		return LUMEN_BAD_ARGUMENT;
 	if (vmbus_rescinded(channel))
 		return LUMEN_RESCINDED;
-	if (channel->live || channel->protocol->state != VMBUS_CLIENT_CHANNEL_CLOSED)
+	if (channel->live || !vmbus_look(channel->bus, is_closed, &request))
 		return LUMEN_BAD_STATE;
 	status = make_rings(channel, config);
 	if (status)
@@ -174,6 +192,12 @@ static bool modify_answered(struct lumen_vmbus *bus, const struct vmbus_request 
 	return !request->channel->protocol->moving;
 }
 
+// Older hosts do not answer.
+static bool modify_refused(struct lumen_vmbus *bus, const struct vmbus_request *request)
+{
+	return bus->client.version >= VMBUS_VERSION_5_3 && request->channel->protocol->status;
+}
+
 lumen_status lumen_channel_set_vp(struct lumen_channel *channel, uint32_t target_vp)
 {
 	const struct vmbus_request request = { .channel = channel, .number = target_vp };
@@ -188,7 +212,7 @@ lumen_status lumen_channel_set_vp(struct lumen_channel *channel, uint32_t target
 		return status;
 	if (vmbus_rescinded(channel))
 		return LUMEN_RESCINDED;
-	if (bus->client.version >= VMBUS_VERSION_5_3 && channel->protocol->status)
+	if (vmbus_look(bus, modify_refused, &request))
 		return LUMEN_REFUSED;
 	channel->target_vp = target_vp;
 	return LUMEN_OK;

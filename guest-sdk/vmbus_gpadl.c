@@ -90,7 +90,7 @@ lumen_status lumen_gpadl_create(
 		vmbus_ask(bus, deadline, ask_teardown, &request); // when an answer comes after all
 		return LUMEN_TIMED_OUT;
 	}
-	if (is_free(bus, &request))
+	if (vmbus_look(bus, is_free, &request))
 		return vmbus_rescinded(channel) ? LUMEN_RESCINDED : LUMEN_REFUSED;
 	if (!vmbus_rescinded(channel))
 		return LUMEN_OK;

@@ -32,7 +32,7 @@ struct lumen_channel {
 };
 
 struct lumen_vmbus {
-	// Guards `client`, `input`, `vps` and `sints`, and what is said above. Taken with
+	// Guards `client`, `input` and `sints`, and what is said above. Taken with
 	// interrupts off, held for at most one hypercall, and no other lock is taken inside.
 	struct lumen_spinlock lock;
 	uint32_t answers; // goes up with each message of the host, with lumen_wake()
@@ -84,6 +84,10 @@ lumen_status vmbus_ask(struct lumen_vmbus *bus, uint64_t deadline_ns, vmbus_aske
 lumen_status vmbus_wait(struct lumen_vmbus *bus, uint64_t deadline_ns, vmbus_condition *done,
 	const struct vmbus_request *request);
 
+// Whether the condition is true now: called with the lock held. Any context.
+bool vmbus_look(
+	struct lumen_vmbus *bus, vmbus_condition *condition, const struct vmbus_request *request);
+
 // --- vmbus_channel.c ---
 
 // Calls the channel's handler, if it is open.
@@ -92,7 +96,8 @@ void vmbus_channel_call(struct lumen_channel *channel);
 // Whether the bus takes events on this VP.
 static inline bool vmbus_uses_vp(const struct lumen_vmbus *bus, uint32_t vp)
 {
-	return vp < VMBUS_VPS && bus->vps[vp / 64] >> vp % 64 & 1;
+	return vp < VMBUS_VPS &&
+	       __atomic_load_n(&bus->vps[vp / 64], __ATOMIC_RELAXED) >> vp % 64 & 1;
 }
 
 // Whether the pages are the kernel's again when lumen_gpadl_create() failed with this status.

@@ -122,13 +122,10 @@ static const struct lumen_sint *sint_for(struct lumen_vmbus *bus, uint8_t vector
 
 static void set_vp(struct lumen_vmbus *bus, uint32_t vp, bool used)
 {
-	uint64_t interrupts = lumen_spin_lock_irq(&bus->lock);
-
 	if (used)
-		bus->vps[vp / 64] |= 1ull << vp % 64;
+		__atomic_or_fetch(&bus->vps[vp / 64], 1ull << vp % 64, __ATOMIC_RELAXED);
 	else
-		bus->vps[vp / 64] &= ~(1ull << vp % 64);
-	lumen_spin_unlock_irq(&bus->lock, interrupts);
+		__atomic_and_fetch(&bus->vps[vp / 64], ~(1ull << vp % 64), __ATOMIC_RELAXED);
 }
 
 lumen_status lumen_vmbus_add_vp(struct lumen_vmbus *bus, struct lumen_synic *synic, uint8_t vector)

@@ -112,6 +112,16 @@ lumen_status vmbus_ask(struct lumen_vmbus *bus, uint64_t deadline_ns, vmbus_aske
 	}
 }
 
+bool vmbus_look(
+	struct lumen_vmbus *bus, vmbus_condition *condition, const struct vmbus_request *request)
+{
+	uint64_t interrupts = lumen_spin_lock_irq(&bus->lock);
+	bool result = condition(bus, request);
+
+	lumen_spin_unlock_irq(&bus->lock, interrupts);
+	return result;
+}
+
 lumen_status vmbus_wait(struct lumen_vmbus *bus, uint64_t deadline_ns, vmbus_condition *done,
 	const struct vmbus_request *request)
 {
