@@ -127,7 +127,7 @@ static hv_gpa find_memory_end(void)
 	for (uint32_t i = 0; kernel_memory_region(i, &region); i++) {
 		uint64_t region_end = region.base + region.size;
 
-		if (region_end <= 1ull << 32 && region_end > end)
+		if (region.ram && region_end <= 1ull << 32 && region_end > end)
 			end = region_end;
 	}
 	return end;
