@@ -25,7 +25,7 @@ ROOT_MEMORY = 384
 HYPERVISOR_MEMORY = 64
 UNATTENDED_TIMEOUT = 600
 # The root must be up after this many seconds. The worker ends a child in time; if it does not, we do.
-ROOT_TIME = 90
+ROOT_TIME = 180
 WORKER_TIME = 30
 MAX_DISKS = 8
 SECTOR = 512
