@@ -72,9 +72,12 @@ uint64_t hypercall(uint64_t control, hv_gpa in, hv_gpa out)
 
 hv_status call_memory(uint64_t control, const void *in, size_t in_size, void *out, size_t out_size)
 {
-	uint8_t *in_page = page_get(), *out_page = page_get();
+	static uint8_t pages[MAX_VPS][2][HV_PAGE_SIZE] __attribute__((aligned(HV_PAGE_SIZE)));
+	uint8_t *in_page = pages[this_vp()][0], *out_page = pages[this_vp()][1];
 	hv_status status;
 
+	__builtin_memset(in_page, 0, HV_PAGE_SIZE);
+	__builtin_memset(out_page, 0, HV_PAGE_SIZE);
 	if (in_size)
 		__builtin_memcpy(in_page, in, in_size);
 	status = hv_result_status(hypercall(control, gpa_of(in_page), gpa_of(out_page)));

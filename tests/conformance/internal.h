@@ -66,6 +66,8 @@ void interrupts_prepare(void);
 // Forgets handlers and counts, and takes interrupts that are in service out of it.
 void interrupts_reset(void);
 bool vp_is_dead(unsigned int vp);
+// Waits for VPs that a test has started and, having ended early, not waited for.
+void vps_settle(void);
 
 // --- modes.c: VP 0 in ring 3 and in compatibility mode ---
 

@@ -218,6 +218,7 @@ static void partition_reset(void)
 void machine_reset(void)
 {
 	kernel_irq_off();
+	vps_settle();
 	if (partition_touched)
 		partition_reset();
 	for (unsigned int vp = 0; vp < machine.vps; vp++)

@@ -76,6 +76,21 @@ void vp_wait(unsigned int index)
 	outcome_adopt(&vp->outcome);
 }
 
+void vps_settle(void)
+{
+	for (unsigned int i = 1; i < machine.vps; i++) {
+		struct vp *vp = &vps[i];
+
+		if (!vp->busy || vp->dead)
+			continue;
+		vp->dead = !WAIT(__atomic_load_n(&vp->done, __ATOMIC_ACQUIRE), VP_TIME);
+		if (vp->dead)
+			test_fail("VP %u does not come back from what the test does on it", i);
+		kernel_join(vp->processor);
+		vp->busy = false;
+	}
+}
+
 void vp_run(unsigned int index, void (*function)(void *), void *argument)
 {
 	if (index == this_vp()) {
@@ -145,9 +160,15 @@ void interrupts_off(void)
 	kernel_irq_off();
 }
 
+// CPUID leaves the guest: what another VP has sent just now is seen then at the latest.
 void interrupts_take(void)
 {
-	__asm__ volatile("sti; nop; nop; cli" : : : "memory");
+	uint32_t eax = 0, ecx = 0;
+
+	__asm__ volatile("sti; cpuid; nop; nop; cli"
+			 : "+a"(eax), "+c"(ecx)
+			 :
+			 : "ebx", "edx", "memory");
 }
 
 void apic_eoi(void)
