@@ -7,10 +7,6 @@
 #include "lumen/detect.h"
 #include "lumen/platform.h"
 
-// A SINT without an interrupt where the hypervisor knows no polling: nothing with a lower priority
-// exists that is not an exception's, and the kernel has interrupts off.
-#define QUIET_VECTOR 0x1f
-
 // Puts a page where SIMP or SIEFP says, or (gpa 0) nowhere; reserved bits are preserved.
 static void place(uint32_t msr, uint64_t gpa)
 {
@@ -74,8 +70,8 @@ static uint64_t sint_value(const struct lumen_sint *config)
 
 	if (!config->vector)
 		return lumen_has_features(HV_FEATURE_EDX_SINT_POLLING)
-			       ? QUIET_VECTOR | HV_SYNIC_SINT_POLLING
-			       : QUIET_VECTOR;
+			       ? LUMEN_SINT_QUIET_VECTOR | HV_SYNIC_SINT_POLLING
+			       : LUMEN_SINT_QUIET_VECTOR;
 	if (config->auto_eoi && !lumen_is_advised(HV_HINT_DEPRECATE_AUTO_EOI))
 		value |= HV_SYNIC_SINT_AUTO_EOI;
 	return value;

@@ -17,11 +17,16 @@ typedef void lumen_message_handler(void *context, const struct hv_message *messa
 // Takes an event flag (0 to 2047) that was set at a SINT, and is cleared now. The same context.
 typedef void lumen_event_handler(void *context, uint32_t flag);
 
+// The vector of polled SINTs where the hypervisor does not offer HV_FEATURE_EDX_SINT_POLLING (KVM):
+// an interrupt is then pending after each message. It does not matter to kernels that have
+// interrupts off; others give it a handler that calls lumen_eoi() and nothing else.
+#define LUMEN_SINT_QUIET_VECTOR 0x1f
+
 // What a SINT does. The kernel gives the vector an interrupt handler that calls
 // lumen_sint_handle(), and, without auto_eoi, lumen_eoi() of <lumen/apic.h>.
 struct lumen_sint {
-	uint8_t vector; // 16 to 255; 0: no interrupt, the kernel calls lumen_synic_poll()
-	bool auto_eoi;	// ignored where the hypervisor deprecates it
+	uint8_t vector;			// 16 to 255; 0: none, the kernel calls lumen_synic_poll()
+	bool auto_eoi;			// ignored where the hypervisor deprecates it
 	lumen_message_handler *message; // may be NULL: messages are taken and dropped
 	lumen_event_handler *event;	// may be NULL: flags are cleared and forgotten
 	void *context;			// for both
