@@ -34,8 +34,7 @@ static uint64_t *vsc_put_pages(uint64_t *word, const struct lumen_segment *segme
 			*word++ = gpa_page++;
 		return word;
 	}
-	data += offset;
-	data -= in_page;
+	data += offset; // any byte of the page will do
 	for (uint32_t i = 0; i < pages; i++, data += VMBUS_PAGE_SIZE)
 		*word++ = lumen_gpa(data) >> VMBUS_PAGE_SHIFT;
 	return word;
@@ -148,8 +147,7 @@ static void vsc_build_write_same(struct vsc_queue *queue, const struct lumen_req
 	if (piece->blocks > request->disk->max_write_same)
 		piece->blocks = request->disk->max_write_same;
 	vsc_map(queue, request, request->disk->block_size, piece);
-	piece->segment = 0;
-	piece->offset = 0;
+	piece->segment = 0; // and all of the last segment was used
 	srb->cdb[0] = SCSI_WRITE_SAME_16;
 	vsc_put64(&srb->cdb[2], piece->block);
 	vsc_put32(&srb->cdb[10], piece->blocks);

@@ -595,6 +595,28 @@ Test(vsc, done_submits_again)
 	cr_assert_eq(memcmp(buffer, medium(999), 512), 0);
 }
 
+static void submit_once_more(struct lumen_request *request)
+{
+	request->done = on_done;
+	cr_assert_eq(lumen_storage_submit(request), LUMEN_OK);
+}
+
+// The host is told once of all that is submitted while it is answered.
+Test(vsc, submits_in_done_are_a_batch)
+{
+	const uint32_t flushes = vsc_host.channels[0].flushes;
+
+	for (uint32_t i = 0; i < 20; i++) {
+		prepare(i, LUMEN_READ, i, 1, buffer + i * 512)->request.done = submit_once_more;
+		cr_assert_eq(lumen_storage_queue(&tracks[i].request), LUMEN_OK);
+	}
+	lumen_storage_kick(storage);
+	run();
+	cr_assert_eq(vsc_host.channels[0].flushes, flushes + 2);
+	for (uint32_t i = 0; i < 20; i++)
+		expect_done(&tracks[i], LUMEN_OK);
+}
+
 static void free_request(struct lumen_request *request)
 {
 	done_count++;

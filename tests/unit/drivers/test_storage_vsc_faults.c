@@ -260,6 +260,20 @@ Test(vsc_faults_open, refused_at_each_question)
 	}
 }
 
+static void answer_before(
+	struct lumen_channel *channel, struct vmbus_packet *packet, struct vstor_packet *payload)
+{
+	if (channel->asked == refused_operation)
+		packet->transaction_id -= 1ull << 32;
+}
+
+Test(vsc_faults_open, the_answer_to_the_question_before)
+{
+	vsc_host.tamper = answer_before;
+	refused_operation = VSTOR_OPERATION_QUERY_PROPERTIES;
+	cr_assert_eq(open_with(NULL), LUMEN_BAD_HOST);
+}
+
 static uint32_t told_transfer;
 
 static void tell_transfer(
@@ -645,6 +659,22 @@ Test(vsc_faults, rescind_with_requests_under_way)
 	vsc_host_rescind();
 	expect_all(LUMEN_RESCINDED);
 	expect_failed(LUMEN_RESCINDED);
+}
+
+// One has parts with the host and parts that wait, others wait.
+Test(vsc_faults_open, rescind_with_requests_that_wait)
+{
+	cr_assert_eq(open_with(&(struct lumen_storage_config){ .depth = 3, .max_transfer = 4096 }),
+		LUMEN_OK);
+	vsc_host.disks[0].deferred = true;
+	cr_assert_eq(submit(0, LUMEN_READ, 40), LUMEN_OK);
+	for (uint32_t i = 1; i < TRACKS; i++)
+		cr_assert_eq(submit(i, LUMEN_READ, 8), LUMEN_OK);
+	run();
+	vsc_host_rescind();
+	expect_all(LUMEN_RESCINDED);
+	expect_failed(LUMEN_RESCINDED);
+	lumen_storage_close(storage);
 }
 
 Test(vsc_faults, rescind_found_by_polling)

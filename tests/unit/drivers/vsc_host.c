@@ -447,6 +447,7 @@ lumen_status lumen_channel_queue(
 void lumen_channel_flush(struct lumen_channel *channel)
 {
 	check(channel->open);
+	channel->flushes++;
 	if (vmbus_ring_writer_commit(&channel->writer))
 		channel->signals++;
 }

@@ -24,7 +24,8 @@ struct lumen_channel {
 	struct vmbus_ring_reader reader;
 	struct storage_vsp *vsp; // NULL: nobody, or a test plays the host
 	void *vsp_memory;
-	uint32_t asked;	  // operation of the last packet that was no SRB
+	uint32_t asked; // operation of the last packet that was no SRB
+	uint32_t flushes;
 	uint32_t signals; // from the guest to the host
 	bool signalled;	  // from the host to the guest
 	uint8_t sent[64]; // the last payload
