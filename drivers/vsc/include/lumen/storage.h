@@ -45,8 +45,9 @@ struct lumen_storage_config {
 	uint64_t timeout_ns;
 };
 
-// A disk. All but the last group is for reading; it is set when the disk is found, and only
-// `blocks` and `present` may change, in lumen_storage_scan().
+// A disk. All but the last group is for reading; it is set when the disk is found. After that only
+// lumen_storage_scan() changes it: `blocks` and `present`, and the rest too when the disk comes
+// back. The block size stays.
 struct lumen_disk {
 	struct lumen_storage *storage;
 	uint64_t blocks;
@@ -197,21 +198,22 @@ void lumen_storage_kick(struct lumen_storage *storage);
 // been submitted.
 bool lumen_storage_cancel(struct lumen_request *request);
 
-// --- the same, blocking. Thread context, interrupts on. What lumen_storage_submit() and done()
-// say, and LUMEN_TIMED_OUT: the host has not answered, and may still use the buffer until the
-// controller is closed. A disk's unit attention is asked again. ---
+// --- blocking calls ---
 
+// Read, write, flush, unmap `count` blocks from `block` on, of any number; `pattern` is one block,
+// which is written to each of them. Thread context, interrupts on. They end with what
+// lumen_storage_submit() and done() say, or with LUMEN_TIMED_OUT: the host has not answered, and
+// may still use the buffer until the controller is closed. A disk's unit attention is asked again.
 lumen_status lumen_disk_read(struct lumen_disk *disk, uint64_t block, uint64_t count, void *buffer);
 lumen_status lumen_disk_write(
 	struct lumen_disk *disk, uint64_t block, uint64_t count, const void *buffer);
 lumen_status lumen_disk_flush(struct lumen_disk *disk);
 lumen_status lumen_disk_unmap(struct lumen_disk *disk, uint64_t block, uint64_t count);
-// `pattern` is one block.
 lumen_status lumen_disk_write_same(
 	struct lumen_disk *disk, uint64_t block, uint64_t count, const void *pattern);
 
-// Submits any request and waits for it; request->done and context are overwritten. For who wants
-// the sense data, or scatter-gather.
+// Submits any request and waits for it, as above; request->done and context are overwritten. For
+// who wants the sense data, or scatter-gather.
 lumen_status lumen_disk_execute(struct lumen_request *request);
 
 // Sense key << 16 | additional sense code << 8 | qualifier of a request's sense data in fixed or
