@@ -226,7 +226,7 @@ TEST(vp_index_all, "HvCallGetVpIndexFromApicId: the index of every VP",
 	"HvCallGetVpIndexFromApicId")
 {
 	struct vp_index_input input = { .header.partition_id = HV_PARTITION_ID_SELF };
-	uint32_t indices[MAX_VPS];
+	uint32_t indices[MAX_VPS] = { 0 };
 	uint64_t result;
 
 	for (unsigned int i = 0; i < machine.vps; i++)
@@ -241,7 +241,7 @@ TEST(vp_index_unknown, "HvCallGetVpIndexFromApicId: an unknown APIC id ends the 
 	"HvCallGetVpIndexFromApicId")
 {
 	struct vp_index_input input = { .header.partition_id = HV_PARTITION_ID_SELF };
-	uint32_t indices[MAX_VPS];
+	uint32_t indices[MAX_VPS] = { 0 };
 	uint64_t result;
 
 	input.apic_ids[0] = apic_id(0);
