@@ -88,7 +88,8 @@ struct guest_rig {
 	void (*on_post)(void *context, struct guest_rig *rig); // before each HvCallPostMessage
 	// Instead of running the host when the guest waits. Returns whether anything happened.
 	bool (*on_wait)(void *context, struct guest_rig *rig);
-	bool swallow; // posts succeed, and nobody hears them
+	bool swallow;	     // posts succeed, and nobody hears them
+	bool signal_at_once; // devices act within the HvCallSignalEvent that is for them
 
 	// Counters, for tests to look at.
 	uint32_t posts;		     // HvCallPostMessage, all

@@ -285,7 +285,9 @@ lumen_status lumen_hypercall_fast(uint64_t control, uint64_t in0, uint64_t in1)
 		if (!device->open || VMBUS_CHANNEL_CONNECTION(device->relid) != in0)
 			continue;
 		device->signals++;
-		device->signal_pending = true;
+		device->signal_pending = !rig->signal_at_once;
+		if (rig->signal_at_once && device->ops->signalled)
+			device->ops->signalled(device->context, device);
 		return LUMEN_OK;
 	}
 	rig->lost_signals++;

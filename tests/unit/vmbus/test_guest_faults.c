@@ -175,6 +175,36 @@ BOTH_WAYS(guest_faults, a_rescind_at_every_message_to_the_host)
 	rescind_everywhere(*vector, true, true);
 }
 
+static bool rescind_after_created(
+	void *context, struct guest_rig *rig, union vmbus_message *message)
+{
+	struct story *story = context;
+
+	if (message->header.type == VMBUS_MESSAGE_GPADL_CREATED)
+		guest_rig_rescind(rig, story->echo.device);
+	return true;
+}
+
+// The answer and the rescind come together: the pages are back when it is said that they are.
+BOTH_WAYS(guest_faults, a_rescind_right_behind_a_gpadl)
+{
+	struct story story;
+	uint32_t id, i;
+	void *pages;
+
+	story_begin(&story, 0);
+	story.bus = connected(story.rig, *vector);
+	story.channel = lumen_vmbus_find(story.bus, &echo_type, 0);
+	pages = lumen_alloc_pages(3);
+	story.rig->hook = rescind_after_created;
+	cr_assert_eq(lumen_gpadl_create(story.channel, pages, 3, &id), LUMEN_RESCINDED);
+	for (i = 0; i < GUEST_RIG_GPADLS; i++)
+		cr_assert_eq(story.rig->server.config.gpadls[i].state, VMBUS_GPADL_FREE);
+	lumen_free_pages(pages, 3);
+	cr_assert_eq(lumen_channel_release(story.channel), LUMEN_OK);
+	finish(story.rig, story.bus);
+}
+
 static bool lose_message(void *context, struct guest_rig *rig, union vmbus_message *message)
 {
 	struct story *story = context;

@@ -454,6 +454,106 @@ Test(guest_vmbus, a_batch_is_signalled_once)
 	finish(rig, bus);
 }
 
+Test(guest_vmbus, signals_are_masked_from_the_handler_on)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+	struct listener listener = { 0 };
+	struct lumen_channel_config config = channel_config(&listener);
+	const struct vmbus_ring_control *control;
+	struct echo_device echo = { 0 };
+	struct lumen_channel *channel;
+	struct lumen_vmbus *bus;
+
+	echo_add(rig, &echo, 1, 0);
+	bus = connected(rig, 0);
+	channel = lumen_vmbus_find(bus, &echo_type, 0);
+	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
+	control = echo.device->rings.out_pages[0];
+	cr_assert_eq(control->interrupt_mask, 0);
+	cr_assert_eq(send_text(channel, 1, "a"), LUMEN_OK);
+	guest_rig_run(rig);
+	cr_assert_eq(listener.calls, 1);
+	cr_assert_eq(control->interrupt_mask, 1);
+	cr_assert_eq(receive(rig, channel).transaction_id, 1);
+	cr_assert_not(lumen_channel_unmask(channel));
+	cr_assert_eq(control->interrupt_mask, 0);
+	// Something has come just before: nobody signals it, and it is for who asks.
+	cr_assert_eq(send_text(channel, 2, "b"), LUMEN_OK);
+	echo_run(&echo);
+	cr_assert(lumen_channel_unmask(channel));
+	cr_assert_eq(control->interrupt_mask, 1);
+	cr_assert_eq(receive(rig, channel).transaction_id, 2);
+	lumen_channel_close(channel);
+	finish(rig, bus);
+}
+
+// Packets that are queued and not flushed are shown to the host before the guest waits for room;
+// and if the host makes room meanwhile, no signal will come, and the packet goes out at once.
+Test(guest_vmbus, a_full_ring_is_flushed)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+	struct listener listener = { 0 };
+	struct lumen_channel_config config = channel_config(&listener);
+	const struct vmbus_packet_out empty = { .type = VMBUS_PACKET_IN_BAND };
+	struct echo_device echo = { .stopped = true };
+	struct lumen_channel *channel;
+	struct lumen_vmbus *bus;
+	uint32_t queued = 0;
+
+	config.receive_pages = 100;
+	echo_add(rig, &echo, 1, 0);
+	bus = connected(rig, 0);
+	channel = lumen_vmbus_find(bus, &echo_type, 0);
+	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
+	while (lumen_channel_queue(channel, &empty) == LUMEN_OK)
+		queued++;
+	cr_assert_eq(queued, 341); // of 24 bytes, in 8192 less 8
+	cr_assert_eq(rig->signals, 1);
+	echo_run(&echo);
+	cr_assert_eq(echo.echoed, queued);
+	echo.stopped = false;
+	rig->signal_at_once = true;
+	for (; queued < 2000; queued++)
+		cr_assert_eq(lumen_channel_queue(channel, &empty), LUMEN_OK);
+	lumen_channel_flush(channel);
+	cr_assert_eq(echo.echoed, 2000);
+	lumen_channel_close(channel);
+	finish(rig, bus);
+}
+
+// The host waits for room: it is signalled when the guest has read.
+Test(guest_vmbus, a_host_that_waits_for_room_is_signalled)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+	struct listener listener = { 0 };
+	struct lumen_channel_config config = channel_config(&listener);
+	const struct vmbus_packet_out empty = { .type = VMBUS_PACKET_IN_BAND };
+	struct echo_device echo = { 0 };
+	_Alignas(8) uint8_t buffer[64];
+	struct lumen_channel *channel;
+	struct vmbus_packet packet;
+	struct lumen_vmbus *bus;
+
+	echo_add(rig, &echo, 1, 0);
+	bus = connected(rig, 0);
+	channel = lumen_vmbus_find(bus, &echo_type, 0);
+	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
+	while (vmbus_ring_write(&echo.writer, &empty) == VMBUS_RING_OK) {
+	}
+	vmbus_ring_writer_commit(&echo.writer);
+	cr_assert_not(vmbus_ring_writer_wait(&echo.writer, 24));
+	cr_assert_eq(rig->signals, 0);
+	while (lumen_channel_receive(channel, buffer, sizeof(buffer), &packet) == LUMEN_OK) {
+	}
+	cr_assert_eq(rig->signals, 0);
+	cr_assert_not(lumen_channel_unmask(channel));
+	cr_assert_eq(rig->signals, 1);
+	cr_assert_not(lumen_channel_unmask(channel));
+	cr_assert_eq(rig->signals, 1);
+	lumen_channel_close(channel);
+	finish(rig, bus);
+}
+
 Test(guest_vmbus, what_cannot_be_sent_or_read_is_said)
 {
 	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
@@ -629,6 +729,10 @@ Test(guest_vmbus, an_open_channel_moves_to_another_vp)
 		cr_assert_eq(echo.device->target_vp, known ? 3 : 0);
 		exchange(rig, channel, 1);
 		cr_assert_eq(listener.vp, known ? 3 : 0);
+		rig->this_vp = 3;
+		if (known)
+			cr_assert_eq(lumen_vmbus_remove_vp(bus, &rig->synics[3]), LUMEN_BAD_STATE);
+		rig->this_vp = 0;
 		lumen_channel_close(channel);
 		rig->this_vp = 3;
 		cr_assert_eq(lumen_vmbus_remove_vp(bus, &rig->synics[3]), LUMEN_OK);
