@@ -14,7 +14,7 @@ from lumen.status import Failure, bad
 IMAGE = paths.RELEASE / "tests/conformance/conformance"
 CPUS = (1, 2, 4)
 MEMORY = 64  # MiB of a guest
-GUEST_TIME = 400  # seconds for one run of the image: an emulated machine may be slow
+GUEST_TIME = 900  # seconds for one run of the image: an emulated machine may be slow, and busy
 KVM_ATTEMPTS = 12  # so many tests may end the machine on KVM
 OUTCOMES = ("ok", "skip", "failure", "error")
 # A child each, its console on ours between two lines of our own.
