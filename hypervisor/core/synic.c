@@ -12,11 +12,14 @@ void synic_init(struct vp *vp)
 		list_init(&vp->synic.queue[sint]);
 }
 
-// Writes one of the two page registers.
+// Writes one of the two page registers. TLFS: a page beyond the GPA space is not accessible to the
+// guest, and no fault.
 static bool set_page(
 	struct vp *vp, struct overlay *overlay, void *page, uint64_t *msr, uint64_t value)
 {
-	if (!partition_place_page(vp->partition, overlay, page, value, GPA_READ | GPA_WRITE))
+	uint64_t placed = value >> GPA_BITS ? 0 : value;
+
+	if (!partition_place_page(vp->partition, overlay, page, placed, GPA_READ | GPA_WRITE))
 		return false;
 	*msr = value;
 	return true;
@@ -131,6 +134,7 @@ bool synic_slot_claim(struct vp *vp, unsigned int sint)
 		return false;
 	if (slot_free(slot))
 		return true;
+	vp->synic.waiting = true;
 	// The guest empties the slot first and looks at the flag then; we do it the other way
 	// round, so one of us notices.
 	__atomic_fetch_or(&slot->header.message_flags, MESSAGE_PENDING, __ATOMIC_SEQ_CST);
@@ -145,6 +149,7 @@ void synic_slot_fill(struct vp *vp, unsigned int sint, const struct hv_message *
 		MIN(message->header.payload_size, sizeof(slot->payload)));
 	slot->header.payload_size = message->header.payload_size;
 	slot->header.message_flags = more ? MESSAGE_PENDING : 0;
+	vp->synic.waiting |= more;
 	slot->header.rsvd = 0;
 	slot->header.origination_id = message->header.origination_id;
 	store_release(slot->header.message_type, message->header.message_type);
@@ -170,6 +175,7 @@ static void deliver_one(struct vp *vp, unsigned int sint)
 
 void synic_deliver(struct vp *vp)
 {
+	vp->synic.waiting = false; // unless it is found again
 	for (unsigned int sint = 0; sint < HV_SYNIC_SINT_COUNT; sint++)
 		deliver_one(vp, sint);
 	stimers_deliver(vp);

@@ -34,6 +34,7 @@ struct synic {
 
 	struct spinlock lock; // guards queue[] and message.target/link; leaf
 	struct list queue[HV_SYNIC_SINT_COUNT];
+	bool waiting; // a message waits for its slot: the next EOI looks again; own VP only
 	struct message *direct; // pool for HvCallPostMessageDirect, SYNIC_DIRECT_MESSAGES of them
 
 	struct stimer stimer[HV_SYNIC_STIMER_COUNT];

@@ -59,7 +59,7 @@ MSR_WRITE(write_tsc_aux)
 }
 
 // APM2 7.8.1: types 2 and 3 are reserved, and 8 and up.
-MSR_WRITE(write_pat)
+bool msr_pat_valid(uint64_t value)
 {
 	for (unsigned int i = 0; i < 8; i++) {
 		uint8_t type = value >> i * 8;
@@ -67,7 +67,12 @@ MSR_WRITE(write_pat)
 		if (type > 7 || type == 2 || type == 3)
 			return false;
 	}
-	return vp_set_reg64(vp, HvX64RegisterPat, value);
+	return true;
+}
+
+MSR_WRITE(write_pat)
+{
+	return msr_pat_valid(value) && vp_set_reg64(vp, HvX64RegisterPat, value);
 }
 
 // EFER bits that the guest's CPUID offers (APM2 3.1.7). SVME is not among them.

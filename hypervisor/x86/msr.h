@@ -16,6 +16,9 @@ void cpuid_exit(struct vp *vp, const struct vp_exit *exit);
 bool msr_read(struct vp *vp, uint32_t msr, uint64_t *value);
 bool msr_write(struct vp *vp, uint32_t msr, uint64_t value);
 
+// May this be written to the PAT? The processor refuses a VP that has another value.
+bool msr_pat_valid(uint64_t value);
+
 // The width of guest physical addresses that CPUID tells: where the GPA space ends.
 uint32_t guest_address_bits(void);
 

@@ -4,9 +4,10 @@
 #include "hypervisor/core/clock.h"
 #include "hypervisor/core/vp.h"
 #include "hypervisor/x86/cpu.h"
+#include "hypervisor/x86/msr.h"
 #include "hypervisor/x86/svm.h"
 
-enum kind { PLAIN, SEGMENT, TABLE, EFER, CR0, CR3, CR4, DEBUG, TSC };
+enum kind { PLAIN, SEGMENT, TABLE, EFER, CR0, CR3, CR4, DEBUG, PAT, TSC };
 
 static const struct vmcb_register {
 	uint32_t name;
@@ -36,7 +37,7 @@ static const struct vmcb_register {
 	{ HvX64RegisterDr7, AT(dr7), PLAIN },
 	{ HvX64RegisterEfer, AT(efer), EFER },
 	{ HvX64RegisterKernelGsBase, AT(kernel_gs_base), PLAIN },
-	{ HvX64RegisterPat, AT(pat), PLAIN },
+	{ HvX64RegisterPat, AT(pat), PAT },
 	{ HvX64RegisterSysenterCs, AT(sysenter_cs), PLAIN },
 	{ HvX64RegisterSysenterEip, AT(sysenter_eip), PLAIN },
 	{ HvX64RegisterSysenterEsp, AT(sysenter_esp), PLAIN },
@@ -118,6 +119,10 @@ static bool acceptable(const struct vmcb_register *r, uint64_t value)
 	case CR0:
 		return !(value >> 32) && !(value & CR0_NW && !(value & CR0_CD)) &&
 		       !(value & CR0_PG && !(value & CR0_PE));
+	case CR3:
+		return !(value >> guest_address_bits());
+	case PAT:
+		return msr_pat_valid(value);
 	case CR4:
 		return !(value & ~(uint64_t)0xf71fff);
 	case EFER:
@@ -151,6 +156,7 @@ bool svm_set_register(
 		break;
 	case PLAIN:
 	case DEBUG:
+	case PAT:
 		at->word = value->reg64;
 		break;
 	default: // what translations depend on

@@ -91,6 +91,9 @@ void vapic_eoi(struct vp *vp)
 
 	if (vector < 0)
 		return;
+	// TLFS: SynIC Messages: an EOI lets the next message of a queue in.
+	if (vp->synic.waiting)
+		vp_request(vp, VP_REQ_MESSAGES);
 	bit = BIT(vector % 64);
 	apic->isr[vector / 64] &= ~bit;
 	if (!(apic->tmr[vector / 64] & bit))
@@ -119,6 +122,8 @@ static bool assist_possible(const struct vp *vp)
 	const struct vapic *apic = &vp->apic;
 	int in_service = highest(apic->isr), requested = highest(apic->irr);
 
+	if (vp->synic.waiting)
+		return false; // a message waits for this EOI
 	if (in_service >= 0)
 		return requested < 0 && is_only(apic->isr, in_service) &&
 		       !bit_test(apic->tmr, in_service);

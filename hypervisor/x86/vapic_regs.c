@@ -148,6 +148,16 @@ static const struct apic_row *find_row(struct vp *vp, uint32_t msr, unsigned int
 	return NULL;
 }
 
+// What the guest has been offered is requested until it takes it (vapic_offered()).
+static uint32_t offered(const struct vp *vp, const struct apic_row *row, uint32_t msr)
+{
+	int vector = vp->offered_vector;
+
+	if (row->field != FIELD(apic.irr) || vector < 0 || vector / 32 != (int)(msr - row->first))
+		return 0;
+	return 1u << vector % 32;
+}
+
 static uint32_t *field(struct vp *vp, const struct apic_row *row, uint32_t msr)
 {
 	return (uint32_t *)((char *)vp + row->field) + (msr - row->first);
@@ -165,7 +175,7 @@ static bool read(struct vp *vp, uint32_t msr, unsigned int by, uint64_t *value)
 	else if (row->flags & WIDE)
 		*value = *(uint64_t *)field(vp, row, msr);
 	else if (row->field)
-		*value = READ_ONCE(*field(vp, row, msr));
+		*value = READ_ONCE(*field(vp, row, msr)) | offered(vp, row, msr);
 	else
 		return by == PAGE;
 	return true;

@@ -76,6 +76,11 @@ uint64_t vp_xcr0(const struct vp *vp)
 	return vp->xcr0;
 }
 
+void vp_skip_insn(struct vp *vp, unsigned int length)
+{
+	vp->regs.rip += length;
+}
+
 void vp_inject_ud(struct vp *vp)
 {
 	rig_of(vp)->exception = 6;
@@ -227,6 +232,7 @@ static void setup_vp(unsigned int index)
 
 	vp->partition = &rig.partition;
 	vp->index = index;
+	vp->offered_vector = -1;
 	vp->assist_page = rig.of[index].assist;
 	vp->xcr0 = 1;
 	rig.of[index].exception = RIG_NO_EXCEPTION;

@@ -271,10 +271,24 @@ Test(port, messages_wait_in_order)
 		cr_assert_eq(m->payload64[0], i);
 		cr_assert_eq(
 			m->header.message_flags, i < MESSAGE_BUFFERS ? HV_MESSAGE_FLAG_PENDING : 0);
+		cr_assert_eq(root->synic.waiting, i < MESSAGE_BUFFERS, "for the next EOI");
 		m->header.message_type = HvMessageTypeNone;
 	}
 	for (uint64_t i = 1; i <= MESSAGE_BUFFERS; i++)
 		cr_assert_eq(post(CONNECTION, i, 8, i), 0, "all buffers are free again");
+}
+
+// TLFS: SIMP Register: "will not be accessible to the guest", and no fault.
+Test(port, a_page_beyond_the_gpa_space)
+{
+	const uint64_t beyond = 1ull << GPA_BITS | 1;
+	uint64_t value;
+
+	machine_run(root);
+	cr_assert(synic_write_msr(root, HV_X64_MSR_SIMP, beyond));
+	cr_assert(synic_read_msr(root, HV_X64_MSR_SIMP, &value));
+	cr_assert_eq(value, beyond);
+	cr_assert_not(root->synic.sim_overlay.active);
 }
 
 Test(port, what_a_sender_may_not_do)

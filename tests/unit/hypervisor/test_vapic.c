@@ -230,6 +230,28 @@ Test(vapic_assist, a_lone_edge_interrupt_ends_without_exit, .init = setup_assist
 	cr_assert_eq(vapic_ppr(vp), 0);
 }
 
+// TLFS: SynIC Messages: the EOI is one of the things that bring the next message.
+Test(vapic_assist, an_eoi_that_a_message_waits_for_is_not_saved, .init = setup_assist)
+{
+	vp->synic.waiting = true;
+	vapic_interrupt(vp, 0x40, VAPIC_EDGE);
+	vapic_assist_offer(vp);
+	cr_assert_eq(assist_word(), 0);
+	take(vp, 0x40);
+	vapic_eoi(vp);
+	cr_assert_eq(vp->requests, VP_REQ_MESSAGES);
+}
+
+Test(vapic, what_is_offered_is_requested_still, .init = setup)
+{
+	vapic_interrupt(vp, 0x47, VAPIC_EDGE);
+	vapic_offered(vp, 0x47);
+	vp->offered_vector = 0x47;
+	cr_assert_eq(read_reg(APIC_IRR + 2), 1 << 7);
+	cr_assert_eq(read_reg(APIC_IRR), 0);
+	cr_assert_eq(read_reg(APIC_ISR + 2), 0);
+}
+
 Test(vapic_assist, an_interrupt_that_goes_on_stays_in_service, .init = setup_assist)
 {
 	vapic_interrupt(vp, 0x40, VAPIC_EDGE);
