@@ -107,6 +107,13 @@ static inline bool requested(unsigned int vector)
 	return apic_vector_bit(APIC_PAGE_IRR, vector);
 }
 
+// Waits for one interrupt. The NOP: QEMU's TCG 7.2 enters a guest with the interrupt shadow of the
+// host's STI, so that one instruction behind HLT may run before the interrupt is taken.
+static inline void halt_once(void)
+{
+	__asm__ volatile("sti; hlt; nop; cli" ::: "memory");
+}
+
 // A fixed interrupt to this VP, by the APIC that every processor has.
 static inline void self_ipi(unsigned int vector)
 {

@@ -82,7 +82,7 @@ TEST(counter_halted, "Reference counter: runs while the VP is halted", "Referenc
 
 	stimer_start(0, STIMER_DIRECT(0x51), before + 20 * MS_100NS);
 	while (!interrupt_count(0, 0x51))
-		__asm__ volatile("sti; hlt; cli" ::: "memory");
+		halt_once();
 	EXPECT(reference_time() >= before + 20 * MS_100NS, "the counter has stood still");
 }
 
@@ -234,7 +234,7 @@ TEST(runtime_halted, "VP run time: hardly grows while the VP is halted",
 
 		stimer_start(0, STIMER_DIRECT(0x51), start + 200 * MS_100NS);
 		while (interrupt_count(0, 0x51) == count)
-			__asm__ volatile("sti; hlt; cli" ::: "memory");
+			halt_once();
 		ran = runtime() - ran_start;
 		passed = reference_time() - start;
 	}

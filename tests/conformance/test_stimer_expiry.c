@@ -376,7 +376,7 @@ TEST(stimer_halted, "Synthetic timers: in direct mode wake a VP from HLT",
 	for (unsigned int i = 0; i < 10; i++) {
 		stimer_start(0, STIMER_DIRECT(VECTOR), reference_time() + 3 * MS_100NS);
 		while (interrupt_count(0, VECTOR) == i)
-			__asm__ volatile("sti; hlt; cli" ::: "memory");
+			halt_once();
 	}
 	EXPECT_EQ(interrupt_count(0, VECTOR), 10, "interrupts");
 }

@@ -196,7 +196,7 @@ TEST(interrupt_wakes, "SynIC interrupts: wake a VP from HLT", "SynIC Messages",
 	for (unsigned int i = 0; i < 5; i++) {
 		stimer_start(0, STIMER_SINT(LOW_SINT), reference_time() + 5 * MS_100NS);
 		while (interrupt_count(0, LOW) == i)
-			__asm__ volatile("sti; hlt; cli" ::: "memory");
+			halt_once();
 		slot_release(&halted_pages.messages->sint_message[LOW_SINT]);
 	}
 	EXPECT_EQ(interrupt_count(0, LOW), 5, "interrupts");
