@@ -347,7 +347,7 @@ void hypercall_exit(struct vp *vp, const struct vp_exit *exit)
 		!is_known(vp->regs.gpr[RCX]) && READ_ONCE(partition->guest_os_id) &&
 		!intercepts_want_hypercall(partition->intercepts)) {
 		vp->regs.gpr[RAX] = HV_STATUS_INVALID_HYPERCALL_CODE;
-		vp_skip_insn(vp, INSN_LENGTH);
+		vp->regs.rip += INSN_LENGTH; // not vp_skip_insn(): no #DB after a single step
 	} else {
 		any_call(vp, exit->cpu_mode);
 	}

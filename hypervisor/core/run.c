@@ -10,6 +10,7 @@
 #include "hypervisor/x86/cpu.h"
 #include "hypervisor/x86/irq.h"
 #include "hypervisor/x86/msr.h"
+#include "hypervisor/x86/state.h"
 
 void vp_request(struct vp *vp, uint32_t requests)
 {
@@ -191,8 +192,16 @@ static void handle_requests(struct vp *vp)
 	}
 	if (requests & VP_REQ_MESSAGES)
 		synic_deliver(vp);
-	if (requests & VP_REQ_NMI && vp->activity != VP_WAIT_FOR_SIPI && backend->inject_nmi(vp))
-		vp->activity = VP_ACTIVE;
+	if (requests & VP_REQ_NMI && vp->activity != VP_WAIT_FOR_SIPI)
+		vp->nmi_waits = true;
+}
+
+static void deliver_nmi(struct vp *vp)
+{
+	if (!backend->inject_nmi(vp))
+		return;
+	vp->nmi_waits = false;
+	vp->activity = VP_ACTIVE;
 }
 
 static bool may_run(struct vp *vp)
@@ -221,6 +230,8 @@ static bool prepare(struct vp *vp)
 			timers_update();
 		if (READ_ONCE(vp->requests))
 			handle_requests(vp);
+		if (vp->nmi_waits)
+			deliver_nmi(vp);
 		if (vp->eoi_pending)
 			intercept_flush_eoi(vp);
 		if (may_run(vp))
@@ -238,6 +249,16 @@ static bool prepare(struct vp *vp)
 		vapic_offered(vp, vector);
 	vp->recheck = false;
 	return true;
+}
+
+void vp_skip_insn(struct vp *vp, unsigned int length)
+{
+	vp->regs.rip += length;
+	if (unlikely(vp->regs.rflags & RFLAGS_TF)) {
+		vp_set_reg64(vp, HvX64RegisterDr6, vp_reg64(vp, HvX64RegisterDr6) | DR6_BS);
+		backend->inject_exception(vp, 1, false, 0);
+		vp->recheck = true;
+	}
 }
 
 void vp_inject_ud(struct vp *vp)

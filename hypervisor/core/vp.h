@@ -81,6 +81,7 @@ struct vp {
 	bool explicit_suspend;	// TLFS: HvRegisterExplicitSuspend
 	bool intercept_suspend; // TLFS: HvRegisterInterceptSuspend
 	int offered_vector;	// what the backend was last asked to deliver, -1 = none
+	bool nmi_waits;		// for the end of another one
 	bool recheck; // what prepare() decided may not hold any more (interrupts, suspension,
 		      // activity)
 	uint64_t xcr0;
@@ -164,10 +165,9 @@ void vp_unload(struct vp *vp);
 void vp_run(struct vp *vp);
 
 // --- for exit handlers: own VP only ---
-static inline void vp_skip_insn(struct vp *vp, unsigned int length)
-{
-	vp->regs.rip += length;
-}
+
+// The instruction has been carried out. If the guest single-steps, its #DB is due.
+void vp_skip_insn(struct vp *vp, unsigned int length);
 
 void vp_inject_ud(struct vp *vp);
 void vp_inject_gp(struct vp *vp); // #GP(0)

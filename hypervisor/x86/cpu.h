@@ -86,7 +86,10 @@ static inline void xcr0_write(uint64_t v)
 	__asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)));
 }
 
+#define RFLAGS_TF BIT(8)
 #define RFLAGS_IF BIT(9)
+
+#define DR6_BS BIT(14)
 
 #define CR0_PE BIT(0)
 #define CR0_ET BIT(4)

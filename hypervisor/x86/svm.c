@@ -147,6 +147,12 @@ static const struct exit_row exit_rows[] = {
 };
 _Static_assert(ARRAY_SIZE(exit_rows) <= SVM_EXIT_INTERCEPTS, "the first intercepts");
 
+static void unblock_nmi(struct svm_vp *s)
+{
+	s->nmi_blocked = s->nmi_iret = s->nmi_step = false;
+	s->vmcb->intercepts[SVM_EXIT_IRET / 32] &= ~(1u << SVM_EXIT_IRET % 32);
+}
+
 static void svm_vp_reset(struct vp *vp)
 {
 	struct vmcb *vmcb = svm_vp(vp)->vmcb;
@@ -168,6 +174,7 @@ static void svm_vp_reset(struct vp *vp)
 	vmcb->vintr = SVM_V_MASKING;
 	vmcb->tsc_offset = vp->partition->tsc_offset + vp->tsc_adjust;
 	svm_vp(vp)->asid_cpu = NULL;
+	unblock_nmi(svm_vp(vp));
 	svm_sync_back(vp);
 }
 
@@ -286,13 +293,49 @@ static void svm_inject_exception(struct vp *vp, unsigned int vector, bool has_co
 		(has_code ? SVM_EVENT_ERROR_CODE | (uint64_t)code << 32 : 0);
 }
 
+// The VP is at the IRET from an NMI: it must come out behind it. TF of the flags that IRET loads
+// does not matter to that.
+static void step_over_iret(struct vp *vp)
+{
+	svm_vp(vp)->nmi_step = !(vp->regs.rflags & RFLAGS_TF);
+	vp->regs.rflags |= RFLAGS_TF;
+}
+
 static bool svm_inject_nmi(struct vp *vp)
 {
-	uint64_t *event = &svm_vp(vp)->vmcb->event_injection;
+	struct svm_vp *s = svm_vp(vp);
+	uint64_t *event = &s->vmcb->event_injection;
 
-	if (*event & SVM_EVENT_VALID)
+	if (s->nmi_iret && vp->regs.rip != s->iret_rip)
+		unblock_nmi(s);
+	if (s->nmi_iret && !s->nmi_step)
+		step_over_iret(vp);
+	if (s->nmi_blocked || *event & SVM_EVENT_VALID)
 		return false;
 	*event = SVM_EVENT_VALID | SVM_EVENT_NMI << SVM_EVENT_TYPE_SHIFT | 2;
+	s->nmi_blocked = true;
+	s->vmcb->intercepts[SVM_EXIT_IRET / 32] |= 1u << SVM_EXIT_IRET % 32;
+	return true;
+}
+
+static void exit_iret(struct vp *vp)
+{
+	struct svm_vp *s = svm_vp(vp);
+
+	unblock_nmi(s); // takes the intercept away
+	s->nmi_blocked = s->nmi_iret = true;
+	s->iret_rip = vp->regs.rip;
+}
+
+// The #DB that step_over_iret() has asked for is not the guest's.
+static bool stepped_over_iret(struct vp *vp, unsigned int vector)
+{
+	struct svm_vp *s = svm_vp(vp);
+
+	if (vector != 1 || !s->nmi_step)
+		return false;
+	unblock_nmi(s);
+	s->vmcb->dr6 &= ~DR6_BS;
 	return true;
 }
 
@@ -354,7 +397,8 @@ static void exit_exception(struct vp *vp, const struct vmcb *vmcb, struct vp_exi
 	exit->reason = EXIT_NONE;
 	if (vector == 18)
 		panic("machine check while partition %lu ran", vp->partition->id);
-	svm_inject_exception(vp, vector, vector == 17, vmcb->exit_info1);
+	if (!stepped_over_iret(vp, vector))
+		svm_inject_exception(vp, vector, vector == 17, vmcb->exit_info1);
 }
 
 // Without a next RIP, an instruction is taken to have no prefixes (docs/hypervisor.md, Limits).
@@ -372,6 +416,11 @@ static void decode_other_exit(struct vp *vp, struct vmcb *vmcb, struct vp_exit *
 	exit->insn_length = 0;
 	if (code >= SVM_EXIT_INTR && code <= SVM_EXIT_INIT)
 		return; // not by an instruction
+	if (code == SVM_EXIT_IRET) {
+		exit->reason = EXIT_NONE;
+		exit_iret(vp);
+		return;
+	}
 	vmcb->interrupt_shadow = 0;
 	if (code == SVM_EXIT_MSR) {
 		exit->reason = vmcb->exit_info1 ? EXIT_WRMSR : EXIT_RDMSR;

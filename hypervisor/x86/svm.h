@@ -66,6 +66,7 @@ enum svm_exit {
 	SVM_EXIT_NMI = 0x61,
 	SVM_EXIT_INIT = 0x63,
 	SVM_EXIT_CPUID = 0x72,
+	SVM_EXIT_IRET = 0x74,
 	SVM_EXIT_INVD = 0x76,
 	SVM_EXIT_HLT = 0x78,
 	SVM_EXIT_INVLPGA = 0x7a,
@@ -112,6 +113,10 @@ struct svm_vp {
 	// The ASID is good on the processor and in the generation that gave it.
 	void *asid_cpu;
 	uint64_t asid_generation;
+	// From an NMI to the end of the IRET from it no other one is injected. The IRET is known by
+	// its intercept, then by its RIP; its end, if an NMI waits, by a single step.
+	bool nmi_blocked, nmi_iret, nmi_step;
+	uint64_t iret_rip;
 };
 
 // The VMCB of VP, and its debug registers, with what the processor holds of them brought up to

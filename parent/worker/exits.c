@@ -70,6 +70,21 @@ bool exits_handle(struct vp *vp, const struct hv_message *message)
 	return entry->handle(vp, message);
 }
 
+enum { RFLAGS_TF = 1 << 8, DB_VECTOR = 1, DR6_SINGLE_STEP = 0xffff4ff0 };
+
+// The #DB after the instruction, and what the guest then finds in DR6 (APM2 13.1.1.3).
+static void add_single_step(struct partition_answer *answer)
+{
+	answer->registers[answer->count++] = (struct hv_register_assoc){ .name = HvX64RegisterDr6,
+		.value.reg64 = DR6_SINGLE_STEP };
+	answer->registers[answer->count++] = (struct hv_register_assoc){
+		.name = HvRegisterPendingEvent0,
+		.value.reg64 = HV_PENDING_EVENT_PENDING |
+			       HvX64PendingEventException << HV_PENDING_EVENT_TYPE_SHIFT |
+			       DB_VECTOR << HV_PENDING_EVENT_VECTOR_SHIFT,
+	};
+}
+
 bool exits_advance(struct vp *vp, const struct hv_x64_intercept_message_header *header,
 	unsigned length, const struct hv_register_assoc *registers, unsigned count)
 {
@@ -83,6 +98,8 @@ bool exits_advance(struct vp *vp, const struct hv_x64_intercept_message_header *
 	for (unsigned i = 0; i < count; i++)
 		answer->registers[1 + i] = registers[i];
 	answer->count = 1 + count;
+	if (length && header->rflags & RFLAGS_TF)
+		add_single_step(answer);
 	return true;
 }
 

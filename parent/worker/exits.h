@@ -37,7 +37,8 @@ bool exits_msr(struct vp *vp, const struct hv_message *message);
 bool exits_unrecoverable(struct vp *vp, const struct hv_message *message);
 
 // Answers an intercept: RIP goes behind its instruction, `length` bytes long, and `count` other
-// registers (at most PARTITION_ANSWER_MAX - 1) are set, when the VP runs on. Returns true.
+// registers (at most PARTITION_ANSWER_MAX - 3) are set, when the VP runs on. A guest that
+// single-steps gets its #DB. Returns true.
 bool exits_advance(struct vp *vp, const struct hv_x64_intercept_message_header *header,
 	unsigned length, const struct hv_register_assoc *registers, unsigned count);
 

@@ -273,7 +273,7 @@ static const uint32_t backend_names[] = { HvX64RegisterCr0, HvX64RegisterCr2, Hv
 	HvX64RegisterTr, HvX64RegisterIdtr, HvX64RegisterGdtr, HvX64RegisterStar,
 	HvX64RegisterLstar, HvX64RegisterCstar, HvX64RegisterSfmask, HvX64RegisterKernelGsBase,
 	HvX64RegisterSysenterCs, HvX64RegisterSysenterEip, HvX64RegisterSysenterEsp,
-	HvX64RegisterDr7 };
+	HvX64RegisterDr6, HvX64RegisterDr7 };
 
 static void vp_reset_registers(struct vp *vp)
 {
@@ -331,7 +331,10 @@ static void inject_exception(struct vp *vp, unsigned int vector, bool has_code, 
 
 static bool inject_nmi(struct vp *vp)
 {
-	return true;
+	struct machine_vp *m = machine_vp(vp);
+
+	m->nmis += !m->nmi_blocked;
+	return !m->nmi_blocked;
 }
 
 static void clear_interrupt_shadow(struct vp *vp)

@@ -25,6 +25,8 @@ struct machine_vp {
 	unsigned int mode; // enum cpu_mode
 	unsigned int flushes, exceptions, last_exception, last_code;
 	bool has_code;
+	unsigned int nmis;
+	bool nmi_blocked;
 	int offered;  // interrupt; delivered at the next exit
 	bool in_call; // test_smp.c: the hypercall at RIP is not done
 	uint64_t rip, target;

@@ -76,6 +76,11 @@ uint64_t vp_xcr0(const struct vp *vp)
 	return vp->xcr0;
 }
 
+void vp_skip_insn(struct vp *vp, unsigned int length)
+{
+	vp->regs.rip += length;
+}
+
 void vp_inject_ud(struct vp *vp)
 {
 	rig_of(vp)->exception = 6;

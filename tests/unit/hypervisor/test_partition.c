@@ -811,6 +811,53 @@ Test(partition, an_idle_vp_wakes_by_an_interrupt_that_it_cannot_take)
 	cr_assert(!vp_runnable(vp), "HLT needs one that can be taken");
 }
 
+static unsigned int entries;
+
+static void halting_guest(struct vp *entered, struct vp_exit *exit)
+{
+	*exit = (struct vp_exit){ .reason = EXIT_HLT, .insn_length = 1 };
+	entries++;
+}
+
+// Runs the VP until it blocks; the number of NMIs that it has had.
+static unsigned int run_until_blocked(void)
+{
+	vp->run_state = VP_RUNNING;
+	vp_run(vp);
+	return machine_vp(vp)->nmis;
+}
+
+Test(partition, an_nmi_waits_for_the_end_of_the_one_before)
+{
+	machine_guest = halting_guest;
+	cr_assert_eq(run_until_blocked(), 0);
+	machine_vp(vp)->nmi_blocked = true;
+	vp_request(vp, VP_REQ_NMI);
+	cr_assert_eq(run_until_blocked(), 0);
+	cr_assert_eq(entries, 1, "nothing else wakes it");
+	machine_vp(vp)->nmi_blocked = false;
+	cr_assert_eq(run_until_blocked(), 1);
+	cr_assert_eq(entries, 2);
+	cr_assert_eq(run_until_blocked(), 1, "one for one");
+}
+
+Test(partition, a_single_step_over_an_instruction_of_ours_gives_db)
+{
+	const struct vp_exit exit = { .reason = EXIT_CPUID, .insn_length = 2 };
+	struct hv_register_value dr6 = { 0 };
+
+	vp->regs.rip = 0x1000;
+	cpuid_exit(vp, &exit);
+	cr_assert_eq(machine_vp(vp)->exceptions, 0);
+	vp->regs.rflags |= RFLAGS_TF;
+	cpuid_exit(vp, &exit);
+	cr_assert_eq(vp->regs.rip, 0x1004);
+	cr_assert_eq(machine_vp(vp)->exceptions, 1);
+	cr_assert_eq(machine_vp(vp)->last_exception, 1);
+	backend->get_register(vp, HvX64RegisterDr6, &dr6);
+	cr_assert_eq(dr6.reg64 & DR6_BS, DR6_BS);
+}
+
 Test(partition, a_refused_msr_is_explained_in_the_log)
 {
 	const struct vp_exit exit = { .reason = EXIT_WRMSR, .insn_length = 2 };

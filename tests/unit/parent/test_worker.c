@@ -134,6 +134,28 @@ Test(worker, vp_0_enters_the_kernel_and_rip_advances)
 	cr_assert_eq(fake_register(1, HvX64RegisterRip), 0);
 }
 
+static int stepping_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	struct hv_x64_intercept_message_header *header = (void *)message->payload;
+
+	if (step == 2)
+		fake_out(message, LAYOUT_SLEEP_CONTROL, 1, 0x34);
+	else
+		fake_in(message, 0x60, 1);
+	if (step == 1)
+		header->rflags |= 0x100;
+	if (step == 1 && fake_register(0, HvRegisterPendingEvent0))
+		fake_out(message, LAYOUT_EXIT_STATUS, 1, 1); // too early
+	return 0;
+}
+
+Test(worker, a_single_step_over_a_port_access_gives_db)
+{
+	cr_assert_eq(run(stepping_guest), 0);
+	cr_assert_eq(fake_register(0, HvRegisterPendingEvent0), 1 | 1 << 16, "exception 1");
+	cr_assert_eq(fake_register(0, HvX64RegisterDr6), 0xffff4ff0);
+}
+
 static int reset_guest(uint32_t vp, unsigned step, struct hv_message *message)
 {
 	fake_out(message, LAYOUT_RESET, 1, LAYOUT_RESET_VALUE);
