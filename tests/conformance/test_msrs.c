@@ -289,24 +289,35 @@ TEST(sint_initial, "HV_X64_MSR_SINT0 to 15: masked at first", "SINTx Registers",
 			i);
 }
 
+// TSC ticks in a second of reference time, over a short while.
+static uint64_t measure_tsc(void)
+{
+	uint64_t time0, time1, tsc0, tsc1;
+
+	time0 = rdmsr(HV_X64_MSR_TIME_REF_COUNT);
+	tsc0 = tsc();
+	pass_ms(100);
+	time1 = rdmsr(HV_X64_MSR_TIME_REF_COUNT);
+	tsc1 = tsc();
+	EXPECT(time1 > time0, "the reference counter stands");
+	return (tsc1 - tsc0) * 10000000 / (time1 - time0);
+}
+
+// Who is interrupted between the two reads of one end measures nonsense: one good time of some.
 TEST(frequencies, "HV_X64_MSR_TSC_FREQUENCY: agrees with the reference counter",
 	"Partition Reference Time",
 	.privileges = HV_PRIVILEGE_ACCESS_FREQUENCY_REGS |
 		      HV_PRIVILEGE_ACCESS_PARTITION_REFERENCE_COUNTER,
 	.edx = HV_FEATURE_EDX_FREQUENCY_REGS)
 {
-	uint64_t hz = rdmsr(HV_X64_MSR_TSC_FREQUENCY), time0, time1, tsc0, tsc1, seen;
+	uint64_t hz = rdmsr(HV_X64_MSR_TSC_FREQUENCY), seen = 0;
 
-	// An interruption between the two reads of one end would falsify it: the shortest of some.
-	time0 = rdmsr(HV_X64_MSR_TIME_REF_COUNT);
-	tsc0 = tsc();
-	pass_ms(200);
-	time1 = rdmsr(HV_X64_MSR_TIME_REF_COUNT);
-	tsc1 = tsc();
-	EXPECT(time1 > time0, "the reference counter stands");
-	seen = (tsc1 - tsc0) * 10000000 / (time1 - time0);
-	EXPECT(seen > hz - hz / 4 && seen < hz + hz / 4,
-		"the TSC makes %lu a second, the register says %lu", seen, hz);
+	for (unsigned int i = 0; i < 10; i++) {
+		seen = measure_tsc();
+		if (seen > hz - hz / 20 && seen < hz + hz / 20)
+			return;
+	}
+	FAIL("the TSC makes %lu a second, the register says %lu", seen, hz);
 }
 
 TEST(apic_frequency, "HV_X64_MSR_APIC_FREQUENCY: is not zero", "Partition Reference Time",
