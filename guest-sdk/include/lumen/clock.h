@@ -16,7 +16,8 @@ enum lumen_clock_source {
 
 // Finds the best source and puts the reference TSC page (one page of the kernel's .bss) in its
 // place. Once for the whole partition, on any VP; any context. LUMEN_NO_HYPERVISOR,
-// LUMEN_NO_PRIVILEGE (neither AccessPartitionReferenceTsc nor AccessPartitionReferenceCounter).
+// LUMEN_NO_PRIVILEGE (AccessPartitionReferenceCounter; without it the page
+// would have nothing to fall back on).
 lumen_status lumen_clock_start(void);
 
 // Takes the page away, as before a kexec. No other VP may be reading the clock.

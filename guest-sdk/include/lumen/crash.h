@@ -15,7 +15,7 @@
 // message of `length` bytes if `text` is not NULL; then p[3] and p[4] are not sent, and where the
 // host takes no messages it gets none. The host may stop the partition at once or let it go on (to
 // write a dump, to halt). Any context, several processors at once too: the first one reports.
-// LUMEN_NOT_SUPPORTED: nobody listens.
+// LUMEN_NOT_SUPPORTED: nobody listens; LUMEN_BUSY: another one has reported.
 lumen_status lumen_crash_report(const uint64_t p[5], const char *text, size_t length);
 
 #endif

@@ -37,8 +37,8 @@
 // somebody has locked the page elsewhere).
 lumen_status lumen_hypercall_enable(uint64_t guest_os_id);
 
-// Takes the page away and the identity back, as before a kexec. No other VP may be in a hypercall.
-// LUMEN_REFUSED: the page is locked.
+// Takes the page away and the identity back, as before a kexec; no call follows (KVM leaves its
+// code in the page). No other VP may be in a hypercall. LUMEN_REFUSED: the page is locked.
 lumen_status lumen_hypercall_disable(void);
 
 // Locks the page where it is until the partition is reset (TLFS: Establishing the Hypercall

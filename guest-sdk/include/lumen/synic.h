@@ -41,7 +41,8 @@ struct lumen_synic {
 };
 
 // Gives this VP its SIM and SIEF pages and enables its SynIC. Allocates two pages. Thread context.
-// LUMEN_NO_HYPERVISOR, LUMEN_NO_PRIVILEGE (AccessSynicRegs), LUMEN_NO_MEMORY.
+// LUMEN_NO_HYPERVISOR, LUMEN_NO_PRIVILEGE (AccessSynicRegs), LUMEN_NO_MEMORY, LUMEN_BAD_STATE
+// (started already).
 lumen_status lumen_synic_start(struct lumen_synic *synic);
 
 // Masks all SINTs, takes the pages away and frees them. Thread context.

@@ -29,7 +29,8 @@ lumen_status lumen_tlb_flush_list_ex(uint64_t address_space, uint64_t flags,
 	const struct lumen_vp_set *vps, const uint64_t *ranges, uint32_t count);
 
 // The pages from the one of `address` on as list elements of up to 4096 pages each (TLFS:
-// HV_GVA_RANGE). Writes at most `room`; returns how many there are, or 0: no room (flush all).
+// HV_GVA_RANGE). Writes at most `room`; returns how many there are, or 0: no room (flush all), or
+// no pages.
 uint32_t lumen_tlb_ranges(const void *address, uint64_t pages, uint64_t *ranges, uint32_t room);
 
 #endif
