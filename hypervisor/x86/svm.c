@@ -453,17 +453,18 @@ static inline void decode_exit(struct vp *vp, struct vmcb *vmcb, struct vp_exit 
 // The world switch. What VMLOAD and VMSAVE hold stays the guest's while its VP is loaded, as the
 // hypervisor uses no segment register and no system call MSR; so only the general registers are
 // exchanged. RAX and RSP are in the VMCB. GIF is 0 before and after; with V_INTR_MASKING it is the
-// host's IF that lets physical interrupts into the guest.
+// host's IF that lets physical interrupts into the guest. STI is not next to VMRUN: QEMU 7.2 would
+// take its interrupt shadow into the guest.
 static inline void switch_to_guest(uint64_t *gpr, uint64_t vmcb_spa)
 {
 	__asm__ volatile(
-		"pushq %%rbp\n\tpushq %%rdi\n\t"
+		"sti\n\tpushq %%rbp\n\tpushq %%rdi\n\t"
 		"movq 0x08(%%rdi), %%rcx\n\tmovq 0x10(%%rdi), %%rdx\n\tmovq 0x18(%%rdi), %%rbx\n\t"
 		"movq 0x28(%%rdi), %%rbp\n\tmovq 0x30(%%rdi), %%rsi\n\t"
 		"movq 0x40(%%rdi), %%r8\n\tmovq 0x48(%%rdi), %%r9\n\tmovq 0x50(%%rdi), %%r10\n\t"
 		"movq 0x58(%%rdi), %%r11\n\tmovq 0x60(%%rdi), %%r12\n\tmovq 0x68(%%rdi), %%r13\n\t"
 		"movq 0x70(%%rdi), %%r14\n\tmovq 0x78(%%rdi), %%r15\n\tmovq 0x38(%%rdi), %%rdi\n\t"
-		"sti\n\tvmrun %%rax\n\tcli\n\t"
+		"vmrun %%rax\n\tcli\n\t"
 		"movq %%rdi, %%rax\n\tpopq %%rdi\n\t"
 		"movq %%rcx, 0x08(%%rdi)\n\tmovq %%rdx, 0x10(%%rdi)\n\tmovq %%rbx, 0x18(%%rdi)\n\t"
 		"movq %%rbp, 0x28(%%rdi)\n\tmovq %%rsi, 0x30(%%rdi)\n\tmovq %%rax, 0x38(%%rdi)\n\t"
