@@ -70,14 +70,14 @@ static struct lumen_vmbus *allocate(uint32_t channel_count)
 	uint8_t *memory = lumen_alloc_pages(pages);
 	struct lumen_vmbus *bus = (void *)memory;
 	struct vmbus_client_config config = {
-		.channels = (void *)(memory + protocol_at),
 		.channel_count = channel_count,
-		.gpadls = (void *)(memory + gpadls_at),
 		.gpadl_count = channel_count * GPADLS_PER_CHANNEL,
 	};
 
 	if (!memory)
 		return NULL;
+	config.channels = (void *)(memory + protocol_at);
+	config.gpadls = (void *)(memory + gpadls_at);
 	bus->memory_pages = (uint32_t)pages;
 	bus->channels = (void *)(memory + channels_at);
 	bus->channel_count = channel_count;

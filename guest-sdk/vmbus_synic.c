@@ -17,7 +17,7 @@ static void log_violation(const struct lumen_vmbus *bus, const struct vmbus_clie
 	if (bus->client.violations[event->reason] != 1)
 		return;
 	memcpy(line, prefix, sizeof(prefix));
-	for (i = 0; words[i] && i < sizeof(line) - sizeof(prefix); i++)
+	for (i = 0; i < sizeof(line) - sizeof(prefix) && words[i]; i++)
 		line[sizeof(prefix) - 1 + i] = words[i];
 	line[sizeof(prefix) - 1 + i] = 0;
 	lumen_log(LUMEN_LOG_WARNING, line);

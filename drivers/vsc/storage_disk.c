@@ -6,7 +6,7 @@
 
 static void vsc_wake_waiter(struct lumen_request *request)
 {
-	uint32_t *pending = request->context;
+	uint32_t *pending = &request->pending;
 
 	__atomic_store_n(pending, 0, __ATOMIC_RELEASE);
 	lumen_wake(pending); // an address: what is there may be gone already
@@ -34,22 +34,21 @@ static bool vsc_wait(struct lumen_storage *storage, const uint32_t *pending, uin
 static lumen_status vsc_execute(struct lumen_request *request)
 {
 	struct lumen_storage *storage = request->disk->storage;
-	uint32_t pending = 1;
 	lumen_status status;
 
 	request->done = vsc_wake_waiter;
-	request->context = &pending;
+	request->pending = 1;
 	status = lumen_storage_submit(request);
 	if (status != LUMEN_OK)
 		return status;
-	if (vsc_wait(storage, &pending, storage->timeout_ns))
+	if (vsc_wait(storage, &request->pending, storage->timeout_ns))
 		return request->status;
 	if (lumen_storage_cancel(request)) {
 		request->status = LUMEN_TIMED_OUT;
 	} else {
 		// It has ended just now, and somebody else calls done().
-		while (__atomic_load_n(&pending, __ATOMIC_ACQUIRE))
-			lumen_wait(&pending, 1, lumen_now_ns() + storage->timeout_ns);
+		while (__atomic_load_n(&request->pending, __ATOMIC_ACQUIRE))
+			lumen_wait(&request->pending, 1, lumen_now_ns() + storage->timeout_ns);
 	}
 	return request->status;
 }

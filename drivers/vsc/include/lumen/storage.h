@@ -177,6 +177,7 @@ struct lumen_request {
 	uint64_t blocks_left;
 	uint32_t segment, segment_offset;
 	uint32_t in_flight;
+	uint32_t pending; // somebody waits in lumen_disk_execute()
 	uint8_t state;
 };
 
@@ -212,8 +213,8 @@ lumen_status lumen_disk_unmap(struct lumen_disk *disk, uint64_t block, uint64_t 
 lumen_status lumen_disk_write_same(
 	struct lumen_disk *disk, uint64_t block, uint64_t count, const void *pattern);
 
-// Submits any request and waits for it, as above; request->done and context are overwritten. For
-// who wants the sense data, or scatter-gather.
+// Submits any request and waits for it, as above; request->done is overwritten. For who wants the
+// sense data, or scatter-gather.
 lumen_status lumen_disk_execute(struct lumen_request *request);
 
 // Sense key << 16 | additional sense code << 8 | qualifier of a request's sense data in fixed or
