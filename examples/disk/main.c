@@ -15,13 +15,15 @@
 enum { VECTOR_VMBUS = 0x50, VECTOR_SPURIOUS = 0xff, NUMBERS = 20000, LINE = 6 };
 
 static struct lumen_synic synic;
+static _Alignas(LUMEN_PAGE_SIZE) struct hv_vp_assist_page assist;
 
-// VMBus's messages and signals come as this interrupt.
+// VMBus's messages and signals come as this interrupt. With the assist page its EOI is a bit in
+// memory as long as no other interrupt waits.
 static void on_vmbus(struct kernel_frame *frame)
 {
 	(void)frame;
 	lumen_sint_handle(&synic, VMBUS_SINT);
-	lumen_eoi();
+	lumen_eoi_assisted(&assist);
 }
 
 static bool worked(lumen_status status, const char *what)
@@ -45,6 +47,8 @@ static bool connect(struct lumen_vmbus **bus)
 		status = lumen_hypercall_enable(0);
 	if (!status)
 		status = lumen_apic_start(LUMEN_APIC_PAGE, VECTOR_SPURIOUS);
+	if (!status)
+		status = lumen_vp_assist_enable(&assist);
 	if (!status)
 		status = lumen_synic_start(&synic);
 	if (!status)

@@ -32,6 +32,7 @@
 
 static uint8_t buffer[SEQ_PIECE] __attribute__((aligned(4096)));
 static struct lumen_synic synic;
+static struct hv_vp_assist_page assist __attribute__((aligned(4096)));
 static struct lumen_disk *disk;
 static uint32_t bytes_received;
 
@@ -76,7 +77,7 @@ static void vmbus_handler(struct kernel_frame *frame)
 {
 	(void)frame;
 	lumen_sint_handle(&synic, VMBUS_SINT);
-	lumen_eoi();
+	lumen_eoi_assisted(&assist);
 }
 
 static bool ok(lumen_status status, const char *what)
@@ -96,6 +97,7 @@ static bool find_disk(void)
 	kernel_set_handler(VECTOR_VMBUS, vmbus_handler);
 	if (!ok(lumen_hypercall_enable(0), "hypercalls") || !ok(lumen_clock_start(), "clock") ||
 		!ok(lumen_apic_start(LUMEN_APIC_PAGE, VECTOR_SPURIOUS), "APIC") ||
+		!ok(lumen_vp_assist_enable(&assist), "VP assist page") ||
 		!ok(lumen_synic_start(&synic), "SynIC") ||
 		!ok(lumen_vmbus_connect(&config, &bus), "VMBus"))
 		return false;
