@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "tests/conformance/results"
 PAGE = ROOT / "docs/conformance.md"
 BEGIN, END = "<!-- generated: begin -->\n", "<!-- generated: end -->\n"
-WORDS = {"ok": "passes", "skip": "not offered", "failure": "fails", "error": "error"}
+WORDS = {"ok": "pass", "skip": "do not apply", "failure": "fail", "error": "errors"}
 SIDES = ("lumen", "kvm")
 ORDER = ("ok", "skip", "failure", "error")
 
@@ -144,7 +144,7 @@ def totals(side, result, checks):
         counts[words[side]] += 1
     vps = ", ".join(map(str, result["vps"]))
     return (f"- {side.capitalize() if side == 'lumen' else 'KVM'}, with {vps} VPs: "
-            f"{counts['ok']} pass, {counts['skip']} are about what is not offered, "
+            f"{counts['ok']} pass, {counts['skip']} do not apply, "
             f"{counts['failure']} fail, {counts['error']} errors\n")
 
 

@@ -152,11 +152,12 @@ def on_kvm(cpus, pattern="", name="conformance-kvm"):
     with runs.Directory(name, others=True) as directory:
         # The same image each time, whoever builds meanwhile: it counts its tests.
         image = Path(shutil.copy(IMAGE, directory / "image"))
-        for _ in range(KVM_ATTEMPTS):
+        for attempt in range(KVM_ATTEMPTS):
             left = [run for run in all_runs if run.fault]
             guests = [referee.Guest(image, _kvm_append(run, pattern), run.cpus, MEMORY, GUEST_TIME)
                       for run in left]
             for run, result in zip(left, referee.run(guests, directory) if left else ()):
+                (directory / f"{run.cpus}-vps-{attempt}.log").write_text(result.console)
                 _kvm_judge(run, result)
     return all_runs
 
