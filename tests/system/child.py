@@ -83,9 +83,9 @@ def test_triple_fault(t):
 def test_no_disk(t):
     """A child without a disk boots, and its initrd says what is missing."""
     kernel, initrd, _ = t.example_files()
-    result = t.child(kernel, initrd=initrd, append="console=ttyS0 quiet")
+    result = t.child(kernel, initrd=initrd, append="console=ttyS0 quiet lumen.wait=5")
     t.equal(result.status, 90, "status")
-    t.contains(result.console, "no disk after")
+    t.contains(result.console, "no disk after 5 s")
 
 
 def test_read_only_disk(t):
