@@ -19,6 +19,8 @@ struct string_io {
 	uint64_t address_mask; // of RSI, RDI and RCX
 	uint64_t count;	       // elements still to move
 	uint64_t offset;       // RSI or RDI
+	uint64_t page_gva;     // the page that `page` is the host address of
+	uint8_t *page;	       // NULL: none yet; a translation is a hypercall
 	unsigned size;	       // of an element
 	bool in;
 	enum power_request request;
@@ -69,20 +71,34 @@ static bool simple_in(struct vp *vp, const struct hv_x64_io_port_intercept_messa
 	return exits_advance(vp, &io->header, instruction_length(&io->header), &rax, 1);
 }
 
+// Finds the page of `gva`. Returns whether the child has such memory.
+static bool string_page(struct vp *vp, struct string_io *string, uint64_t gva)
+{
+	uint64_t gpa;
+
+	if (string->page && string->page_gva == (gva & ~(uint64_t)HV_PAGE_MASK))
+		return true;
+	string->page = NULL;
+	if (!partition_translate(&vp->worker->partition, vp->index, gva, string->in, &gpa))
+		return false;
+	string->page_gva = gva & ~(uint64_t)HV_PAGE_MASK;
+	string->page =
+		guest_memory_at(&vp->worker->memory, gpa & ~(uint64_t)HV_PAGE_MASK, HV_PAGE_SIZE);
+	return string->page;
+}
+
 // Returns the host address of an element of the string, or NULL if the child has no such memory.
-static void *string_element(struct vp *vp, const struct string_io *string)
+static void *string_element(struct vp *vp, struct string_io *string)
 {
 	const struct hv_x64_segment_register *segment =
 		string->in ? &string->io->es : &string->io->ds;
 	bool flat = exits_code_bits(&string->io->header) == 64;
 	uint64_t gva = (string->offset & string->address_mask) + (flat ? 0 : segment->base);
-	uint64_t gpa;
 
 	// An element across a page border would need two translations. Nobody's console does that.
-	if ((gva & (HV_PAGE_SIZE - 1)) + string->size > HV_PAGE_SIZE ||
-		!partition_translate(&vp->worker->partition, vp->index, gva, string->in, &gpa))
+	if ((gva & HV_PAGE_MASK) + string->size > HV_PAGE_SIZE || !string_page(vp, string, gva))
 		return NULL;
-	return guest_memory_at(&vp->worker->memory, gpa, string->size);
+	return string->page + (gva & HV_PAGE_MASK);
 }
 
 static bool move_element(struct vp *vp, struct string_io *string)
