@@ -229,9 +229,10 @@ def conformance_command(where, pattern, cpus, repeat, as_json):
         raise bad("--filter takes letters, digits, ' ', '.', ',', '_' and '-'.")
     with build.lock():
         deps.need(deps.BUILD, deps.MACHINE)
-    numbers = [n for _ in range(repeat) for n in ((cpus,) if cpus else CPUS)]
-    ui.say(f"the image with {', '.join(map(str, numbers))} VPs, on {where}")
-    all_runs = WHERE[where](numbers, pattern)
+    numbers = (cpus,) if cpus else CPUS
+    times = f", {repeat} times" if repeat > 1 else ""
+    ui.say(f"the image with {', '.join(map(str, numbers))} VPs, on {where}{times}")
+    all_runs = WHERE[where](numbers * repeat, pattern)
     if as_json:
         _print_json(where, all_runs)
     else:
