@@ -64,7 +64,7 @@ TEST(index_each, "HvCallGetVpIndexFromApicId: finds each VP", "HvCallGetVpIndexF
 TEST(index_list, "HvCallGetVpIndexFromApicId: finds all VPs of a list",
 	"HvCallGetVpIndexFromApicId")
 {
-	uint32_t ids[64], indices[64], reps;
+	uint32_t ids[64], indices[64] = { 0 }, reps;
 
 	for (unsigned int vp = 0; vp < machine.vps; vp++)
 		ids[vp] = apic_id(machine.vps - 1 - vp);
