@@ -4,6 +4,7 @@
 import argparse
 import re
 import sys
+import textwrap
 import traceback
 from pathlib import Path
 
@@ -16,7 +17,11 @@ MAX_CPUS = 64
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with our way to say that the command line is wrong."""
+    """argparse with our way to say that the command line is wrong. Descriptions are wrapped here, as
+    the formatter leaves them and the table of exit statuses alone."""
+
+    def __init__(self, *arguments, description="", **options):
+        super().__init__(*arguments, description=textwrap.fill(description, 95), **options)
 
     def error(self, message):
         message = message[0].lower() + message[1:]
