@@ -3,9 +3,9 @@
 #include "lumen/clock.h"
 
 #include "guest-sdk/arch.h"
+#include "guest-sdk/page_register.h"
 #include "guest-sdk/tsc_page.h"
 #include "lumen/detect.h"
-#include "lumen/platform.h"
 
 #define NS_PER_TICK 100u
 
@@ -13,15 +13,6 @@ _Alignas(HV_PAGE_SIZE) struct hv_reference_tsc_page lumen_tsc_page;
 
 // Written before other processors are started.
 static enum lumen_clock_source source;
-
-// Replaces what is in a register that places a page; its reserved bits are preserved.
-static void place(uint64_t value)
-{
-	uint64_t rsvd = arch_rdmsr(HV_X64_MSR_REFERENCE_TSC) &
-			~(HV_X64_MSR_PAGE_MASK | HV_X64_MSR_PAGE_ENABLE);
-
-	arch_wrmsr(HV_X64_MSR_REFERENCE_TSC, rsvd | value);
-}
 
 lumen_status lumen_clock_start(void)
 {
@@ -31,7 +22,7 @@ lumen_status lumen_clock_start(void)
 		return LUMEN_NO_PRIVILEGE;
 	source = LUMEN_CLOCK_COUNTER;
 	if (lumen_has(HV_PRIVILEGE_ACCESS_PARTITION_REFERENCE_TSC)) {
-		place(lumen_gpa(&lumen_tsc_page) | HV_X64_MSR_PAGE_ENABLE);
+		page_register_enable(HV_X64_MSR_REFERENCE_TSC, &lumen_tsc_page);
 		source = LUMEN_CLOCK_TSC_PAGE;
 	}
 	return LUMEN_OK;
@@ -40,7 +31,7 @@ lumen_status lumen_clock_start(void)
 void lumen_clock_stop(void)
 {
 	if (source == LUMEN_CLOCK_TSC_PAGE)
-		place(0);
+		page_register_disable(HV_X64_MSR_REFERENCE_TSC);
 	source = LUMEN_CLOCK_NONE;
 }
 

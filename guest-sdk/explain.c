@@ -5,6 +5,7 @@
 #include "lumen/status.h"
 
 #include "guest-sdk/arch.h"
+#include "guest-sdk/status_index.h"
 #include "guest-sdk/texts.h"
 #include "hypercall/explain.h"
 #include "lumen/detect.h"
@@ -21,17 +22,12 @@ enum { SIMPLE, REP };
 
 static const char status_texts[] = HV_STATUS_TABLE(TEXT) LUMEN_STATUS_TABLE(TEXT);
 
-#define NUMBER(name, number, text) number,
-
-static const uint32_t status_numbers[] = { HV_STATUS_TABLE(NUMBER) LUMEN_STATUS_TABLE(NUMBER) };
-
 static const char *text_of_status(lumen_status status)
 {
-	for (size_t i = 0; i < COUNT(status_numbers); i++) {
-		if (status_numbers[i] == status)
-			return text_at(status_texts, i);
-	}
-	return "a status that is not known here";
+	size_t index = lumen_status_index(status);
+
+	return index == STATUS_UNKNOWN ? "a status that is not known here"
+				       : text_at(status_texts, index);
 }
 
 // --- hypercalls ---

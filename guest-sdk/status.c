@@ -2,6 +2,7 @@
 // Names of statuses.
 #include "lumen/status.h"
 
+#include "guest-sdk/status_index.h"
 #include "guest-sdk/texts.h"
 
 #define HV_NAME(name, number, text)    "HV_STATUS_" #name "\0"
@@ -14,11 +15,18 @@ static const char names[] = HV_STATUS_TABLE(HV_NAME) LUMEN_STATUS_TABLE(LUMEN_NA
 
 static const uint32_t numbers[] = { HV_STATUS_TABLE(NUMBER) LUMEN_STATUS_TABLE(NUMBER) };
 
-const char *lumen_status_name(lumen_status status)
+size_t lumen_status_index(lumen_status status)
 {
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		if (numbers[i] == status)
-			return text_at(names, i);
+			return i;
 	}
-	return "unknown status";
+	return STATUS_UNKNOWN;
+}
+
+const char *lumen_status_name(lumen_status status)
+{
+	size_t index = lumen_status_index(status);
+
+	return index == STATUS_UNKNOWN ? "unknown status" : text_at(names, index);
 }

@@ -3,17 +3,10 @@
 #include "lumen/synic.h"
 
 #include "guest-sdk/arch.h"
+#include "guest-sdk/page_register.h"
 #include "guest-sdk/synic_vp0.h"
 #include "lumen/detect.h"
 #include "lumen/platform.h"
-
-// Puts a page where SIMP or SIEFP says, or (gpa 0) nowhere; reserved bits are preserved.
-static void place(uint32_t msr, uint64_t gpa)
-{
-	uint64_t rsvd = arch_rdmsr(msr) & ~(HV_X64_MSR_PAGE_MASK | HV_X64_MSR_PAGE_ENABLE);
-
-	arch_wrmsr(msr, rsvd | (gpa ? gpa | HV_X64_MSR_PAGE_ENABLE : 0));
-}
 
 static void set_control(uint64_t enable)
 {
@@ -39,8 +32,8 @@ lumen_status lumen_synic_start(struct lumen_synic *synic)
 		synic->messages = NULL;
 		return LUMEN_NO_MEMORY;
 	}
-	place(HV_X64_MSR_SIMP, lumen_gpa(synic->messages));
-	place(HV_X64_MSR_SIEFP, lumen_gpa(synic->events));
+	page_register_enable(HV_X64_MSR_SIMP, synic->messages);
+	page_register_enable(HV_X64_MSR_SIEFP, synic->events);
 	set_control(HV_SYNIC_CONTROL_ENABLE);
 	if (lumen_this_vp() == 0)
 		lumen_synic_vp0 = synic;
@@ -56,8 +49,8 @@ void lumen_synic_stop(struct lumen_synic *synic)
 	for (unsigned int sint = 0; sint < HV_SYNIC_SINT_COUNT; sint++)
 		lumen_sint_disable(synic, sint);
 	set_control(0);
-	place(HV_X64_MSR_SIMP, 0);
-	place(HV_X64_MSR_SIEFP, 0);
+	page_register_disable(HV_X64_MSR_SIMP);
+	page_register_disable(HV_X64_MSR_SIEFP);
 	lumen_free_pages(synic->messages, 1);
 	lumen_free_pages(synic->events, 1);
 	synic->messages = NULL;

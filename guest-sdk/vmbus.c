@@ -98,17 +98,13 @@ static lumen_status negotiate(struct lumen_vmbus *bus, uint32_t max_version)
 	uint64_t deadline = vmbus_deadline(bus);
 	lumen_status status;
 
-	status = vmbus_ask(bus, deadline, ask_connect, &request);
-	if (!status)
-		status = vmbus_wait(bus, deadline, contact_answered, &request);
+	status = vmbus_ask_and_wait(bus, deadline, ask_connect, contact_answered, &request);
 	if (status)
 		return status;
 	if (!vmbus_look(bus, is_connected, &request))
 		return vmbus_look(bus, was_heard, &request) ? LUMEN_REFUSED : LUMEN_NOT_SUPPORTED;
 	deadline = vmbus_deadline(bus);
-	status = vmbus_ask(bus, deadline, ask_offers, &request);
-	if (!status)
-		status = vmbus_wait(bus, deadline, offers_delivered, &request);
+	status = vmbus_ask_and_wait(bus, deadline, ask_offers, offers_delivered, &request);
 	// Offers that come later must not find a bus that is gone.
 	if (status && !vmbus_ask(bus, deadline, ask_unload, &request))
 		vmbus_wait(bus, vmbus_deadline(bus), unloaded, &request);
@@ -160,14 +156,11 @@ static bool others_use(const struct lumen_vmbus *bus)
 lumen_status lumen_vmbus_disconnect(struct lumen_vmbus *bus)
 {
 	const struct vmbus_request request = { 0 };
-	uint64_t deadline = vmbus_deadline(bus);
 	lumen_status status;
 
 	if (others_use(bus))
 		return LUMEN_BAD_STATE;
-	status = vmbus_ask(bus, deadline, ask_unload, &request);
-	if (!status)
-		status = vmbus_wait(bus, deadline, unloaded, &request);
+	status = vmbus_ask_and_wait(bus, vmbus_deadline(bus), ask_unload, unloaded, &request);
 	destroy(bus);
 	return status;
 }

@@ -114,9 +114,7 @@ static lumen_status open_and_wait(
 	uint64_t deadline = vmbus_deadline(channel->bus);
 	lumen_status status;
 
-	status = vmbus_ask(channel->bus, deadline, ask_open, &request);
-	if (!status)
-		status = vmbus_wait(channel->bus, deadline, open_answered, &request);
+	status = vmbus_ask_and_wait(channel->bus, deadline, ask_open, open_answered, &request);
 	if (!status && vmbus_look(channel->bus, is_open, &request))
 		return LUMEN_OK;
 	vmbus_ask(channel->bus, deadline, ask_close, &request);
@@ -202,12 +200,10 @@ lumen_status lumen_channel_set_vp(struct lumen_channel *channel, uint32_t target
 {
 	const struct vmbus_request request = { .channel = channel, .number = target_vp };
 	struct lumen_vmbus *bus = channel->bus;
-	uint64_t deadline = vmbus_deadline(bus);
 	lumen_status status;
 
-	status = vmbus_ask(bus, deadline, ask_modify, &request);
-	if (!status)
-		status = vmbus_wait(bus, deadline, modify_answered, &request);
+	status =
+		vmbus_ask_and_wait(bus, vmbus_deadline(bus), ask_modify, modify_answered, &request);
 	if (status)
 		return status;
 	if (vmbus_rescinded(channel))

@@ -100,11 +100,7 @@ lumen_status lumen_gpadl_create(
 lumen_status lumen_gpadl_destroy(struct lumen_channel *channel, uint32_t gpadl)
 {
 	const struct vmbus_request request = { .channel = channel, .gpadl = &gpadl };
-	uint64_t deadline = vmbus_deadline(channel->bus);
-	lumen_status status;
 
-	status = vmbus_ask(channel->bus, deadline, ask_teardown, &request);
-	if (!status)
-		status = vmbus_wait(channel->bus, deadline, is_free, &request);
-	return status;
+	return vmbus_ask_and_wait(
+		channel->bus, vmbus_deadline(channel->bus), ask_teardown, is_free, &request);
 }

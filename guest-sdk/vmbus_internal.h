@@ -84,6 +84,10 @@ lumen_status vmbus_ask(struct lumen_vmbus *bus, uint64_t deadline_ns, vmbus_aske
 lumen_status vmbus_wait(struct lumen_vmbus *bus, uint64_t deadline_ns, vmbus_condition *done,
 	const struct vmbus_request *request);
 
+// Both: makes the request and waits until it is answered.
+lumen_status vmbus_ask_and_wait(struct lumen_vmbus *bus, uint64_t deadline_ns, vmbus_asker *ask,
+	vmbus_condition *done, const struct vmbus_request *request);
+
 // Whether the condition is true now: called with the lock held. Any context.
 bool vmbus_look(
 	struct lumen_vmbus *bus, vmbus_condition *condition, const struct vmbus_request *request);

@@ -145,3 +145,11 @@ lumen_status vmbus_wait(struct lumen_vmbus *bus, uint64_t deadline_ns, vmbus_con
 		lumen_wait(&bus->answers, seen, deadline_ns);
 	}
 }
+
+lumen_status vmbus_ask_and_wait(struct lumen_vmbus *bus, uint64_t deadline_ns, vmbus_asker *ask,
+	vmbus_condition *done, const struct vmbus_request *request)
+{
+	lumen_status status = vmbus_ask(bus, deadline_ns, ask, request);
+
+	return status ? status : vmbus_wait(bus, deadline_ns, done, request);
+}

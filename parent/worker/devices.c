@@ -103,26 +103,29 @@ static uint8_t cmos_read_byte(struct devices *devices, unsigned offset)
 	return 0;
 }
 
-static void cmos_write_byte(struct devices *devices, unsigned offset, uint8_t value)
-{
-	(void)devices;
-	(void)offset;
-	(void)value;
-}
-
 static const struct port_range port_ranges[] = {
 	{ LAYOUT_CONSOLE_PORT, UART_PORTS, console_read_byte, console_write_byte },
-	{ LAYOUT_CMOS_PORT, LAYOUT_CMOS_PORTS, cmos_read_byte, cmos_write_byte },
+	{ LAYOUT_CMOS_PORT, LAYOUT_CMOS_PORTS, cmos_read_byte, port_ignore_write },
 	{ LAYOUT_SLEEP_CONTROL, LAYOUT_POWER_PORTS, power_read_byte, power_write_byte },
 };
 
+static const struct port_range *find_in(
+	const struct port_range *ranges, unsigned count, uint32_t port)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (port >= ranges[i].first && port - ranges[i].first < ranges[i].count)
+			return &ranges[i];
+	return NULL;
+}
+
 static const struct port_range *find_range(const struct devices *devices, uint32_t port)
 {
-	for (unsigned i = 0; i < sizeof(port_ranges) / sizeof(*port_ranges); i++)
-		if (port >= port_ranges[i].first &&
-			port - port_ranges[i].first < port_ranges[i].count)
-			return &port_ranges[i];
-	return devices->test.present ? test_ports_find(port) : NULL;
+	const struct port_range *range =
+		find_in(port_ranges, sizeof(port_ranges) / sizeof(*port_ranges), port);
+
+	return range || !devices->test.present
+		       ? range
+		       : find_in(test_port_ranges, test_port_range_count, port);
 }
 
 uint32_t devices_port_read(struct devices *devices, uint16_t port, unsigned size)

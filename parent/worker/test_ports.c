@@ -2,8 +2,6 @@
 // See test_ports.h.
 #include "parent/worker/test_ports.h"
 
-#include <stddef.h>
-
 #include "parent/common/exit_status.h"
 #include "parent/worker/devices.h"
 
@@ -30,7 +28,7 @@ static uint8_t nothing_read(struct devices *devices, unsigned offset)
 	return 0xff;
 }
 
-static void nothing_write(struct devices *devices, unsigned offset, uint8_t value)
+void port_ignore_write(struct devices *devices, unsigned offset, uint8_t value)
 {
 	(void)devices;
 	(void)offset;
@@ -108,11 +106,11 @@ static void hyperv_write(struct devices *devices, unsigned offset, uint8_t value
 			c[0] | (uint32_t)c[1] << 8 | (uint32_t)c[2] << 16 | (uint32_t)c[3] << 24);
 }
 
-static const struct port_range test_ranges[] = {
-	{ PORT_PIC1, 2, nothing_read, nothing_write },
-	{ PORT_PIC2, 2, nothing_read, nothing_write },
+const struct port_range test_port_ranges[] = {
+	{ PORT_PIC1, 2, nothing_read, port_ignore_write },
+	{ PORT_PIC2, 2, nothing_read, port_ignore_write },
 	{ PORT_DATA, 4, data_read, data_write },
-	{ PORT_FLUSH, 4, nothing_read, nothing_write },
+	{ PORT_FLUSH, 4, nothing_read, port_ignore_write },
 	{ PORT_DATA_BYTES, 4, data_read, data_write },
 	{ PORT_DEBUG_EXIT, 4, nothing_read, debug_exit_write },
 	{ PORT_FW_CFG, 2, fw_cfg_read, fw_cfg_write },
@@ -120,11 +118,4 @@ static const struct port_range test_ranges[] = {
 	{ PORT_HYPERV, 4, nothing_read, hyperv_write },
 };
 
-const struct port_range *test_ports_find(uint32_t port)
-{
-	for (size_t i = 0; i < sizeof(test_ranges) / sizeof(*test_ranges); i++)
-		if (port >= test_ranges[i].first &&
-			port - test_ranges[i].first < test_ranges[i].count)
-			return &test_ranges[i];
-	return NULL;
-}
+const unsigned test_port_range_count = sizeof(test_port_ranges) / sizeof(*test_port_ranges);

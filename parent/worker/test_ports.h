@@ -34,7 +34,11 @@ struct port_range {
 	void (*write)(struct devices *devices, unsigned offset, uint8_t value);
 };
 
-// Returns the test device at a port, or NULL. Whether it is there is not looked at.
-const struct port_range *test_ports_find(uint32_t port);
+// For ports that do nothing with what is written.
+void port_ignore_write(struct devices *devices, unsigned offset, uint8_t value);
+
+// The test devices.
+extern const struct port_range test_port_ranges[];
+extern const unsigned test_port_range_count;
 
 #endif
