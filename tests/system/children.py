@@ -48,7 +48,14 @@ worker_of()
 	fail "$1 has no worker"
 }
 
-free_kib() { sed -n 's/^MemAvailable: *\([0-9]*\).*/\1/p' /proc/meminfo; }
+# What is available, and what processors keep in their lists of free pages: MemAvailable leaves
+# those out, and they hold up to 22 MiB each.
+free_kib()
+{
+	echo 3 >/proc/sys/vm/drop_caches
+	awk '/^MemAvailable:/ { kib += $2 } $1 == "count:" { kib += 4 * $2 } END { print kib }' \
+		/proc/meminfo /proc/zoneinfo
+}
 """
 
 
@@ -108,15 +115,15 @@ def test_again_and_again(t):
     """Children created, booted and destroyed, 5 times: the root's memory is back where it was."""
     result = t.root(PRELUDE + """
 once() { child "$1" 0 nothing; ends "$1" 0; lumenctl delete "$1" || fail "delete"; }
-once warm; echo 3 >/proc/sys/vm/drop_caches
+once warm
 before=$(free_kib)
 for i in 1 2 3 4 5; do once "round$i"; done
-echo 3 >/proc/sys/vm/drop_caches
 after=$(free_kib)
-echo "available before $before KiB, after $after KiB"
-[ $((before - after)) -lt 2048 ] || fail "memory is missing"
+echo "free before $before KiB, after $after KiB"
+[ $((before - after)) -lt 1024 ] || fail "memory is missing"
 """, timeout=600, **_disks(t, 1))
     t.equal(result.status, 0, "status of the script")
+    t.note(re.search(r"free before.*", result.console)[0].strip())
 
 
 def test_synced_data_survives_a_killed_worker(t):
