@@ -103,6 +103,25 @@ def _append(pattern):
     return f"filter={pattern.replace(' ', '_')}" if pattern else ""
 
 
+def _say(number, of, run):
+    """A line for a run that has ended: with --repeat it may be the only one for a while."""
+    bad_ones = run.count("failure") + run.count("error")
+    ui.say(f"{number} of {of}: {run.cpus} VPs, {len(run.checks)} checks, {bad_ones or 'no'} failures")
+
+
+def _watch(cpus, index=0):
+    """What a Session does on its way: say how each guest did when it has ended."""
+    def ended(session):
+        text = session.console.decode(errors="replace").rpartition(f"@begin {index}\r\n")[2]
+        _say(index + 1, len(cpus), parse(text, cpus[index]))
+        _watch(cpus, index + 1)(session)
+
+    def watch(session):
+        if index < len(cpus):
+            session.when(f"@end {index} ", ended)
+    return watch
+
+
 def on_lumen(cpus, pattern="", name="conformance"):
     """One boot of the root; the image in it with each of these numbers of VPs."""
     with build.lock():
@@ -113,7 +132,7 @@ def on_lumen(cpus, pattern="", name="conformance"):
     options = runs.Options(name=name, mode="test", script=SCRIPT + "".join(lines) + "exit 0\n",
                            kernel=IMAGE, memory=MEMORY * 2, timeout=GUEST_TIME * len(cpus))
     with runs.Directory(name, others=True) as directory:
-        result = runs.start(options, kernel, directory)
+        result = runs.start(options, kernel, directory, False, _watch(cpus))
     if result.status != status.OK and "@begin" not in result.console:
         runs.explain(result)
         raise Failure("the conformance image could not be run.")
@@ -143,6 +162,11 @@ def _kvm_judge(run, result):
     return run if run.fault else _judge(run, result.status, before)
 
 
+def _say_kvm(result):
+    seen = len(parse(result.console, result.guest.cpus).checks)
+    ui.say(f"{result.guest.cpus} VPs: {seen} checks in {result.seconds:.0f} s")
+
+
 def on_kvm(cpus, pattern="", name="conformance-kvm"):
     """The same on KVM, nested in the emulated machine."""
     with build.lock():
@@ -156,7 +180,8 @@ def on_kvm(cpus, pattern="", name="conformance-kvm"):
             left = [run for run in all_runs if run.fault]
             guests = [referee.Guest(image, _kvm_append(run, pattern), run.cpus, MEMORY, GUEST_TIME)
                       for run in left]
-            for run, result in zip(left, referee.run(guests, directory) if left else ()):
+            results = referee.run(guests, directory, ended=_say_kvm) if left else ()
+            for run, result in zip(left, results):
                 (directory / f"{run.cpus}-vps-{attempt}.log").write_text(result.console)
                 _kvm_judge(run, result)
     return all_runs

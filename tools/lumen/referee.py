@@ -103,9 +103,10 @@ def judge(ending, console):
 class _Session(session.Session):
     """The dialogue with tools/referee/init."""
 
-    def __init__(self, guests, *arguments):
+    def __init__(self, guests, ended, *arguments):
         super().__init__(*arguments)
         self.results = [Result(guest) for guest in guests]
+        self._tell_end = ended
         self.fault = ""
         self._current = None
         self._ending = _Ending()
@@ -174,6 +175,7 @@ class _Session(session.Session):
         result.seconds = time.monotonic() - self._guest_started
         self.deadline = time.monotonic() + KILL_TIME
         self._ended += 1
+        self._tell_end(result)
         self.tell("next")
 
     def _take_console(self):
@@ -244,10 +246,11 @@ def _machine(guests, kernel, accel, cpus, processor, directory):
                         root_log=paths.relative(directory / "root.log"))
 
 
-def run(guests, directory, cpus=CPUS, accel="auto", echo=None, processor="max"):
+def run(guests, directory, cpus=CPUS, accel="auto", echo=None, processor="max",
+        ended=lambda result: None):
     """Run them all in one boot; a Result for each, in order. directory: for the logs (run.Directory).
     cpus: processors that guests run on. echo: a file descriptor that consoles are copied to.
-    processor: QEMU's name for the emulated one. A Failure if the referee itself does not start, and
+    processor: QEMU's name for the emulated one. ended: called with each Result when it is there. A Failure if the referee itself does not start, and
     also if it breaks down before the last guest's end."""
     accel = qemu.choose_accelerator(accel)
     with build.lock():
@@ -255,7 +258,7 @@ def run(guests, directory, cpus=CPUS, accel="auto", echo=None, processor="max"):
         machine = _machine(guests, kernel, accel, cpus, processor, directory)
     running = qemu.Running(machine, directory / "qemu.log")
     with open(directory / "console.log", "wb") as log:
-        current = _Session(guests, running, session.Limits(ready=BOOT_TIME), None, echo, log)
+        current = _Session(guests, ended, running, session.Limits(ready=BOOT_TIME), None, echo, log)
         current.run()
     if current.fault or current.late or current.unfinished():
         for name in ("qemu.log", "root.log"):

@@ -35,7 +35,7 @@ class Dialogue(unittest.TestCase):
             end.setblocking(False)
             self.addCleanup(end.close)
         running = types.SimpleNamespace(console=console, control=control)
-        self.session = referee._Session(guests, running, session.Limits(ready=10))
+        self.session = referee._Session(guests, lambda result: None, running, session.Limits(ready=10))
 
     def hear(self, *lines):
         for line in lines:
