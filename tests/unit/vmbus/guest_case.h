@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What the tests of the guest's VMBus have in common: both ways to be interrupted, a handler that
-// counts, and a conversation with the echo device.
+// counts, a guest that has found an echo device, and a conversation with it.
 #ifndef VMBUS_GUEST_CASE_H
 #define VMBUS_GUEST_CASE_H
 
@@ -43,6 +43,19 @@ static inline struct lumen_channel_config channel_config(struct listener *listen
 	};
 }
 
+// What most tests start from: a host with one echo device, and a guest that has found it. What the
+// host or the device is to do otherwise is set between the steps.
+struct guest_case {
+	struct guest_rig *rig;
+	struct echo_device echo;
+	struct lumen_vmbus *bus;
+	struct lumen_channel *channel;
+	struct listener listener;
+	struct lumen_channel_config config; // that the channel is opened with
+};
+
+#define GUEST_CASE_INSTANCE 7u // of the echo device
+
 static inline struct lumen_vmbus *connected(struct guest_rig *rig, uint8_t vector)
 {
 	struct lumen_vmbus *bus = NULL;
@@ -52,14 +65,57 @@ static inline struct lumen_vmbus *connected(struct guest_rig *rig, uint8_t vecto
 	return bus;
 }
 
-// Ends a test that has left nothing behind.
-static inline void finish(struct guest_rig *rig, struct lumen_vmbus *bus)
+// Ends a test in which the host has kept so many of the guest's pages.
+static inline void finish_without(struct guest_rig *rig, struct lumen_vmbus *bus, uint32_t pages)
 {
 	if (bus)
 		cr_assert_eq(lumen_vmbus_disconnect(bus), LUMEN_OK);
 	cr_assert_eq(rig->irq_depth, 0);
 	cr_assert_eq(rig->violations, 0, "%s", vmbus_violation_name(rig->last_violation));
-	cr_assert_eq(guest_rig_destroy(rig), 0, "memory is lost");
+	cr_assert_eq(guest_rig_destroy(rig), pages, "memory is lost, or was not kept");
+}
+
+// Ends a test that has left nothing behind.
+static inline void finish(struct guest_rig *rig, struct lumen_vmbus *bus)
+{
+	finish_without(rig, bus, 0);
+}
+
+// The first half of guest_case_begin(), for a host that is not to be connected to as it is.
+// The case stays where it is: its device and its configuration point into it.
+static inline void guest_case_offer(struct guest_case *c, uint32_t host_version)
+{
+	memset(c, 0, sizeof(*c));
+	c->rig = guest_rig_create(host_version);
+	c->config = channel_config(&c->listener);
+	echo_add(c->rig, &c->echo, GUEST_CASE_INSTANCE, 0);
+}
+
+// The second half.
+static inline void guest_case_connect(struct guest_case *c, uint8_t vector)
+{
+	c->bus = connected(c->rig, vector);
+	c->channel = lumen_vmbus_find(c->bus, &echo_type, 0);
+	cr_assert_not_null(c->channel);
+}
+
+static inline void guest_case_begin(struct guest_case *c, uint32_t host_version, uint8_t vector)
+{
+	guest_case_offer(c, host_version);
+	guest_case_connect(c, vector);
+}
+
+static inline void guest_case_open(struct guest_case *c)
+{
+	cr_assert_eq(lumen_channel_open(c->channel, &c->config), LUMEN_OK);
+}
+
+// Ends a test whose channel is open still. (finish(c.rig, c.bus) is for the others: it finds out
+// whether the test's own close was one.)
+static inline void guest_case_end(struct guest_case *c)
+{
+	lumen_channel_close(c->channel);
+	finish(c->rig, c->bus);
 }
 
 static inline lumen_status send_text(struct lumen_channel *channel, uint64_t id, const char *text)

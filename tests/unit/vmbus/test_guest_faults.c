@@ -239,192 +239,147 @@ BOTH_WAYS(guest_faults, each_message_to_the_guest_lost)
 // Each message from here on waits until the guest has given up, and comes then.
 BOTH_WAYS(guest_faults, an_open_that_is_answered_late_is_closed)
 {
-	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
-	struct listener listener = { 0 };
-	struct lumen_channel_config config = channel_config(&listener);
-	struct echo_device echo = { 0 };
-	struct lumen_channel *channel;
-	struct lumen_vmbus *bus;
+	struct guest_case c;
 	uint32_t before;
 
-	echo_add(rig, &echo, 1, 0);
-	bus = connected(rig, *vector);
-	channel = lumen_vmbus_find(bus, &echo_type, 0);
-	before = rig->pages_out;
-	rig->hold_opens = true;
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_TIMED_OUT);
-	cr_assert_eq(rig->pages_out, before + 8); // 3 + 4 of rings, 1 of their list: the host's
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_BAD_STATE);
-	rig->hold_opens = false;
-	guest_rig_complete_opens(rig, true);
-	guest_rig_run(rig);
-	cr_assert_eq(echo.opens, 1);
-	cr_assert_eq(echo.closes, 1);
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
-	exchange(rig, channel, 1);
-	lumen_channel_close(channel);
-	cr_assert_eq(rig->pages_out, before + 8);
+	guest_case_begin(&c, VMBUS_VERSION_5_3, *vector);
+	before = c.rig->pages_out;
+	c.rig->hold_opens = true;
+	cr_assert_eq(lumen_channel_open(c.channel, &c.config), LUMEN_TIMED_OUT);
+	cr_assert_eq(c.rig->pages_out, before + 8); // 3 + 4 of rings, 1 of their list: the host's
+	cr_assert_eq(lumen_channel_open(c.channel, &c.config), LUMEN_BAD_STATE);
+	c.rig->hold_opens = false;
+	guest_rig_complete_opens(c.rig, true);
+	guest_rig_run(c.rig);
+	cr_assert_eq(c.echo.opens, 1);
+	cr_assert_eq(c.echo.closes, 1);
+	cr_assert_eq(lumen_channel_open(c.channel, &c.config), LUMEN_OK);
+	exchange(c.rig, c.channel, 1);
+	lumen_channel_close(c.channel);
+	cr_assert_eq(c.rig->pages_out, before + 8);
 
 	// The same, and refused in the end.
-	rig->hold_opens = true;
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_TIMED_OUT);
-	rig->hold_opens = false;
-	guest_rig_complete_opens(rig, false);
-	guest_rig_run(rig);
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
-	lumen_channel_close(channel);
-	cr_assert_eq(lumen_vmbus_disconnect(bus), LUMEN_OK);
-	cr_assert_eq(rig->violations, 0);
-	cr_assert_eq(guest_rig_destroy(rig), 16);
+	c.rig->hold_opens = true;
+	cr_assert_eq(lumen_channel_open(c.channel, &c.config), LUMEN_TIMED_OUT);
+	c.rig->hold_opens = false;
+	guest_rig_complete_opens(c.rig, false);
+	guest_rig_run(c.rig);
+	cr_assert_eq(lumen_channel_open(c.channel, &c.config), LUMEN_OK);
+	lumen_channel_close(c.channel);
+	finish_without(c.rig, c.bus, 16);
 }
 
 BOTH_WAYS(guest_faults, a_rescind_while_an_open_is_not_answered)
 {
-	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
-	struct listener listener = { 0 };
-	struct lumen_channel_config config = channel_config(&listener);
-	struct echo_device echo = { 0 };
-	struct lumen_channel *channel;
-	struct lumen_vmbus *bus;
+	struct guest_case c;
 
-	echo_add(rig, &echo, 1, 0);
-	bus = connected(rig, *vector);
-	channel = lumen_vmbus_find(bus, &echo_type, 0);
-	rig->hold_opens = true;
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_TIMED_OUT);
-	guest_rig_rescind(rig, echo.device);
-	guest_rig_run(rig);
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_RESCINDED);
-	rig->hold_opens = false;
-	guest_rig_complete_opens(rig, true);
-	guest_rig_run(rig);
-	cr_assert_eq(lumen_channel_release(channel), LUMEN_OK);
-	guest_rig_run(rig);
-	cr_assert_eq(echo.device->relid, 0);
-	cr_assert_eq(lumen_channel_release(channel), LUMEN_BAD_STATE);
-	cr_assert_eq(lumen_vmbus_disconnect(bus), LUMEN_OK);
-	cr_assert_eq(rig->violations, 0);
-	cr_assert_eq(guest_rig_destroy(rig), 8);
+	guest_case_begin(&c, VMBUS_VERSION_5_3, *vector);
+	c.rig->hold_opens = true;
+	cr_assert_eq(lumen_channel_open(c.channel, &c.config), LUMEN_TIMED_OUT);
+	guest_rig_rescind(c.rig, c.echo.device);
+	guest_rig_run(c.rig);
+	cr_assert_eq(lumen_channel_open(c.channel, &c.config), LUMEN_RESCINDED);
+	c.rig->hold_opens = false;
+	guest_rig_complete_opens(c.rig, true);
+	guest_rig_run(c.rig);
+	cr_assert_eq(lumen_channel_release(c.channel), LUMEN_OK);
+	guest_rig_run(c.rig);
+	cr_assert_eq(c.echo.device->relid, 0);
+	cr_assert_eq(lumen_channel_release(c.channel), LUMEN_BAD_STATE);
+	finish_without(c.rig, c.bus, 8);
 }
 
 BOTH_WAYS(guest_faults, a_refused_open_leaves_nothing)
 {
-	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_4_0);
-	struct listener listener = { 0 };
-	struct lumen_channel_config config = channel_config(&listener);
-	struct echo_device echo = { .refuses = true };
-	struct lumen_channel *channel;
-	struct lumen_vmbus *bus;
+	struct guest_case c;
 	uint32_t before, i;
 
-	echo_add(rig, &echo, 1, 0);
-	bus = connected(rig, *vector);
-	channel = lumen_vmbus_find(bus, &echo_type, 0);
-	before = rig->pages_out;
+	guest_case_begin(&c, VMBUS_VERSION_4_0, *vector);
+	c.echo.refuses = true;
+	before = c.rig->pages_out;
 	for (i = 0; i < 100; i++)
-		cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_REFUSED);
-	cr_assert_eq(rig->pages_out, before);
-	echo.refuses = false;
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
-	exchange(rig, channel, 1);
-	lumen_channel_close(channel);
-	finish(rig, bus);
+		cr_assert_eq(lumen_channel_open(c.channel, &c.config), LUMEN_REFUSED);
+	cr_assert_eq(c.rig->pages_out, before);
+	c.echo.refuses = false;
+	cr_assert_eq(lumen_channel_open(c.channel, &c.config), LUMEN_OK);
+	exchange(c.rig, c.channel, 1);
+	guest_case_end(&c);
 }
 
 BOTH_WAYS(guest_faults, the_handler_hears_of_a_rescind)
 {
-	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
-	struct listener listener = { 0 };
-	struct lumen_channel_config config = channel_config(&listener);
-	struct echo_device echo = { .slow_close = true };
+	struct guest_case c;
 	_Alignas(8) uint8_t buffer[64];
-	struct lumen_channel *channel;
 	struct vmbus_packet packet;
-	struct lumen_vmbus *bus;
 
-	echo_add(rig, &echo, 1, 0);
-	bus = connected(rig, *vector);
-	channel = lumen_vmbus_find(bus, &echo_type, 0);
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
-	exchange(rig, channel, 1);
-	cr_assert_eq(listener.rescinds, 0);
-	guest_rig_rescind(rig, echo.device);
-	guest_rig_run(rig);
-	cr_assert_eq(listener.rescinds, 1);
-	cr_assert(lumen_channel_rescinded(channel));
-	cr_assert_eq(send_text(channel, 2, "too late"), LUMEN_RESCINDED);
-	cr_assert_eq(lumen_channel_receive(channel, buffer, 64, &packet), LUMEN_BUSY);
-	cr_assert_eq(lumen_channel_set_vp(channel, 0), LUMEN_RESCINDED);
-	cr_assert_eq(lumen_channel_release(channel), LUMEN_BAD_STATE); // not closed
-	lumen_channel_close(channel);
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_RESCINDED);
-	cr_assert_eq(lumen_channel_release(channel), LUMEN_OK);
-	guest_rig_run(rig);
-	cr_assert_eq(echo.device->relid, 0);
-	finish(rig, bus);
+	guest_case_begin(&c, VMBUS_VERSION_5_3, *vector);
+	c.echo.slow_close = true;
+	guest_case_open(&c);
+	exchange(c.rig, c.channel, 1);
+	cr_assert_eq(c.listener.rescinds, 0);
+	guest_rig_rescind(c.rig, c.echo.device);
+	guest_rig_run(c.rig);
+	cr_assert_eq(c.listener.rescinds, 1);
+	cr_assert(lumen_channel_rescinded(c.channel));
+	cr_assert_eq(send_text(c.channel, 2, "too late"), LUMEN_RESCINDED);
+	cr_assert_eq(lumen_channel_receive(c.channel, buffer, 64, &packet), LUMEN_BUSY);
+	cr_assert_eq(lumen_channel_set_vp(c.channel, 0), LUMEN_RESCINDED);
+	cr_assert_eq(lumen_channel_release(c.channel), LUMEN_BAD_STATE); // not closed
+	lumen_channel_close(c.channel);
+	cr_assert_eq(lumen_channel_open(c.channel, &c.config), LUMEN_RESCINDED);
+	cr_assert_eq(lumen_channel_release(c.channel), LUMEN_OK);
+	guest_rig_run(c.rig);
+	cr_assert_eq(c.echo.device->relid, 0);
+	finish(c.rig, c.bus);
 }
 
 // A host that closes at its leisure keeps the rings until then.
 BOTH_WAYS(guest_faults, a_host_that_never_gives_the_rings_back_keeps_them)
 {
-	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
-	struct listener listener = { 0 };
-	struct lumen_channel_config config = channel_config(&listener);
-	struct echo_device echo = { 0 };
-	struct lumen_channel *channel;
-	struct lumen_vmbus *bus;
+	struct guest_case c;
 
-	echo_add(rig, &echo, 1, 0);
-	bus = connected(rig, *vector);
-	channel = lumen_vmbus_find(bus, &echo_type, 0);
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
-	rig->mute = true;
-	lumen_channel_close(channel);
-	cr_assert_str_eq(rig->log[0], "vmbus: the host keeps a channel's rings");
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_TIMED_OUT);
-	rig->mute = false;
-	guest_rig_run(rig);
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
-	exchange(rig, channel, 1);
-	lumen_channel_close(channel);
-	cr_assert_eq(lumen_vmbus_disconnect(bus), LUMEN_OK);
-	cr_assert_eq(rig->violations, 0);
-	cr_assert_eq(guest_rig_destroy(rig), 16);
+	guest_case_begin(&c, VMBUS_VERSION_5_3, *vector);
+	guest_case_open(&c);
+	c.rig->mute = true;
+	lumen_channel_close(c.channel);
+	cr_assert_str_eq(c.rig->log[0], "vmbus: the host keeps a channel's rings");
+	cr_assert_eq(lumen_channel_open(c.channel, &c.config), LUMEN_TIMED_OUT);
+	c.rig->mute = false;
+	guest_rig_run(c.rig);
+	cr_assert_eq(lumen_channel_open(c.channel, &c.config), LUMEN_OK);
+	exchange(c.rig, c.channel, 1);
+	lumen_channel_close(c.channel);
+	finish_without(c.rig, c.bus, 16);
 }
 
 BOTH_WAYS(guest_faults, a_gpadl_that_is_answered_late_is_torn_down)
 {
-	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
-	struct echo_device echo = { 0 };
-	struct lumen_channel *channel;
-	struct lumen_vmbus *bus;
+	struct guest_case c;
 	uint32_t id, i;
 	void *pages;
 
-	echo_add(rig, &echo, 1, 0);
-	bus = connected(rig, *vector);
-	channel = lumen_vmbus_find(bus, &echo_type, 0);
+	guest_case_begin(&c, VMBUS_VERSION_5_3, *vector);
 	pages = lumen_alloc_pages(300); // more messages than the hypervisor keeps
-	rig->mute = true;
-	cr_assert_eq(lumen_gpadl_create(channel, pages, 300, &id), LUMEN_TIMED_OUT);
-	rig->mute = false;
-	guest_rig_run(rig);
-	lumen_vmbus_find(bus, NULL, 0); // posts what was left
-	guest_rig_run(rig);
+	c.rig->mute = true;
+	cr_assert_eq(lumen_gpadl_create(c.channel, pages, 300, &id), LUMEN_TIMED_OUT);
+	c.rig->mute = false;
+	guest_rig_run(c.rig);
+	lumen_vmbus_find(c.bus, NULL, 0); // posts what was left
+	guest_rig_run(c.rig);
 	for (i = 0; i < GUEST_RIG_GPADLS; i++)
-		cr_assert_eq(rig->server.config.gpadls[i].state, VMBUS_GPADL_FREE);
+		cr_assert_eq(c.rig->server.config.gpadls[i].state, VMBUS_GPADL_FREE);
 	lumen_free_pages(pages, 300);
 
 	// More than the queues hold: the host hears of a part only, which it cannot use.
 	pages = lumen_alloc_pages(1000);
-	rig->deaf = true;
-	cr_assert_eq(lumen_gpadl_create(channel, pages, 1000, &id), LUMEN_TIMED_OUT);
-	rig->deaf = false;
-	guest_rig_run(rig);
-	lumen_vmbus_find(bus, NULL, 0);
-	guest_rig_run(rig);
+	c.rig->deaf = true;
+	cr_assert_eq(lumen_gpadl_create(c.channel, pages, 1000, &id), LUMEN_TIMED_OUT);
+	c.rig->deaf = false;
+	guest_rig_run(c.rig);
+	lumen_vmbus_find(c.bus, NULL, 0);
+	guest_rig_run(c.rig);
 	lumen_free_pages(pages, 1000);
-	finish(rig, bus);
+	finish(c.rig, c.bus);
 }
 
 BOTH_WAYS(guest_faults, a_host_that_does_not_answer_the_unload)
@@ -543,28 +498,20 @@ static bool move_refused(void *context, struct guest_rig *rig, union vmbus_messa
 
 Test(guest_faults, a_move_can_be_refused_or_forgotten)
 {
-	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
-	struct listener listener = { 0 };
-	struct lumen_channel_config config = channel_config(&listener);
-	struct echo_device echo = { 0 };
-	struct lumen_channel *channel;
-	struct lumen_vmbus *bus;
+	struct guest_case c;
 
-	echo_add(rig, &echo, 1, 0);
-	bus = connected(rig, 0);
-	channel = lumen_vmbus_find(bus, &echo_type, 0);
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
-	rig->hook = move_refused;
-	cr_assert_eq(lumen_channel_set_vp(channel, 0), LUMEN_REFUSED);
-	rig->mute = true;
-	cr_assert_eq(lumen_channel_set_vp(channel, 0), LUMEN_TIMED_OUT);
-	cr_assert_eq(lumen_channel_set_vp(channel, 0), LUMEN_BAD_STATE); // one at a time
-	rig->mute = false;
-	rig->hook = NULL;
-	guest_rig_run(rig);
-	cr_assert_eq(lumen_channel_set_vp(channel, 0), LUMEN_OK);
-	lumen_channel_close(channel);
-	finish(rig, bus);
+	guest_case_begin(&c, VMBUS_VERSION_5_3, 0);
+	guest_case_open(&c);
+	c.rig->hook = move_refused;
+	cr_assert_eq(lumen_channel_set_vp(c.channel, 0), LUMEN_REFUSED);
+	c.rig->mute = true;
+	cr_assert_eq(lumen_channel_set_vp(c.channel, 0), LUMEN_TIMED_OUT);
+	cr_assert_eq(lumen_channel_set_vp(c.channel, 0), LUMEN_BAD_STATE); // one at a time
+	c.rig->mute = false;
+	c.rig->hook = NULL;
+	guest_rig_run(c.rig);
+	cr_assert_eq(lumen_channel_set_vp(c.channel, 0), LUMEN_OK);
+	guest_case_end(&c);
 }
 
 Test(guest_faults, more_offers_than_the_guest_has_room_for)

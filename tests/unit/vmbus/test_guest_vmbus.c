@@ -5,46 +5,38 @@
 
 BOTH_WAYS(guest_vmbus, a_channel_is_opened_used_and_closed)
 {
-	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
-	struct listener listener = { 0 };
-	struct lumen_channel_config config = channel_config(&listener);
+	struct guest_case c;
 	uint8_t user_data[VMBUS_USER_DEFINED_SIZE] = { 1, 2, [119] = 3 };
-	struct echo_device echo = { 0 };
-	struct lumen_channel *channel;
-	struct lumen_vmbus *bus;
 	uint32_t i, turn;
 
-	echo_add(rig, &echo, 7, 0);
-	bus = connected(rig, *vector);
-	cr_assert_eq(lumen_vmbus_version(bus), VMBUS_VERSION_5_3);
-	channel = lumen_vmbus_find(bus, &echo_type, 0);
-	cr_assert_not_null(channel);
-	cr_assert_eq(lumen_channel_offer(channel)->interface_instance.data1, 7);
-	cr_assert_eq(lumen_channel_offer(channel)->user_defined[0], 0xE0);
-	cr_assert_eq(send_text(channel, 1, "x"), LUMEN_BAD_STATE);
-	config.user_data = user_data;
+	guest_case_begin(&c, VMBUS_VERSION_5_3, *vector);
+	cr_assert_eq(lumen_vmbus_version(c.bus), VMBUS_VERSION_5_3);
+	cr_assert_eq(lumen_channel_offer(c.channel)->interface_instance.data1, GUEST_CASE_INSTANCE);
+	cr_assert_eq(lumen_channel_offer(c.channel)->user_defined[0], 0xE0);
+	cr_assert_eq(send_text(c.channel, 1, "x"), LUMEN_BAD_STATE);
+	c.config.user_data = user_data;
 	for (turn = 0; turn < 3; turn++) {
-		cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
-		cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_BAD_STATE);
-		cr_assert_eq(lumen_vmbus_disconnect(bus), LUMEN_BAD_STATE);
-		cr_assert_arr_eq(echo.user_data, user_data, sizeof(user_data));
-		cr_assert_eq(echo.device->rings.in_page_count, 3);
-		cr_assert_eq(echo.device->rings.out_page_count, 4);
+		cr_assert_eq(lumen_channel_open(c.channel, &c.config), LUMEN_OK);
+		cr_assert_eq(lumen_channel_open(c.channel, &c.config), LUMEN_BAD_STATE);
+		cr_assert_eq(lumen_vmbus_disconnect(c.bus), LUMEN_BAD_STATE);
+		cr_assert_arr_eq(c.echo.user_data, user_data, sizeof(user_data));
+		cr_assert_eq(c.echo.device->rings.in_page_count, 3);
+		cr_assert_eq(c.echo.device->rings.out_page_count, 4);
 		for (i = 0; i < 1000; i++)
-			exchange(rig, channel, i);
-		lumen_channel_close(channel);
-		lumen_channel_close(channel);
-		guest_rig_run(rig);
-		cr_assert_not(echo.device->open);
-		config.user_data = NULL;
+			exchange(c.rig, c.channel, i);
+		lumen_channel_close(c.channel);
+		lumen_channel_close(c.channel);
+		guest_rig_run(c.rig);
+		cr_assert_not(c.echo.device->open);
+		c.config.user_data = NULL;
 		memset(user_data, 0, sizeof(user_data));
 	}
-	cr_assert_eq(echo.opens, 3);
-	cr_assert_eq(echo.closes, 3);
-	cr_assert_eq(echo.echoed, 3000);
-	cr_assert_gt(listener.calls, 0);
-	cr_assert_eq(listener.rescinds, 0);
-	finish(rig, bus);
+	cr_assert_eq(c.echo.opens, 3);
+	cr_assert_eq(c.echo.closes, 3);
+	cr_assert_eq(c.echo.echoed, 3000);
+	cr_assert_gt(c.listener.calls, 0);
+	cr_assert_eq(c.listener.rescinds, 0);
+	finish(c.rig, c.bus);
 }
 
 // --- connecting ---
@@ -66,28 +58,22 @@ BOTH_WAYS(guest_vmbus, each_version_is_agreed_on)
 	uint32_t i;
 
 	for (i = 0; i < VERSION_COUNT; i++) {
-		struct guest_rig *rig = guest_rig_create(versions[i]);
-		struct listener listener = { 0 };
-		struct lumen_channel_config config = channel_config(&listener);
+		struct guest_case c;
 		bool is_new = versions[i] >= VMBUS_VERSION_5_0;
-		struct echo_device echo = { 0 };
-		struct lumen_channel *channel;
-		struct lumen_vmbus *bus;
 
+		guest_case_offer(&c, versions[i]);
 		// Hosts that speak nothing newer than 4.1 have no such connection.
-		rig->old_host = !is_new;
-		echo_add(rig, &echo, 1, 0);
-		bus = connected(rig, *vector);
-		cr_assert_eq(lumen_vmbus_version(bus), versions[i]);
-		cr_assert_eq(rig->last_type, VMBUS_MESSAGE_REQUEST_OFFERS);
-		cr_assert_eq(rig->last_connection_id, is_new ? 4 : 1);
+		c.rig->old_host = !is_new;
+		guest_case_connect(&c, *vector);
+		cr_assert_eq(lumen_vmbus_version(c.bus), versions[i]);
+		cr_assert_eq(c.rig->last_type, VMBUS_MESSAGE_REQUEST_OFFERS);
+		cr_assert_eq(c.rig->last_connection_id, is_new ? 4 : 1);
 		// One for each version that is newer, one for this, and the request for offers.
-		cr_assert_eq(rig->posts, VERSION_COUNT - i + 1);
-		channel = lumen_vmbus_find(bus, NULL, 0);
-		cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
-		exchange(rig, channel, i);
-		lumen_channel_close(channel);
-		finish(rig, bus);
+		cr_assert_eq(c.rig->posts, VERSION_COUNT - i + 1);
+		cr_assert_eq(lumen_vmbus_find(c.bus, NULL, 0), c.channel);
+		guest_case_open(&c);
+		exchange(c.rig, c.channel, i);
+		guest_case_end(&c);
 	}
 }
 
@@ -216,24 +202,17 @@ Test(guest_vmbus, a_host_can_refuse_the_connection)
 
 BOTH_WAYS(guest_vmbus, posts_are_tried_again_when_the_hypervisor_has_no_buffer)
 {
-	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
-	struct listener listener = { 0 };
-	struct lumen_channel_config config = channel_config(&listener);
-	struct echo_device echo = { 0 };
-	struct lumen_channel *channel;
-	struct lumen_vmbus *bus;
+	struct guest_case c;
 
-	echo_add(rig, &echo, 1, 0);
-	rig->post_status = HV_STATUS_INSUFFICIENT_BUFFERS;
-	rig->post_failures = 3;
-	bus = connected(rig, *vector);
-	channel = lumen_vmbus_find(bus, &echo_type, 0);
-	rig->post_failures = 20;
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
-	rig->post_status = HV_STATUS_INVALID_CONNECTION_ID; // what Hyper-V may say instead
-	rig->post_failures = 20;
-	lumen_channel_close(channel);
-	finish(rig, bus);
+	guest_case_offer(&c, VMBUS_VERSION_5_3);
+	c.rig->post_status = HV_STATUS_INSUFFICIENT_BUFFERS;
+	c.rig->post_failures = 3;
+	guest_case_connect(&c, *vector);
+	c.rig->post_failures = 20;
+	guest_case_open(&c);
+	c.rig->post_status = HV_STATUS_INVALID_CONNECTION_ID; // what Hyper-V may say instead
+	c.rig->post_failures = 20;
+	guest_case_end(&c);
 }
 
 // --- devices ---
@@ -384,181 +363,142 @@ static void receive_all(
 
 BOTH_WAYS(guest_vmbus, a_full_ring_calls_the_handler_when_there_is_room)
 {
-	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
-	struct listener listener = { 0 };
-	struct lumen_channel_config config = channel_config(&listener);
-	struct echo_device echo = { .stopped = true };
+	struct guest_case c;
 	static char text[1000];
-	struct lumen_channel *channel;
-	struct lumen_vmbus *bus;
 	uint32_t sent = 0, received = 0;
 	lumen_status status;
 
 	memset(text, 'a', sizeof(text) - 1);
-	echo_add(rig, &echo, 1, 0);
-	bus = connected(rig, *vector);
-	channel = lumen_vmbus_find(bus, &echo_type, 0);
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
-	while (!(status = send_text(channel, sent, text)))
+	guest_case_begin(&c, VMBUS_VERSION_5_3, *vector);
+	c.echo.stopped = true;
+	guest_case_open(&c);
+	while (!(status = send_text(c.channel, sent, text)))
 		sent++;
 	cr_assert_eq(status, LUMEN_BUSY);
 	cr_assert_eq(sent, 7); // of 1024 bytes in two pages, of which 8 stay free
-	guest_rig_run(rig);
-	cr_assert_eq(listener.calls, 0);
-	echo_run(&echo); // makes room, sends some, and signals for both: once
-	guest_rig_run(rig);
-	cr_assert_geq(listener.calls, 1);
+	guest_rig_run(c.rig);
+	cr_assert_eq(c.listener.calls, 0);
+	echo_run(&c.echo); // makes room, sends some, and signals for both: once
+	guest_rig_run(c.rig);
+	cr_assert_geq(c.listener.calls, 1);
 	for (; sent < 100; sent++) {
-		while (send_text(channel, sent, text) == LUMEN_BUSY) {
-			receive_all(rig, channel, &received, echo.echoed);
-			echo_run(&echo);
+		while (send_text(c.channel, sent, text) == LUMEN_BUSY) {
+			receive_all(c.rig, c.channel, &received, c.echo.echoed);
+			echo_run(&c.echo);
 		}
 	}
-	receive_all(rig, channel, &received, echo.echoed);
-	echo_run(&echo);
-	receive_all(rig, channel, &received, 100);
-	lumen_channel_close(channel);
-	finish(rig, bus);
+	receive_all(c.rig, c.channel, &received, c.echo.echoed);
+	echo_run(&c.echo);
+	receive_all(c.rig, c.channel, &received, 100);
+	guest_case_end(&c);
 }
 
 Test(guest_vmbus, a_batch_is_signalled_once)
 {
-	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
-	struct listener listener = { 0 };
-	struct lumen_channel_config config = channel_config(&listener);
+	struct guest_case c;
 	const struct vmbus_packet_out empty = { .type = VMBUS_PACKET_IN_BAND };
-	struct echo_device echo = { 0 };
-	struct lumen_channel *channel;
-	struct lumen_vmbus *bus;
 	uint32_t i;
 
-	echo_add(rig, &echo, 1, 0);
-	bus = connected(rig, 0);
-	channel = lumen_vmbus_find(bus, &echo_type, 0);
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
+	guest_case_begin(&c, VMBUS_VERSION_5_3, 0);
+	guest_case_open(&c);
 	for (i = 0; i < 10; i++)
-		cr_assert_eq(lumen_channel_queue(channel, &empty), LUMEN_OK);
-	cr_assert_eq(rig->signals, 0);
-	lumen_channel_flush(channel);
-	lumen_channel_flush(channel);
-	cr_assert_eq(rig->signals, 1);
-	cr_assert_eq(lumen_channel_queue(channel, &empty), LUMEN_OK);
-	lumen_channel_flush(channel); // the host has not read yet: it needs no second signal
-	cr_assert_eq(rig->signals, 1);
-	guest_rig_run(rig);
-	cr_assert_eq(echo.echoed, 11);
-	cr_assert_eq(listener.calls, 1); // its signals are masked from the first on
-	lumen_channel_close(channel);
-	lumen_channel_flush(channel);
-	cr_assert_eq(rig->lost_signals, 0);
-	finish(rig, bus);
+		cr_assert_eq(lumen_channel_queue(c.channel, &empty), LUMEN_OK);
+	cr_assert_eq(c.rig->signals, 0);
+	lumen_channel_flush(c.channel);
+	lumen_channel_flush(c.channel);
+	cr_assert_eq(c.rig->signals, 1);
+	cr_assert_eq(lumen_channel_queue(c.channel, &empty), LUMEN_OK);
+	lumen_channel_flush(c.channel); // the host has not read yet: it needs no second signal
+	cr_assert_eq(c.rig->signals, 1);
+	guest_rig_run(c.rig);
+	cr_assert_eq(c.echo.echoed, 11);
+	cr_assert_eq(c.listener.calls, 1); // its signals are masked from the first on
+	lumen_channel_close(c.channel);
+	lumen_channel_flush(c.channel);
+	cr_assert_eq(c.rig->lost_signals, 0);
+	finish(c.rig, c.bus);
 }
 
 Test(guest_vmbus, signals_are_masked_from_the_handler_on)
 {
-	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
-	struct listener listener = { 0 };
-	struct lumen_channel_config config = channel_config(&listener);
+	struct guest_case c;
 	const struct vmbus_ring_control *control;
-	struct echo_device echo = { 0 };
-	struct lumen_channel *channel;
-	struct lumen_vmbus *bus;
 
-	echo_add(rig, &echo, 1, 0);
-	bus = connected(rig, 0);
-	channel = lumen_vmbus_find(bus, &echo_type, 0);
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
-	control = echo.device->rings.out_pages[0];
+	guest_case_begin(&c, VMBUS_VERSION_5_3, 0);
+	guest_case_open(&c);
+	control = c.echo.device->rings.out_pages[0];
 	cr_assert_eq(control->interrupt_mask, 0);
-	cr_assert_eq(send_text(channel, 1, "a"), LUMEN_OK);
-	guest_rig_run(rig);
-	cr_assert_eq(listener.calls, 1);
+	cr_assert_eq(send_text(c.channel, 1, "a"), LUMEN_OK);
+	guest_rig_run(c.rig);
+	cr_assert_eq(c.listener.calls, 1);
 	cr_assert_eq(control->interrupt_mask, 1);
-	cr_assert_eq(receive(rig, channel).transaction_id, 1);
-	cr_assert_not(lumen_channel_unmask(channel));
+	cr_assert_eq(receive(c.rig, c.channel).transaction_id, 1);
+	cr_assert_not(lumen_channel_unmask(c.channel));
 	cr_assert_eq(control->interrupt_mask, 0);
 	// Something has come just before: nobody signals it, and it is for who asks.
-	cr_assert_eq(send_text(channel, 2, "b"), LUMEN_OK);
-	echo_run(&echo);
-	cr_assert(lumen_channel_unmask(channel));
+	cr_assert_eq(send_text(c.channel, 2, "b"), LUMEN_OK);
+	echo_run(&c.echo);
+	cr_assert(lumen_channel_unmask(c.channel));
 	cr_assert_eq(control->interrupt_mask, 1);
-	cr_assert_eq(receive(rig, channel).transaction_id, 2);
-	lumen_channel_close(channel);
-	finish(rig, bus);
+	cr_assert_eq(receive(c.rig, c.channel).transaction_id, 2);
+	guest_case_end(&c);
 }
 
 // Packets that are queued and not flushed are shown to the host before the guest waits for room;
 // and if the host makes room meanwhile, no signal will come, and the packet goes out at once.
 Test(guest_vmbus, a_full_ring_is_flushed)
 {
-	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
-	struct listener listener = { 0 };
-	struct lumen_channel_config config = channel_config(&listener);
+	struct guest_case c;
 	const struct vmbus_packet_out empty = { .type = VMBUS_PACKET_IN_BAND };
-	struct echo_device echo = { .stopped = true };
-	struct lumen_channel *channel;
-	struct lumen_vmbus *bus;
 	uint32_t queued = 0;
 
-	config.receive_pages = 100;
-	echo_add(rig, &echo, 1, 0);
-	bus = connected(rig, 0);
-	channel = lumen_vmbus_find(bus, &echo_type, 0);
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
-	while (lumen_channel_queue(channel, &empty) == LUMEN_OK)
+	guest_case_begin(&c, VMBUS_VERSION_5_3, 0);
+	c.config.receive_pages = 100;
+	c.echo.stopped = true;
+	guest_case_open(&c);
+	while (lumen_channel_queue(c.channel, &empty) == LUMEN_OK)
 		queued++;
 	cr_assert_eq(queued, 341); // of 24 bytes, in 8192 less 8
-	cr_assert_eq(rig->signals, 1);
-	echo_run(&echo);
-	cr_assert_eq(echo.echoed, queued);
-	echo.stopped = false;
-	rig->signal_at_once = true;
+	cr_assert_eq(c.rig->signals, 1);
+	echo_run(&c.echo);
+	cr_assert_eq(c.echo.echoed, queued);
+	c.echo.stopped = false;
+	c.rig->signal_at_once = true;
 	for (; queued < 2000; queued++)
-		cr_assert_eq(lumen_channel_queue(channel, &empty), LUMEN_OK);
-	lumen_channel_flush(channel);
-	cr_assert_eq(echo.echoed, 2000);
-	lumen_channel_close(channel);
-	finish(rig, bus);
+		cr_assert_eq(lumen_channel_queue(c.channel, &empty), LUMEN_OK);
+	lumen_channel_flush(c.channel);
+	cr_assert_eq(c.echo.echoed, 2000);
+	guest_case_end(&c);
 }
 
 // The host waits for room: it is signalled when the guest has read.
 Test(guest_vmbus, a_host_that_waits_for_room_is_signalled)
 {
-	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
-	struct listener listener = { 0 };
-	struct lumen_channel_config config = channel_config(&listener);
+	struct guest_case c;
 	const struct vmbus_packet_out empty = { .type = VMBUS_PACKET_IN_BAND };
-	struct echo_device echo = { 0 };
 	_Alignas(8) uint8_t buffer[64];
-	struct lumen_channel *channel;
 	struct vmbus_packet packet;
-	struct lumen_vmbus *bus;
 
-	echo_add(rig, &echo, 1, 0);
-	bus = connected(rig, 0);
-	channel = lumen_vmbus_find(bus, &echo_type, 0);
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
-	while (vmbus_ring_write(&echo.writer, &empty) == VMBUS_RING_OK) {
+	guest_case_begin(&c, VMBUS_VERSION_5_3, 0);
+	guest_case_open(&c);
+	while (vmbus_ring_write(&c.echo.writer, &empty) == VMBUS_RING_OK) {
 	}
-	vmbus_ring_writer_commit(&echo.writer);
-	cr_assert_not(vmbus_ring_writer_wait(&echo.writer, 24));
-	cr_assert_eq(rig->signals, 0);
-	while (lumen_channel_receive(channel, buffer, sizeof(buffer), &packet) == LUMEN_OK) {
+	vmbus_ring_writer_commit(&c.echo.writer);
+	cr_assert_not(vmbus_ring_writer_wait(&c.echo.writer, 24));
+	cr_assert_eq(c.rig->signals, 0);
+	while (lumen_channel_receive(c.channel, buffer, sizeof(buffer), &packet) == LUMEN_OK) {
 	}
-	cr_assert_eq(rig->signals, 0);
-	cr_assert_not(lumen_channel_unmask(channel));
-	cr_assert_eq(rig->signals, 1);
-	cr_assert_not(lumen_channel_unmask(channel));
-	cr_assert_eq(rig->signals, 1);
-	lumen_channel_close(channel);
-	finish(rig, bus);
+	cr_assert_eq(c.rig->signals, 0);
+	cr_assert_not(lumen_channel_unmask(c.channel));
+	cr_assert_eq(c.rig->signals, 1);
+	cr_assert_not(lumen_channel_unmask(c.channel));
+	cr_assert_eq(c.rig->signals, 1);
+	guest_case_end(&c);
 }
 
 Test(guest_vmbus, what_cannot_be_sent_or_read_is_said)
 {
-	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
-	struct listener listener = { 0 };
-	struct lumen_channel_config config = channel_config(&listener);
+	struct guest_case c;
 	static uint8_t bytes[8192];
 	const struct vmbus_piece piece = { bytes, 8192 };
 	const struct vmbus_packet_out large = {
@@ -566,116 +506,90 @@ Test(guest_vmbus, what_cannot_be_sent_or_read_is_said)
 	};
 	_Alignas(8) uint8_t buffer[16];
 	struct vmbus_packet packet;
-	struct echo_device echo = { .speaks_first = true };
 	struct vmbus_ring_control *control;
-	struct lumen_channel *channel;
-	struct lumen_vmbus *bus;
 
-	echo_add(rig, &echo, 1, 0);
-	bus = connected(rig, 0);
-	channel = lumen_vmbus_find(bus, &echo_type, 0);
-	cr_assert_eq(lumen_channel_receive(channel, buffer, 16, &packet), LUMEN_BAD_STATE);
-	cr_assert_not(lumen_channel_unmask(channel));
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
-	cr_assert_eq(lumen_channel_send(channel, &large), LUMEN_BAD_ARGUMENT);
-	cr_assert_eq(lumen_channel_receive(channel, buffer, 16, &packet), LUMEN_BAD_HOST);
-	cr_assert_eq(lumen_channel_receive(channel, bytes, 16, &packet), LUMEN_BAD_HOST);
-	cr_assert_not(lumen_channel_unmask(channel));
-	control = echo.device->rings.in_pages[0];
+	guest_case_begin(&c, VMBUS_VERSION_5_3, 0);
+	c.echo.speaks_first = true;
+	cr_assert_eq(lumen_channel_receive(c.channel, buffer, 16, &packet), LUMEN_BAD_STATE);
+	cr_assert_not(lumen_channel_unmask(c.channel));
+	guest_case_open(&c);
+	cr_assert_eq(lumen_channel_send(c.channel, &large), LUMEN_BAD_ARGUMENT);
+	cr_assert_eq(lumen_channel_receive(c.channel, buffer, 16, &packet), LUMEN_BAD_HOST);
+	cr_assert_eq(lumen_channel_receive(c.channel, bytes, 16, &packet), LUMEN_BAD_HOST);
+	cr_assert_not(lumen_channel_unmask(c.channel));
+	control = c.echo.device->rings.in_pages[0];
 	control->out = 3;
-	while (!send_text(channel, 0, "until the ring is full")) {
+	while (!send_text(c.channel, 0, "until the ring is full")) {
 	}
-	cr_assert_eq(send_text(channel, 0, "and broken"), LUMEN_BAD_HOST);
-	lumen_channel_close(channel);
-	finish(rig, bus);
+	cr_assert_eq(send_text(c.channel, 0, "and broken"), LUMEN_BAD_HOST);
+	guest_case_end(&c);
 }
 
 BOTH_WAYS(guest_vmbus, a_host_that_speaks_before_its_answer_is_heard)
 {
-	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
-	struct listener listener = { 0 };
-	struct lumen_channel_config config = channel_config(&listener);
-	struct echo_device echo = { .speaks_first = true };
-	struct lumen_channel *channel;
-	struct lumen_vmbus *bus;
+	struct guest_case c;
 
-	echo_add(rig, &echo, 1, 0);
-	bus = connected(rig, *vector);
-	channel = lumen_vmbus_find(bus, &echo_type, 0);
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
-	guest_rig_run(rig);
-	cr_assert_eq(listener.calls, 1);
-	cr_assert_eq(receive(rig, channel).transaction_id, 1);
-	lumen_channel_close(channel);
-	finish(rig, bus);
+	guest_case_begin(&c, VMBUS_VERSION_5_3, *vector);
+	c.echo.speaks_first = true;
+	guest_case_open(&c);
+	guest_rig_run(c.rig);
+	cr_assert_eq(c.listener.calls, 1);
+	cr_assert_eq(receive(c.rig, c.channel).transaction_id, 1);
+	guest_case_end(&c);
 }
 
 Test(guest_vmbus, events_that_mean_nothing_do_nothing)
 {
-	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
-	struct listener listener = { 0 };
-	struct lumen_channel_config config = channel_config(&listener);
-	struct echo_device echo = { 0 };
-	struct lumen_channel *channel;
-	struct lumen_vmbus *bus;
+	struct guest_case c;
 	uint32_t flag;
 
-	echo_add(rig, &echo, 1, 0);
-	bus = connected(rig, 0);
-	channel = lumen_vmbus_find(bus, &echo_type, 0);
+	guest_case_begin(&c, VMBUS_VERSION_5_3, 0);
 	for (flag = 0; flag <= 3000; flag++)
-		guest_rig_event(rig, 0, flag);
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
+		guest_rig_event(c.rig, 0, flag);
+	guest_case_open(&c);
 	for (flag = 0; flag <= 3000; flag++)
-		guest_rig_event(rig, 0, flag);
-	cr_assert_eq(listener.calls, 1);
-	exchange(rig, channel, 1);
-	lumen_channel_close(channel);
-	listener.calls = 0;
-	guest_rig_event(rig, 0, echo.device->relid);
-	cr_assert_eq(listener.calls, 0);
-	finish(rig, bus);
+		guest_rig_event(c.rig, 0, flag);
+	cr_assert_eq(c.listener.calls, 1);
+	exchange(c.rig, c.channel, 1);
+	lumen_channel_close(c.channel);
+	c.listener.calls = 0;
+	guest_rig_event(c.rig, 0, c.echo.device->relid);
+	cr_assert_eq(c.listener.calls, 0);
+	finish(c.rig, c.bus);
 }
 
 // --- processors ---
 
 BOTH_WAYS(guest_vmbus, channels_signal_the_vp_that_they_are_opened_for)
 {
-	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
-	struct listener listener = { 0 };
-	struct lumen_channel_config config = channel_config(&listener);
-	struct echo_device echo = { 0 };
-	struct lumen_channel *channel;
-	struct lumen_vmbus *bus;
+	struct guest_case c;
 
-	echo_add(rig, &echo, 1, 0);
-	bus = connected(rig, *vector);
-	channel = lumen_vmbus_find(bus, &echo_type, 0);
-	config.target_vp = 1;
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_BAD_ARGUMENT);
-	config.target_vp = 5000;
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_BAD_ARGUMENT);
-	rig->this_vp = 1;
-	cr_assert_eq(lumen_vmbus_remove_vp(bus, &rig->synics[1]), LUMEN_BAD_ARGUMENT);
-	cr_assert_eq(lumen_vmbus_add_vp(bus, &rig->synics[1], GUEST_RIG_VECTOR + 1), LUMEN_OK);
-	cr_assert_eq(
-		lumen_vmbus_add_vp(bus, &rig->synics[1], GUEST_RIG_VECTOR + 1), LUMEN_BAD_ARGUMENT);
-	rig->this_vp = 0;
-	config.target_vp = 1;
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
-	exchange(rig, channel, 1);
-	cr_assert_eq(listener.vp, 1);
-	rig->this_vp = 1;
-	cr_assert_eq(lumen_vmbus_remove_vp(bus, &rig->synics[1]), LUMEN_BAD_STATE);
-	rig->this_vp = 0;
-	cr_assert_eq(lumen_vmbus_remove_vp(bus, &rig->synics[0]), LUMEN_BAD_ARGUMENT);
-	lumen_channel_close(channel);
-	cr_assert_eq(lumen_vmbus_disconnect(bus), LUMEN_BAD_STATE);
-	rig->this_vp = 1;
-	cr_assert_eq(lumen_vmbus_remove_vp(bus, &rig->synics[1]), LUMEN_OK);
-	rig->this_vp = 0;
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_BAD_ARGUMENT);
-	finish(rig, bus);
+	guest_case_begin(&c, VMBUS_VERSION_5_3, *vector);
+	c.config.target_vp = 1;
+	cr_assert_eq(lumen_channel_open(c.channel, &c.config), LUMEN_BAD_ARGUMENT);
+	c.config.target_vp = 5000;
+	cr_assert_eq(lumen_channel_open(c.channel, &c.config), LUMEN_BAD_ARGUMENT);
+	c.rig->this_vp = 1;
+	cr_assert_eq(lumen_vmbus_remove_vp(c.bus, &c.rig->synics[1]), LUMEN_BAD_ARGUMENT);
+	cr_assert_eq(lumen_vmbus_add_vp(c.bus, &c.rig->synics[1], GUEST_RIG_VECTOR + 1), LUMEN_OK);
+	cr_assert_eq(lumen_vmbus_add_vp(c.bus, &c.rig->synics[1], GUEST_RIG_VECTOR + 1),
+		LUMEN_BAD_ARGUMENT);
+	c.rig->this_vp = 0;
+	c.config.target_vp = 1;
+	cr_assert_eq(lumen_channel_open(c.channel, &c.config), LUMEN_OK);
+	exchange(c.rig, c.channel, 1);
+	cr_assert_eq(c.listener.vp, 1);
+	c.rig->this_vp = 1;
+	cr_assert_eq(lumen_vmbus_remove_vp(c.bus, &c.rig->synics[1]), LUMEN_BAD_STATE);
+	c.rig->this_vp = 0;
+	cr_assert_eq(lumen_vmbus_remove_vp(c.bus, &c.rig->synics[0]), LUMEN_BAD_ARGUMENT);
+	lumen_channel_close(c.channel);
+	cr_assert_eq(lumen_vmbus_disconnect(c.bus), LUMEN_BAD_STATE);
+	c.rig->this_vp = 1;
+	cr_assert_eq(lumen_vmbus_remove_vp(c.bus, &c.rig->synics[1]), LUMEN_OK);
+	c.rig->this_vp = 0;
+	cr_assert_eq(lumen_channel_open(c.channel, &c.config), LUMEN_BAD_ARGUMENT);
+	finish(c.rig, c.bus);
 }
 
 Test(guest_vmbus, vps_may_have_a_few_different_vectors)
@@ -705,39 +619,33 @@ Test(guest_vmbus, an_open_channel_moves_to_another_vp)
 	uint32_t i;
 
 	for (i = 0; i < VERSION_COUNT; i++) {
-		struct guest_rig *rig = guest_rig_create(versions[i]);
-		struct listener listener = { 0 };
-		struct lumen_channel_config config = channel_config(&listener);
+		struct guest_case c;
 		bool known = versions[i] >= VMBUS_VERSION_4_1;
-		struct echo_device echo = { 0 };
-		struct lumen_channel *channel;
-		struct lumen_vmbus *bus;
 
-		echo_add(rig, &echo, 1, 0);
-		bus = connected(rig, 0);
-		rig->this_vp = 3;
-		cr_assert_eq(lumen_vmbus_add_vp(bus, &rig->synics[3], 0), LUMEN_OK);
-		rig->this_vp = 0;
-		channel = lumen_vmbus_find(bus, &echo_type, 0);
-		cr_assert_eq(lumen_channel_set_vp(channel, 3),
+		guest_case_begin(&c, versions[i], 0);
+		c.rig->this_vp = 3;
+		cr_assert_eq(lumen_vmbus_add_vp(c.bus, &c.rig->synics[3], 0), LUMEN_OK);
+		c.rig->this_vp = 0;
+		cr_assert_eq(lumen_channel_set_vp(c.channel, 3),
 			known ? LUMEN_BAD_STATE : LUMEN_NOT_SUPPORTED);
-		cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
-		cr_assert_eq(lumen_channel_set_vp(channel, 2), LUMEN_BAD_ARGUMENT);
+		guest_case_open(&c);
+		cr_assert_eq(lumen_channel_set_vp(c.channel, 2), LUMEN_BAD_ARGUMENT);
 		cr_assert_eq(
-			lumen_channel_set_vp(channel, 3), known ? LUMEN_OK : LUMEN_NOT_SUPPORTED);
-		guest_rig_run(rig);
-		cr_assert_eq(echo.device->target_vp, known ? 3 : 0);
-		exchange(rig, channel, 1);
-		cr_assert_eq(listener.vp, known ? 3 : 0);
-		rig->this_vp = 3;
+			lumen_channel_set_vp(c.channel, 3), known ? LUMEN_OK : LUMEN_NOT_SUPPORTED);
+		guest_rig_run(c.rig);
+		cr_assert_eq(c.echo.device->target_vp, known ? 3 : 0);
+		exchange(c.rig, c.channel, 1);
+		cr_assert_eq(c.listener.vp, known ? 3 : 0);
+		c.rig->this_vp = 3;
 		if (known)
-			cr_assert_eq(lumen_vmbus_remove_vp(bus, &rig->synics[3]), LUMEN_BAD_STATE);
-		rig->this_vp = 0;
-		lumen_channel_close(channel);
-		rig->this_vp = 3;
-		cr_assert_eq(lumen_vmbus_remove_vp(bus, &rig->synics[3]), LUMEN_OK);
-		rig->this_vp = 0;
-		finish(rig, bus);
+			cr_assert_eq(
+				lumen_vmbus_remove_vp(c.bus, &c.rig->synics[3]), LUMEN_BAD_STATE);
+		c.rig->this_vp = 0;
+		lumen_channel_close(c.channel);
+		c.rig->this_vp = 3;
+		cr_assert_eq(lumen_vmbus_remove_vp(c.bus, &c.rig->synics[3]), LUMEN_OK);
+		c.rig->this_vp = 0;
+		finish(c.rig, c.bus);
 	}
 }
 
@@ -759,30 +667,25 @@ static const struct vmbus_gpadl *host_gpadl(struct guest_rig *rig, uint32_t id)
 BOTH_WAYS(guest_vmbus, gpadls_of_all_sizes_arrive_whole)
 {
 	static const uint32_t sizes[] = { 1, 2, 25, 26, 27, 53, 54, 55, 82, 83, 1000, 8190 };
-	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
-	struct echo_device echo = { 0 };
-	struct lumen_channel *channel;
-	struct lumen_vmbus *bus;
+	struct guest_case c;
 	uint32_t i, page, id;
 
-	echo_add(rig, &echo, 1, 0);
-	bus = connected(rig, *vector);
-	channel = lumen_vmbus_find(bus, &echo_type, 0);
+	guest_case_begin(&c, VMBUS_VERSION_5_3, *vector);
 	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		uint8_t *pages = lumen_alloc_pages(sizes[i]);
 		const struct vmbus_gpadl *gpadl;
 
-		cr_assert_eq(lumen_gpadl_create(channel, pages, sizes[i], &id), LUMEN_OK);
-		gpadl = host_gpadl(rig, id);
+		cr_assert_eq(lumen_gpadl_create(c.channel, pages, sizes[i], &id), LUMEN_OK);
+		gpadl = host_gpadl(c.rig, id);
 		cr_assert_not_null(gpadl);
 		cr_assert_eq(vmbus_gpadl_whole_pages(gpadl), sizes[i]);
 		for (page = 0; page < sizes[i]; page++)
 			cr_assert_eq(gpadl->words[1 + page], ((uintptr_t)pages >> 12) + page);
-		cr_assert_eq(lumen_gpadl_destroy(channel, id), LUMEN_OK);
-		cr_assert_null(host_gpadl(rig, id));
+		cr_assert_eq(lumen_gpadl_destroy(c.channel, id), LUMEN_OK);
+		cr_assert_null(host_gpadl(c.rig, id));
 		lumen_free_pages(pages, sizes[i]);
 	}
-	finish(rig, bus);
+	finish(c.rig, c.bus);
 }
 
 Test(guest_vmbus, gpadls_that_cannot_be_are_refused)
@@ -822,44 +725,33 @@ Test(guest_vmbus, gpadls_that_cannot_be_are_refused)
 
 Test(guest_vmbus, ring_sizes_are_checked)
 {
-	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
-	struct echo_device echo = { .not_permitted = true };
-	struct lumen_channel_config config = { .send_pages = 1, .receive_pages = 1 };
-	struct lumen_channel *channel;
-	struct lumen_vmbus *bus;
+	struct guest_case c;
 
-	echo_add(rig, &echo, 1, 0);
-	bus = connected(rig, 0);
-	channel = lumen_vmbus_find(bus, &echo_type, 0);
-	config.send_pages = 0;
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_BAD_ARGUMENT);
-	config.send_pages = 8188;
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_BAD_ARGUMENT);
-	config.send_pages = UINT32_MAX;
-	config.receive_pages = 3;
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_BAD_ARGUMENT);
-	config.send_pages = 1;
-	config.receive_pages = 0;
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_BAD_ARGUMENT);
-	config.receive_pages = 1;
-	rig->pages_left = 4; // and one for the list
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_NO_MEMORY);
-	finish(rig, bus);
+	guest_case_begin(&c, VMBUS_VERSION_5_3, 0);
+	c.echo.not_permitted = true;
+	c.config = (struct lumen_channel_config){ .send_pages = 0, .receive_pages = 1 };
+	cr_assert_eq(lumen_channel_open(c.channel, &c.config), LUMEN_BAD_ARGUMENT);
+	c.config.send_pages = 8188;
+	cr_assert_eq(lumen_channel_open(c.channel, &c.config), LUMEN_BAD_ARGUMENT);
+	c.config.send_pages = UINT32_MAX;
+	c.config.receive_pages = 3;
+	cr_assert_eq(lumen_channel_open(c.channel, &c.config), LUMEN_BAD_ARGUMENT);
+	c.config.send_pages = 1;
+	c.config.receive_pages = 0;
+	cr_assert_eq(lumen_channel_open(c.channel, &c.config), LUMEN_BAD_ARGUMENT);
+	c.config.receive_pages = 1;
+	c.rig->pages_left = 4; // and one for the list
+	cr_assert_eq(lumen_channel_open(c.channel, &c.config), LUMEN_NO_MEMORY);
+	finish(c.rig, c.bus);
 }
 
 Test(guest_vmbus, the_largest_rings_work)
 {
-	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
-	struct lumen_channel_config config = { .send_pages = 4094, .receive_pages = 4094 };
-	struct echo_device echo = { 0 };
-	struct lumen_channel *channel;
-	struct lumen_vmbus *bus;
+	struct guest_case c;
 
-	echo_add(rig, &echo, 1, 0);
-	bus = connected(rig, 0);
-	channel = lumen_vmbus_find(bus, &echo_type, 0);
-	cr_assert_eq(lumen_channel_open(channel, &config), LUMEN_OK);
-	exchange(rig, channel, 1);
-	lumen_channel_close(channel);
-	finish(rig, bus);
+	guest_case_begin(&c, VMBUS_VERSION_5_3, 0);
+	c.config = (struct lumen_channel_config){ .send_pages = 4094, .receive_pages = 4094 };
+	guest_case_open(&c);
+	exchange(c.rig, c.channel, 1);
+	guest_case_end(&c);
 }
