@@ -30,8 +30,8 @@ static const struct ctl_command commands[] = {
 	{ "list", ctl_list, "[--json]", "all children and their states", "" },
 	{ "console", ctl_console, "NAME", "the child's console here; Ctrl-] leaves it", "" },
 	{ "stop", ctl_stop, "NAME", "ask the child to shut down",
-		"A child without a shutdown channel cannot be asked: then this fails and says "
-		"so.\n" },
+		"Waits for the child's end. A child without a driver for Hyper-V's shutdown "
+		"component\ncannot be asked: then this fails and says so.\n" },
 	{ "kill", ctl_kill, "NAME", "end the child at once", "" },
 	{ "wait", ctl_wait, "NAME", "wait for the child's end; ends with its status", "" },
 	{ "stat", ctl_stat, "NAME [--json]", "counters of a running child", "" },

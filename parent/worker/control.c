@@ -57,11 +57,18 @@ static void request_kill(struct control_client *client)
 	client->control->wiring.kill(client->control->wiring.context);
 }
 
-// There is no channel yet over which a child could be asked to shut down, and no power button.
+// Answered by control_stopped(), when the child has answered.
 static void request_stop(struct control_client *client)
 {
-	answer_error(client,
-		"The child has no shutdown channel: it must power off by itself, or be killed.");
+	const struct control_wiring *wiring = &client->control->wiring;
+	const char *error;
+
+	client->state = CONTROL_STOP;
+	error = wiring->stop(wiring->context);
+	if (!error)
+		return;
+	answer_error(client, error);
+	drop_client(client);
 }
 
 // Sends as much of the output as the client takes now. Returns false if it is gone.
@@ -122,11 +129,11 @@ static void request_console(struct control_client *client)
 static const struct control_request {
 	const char *name;
 	void (*handle)(struct control_client *client);
-	bool stays; // the client is not closed after the answer
+	bool stays; // the handler decides when the client is closed
 } control_requests[] = {
 	{ "console", request_console, true },
 	{ "stat", request_stat, false },
-	{ "stop", request_stop, false },
+	{ "stop", request_stop, true },
 	{ "kill", request_kill, false },
 };
 
@@ -173,6 +180,10 @@ static void client_ready(struct loop_source *source, uint32_t events)
 
 	if (client->state == CONTROL_REQUEST) {
 		receive_request(client);
+		return;
+	}
+	if (client->state == CONTROL_STOP) {
+		drop_client(client); // it has nothing more to say, or is gone
 		return;
 	}
 	if (events & EPOLLOUT)
@@ -248,6 +259,21 @@ void control_console(struct control *control)
 			continue;
 		}
 		loop_change(control->loop, &client->source, client->source.events | EPOLLIN);
+	}
+}
+
+void control_stopped(struct control *control, const char *error)
+{
+	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+		struct control_client *client = &control->clients[i];
+
+		if (client->state != CONTROL_STOP)
+			continue;
+		if (error)
+			answer_error(client, error);
+		else
+			answer(client, "ok\n", 3);
+		drop_client(client);
 	}
 }
 

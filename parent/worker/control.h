@@ -19,6 +19,9 @@ struct control_wiring {
 	void *context;
 	// Writes the statistics, `name value` lines, to `text`; returns their length.
 	size_t (*stat)(void *context, char *text, size_t size);
+	// Asks the child to power off; control_stopped() says what became of it. Returns NULL, or
+	// why it cannot be asked: a sentence.
+	const char *(*stop)(void *context);
 	// Ends the child at once.
 	void (*kill)(void *context);
 	// There is console input to be fetched.
@@ -27,7 +30,7 @@ struct control_wiring {
 
 struct control;
 
-enum control_client_state { CONTROL_FREE, CONTROL_REQUEST, CONTROL_CONSOLE };
+enum control_client_state { CONTROL_FREE, CONTROL_REQUEST, CONTROL_STOP, CONTROL_CONSOLE };
 
 struct control_client {
 	struct loop_source source;
@@ -53,6 +56,10 @@ bool control_init(struct control *control, struct loop *loop, struct console *co
 
 // Sends new console output to the clients that follow it, and takes input that had to wait.
 void control_console(struct control *control);
+
+// Answers those who have asked for the child to be stopped: it powers off (NULL), or it does not,
+// and why: a sentence.
+void control_stopped(struct control *control, const char *error);
 
 // Sends what is left of the console's output, within a second, and closes everything.
 void control_close(struct control *control, const char *directory);

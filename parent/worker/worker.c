@@ -154,6 +154,21 @@ static void kill_from_control(void *context)
 	worker_end(context, LUMEN_EXIT_OUR_FAULT, "The child was killed on request.");
 }
 
+static const char *stop_from_control(void *context)
+{
+	struct worker *worker = context;
+
+	return shutdown_device_request(&worker->shutdown);
+}
+
+static void stop_answered(void *context, const char *error)
+{
+	struct worker *worker = context;
+
+	log_line("asked to power off: %s", error ? error : "the child does.");
+	control_stopped(&worker->control, error);
+}
+
 static size_t stat_from_control(void *context, char *text, size_t size)
 {
 	return worker_stat(context, text, size);
@@ -267,12 +282,15 @@ static bool start_services(struct worker *worker, struct failure *failure)
 	const struct control_wiring control = {
 		.context = worker,
 		.stat = stat_from_control,
+		.stop = stop_from_control,
 		.kill = kill_from_control,
 		.input = input_from_control,
 	};
 
 	if (vmbus_host_start(&worker->vmbus, worker) &&
 		storage_device_offer(&worker->storage, &worker->vmbus) &&
+		shutdown_device_offer(
+			&worker->shutdown, &worker->vmbus, &worker->loop, stop_answered, worker) &&
 		control_init(&worker->control, &worker->loop, &worker->console, worker->directory,
 			&control))
 		return true;
@@ -329,6 +347,7 @@ static void log_all_registers(struct worker *worker)
 static void take_apart(struct worker *worker)
 {
 	vps_stop(worker);
+	control_stopped(&worker->control, NULL);
 	if (worker->end.status == LUMEN_EXIT_HUNG)
 		log_all_registers(worker);
 	vmbus_host_stop(&worker->vmbus);

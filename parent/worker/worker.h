@@ -16,6 +16,7 @@
 #include "parent/worker/loop.h"
 #include "parent/worker/memory.h"
 #include "parent/worker/partition.h"
+#include "parent/worker/shutdown_device.h"
 #include "parent/worker/storage_device.h"
 #include "parent/worker/test_synic.h"
 #include "parent/worker/vmbus_host.h"
@@ -41,6 +42,7 @@ struct worker {
 	struct vp vps[CHILD_VPS_MAX];
 	struct vmbus_host vmbus;
 	struct storage_device storage;
+	struct shutdown_device shutdown;
 	struct control control;
 	struct loop loop;
 	struct loop_source console_event; // there is output; see console.h

@@ -15,9 +15,10 @@ ROOT_INIT = paths.ROOT / "parent/root/init"
 EXAMPLE = paths.ROOT / "examples/linux"
 
 ROOT_MODULES = ["virtio_pci", "virtio_blk", "virtio_console"]
-# The child's own drivers for its disk and file system; BARE serves the trial without a hypervisor.
+# The child's own drivers for its disk and file system, and for requests to power off; BARE serves
+# the trial without a hypervisor.
 COMMON_MODULES = ["sd_mod", "ext4", "crc32c_generic", "crc32c_intel"]
-CHILD_MODULES = ["hv_vmbus", "hv_storvsc", *COMMON_MODULES]
+CHILD_MODULES = ["hv_vmbus", "hv_storvsc", *COMMON_MODULES, "hv_utils"]
 BARE_MODULES = ["virtio_pci", "virtio_scsi", *COMMON_MODULES]
 
 FREE_MIB = 100
@@ -140,7 +141,8 @@ def _fill_example_tree(tree, kernel, helpers):
         (tree / name).mkdir(parents=True)
     _install(paths.BUSYBOX, tree / "bin/busybox", 0o755)
     (tree / "bin/sh").symlink_to("busybox")
-    _install(EXAMPLE / "sbin-init", tree / "sbin/init", 0o755)
+    for name in ("init", "poweroff"):
+        _install(EXAMPLE / f"sbin-{name}", tree / "sbin" / name, 0o755)
     for script in sorted((EXAMPLE / "actions").iterdir()):
         _install(script, tree / "lib/lumen" / script.name, 0o755)
     for script in sorted((EXAMPLE / "bin").iterdir()):
@@ -172,7 +174,7 @@ def _make_ext4(tree, product):
 
 def _example_disk(kernel, directory, helpers):
     product = directory / "root.ext4"
-    sources = [EXAMPLE / "sbin-init", *sorted((EXAMPLE / "actions").iterdir()),
+    sources = [EXAMPLE / "sbin-init", EXAMPLE / "sbin-poweroff", *sorted((EXAMPLE / "actions").iterdir()),
                *sorted((EXAMPLE / "bin").iterdir()), *helpers]
     digest = stamp.key([*_generators(), paths.BUSYBOX, kernel.image, *sources], FREE_MIB)
     if not stamp.fresh(product, digest):

@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "drivers/proto/ic.h"
 #include "drivers/proto/storage.h"
 #include "fake_partition.h"
 #include "parent/worker/layout.h"
@@ -385,7 +386,7 @@ static void *talk(void *context)
 	read_to_end(request("nonsense"), answer, sizeof(answer));
 	cr_expect_str_eq(answer, "error The request is not known.\n");
 	read_to_end(request("stop"), answer, sizeof(answer));
-	cr_expect_eq(strncmp(answer, "error The child has no shutdown channel", 39), 0);
+	cr_expect_eq(strncmp(answer, "error The child has no driver for its shutdown", 46), 0);
 	read_to_end(request("stat"), answer, sizeof(answer));
 	cr_expect_eq(strncmp(answer, "ok\npid ", 7), 0);
 	cr_expect_not_null(strstr(answer, "\npartition_id 77\n"));
@@ -451,24 +452,51 @@ Test(worker, kill_ends_it)
 
 enum { RING_PAGES = 4, RING_GPA = 0x400000, DATA_GPA = 0x500000, DISK_SIZE = 1 << 20 };
 
+union any_message {
+	uint8_t bytes[VMBUS_MESSAGE_MAX];
+	struct vmbus_message_header header;
+	struct vmbus_offer_channel offer;
+};
+
 static int expect_message(uint32_t type, void *to, uint8_t size)
 {
-	uint8_t bytes[VMBUS_MESSAGE_MAX], length;
-	struct vmbus_message_header header;
-	int error = fake_receive(bytes, &length);
+	union any_message message;
+	uint8_t length;
+	int error = fake_receive(message.bytes, &length);
 
 	if (error)
 		return error;
 	cr_assert_geq(length, size);
-	memcpy(&header, bytes, sizeof(header));
-	cr_assert_eq(header.type, type);
-	memcpy(to, bytes, size);
+	cr_assert_eq(message.header.type, type);
+	memcpy(to, message.bytes, size);
 	return 0;
 }
 
+static const uint8_t storage_class[] = VSTOR_SCSI_CLASS_ID;
+static const uint8_t shutdown_class[] = IC_SHUTDOWN_CLASS_ID;
 static struct vmbus_offer_channel offer;
 
-static int connect_to_host(void)
+// Takes the offers, and keeps the one of a class.
+static int take_offers(const uint8_t *class)
+{
+	union any_message message = { .header.type = VMBUS_MESSAGE_OFFER_CHANNEL };
+	bool found = false;
+	uint8_t length;
+	int error = 0;
+
+	while (!error && message.header.type == VMBUS_MESSAGE_OFFER_CHANNEL) {
+		error = fake_receive(message.bytes, &length);
+		if (memcmp(&message.offer.interface_type, class, sizeof(storage_class)))
+			continue;
+		offer = message.offer;
+		found = true;
+	}
+	cr_assert(error || message.header.type == VMBUS_MESSAGE_ALL_OFFERS_DELIVERED);
+	cr_assert(error || found);
+	return error;
+}
+
+static int connect_to_host(const uint8_t *class)
 {
 	const struct vmbus_initiate_contact contact = {
 		.header.type = VMBUS_MESSAGE_INITIATE_CONTACT,
@@ -477,7 +505,6 @@ static int connect_to_host(void)
 	};
 	const struct vmbus_message_header request_offers = { .type = VMBUS_MESSAGE_REQUEST_OFFERS };
 	struct vmbus_version_response response;
-	struct vmbus_message_header end;
 	int error;
 
 	cr_assert(fake_post(VMBUS_CONNECTION_MESSAGE_MULTICLIENT, &contact, sizeof(contact)));
@@ -487,9 +514,7 @@ static int connect_to_host(void)
 	cr_assert(response.version_supported);
 	cr_assert(
 		fake_post(response.message_connection_id, &request_offers, sizeof(request_offers)));
-	error = expect_message(VMBUS_MESSAGE_OFFER_CHANNEL, &offer, sizeof(offer));
-	return error ? error
-		     : expect_message(VMBUS_MESSAGE_ALL_OFFERS_DELIVERED, &end, sizeof(end));
+	return take_offers(class);
 }
 
 static int open_channel(void)
@@ -542,6 +567,28 @@ static void init_rings(void)
 		vmbus_ring_reader_init(&reader, pages + RING_PAGES, RING_PAGES), VMBUS_RING_OK);
 }
 
+// Waits for a packet of the host's.
+static int receive(struct vmbus_packet *in)
+{
+	static _Alignas(8) uint8_t buffer[4096];
+
+	while (vmbus_ring_read(&reader, buffer, sizeof(buffer), in) == VMBUS_RING_EMPTY) {
+		int error = fake_wait_signal();
+
+		if (error)
+			return error;
+	}
+	vmbus_ring_reader_commit(&reader);
+	return 0;
+}
+
+static void send_packet(const struct vmbus_packet_out *out)
+{
+	cr_assert_eq(vmbus_ring_write(&writer, out), VMBUS_RING_OK);
+	if (vmbus_ring_writer_commit(&writer))
+		cr_assert(fake_signal(offer.connection_id));
+}
+
 // Sends a packet, with one page of data if `data`, and waits for its completion.
 static int transact(struct vstor_packet *packet, bool data)
 {
@@ -561,20 +608,14 @@ static int transact(struct vstor_packet *packet, bool data)
 		.payload = &payload,
 		.payload_count = 1,
 	};
-	static _Alignas(8) uint8_t buffer[4096];
 	struct vmbus_packet in;
 	int error;
 
 	packet->flags = VSTOR_FLAG_REQUEST_COMPLETION;
-	cr_assert_eq(vmbus_ring_write(&writer, &out), VMBUS_RING_OK);
-	if (vmbus_ring_writer_commit(&writer))
-		cr_assert(fake_signal(offer.connection_id));
-	while (vmbus_ring_read(&reader, buffer, sizeof(buffer), &in) == VMBUS_RING_EMPTY) {
-		error = fake_wait_signal();
-		if (error)
-			return error;
-	}
-	vmbus_ring_reader_commit(&reader);
+	send_packet(&out);
+	error = receive(&in);
+	if (error)
+		return error;
 	cr_assert_eq(in.type, VMBUS_PACKET_COMPLETION);
 	cr_assert_eq(in.transaction_id, 5);
 	memcpy(packet, in.payload, sizeof(*packet));
@@ -623,7 +664,7 @@ static int command(uint8_t opcode, uint32_t lba, bool in)
 static int disk_guest(uint32_t vp, unsigned step, struct hv_message *message)
 {
 	uint8_t *data = guest_memory_at(fake_memory, DATA_GPA, 4096);
-	int error = connect_to_host();
+	int error = connect_to_host(storage_class);
 
 	if (!error)
 		error = open_channel();
@@ -675,7 +716,7 @@ static int ring_breaker(uint32_t vp, unsigned step, struct hv_message *message)
 {
 	struct vmbus_ring_control *control = guest_memory_at(fake_memory, RING_GPA, 4096);
 	struct vmbus_rescind_channel_offer rescind;
-	int error = connect_to_host();
+	int error = connect_to_host(storage_class);
 
 	if (!error)
 		error = open_channel();
@@ -693,6 +734,189 @@ Test(worker, a_broken_ring_costs_the_channel_only)
 {
 	write_disk();
 	cr_assert_eq(run(ring_breaker), 0);
+}
+
+// A guest with a driver for the shutdown component.
+
+// Waits for a message of the host's, and sends this back as the answer to it.
+static int answer_component(uint16_t type, uint32_t status, const void *body, uint16_t length)
+{
+	struct {
+		struct ic_pipe_header pipe;
+		struct ic_header header;
+	} message;
+	const struct vmbus_piece pieces[] = { { &message, sizeof(message) }, { body, length } };
+	const struct vmbus_packet_out out = {
+		.type = VMBUS_PACKET_IN_BAND,
+		.payload = pieces,
+		.payload_count = 2,
+	};
+	struct vmbus_packet in;
+	int error = receive(&in);
+
+	if (error)
+		return error;
+	memcpy(&message, in.payload, sizeof(message));
+	cr_assert_eq(message.header.type, type);
+	message.header.status = status;
+	message.header.flags = IC_FLAG_TRANSACTION | IC_FLAG_RESPONSE;
+	message.header.size = length;
+	message.pipe.size = (uint32_t)sizeof(message.header) + length;
+	send_packet(&out);
+	return 0;
+}
+
+static int open_component(void)
+{
+	const struct {
+		struct ic_negotiate counts;
+		struct ic_version framework, message;
+	} picked = { { 1, 1, 0 }, { 3, 0 }, { 3, 2 } };
+	int error = connect_to_host(shutdown_class);
+
+	if (!error)
+		error = open_channel();
+	if (error)
+		return error;
+	init_rings();
+	return answer_component(IC_MESSAGE_NEGOTIATE, 0, &picked, sizeof(picked));
+}
+
+// Refuses once, then powers off as it is asked to.
+static int polite_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	int error = open_component();
+
+	if (!error)
+		error = answer_component(IC_MESSAGE_SHUTDOWN, 0x80004005, NULL, 0);
+	if (!error)
+		error = answer_component(IC_MESSAGE_SHUTDOWN, 0, NULL, 0);
+	fake_out(message, LAYOUT_SLEEP_CONTROL, 1, 0x34);
+	return error;
+}
+
+// Until the guest's driver is there.
+static void stop_it_now(void)
+{
+	do
+		read_to_end(request("stop"), answer, sizeof(answer));
+	while (!strncmp(answer, "error The child has no driver", 29));
+}
+
+static void *stop_it_twice(void *context)
+{
+	(void)context;
+	stop_it_now();
+	cr_expect_str_eq(answer, "error The child refuses to power off (status 0x80004005).\n");
+	stop_it_now();
+	return NULL;
+}
+
+Test(worker, stop_asks_the_guest_to_power_off)
+{
+	pthread_t thread;
+
+	start(polite_guest);
+	pthread_create(&thread, NULL, stop_it_twice, NULL);
+	cr_assert_eq(worker_run(worker), 0);
+	pthread_join(thread, NULL);
+	cr_assert_str_eq(answer, "ok\n");
+}
+
+// Ends without an answer: those who wanted its end have it.
+static int rude_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	struct vmbus_packet in;
+	int error = open_component();
+
+	if (!error)
+		error = receive(&in);
+	fake_out(message, LAYOUT_SLEEP_CONTROL, 1, 0x34);
+	return error;
+}
+
+static void *stop_it(void *context)
+{
+	(void)context;
+	stop_it_now();
+	return NULL;
+}
+
+Test(worker, a_guest_that_ends_instead_of_answering_is_stopped)
+{
+	pthread_t thread;
+
+	start(rude_guest);
+	pthread_create(&thread, NULL, stop_it, NULL);
+	cr_assert_eq(worker_run(worker), 0);
+	pthread_join(thread, NULL);
+	cr_assert_str_eq(answer, "ok\n");
+}
+
+// Closes the channel instead of answering, and goes on.
+static int closing_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	struct vmbus_close_channel close_it = { .header.type = VMBUS_MESSAGE_CLOSE_CHANNEL };
+	struct vmbus_packet in;
+	int error = step ? fake_wait() : open_component();
+
+	if (!error)
+		error = receive(&in);
+	close_it.relid = offer.relid;
+	if (!error)
+		cr_assert(fake_post(
+			VMBUS_CONNECTION_MESSAGE_MULTICLIENT, &close_it, sizeof(close_it)));
+	fake_in(message, LAYOUT_CONSOLE_PORT, 1);
+	return error;
+}
+
+static void *stop_it_then_kill_it(void *context)
+{
+	(void)context;
+	stop_it_now();
+	cr_expect_str_eq(
+		answer, "error The child has closed its shutdown channel instead of answering.\n");
+	return kill_it(context);
+}
+
+Test(worker, a_guest_that_closes_its_shutdown_channel_is_not_stopped)
+{
+	pthread_t thread;
+
+	start(closing_guest);
+	pthread_create(&thread, NULL, stop_it_then_kill_it, NULL);
+	cr_assert_eq(worker_run(worker), LUMEN_EXIT_OUR_FAULT);
+	pthread_join(thread, NULL);
+	cr_assert_str_eq(answer, "ok\n");
+}
+
+// Sends nonsense over its shutdown channel.
+static int shutdown_breaker(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	struct vmbus_rescind_channel_offer rescind;
+	int error = open_component();
+
+	if (!error)
+		error = answer_component(IC_MESSAGE_SHUTDOWN, 0, NULL, 0);
+	if (!error)
+		send_packet(&(struct vmbus_packet_out){ .type = VMBUS_PACKET_COMPLETION });
+	if (!error)
+		error = expect_message(
+			VMBUS_MESSAGE_RESCIND_CHANNEL_OFFER, &rescind, sizeof(rescind));
+	cr_assert(error || rescind.relid == offer.relid);
+	fake_out(message, LAYOUT_SLEEP_CONTROL, 1, 0x34);
+	return error;
+}
+
+Test(worker, nonsense_costs_the_shutdown_channel_only)
+{
+	pthread_t thread;
+
+	start(shutdown_breaker);
+	pthread_create(&thread, NULL, stop_it, NULL);
+	cr_assert_eq(worker_run(worker), 0);
+	pthread_join(thread, NULL);
+	cr_assert_str_eq(answer, "ok\n");
 }
 
 // hyperv-testdev's commands.
