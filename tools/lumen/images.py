@@ -120,12 +120,13 @@ def _tree_files(tree):
 
 
 def _digest(path):
+    """MD5: it finds damage as well as any, and an emulated processor takes a quarter of SHA-256's time."""
     with open(path, "rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()
+        return hashlib.file_digest(source, "md5").hexdigest()
 
 
 def _write_manifest(tree):
-    """/manifest: the digest of every file, in the format of sha256sum -c."""
+    """/manifest: the digest of every file, in the format of md5sum -c."""
     lines = [f"{_digest(p)}  /{p.relative_to(tree).as_posix()}\n" for p in _tree_files(tree)]
     (tree / "manifest").write_text("".join(lines))
 
