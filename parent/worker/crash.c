@@ -114,7 +114,9 @@ bool exits_msr(struct vp *vp, const struct hv_message *message)
 	const struct hv_x64_msr_intercept_message *msr = (const void *)message->payload;
 	uint64_t value = (uint32_t)msr->rax | msr->rdx << 32;
 
-	if (msr->msr_number == HV_X64_MSR_CRASH_CTL && (value & HV_CRASH_CTL_CRASH_NOTIFY))
+	// The first report counts: a child could go on for ever.
+	if (msr->msr_number == HV_X64_MSR_CRASH_CTL && (value & HV_CRASH_CTL_CRASH_NOTIFY) &&
+		!__atomic_exchange_n(&vp->worker->crash_reported, true, __ATOMIC_RELAXED))
 		report_crash(vp, value);
 	return exits_advance(vp, &msr->header, MSR_INSTRUCTION_LENGTH, NULL, 0);
 }

@@ -60,7 +60,8 @@ static bool prepare_open(
 		&host->worker->partition, action->open.connection_id, device->event_fd);
 	if (!error)
 		return true;
-	log_line("%s: no port for the guest's signals: %s", device->name, strerror(error));
+	log_limited(&host->openings, "%s: no port for the guest's signals: %s", device->name,
+		strerror(error));
 	return false;
 }
 
@@ -103,7 +104,7 @@ static void action_open(struct vmbus_host *host, const struct vmbus_action *acti
 	bool done = device && open_device(host, device, action);
 
 	if (device)
-		log_line("%s: the child opens its channel%s", device->name,
+		log_limited(&host->openings, "%s: the child opens its channel%s", device->name,
 			done ? "" : ", and that fails");
 	vmbus_server_open_complete(&host->server, action->relid, done);
 }
@@ -129,14 +130,15 @@ static void action_modify(struct vmbus_host *host, const struct vmbus_action *ac
 static void action_connected(struct vmbus_host *host, const struct vmbus_action *action)
 {
 	host->version = action->version;
-	log_line("the child speaks VMBus %u.%u", action->version >> 16, action->version & 0xffff);
+	log_limited(&host->connections, "the child speaks VMBus %u.%u", action->version >> 16,
+		action->version & 0xffff);
 }
 
 static void action_disconnected(struct vmbus_host *host, const struct vmbus_action *action)
 {
 	(void)action;
 	host->version = 0;
-	log_line("the child has left the VMBus");
+	log_limited(&host->connections, "the child has left the VMBus");
 }
 
 static void action_violation(struct vmbus_host *host, const struct vmbus_action *action)

@@ -70,7 +70,7 @@ struct vmbus_host {
 	size_t gpadl_bytes; // in use
 	uint32_t version;   // agreed on, 0 before
 	uint64_t messages_in, messages_out, retries;
-	struct log_limit violations, lost;
+	struct log_limit violations, lost, openings, connections;
 	struct vmbus_server_channel channels[VMBUS_HOST_CHANNELS];
 	struct vmbus_gpadl gpadls[VMBUS_HOST_GPADLS];
 	struct vmbus_action actions[VMBUS_SERVER_ACTIONS(VMBUS_HOST_CHANNELS, VMBUS_HOST_GPADLS)];

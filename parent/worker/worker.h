@@ -50,6 +50,7 @@ struct worker {
 	struct loop_source end_event;
 	struct loop_source time_limit;
 	struct loop_source crash_grace; // a crashing child may print until then
+	bool crash_reported;		// atomic: by the child itself, with its crash MSRs
 	struct loop_source signals;
 	struct worker_end end;
 };

@@ -237,6 +237,40 @@ Test(worker, a_crash_message_outside_the_childs_memory_is_not_read)
 	cr_assert(strstr(read_text(RUNDIR_STATUS), "0xffffffffffffff9b 0xffffffffffffffff"));
 }
 
+// The lines that the worker has logged, on standard error, since log_to_file().
+static void log_to_file(void)
+{
+	int fd = open(path_of("log"), O_CREAT | O_WRONLY | O_APPEND, 0600);
+
+	cr_assert_geq(dup2(fd, STDERR_FILENO), 0);
+	close(fd);
+}
+
+static unsigned logged_lines(void)
+{
+	FILE *file = fopen(path_of("log"), "r");
+	unsigned lines = 0;
+	int byte;
+
+	while ((byte = fgetc(file)) != EOF)
+		lines += byte == '\n';
+	fclose(file);
+	return lines;
+}
+
+static int always_crashing_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	fake_crash(message);
+	return 0;
+}
+
+Test(worker, only_the_first_report_of_a_crash_counts)
+{
+	log_to_file();
+	cr_assert_eq(run(always_crashing_guest), LUMEN_EXIT_CRASHED);
+	cr_assert_lt(logged_lines(), 50);
+}
+
 static int panic_reset_guest(uint32_t vp, unsigned step, struct hv_message *message)
 {
 	if (step == 0)
@@ -734,6 +768,36 @@ Test(worker, a_broken_ring_costs_the_channel_only)
 {
 	write_disk();
 	cr_assert_eq(run(ring_breaker), 0);
+}
+
+// Connects, opens a channel, and leaves, over and over.
+static int restless_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	static const struct vmbus_message_header unload = { .type = VMBUS_MESSAGE_UNLOAD };
+	struct vmbus_message_header unloaded;
+	int error = 0;
+
+	for (int i = 0; i < 100 && !error; i++) {
+		error = connect_to_host(storage_class);
+		if (!error)
+			error = open_channel();
+		if (!error)
+			cr_assert(fake_post(
+				VMBUS_CONNECTION_MESSAGE_MULTICLIENT, &unload, sizeof(unload)));
+		if (!error)
+			error = expect_message(
+				VMBUS_MESSAGE_UNLOAD_COMPLETE, &unloaded, sizeof(unloaded));
+	}
+	fake_out(message, LAYOUT_SLEEP_CONTROL, 1, 0x34);
+	return error;
+}
+
+Test(worker, what_a_guest_can_repeat_is_not_logged_for_ever)
+{
+	log_to_file();
+	write_disk();
+	cr_assert_eq(run(restless_guest), 0);
+	cr_assert_lt(logged_lines(), 50);
 }
 
 // A guest with a driver for the shutdown component.
