@@ -453,27 +453,29 @@ static inline void decode_exit(struct vp *vp, struct vmcb *vmcb, struct vp_exit 
 // The world switch. What VMLOAD and VMSAVE hold stays the guest's while its VP is loaded, as the
 // hypervisor uses no segment register and no system call MSR; so only the general registers are
 // exchanged. RAX and RSP are in the VMCB. GIF is 0 before and after; with V_INTR_MASKING it is the
-// host's IF that lets physical interrupts into the guest. STI is not next to VMRUN: QEMU 7.2 would
-// take its interrupt shadow into the guest.
-static inline void switch_to_guest(uint64_t *gpr, uint64_t vmcb_spa)
+// host's IF that lets physical interrupts into the guest. QEMU 7.2 takes the interrupt shadow of an
+// STI next to VMRUN into the guest, and not that of the VMCB: so there is one exactly if the guest
+// is to have it (what is between TESTB and JZ leaves the flags alone). Without it a guest that is
+// interrupted between STI and HLT would sleep for ever.
+static inline void switch_to_guest(uint64_t *gpr, uint64_t vmcb_spa, uint64_t interrupt_shadow)
 {
 	__asm__ volatile(
-		"sti\n\tpushq %%rbp\n\tpushq %%rdi\n\t"
+		"sti\n\ttestb $1, %b[shadow]\n\tpushq %%rbp\n\tpushq %%rdi\n\t"
 		"movq 0x08(%%rdi), %%rcx\n\tmovq 0x10(%%rdi), %%rdx\n\tmovq 0x18(%%rdi), %%rbx\n\t"
 		"movq 0x28(%%rdi), %%rbp\n\tmovq 0x30(%%rdi), %%rsi\n\t"
 		"movq 0x40(%%rdi), %%r8\n\tmovq 0x48(%%rdi), %%r9\n\tmovq 0x50(%%rdi), %%r10\n\t"
 		"movq 0x58(%%rdi), %%r11\n\tmovq 0x60(%%rdi), %%r12\n\tmovq 0x68(%%rdi), %%r13\n\t"
 		"movq 0x70(%%rdi), %%r14\n\tmovq 0x78(%%rdi), %%r15\n\tmovq 0x38(%%rdi), %%rdi\n\t"
-		"vmrun %%rax\n\tcli\n\t"
+		"jz 1f\n\tsti\n1:\n\tvmrun %%rax\n\tcli\n\t"
 		"movq %%rdi, %%rax\n\tpopq %%rdi\n\t"
 		"movq %%rcx, 0x08(%%rdi)\n\tmovq %%rdx, 0x10(%%rdi)\n\tmovq %%rbx, 0x18(%%rdi)\n\t"
 		"movq %%rbp, 0x28(%%rdi)\n\tmovq %%rsi, 0x30(%%rdi)\n\tmovq %%rax, 0x38(%%rdi)\n\t"
 		"movq %%r8, 0x40(%%rdi)\n\tmovq %%r9, 0x48(%%rdi)\n\tmovq %%r10, 0x50(%%rdi)\n\t"
 		"movq %%r11, 0x58(%%rdi)\n\tmovq %%r12, 0x60(%%rdi)\n\tmovq %%r13, 0x68(%%rdi)\n\t"
 		"movq %%r14, 0x70(%%rdi)\n\tmovq %%r15, 0x78(%%rdi)\n\tpopq %%rbp"
-		: "+D"(gpr), "+a"(vmcb_spa)
+		: "+D"(gpr), "+a"(vmcb_spa), [shadow] "+c"(interrupt_shadow)
 		:
-		: "rcx", "rdx", "rbx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+		: "rdx", "rbx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
 		"memory", "cc");
 }
 
@@ -494,7 +496,7 @@ static void svm_run(struct vp *vp)
 		vmcb->rip = vp->regs.rip;
 		if (!guest_enter(vp, cpu))
 			return;
-		switch_to_guest(vp->regs.gpr, s->vmcb_spa);
+		switch_to_guest(vp->regs.gpr, s->vmcb_spa, vmcb->interrupt_shadow);
 		guest_leave(cpu);
 		vp->regs.gpr[RAX] = vmcb->rax;
 		vp->regs.gpr[RSP] = vmcb->rsp;
