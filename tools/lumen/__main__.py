@@ -4,5 +4,7 @@
 import sys
 
 from lumen.cli import main
+from lumen.session import terminated_like_an_exception
 
-sys.exit(main(sys.argv[1:]))
+with terminated_like_an_exception():
+    sys.exit(main(sys.argv[1:]))

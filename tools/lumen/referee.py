@@ -295,8 +295,7 @@ def run_command(options, name):
             examples.fill(name, options, None)
     guest = Guest(options.kernel, options.append, options.cpus, options.memory,
                   options.timeout or (FOR_EVER if sys.stdout.isatty() else runs.UNATTENDED_TIMEOUT))
-    with runs.Directory(name or "kvm", others=name is None or is_example) as directory, \
-            session.terminated_like_an_exception():
+    with runs.Directory(name or "kvm", others=name is None or is_example) as directory:
         result, = run([guest], directory, options.root_cpus, options.accel, sys.stdout.fileno())
         explain(result, directory)
     return result.status

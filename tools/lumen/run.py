@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """./lumen run and ./lumen shell: from options to a machine, and what came of it."""
 
-import contextlib
 import fcntl
 import math
 import os
@@ -279,8 +278,7 @@ def start(options, root_kernel, directory, attach=False, prepare_session=None):
                                   machine.root_log and directory / "root.log")
         if prepare_session:
             prepare_session(current)
-        with session.terminated_like_an_exception() if attach else contextlib.nullcontext(), \
-                session.raw_terminal(attach and sys.stdin.isatty() and sys.stdout.isatty()):
+        with session.raw_terminal(attach and sys.stdin.isatty() and sys.stdout.isatty()):
             code = current.run()
     if machine.bare and not current.hung and not current.left:
         code = _bare_status(running.process.returncode)
