@@ -109,11 +109,18 @@ def _say(number, of, run):
     ui.say(f"{number} of {of}: {run.cpus} VPs, {len(run.checks)} checks, {bad_ones or 'no'} failures")
 
 
+def _part(console, index):
+    """What a guest has said, and what follows its "@end": its status, if that is there yet."""
+    said = console.replace("\r", "").partition(f"@begin {index}\n")[2]
+    said, _, rest = said.partition(f"@end {index} ")
+    return said, rest
+
+
 def _watch(cpus, index=0):
     """What a Session does on its way: say how each guest did when it has ended."""
     def ended(session):
-        text = session.console.decode(errors="replace").rpartition(f"@begin {index}\r\n")[2]
-        _say(index + 1, len(cpus), parse(text, cpus[index]))
+        said, _ = _part(session.console.decode(errors="replace"), index)
+        _say(index + 1, len(cpus), parse(said, cpus[index]))
         _watch(cpus, index + 1)(session)
 
     def watch(session):
@@ -140,11 +147,11 @@ def on_lumen(cpus, pattern="", name="conformance"):
 
 
 def _lumen_run(console, index, cpus):
-    text = console.replace("\r", "")
-    match = re.search(rf"@begin {index}\n(.*?)@end {index} (\d+)\n", text, re.S)
-    if not match:
+    said, rest = _part(console, index)
+    code = re.match(r"(\d+)\n", rest)
+    if not code:
         return Run(cpus, fault="the machine ended before the image did")
-    return _judge(parse(match[1], cpus), int(match[2]))
+    return _judge(parse(said, cpus), int(code[1]))
 
 
 def _kvm_append(run, pattern):

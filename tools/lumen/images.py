@@ -175,8 +175,9 @@ def _make_ext4(tree, product):
 
 def _example_disk(kernel, directory, helpers):
     product = directory / "root.ext4"
-    sources = [EXAMPLE / "sbin-init", EXAMPLE / "sbin-poweroff", *sorted((EXAMPLE / "actions").iterdir()),
-               *sorted((EXAMPLE / "bin").iterdir()), *helpers]
+    sources = [EXAMPLE / "sbin-init", EXAMPLE / "sbin-poweroff",
+               *sorted((EXAMPLE / "actions").iterdir()), *sorted((EXAMPLE / "bin").iterdir()),
+               *helpers]
     digest = stamp.key([*_generators(), paths.BUSYBOX, kernel.image, *sources], FREE_MIB)
     if not stamp.fresh(product, digest):
         tree = directory / "tree"

@@ -250,8 +250,9 @@ def run(guests, directory, cpus=CPUS, accel="auto", echo=None, processor="max",
         ended=lambda result: None):
     """Run them all in one boot; a Result for each, in order. directory: for the logs (run.Directory).
     cpus: processors that guests run on. echo: a file descriptor that consoles are copied to.
-    processor: QEMU's name for the emulated one. ended: called with each Result when it is there. A Failure if the referee itself does not start, and
-    also if it breaks down before the last guest's end."""
+    processor: QEMU's name for the emulated one. ended: called with each Result when it is there. A
+    Failure if the referee itself does not start, and also if it breaks down before the last guest's
+    end."""
     accel = qemu.choose_accelerator(accel)
     with build.lock():
         kernel = kernels.get()

@@ -94,6 +94,15 @@ static void open_ready(void)
 	cr_assert_eq(shutdown_vsp_poll(&vsp), 0);
 }
 
+// The guest has the request in its hands.
+static void open_asked(void)
+{
+	open_ready();
+	cr_assert(shutdown_vsp_request(&vsp));
+	shutdown_vsp_poll(&vsp);
+	cr_assert(receive());
+}
+
 static void expect_failure(const char *reason)
 {
 	cr_assert_eq(shutdown_vsp_poll(&vsp), SHUTDOWN_VSP_FAILED);
@@ -151,10 +160,7 @@ Test(shutdown_vsp, a_guest_is_asked_and_agrees)
 
 Test(shutdown_vsp, a_guest_may_refuse)
 {
-	open_ready();
-	cr_assert(shutdown_vsp_request(&vsp));
-	shutdown_vsp_poll(&vsp);
-	cr_assert(receive());
+	open_asked();
 	header.status = 0x80004005;
 	respond(NULL, 0);
 	cr_assert_eq(shutdown_vsp_poll(&vsp), SHUTDOWN_VSP_ANSWERED);
@@ -218,18 +224,12 @@ Test(shutdown_vsp, messages_that_answer_nothing_fail_the_channel)
 	respond(NULL, 0);
 	expect_failure(reason);
 
-	open_ready();
-	cr_assert(shutdown_vsp_request(&vsp));
-	shutdown_vsp_poll(&vsp);
-	cr_assert(receive());
+	open_asked();
 	header.transaction_id++;
 	respond(NULL, 0);
 	expect_failure(reason);
 
-	open_ready();
-	cr_assert(shutdown_vsp_request(&vsp));
-	shutdown_vsp_poll(&vsp);
-	cr_assert(receive());
+	open_asked();
 	pipe_header.size = sizeof(header);
 	header.size = 0;
 	send(VMBUS_PACKET_IN_BAND, NULL, 0); // a request, not a response

@@ -31,6 +31,14 @@ kernel: exit status 1
 class Image(unittest.TestCase):
     """The image's output."""
 
+    def test_each_run_is_told_apart(self):
+        console = "@begin 0\nbad\n@end 0 1\n@begin 1\ngood\n@end 1 "
+        for text in (console, console.replace("\n", "\r\n")):
+            self.assertEqual(conformance._part(text, 0)[0], "bad\n")
+            self.assertTrue(conformance._part(text, 0)[1].startswith("1\n"))
+            self.assertEqual(conformance._part(text, 1), ("good\n", ""))
+            self.assertEqual(conformance._part(text, 2), ("", ""))
+
     def test_outcomes(self):
         run = conformance.parse(GOOD.replace("\n", "\r\n"), 2)
         self.assertEqual([c.outcome for c in run.checks], ["ok", "skip", "failure", "error"])

@@ -412,6 +412,19 @@ static void read_to_end(int fd, char *text, size_t size)
 
 static char answer[1 << 16];
 
+// Runs the guest to its end, and a client of the control socket beside it.
+static int run_beside(fake_guest guest, void *(*client)(void *context))
+{
+	pthread_t thread;
+	int status;
+
+	start(guest);
+	pthread_create(&thread, NULL, client, NULL);
+	status = worker_run(worker);
+	pthread_join(thread, NULL);
+	return status;
+}
+
 static void *talk(void *context)
 {
 	int fd;
@@ -454,13 +467,8 @@ static int echo_guest(uint32_t vp, unsigned step, struct hv_message *message)
 
 Test(worker, the_control_socket_answers)
 {
-	pthread_t thread;
-
 	worker->config.vps = 2;
-	start(echo_guest);
-	pthread_create(&thread, NULL, talk, NULL);
-	cr_assert_eq(worker_run(worker), 0);
-	pthread_join(thread, NULL);
+	cr_assert_eq(run_beside(echo_guest, talk), 0);
 	cr_assert_str_eq(answer, "ok\nQ");
 }
 
@@ -473,12 +481,7 @@ static void *kill_it(void *context)
 
 Test(worker, kill_ends_it)
 {
-	pthread_t thread;
-
-	start(waiting_guest);
-	pthread_create(&thread, NULL, kill_it, NULL);
-	cr_assert_eq(worker_run(worker), LUMEN_EXIT_OUR_FAULT);
-	pthread_join(thread, NULL);
+	cr_assert_eq(run_beside(waiting_guest, kill_it), LUMEN_EXIT_OUR_FAULT);
 	cr_assert_str_eq(answer, "ok\n");
 }
 
@@ -878,12 +881,7 @@ static void *stop_it_twice(void *context)
 
 Test(worker, stop_asks_the_guest_to_power_off)
 {
-	pthread_t thread;
-
-	start(polite_guest);
-	pthread_create(&thread, NULL, stop_it_twice, NULL);
-	cr_assert_eq(worker_run(worker), 0);
-	pthread_join(thread, NULL);
+	cr_assert_eq(run_beside(polite_guest, stop_it_twice), 0);
 	cr_assert_str_eq(answer, "ok\n");
 }
 
@@ -908,12 +906,7 @@ static void *stop_it(void *context)
 
 Test(worker, a_guest_that_ends_instead_of_answering_is_stopped)
 {
-	pthread_t thread;
-
-	start(rude_guest);
-	pthread_create(&thread, NULL, stop_it, NULL);
-	cr_assert_eq(worker_run(worker), 0);
-	pthread_join(thread, NULL);
+	cr_assert_eq(run_beside(rude_guest, stop_it), 0);
 	cr_assert_str_eq(answer, "ok\n");
 }
 
@@ -945,12 +938,7 @@ static void *stop_it_then_kill_it(void *context)
 
 Test(worker, a_guest_that_closes_its_shutdown_channel_is_not_stopped)
 {
-	pthread_t thread;
-
-	start(closing_guest);
-	pthread_create(&thread, NULL, stop_it_then_kill_it, NULL);
-	cr_assert_eq(worker_run(worker), LUMEN_EXIT_OUR_FAULT);
-	pthread_join(thread, NULL);
+	cr_assert_eq(run_beside(closing_guest, stop_it_then_kill_it), LUMEN_EXIT_OUR_FAULT);
 	cr_assert_str_eq(answer, "ok\n");
 }
 
@@ -974,12 +962,7 @@ static int shutdown_breaker(uint32_t vp, unsigned step, struct hv_message *messa
 
 Test(worker, nonsense_costs_the_shutdown_channel_only)
 {
-	pthread_t thread;
-
-	start(shutdown_breaker);
-	pthread_create(&thread, NULL, stop_it, NULL);
-	cr_assert_eq(worker_run(worker), 0);
-	pthread_join(thread, NULL);
+	cr_assert_eq(run_beside(shutdown_breaker, stop_it), 0);
 	cr_assert_str_eq(answer, "ok\n");
 }
 
