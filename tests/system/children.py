@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Several children: what happens to one is nothing to the others, and all of it comes back."""
 
-import os
 import re
 
-ROUNDS = int(os.environ.get("CHILDREN_ROUNDS", "3"))  # of test_again_and_again
+from lumen.status import number_from_environment
+
+ROUNDS = number_from_environment("CHILDREN_ROUNDS", 3)  # of test_again_and_again
 
 # Shell functions for scripts that run in the root.
 PRELUDE = r"""
@@ -131,8 +132,7 @@ grep "asked to power off: the child does" /run/lumen/busy/log || fail "it was no
 
 
 def test_again_and_again(t):
-    """Children created, booted and destroyed: all that they had, by the driver's counters, and the
-    root's memory, is back."""
+    """All that children had is back, by the driver's counters and the root's memory."""
     result = t.root(PRELUDE + """
 once() { child "$1" 0 nothing; ends "$1" 0; lumenctl delete "$1" || fail "delete"; }
 counters() { (cd /sys/class/misc/mshv && grep . partitions vps ports connections *_pages); }

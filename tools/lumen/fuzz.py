@@ -8,18 +8,11 @@ import subprocess
 from pathlib import Path
 
 from lumen import paths, ui
-from lumen.status import Failure, bad
+from lumen.status import Failure, number_from_environment
 
 DEFAULT_SECONDS = 30
 GRACE = 120  # seconds: a target that is not done so long after its time is stuck
 MAX_INPUT_SECONDS = 10
-
-
-def _seconds():
-    text = os.environ.get("FUZZ_SECONDS", str(DEFAULT_SECONDS))
-    if not text.isdigit() or int(text) == 0:
-        raise bad(f"FUZZ_SECONDS={text} is not a number of seconds.")
-    return int(text)
 
 
 def _command(target, corpus, found, limit):
@@ -57,7 +50,7 @@ def _judge(report, target, code, output):
 
 def run(report, targets):
     """targets: paths of the programs."""
-    limit = _seconds()
+    limit = number_from_environment("FUZZ_SECONDS", DEFAULT_SECONDS)
     if not targets:
         raise Failure("there are no fuzz targets in build/fuzz.")
     workers = os.cpu_count() or 1

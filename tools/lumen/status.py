@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The exit statuses of ./lumen, and the exception that carries one of them with its sentence."""
 
+import os
+
 OK = 0
 CHILD_MAX = 99  # 1..99: what the child itself reported
 CRASHED = 120
@@ -37,3 +39,11 @@ def bad(sentence):
 def count(failed):
     """The exit status for a number of failures."""
     return min(failed, CHILD_MAX)
+
+
+def number_from_environment(variable, default):
+    """A test's length that its caller may change: a positive number."""
+    text = os.environ.get(variable, str(default))
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise bad(f"{variable}={text} is not a positive number.")
+    return int(text)

@@ -137,7 +137,7 @@ def _all():
 def names():
     """(name, what it shows) of every test."""
     for name, function in _all():
-        yield name, (inspect.getdoc(function) or "").split("\n", 1)[0]
+        yield name, (inspect.getdoc(function) or "").partition("\n\n")[0]
 
 
 def _referee_evidence(context):

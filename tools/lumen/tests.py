@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """./lumen test: which suites there are, and the sum of what they say."""
 
+import textwrap
+
 from lumen import build, conformance, deps, fuzz, status, systemtests, unittests
 from lumen.report import Report
 from lumen.status import Failure, bad
@@ -42,7 +44,7 @@ def test_command(wanted, only, list_only):
             raise bad(f"there is no test suite {name}; there are: {', '.join(SUITES)}.")
     if list_only:
         for name, doc in systemtests.names():
-            print(f"{name:40} {doc}")
+            print(name, textwrap.indent(textwrap.fill(doc, 90), "    "), sep="\n")
         return status.OK
     chosen = [name for name in SUITES if name in wanted or not wanted]
     with build.lock():
