@@ -88,7 +88,6 @@ struct backend {
 
 	void (*inject_exception)(struct vp *vp, unsigned int vector, bool has_code, uint32_t code);
 	bool (*inject_nmi)(struct vp *vp); // false: one is pending already, or NMIs are blocked
-	void (*clear_interrupt_shadow)(struct vp *vp);
 
 	// The processor's mode, enum cpu_mode, without the cost of get_register(). NULL: not
 	// offered.

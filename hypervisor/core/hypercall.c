@@ -347,7 +347,8 @@ void hypercall_exit(struct vp *vp, const struct vp_exit *exit)
 		!is_known(vp->regs.gpr[RCX]) && READ_ONCE(partition->guest_os_id) &&
 		!intercepts_want_hypercall(partition->intercepts)) {
 		vp->regs.gpr[RAX] = HV_STATUS_INVALID_HYPERCALL_CODE;
-		vp->regs.rip += INSN_LENGTH; // not vp_skip_insn(): no #DB after a single step
+		// Not vp_skip_insn(): no #DB after a single step.
+		vp_go_on_at(vp, vp->regs.rip + INSN_LENGTH);
 	} else {
 		any_call(vp, exit->cpu_mode);
 	}

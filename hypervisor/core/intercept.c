@@ -22,7 +22,8 @@ static uint16_t execution_state(struct vp *vp)
 
 	return vp_cpl(vp) | (cr0 & CR0_PE ? HV_X64_EXECUTION_STATE_CR0_PE : 0) |
 	       (cr0 & BIT(18) ? HV_X64_EXECUTION_STATE_CR0_AM : 0) |
-	       (vp_reg64(vp, HvX64RegisterEfer) & EFER_LMA ? HV_X64_EXECUTION_STATE_EFER_LMA : 0);
+	       (vp_reg64(vp, HvX64RegisterEfer) & EFER_LMA ? HV_X64_EXECUTION_STATE_EFER_LMA : 0) |
+	       (vp->regs.interrupt_shadow ? HV_X64_EXECUTION_STATE_INTERRUPT_SHADOW : 0);
 }
 
 // The payload of VP's message, zeroed, with its header filled in. LENGTH is the instruction's, 0 =

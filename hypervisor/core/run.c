@@ -253,7 +253,7 @@ static bool prepare(struct vp *vp)
 
 void vp_skip_insn(struct vp *vp, unsigned int length)
 {
-	vp->regs.rip += length;
+	vp_go_on_at(vp, vp->regs.rip + length);
 	if (unlikely(vp->regs.rflags & RFLAGS_TF)) {
 		vp_set_reg64(vp, HvX64RegisterDr6, vp_reg64(vp, HvX64RegisterDr6) | DR6_BS);
 		backend->inject_exception(vp, 1, false, 0);

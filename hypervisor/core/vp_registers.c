@@ -39,12 +39,10 @@ SETTER(set_field)
 	return HV_STATUS_SUCCESS;
 }
 
-// The parent has finished an instruction, or goes elsewhere: either way nothing holds interrupts
-// back any more.
+// The parent has finished an instruction, or goes elsewhere.
 SETTER(set_rip)
 {
-	vp->regs.rip = value->reg64;
-	backend->clear_interrupt_shadow(vp);
+	vp_go_on_at(vp, value->reg64);
 	return HV_STATUS_SUCCESS;
 }
 

@@ -169,7 +169,6 @@ static void svm_vp_reset(struct vp *vp)
 	vmcb->dr6 = 0xffff0ff0;
 	vmcb->dr7 = 0x400;
 	vmcb->pat = 0x0007040600070406ull;
-	vmcb->interrupt_shadow = 0;
 	vmcb->event_injection = 0;
 	vmcb->vintr = SVM_V_MASKING;
 	vmcb->tsc_offset = vp->partition->tsc_offset + vp->tsc_adjust;
@@ -291,6 +290,7 @@ static void svm_inject_exception(struct vp *vp, unsigned int vector, bool has_co
 	svm_vp(vp)->vmcb->event_injection =
 		SVM_EVENT_VALID | SVM_EVENT_EXCEPTION << SVM_EVENT_TYPE_SHIFT | vector |
 		(has_code ? SVM_EVENT_ERROR_CODE | (uint64_t)code << 32 : 0);
+	vp->regs.interrupt_shadow = false;
 }
 
 // The VP is at the IRET from an NMI: it must come out behind it. TF of the flags that IRET loads
@@ -337,11 +337,6 @@ static bool stepped_over_iret(struct vp *vp, unsigned int vector)
 	unblock_nmi(s);
 	s->vmcb->dr6 &= ~DR6_BS;
 	return true;
-}
-
-static void svm_clear_interrupt_shadow(struct vp *vp)
-{
-	svm_vp(vp)->vmcb->interrupt_shadow = 0;
 }
 
 // An exit in the middle of the delivery of an exception or NMI: deliver it again at the next entry.
@@ -419,10 +414,7 @@ static void decode_other_exit(struct vp *vp, struct vmcb *vmcb, struct vp_exit *
 	if (code == SVM_EXIT_IRET) {
 		exit->reason = EXIT_NONE;
 		exit_iret(vp);
-		return;
-	}
-	vmcb->interrupt_shadow = 0;
-	if (code == SVM_EXIT_MSR) {
+	} else if (code == SVM_EXIT_MSR) {
 		exit->reason = vmcb->exit_info1 ? EXIT_WRMSR : EXIT_RDMSR;
 		exit->insn_length = insn_length(vmcb, 2);
 	} else if (code == SVM_EXIT_IO) {
@@ -447,7 +439,6 @@ static inline void decode_exit(struct vp *vp, struct vmcb *vmcb, struct vp_exit 
 	exit->reason = row->reason;
 	exit->insn_length = insn_length(vmcb, row->length);
 	exit->cpu_mode = svm_cpu_mode(vp);
-	vmcb->interrupt_shadow = 0;
 }
 
 // The world switch. What VMLOAD and VMSAVE hold stays the guest's while its VP is loaded, as the
@@ -494,6 +485,7 @@ static void svm_run(struct vp *vp)
 		// a new start.
 		vmcb->rax = vp->regs.gpr[RAX];
 		vmcb->rip = vp->regs.rip;
+		vmcb->interrupt_shadow = vp->regs.interrupt_shadow;
 		if (!guest_enter(vp, cpu))
 			return;
 		switch_to_guest(vp->regs.gpr, s->vmcb_spa, vmcb->interrupt_shadow);
@@ -502,6 +494,7 @@ static void svm_run(struct vp *vp)
 		vp->regs.gpr[RSP] = vmcb->rsp;
 		vp->regs.rip = vmcb->rip;
 		vp->regs.rflags = vmcb->rflags;
+		vp->regs.interrupt_shadow = vmcb->interrupt_shadow & SVM_INTERRUPT_SHADOW;
 		vmcb->event_injection = 0;
 		vmcb->tlb_control = SVM_TLB_KEEP;
 
@@ -530,7 +523,6 @@ const struct backend svm_backend = {
 	.interrupt_taken = svm_interrupt_taken,
 	.inject_exception = svm_inject_exception,
 	.inject_nmi = svm_inject_nmi,
-	.clear_interrupt_shadow = svm_clear_interrupt_shadow,
 	.flush_tlb = svm_flush_tlb,
 	.cpu_mode = svm_cpu_mode,
 	.get_register = svm_get_register,

@@ -20,7 +20,7 @@ struct vmcb {
 	uint32_t asid;
 	uint8_t tlb_control, rsvd_05d[3];
 	uint64_t vintr;
-	uint64_t interrupt_shadow;
+	uint64_t interrupt_shadow; // SVM_INTERRUPT_SHADOW
 	uint64_t exit_code, exit_info1, exit_info2;
 	uint64_t exit_int_info;
 	uint64_t nested_control;
@@ -96,6 +96,8 @@ enum svm_exit {
 #define SVM_EVENT_ERROR_CODE BIT(11)
 #define SVM_EVENT_TYPE_SHIFT 8
 enum { SVM_EVENT_INTR = 0, SVM_EVENT_NMI = 2, SVM_EVENT_EXCEPTION = 3 };
+
+#define SVM_INTERRUPT_SHADOW BIT(0)
 
 #define SVM_NESTED_PAGING BIT(0)
 enum { SVM_TLB_KEEP = 0, SVM_TLB_FLUSH_ALL = 1 };

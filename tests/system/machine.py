@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The machine: the root partition on the hypervisor, processors that lack something, GRUB."""
+"""The machine: the root partition on the hypervisor and its driver, processors that lack something,
+GRUB."""
+
+import re
+
+from lumen import build, paths
 
 
 def test_root_boots(t):
@@ -17,6 +22,14 @@ def test_root_on_four_processors(t):
     result = t.root("nproc; exit 4", root_cpus=4)
     t.equal(result.status, 4, "status")
     t.contains(result.console, "4\n")
+
+
+def test_driver(t):
+    """The ioctls of /dev/mshv against the hypervisor, by mshv-check in the root."""
+    build.need(paths.MSHV_CHECK)
+    result = t.root("/lumen/mshv-check", files={"mshv-check": paths.MSHV_CHECK})
+    t.equal(result.status, 0, "status of mshv-check")
+    t.check(re.search(r"^\d+ passed, 0 failed", result.console, re.M), "mshv-check does not end")
 
 
 def test_no_svm(t):

@@ -17,6 +17,7 @@ HYPERVISOR = RELEASE / "hypervisor/lumen.elf"
 WORKER = RELEASE / "parent/worker/lumen-worker"
 LUMENCTL = RELEASE / "parent/ctl/lumenctl"
 DRIVER = RELEASE / "parent/driver/mshv.ko"
+MSHV_CHECK = RELEASE / "parent/driver/mshv-check"
 BUSYBOX = Path("/bin/busybox")
 
 

@@ -10,7 +10,7 @@
 #include "hypercall/synic.h"
 
 #define CHILD_MEMORY (4u << 20)
-#define CHILD_CODE   0x1000 // where child_run_code() puts the code
+#define CHILD_CODE   0x1000 // where child_set_code() puts the code
 #define CHILD_DATA   0x2000
 #define CHILD_PORT   0x80 // an OUT to it comes back from child_run()
 

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "hypercall/intercept.h"
 #include "hypercall/stats.h"
 #include "hypercall/status.h"
 #include "hypercall/table.h"
@@ -23,7 +24,7 @@
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 #define CONNECTION 0x10001
-#define ROUNDS	   100
+#define ROUNDS	   20
 
 // Fails the check it stands in.
 #define EXPECT(condition)                                                                          \
@@ -78,6 +79,27 @@ static const uint8_t code_post[] = {
 	0x31, 0xdb, 0xb9, 0x00, 0x20, 0x00, 0x00,		    // mov $CHILD_DATA,%ecx
 	0x31, 0xf6, 0x31, 0xff, 0x0f, 0x01, 0xd9, 0xe6, CHILD_PORT, // no output
 };
+
+// Sets vector SELF_IPI pending in x2APIC mode, then jumps to an STI that is the last byte of the
+// memory.
+#define SELF_IPI 0x40
+static const uint8_t code_sti[] = {
+	0x0f, 0x01, 0x15, 0x00, 0x20, 0x00, 0x00,     // lgdt CHILD_DATA
+	0x0f, 0x01, 0x1d, 0x08, 0x20, 0x00, 0x00,     // lidt CHILD_DATA+8
+	0xb9, 0x1b, 0x00, 0x00, 0x00, 0x0f, 0x32,     // mov $0x1b,%ecx; rdmsr
+	0x0d, 0x00, 0x0c, 0x00, 0x00, 0x0f, 0x30,     // or $0xc00,%eax; wrmsr
+	0x31, 0xd2, 0xb9, 0x0f, 0x08, 0x00, 0x00,     // xor %edx,%edx; mov $0x80f,%ecx
+	0xb8, 0xff, 0x01, 0x00, 0x00, 0x0f, 0x30,     // mov $0x1ff,%eax; wrmsr
+	0xb9, 0x3f, 0x08, 0x00, 0x00,		      // mov $0x83f,%ecx
+	0xb8, SELF_IPI, 0x00, 0x00, 0x00, 0x0f, 0x30, // mov $SELF_IPI,%eax; wrmsr
+	0xbc, 0x00, 0x30, 0x00, 0x00,		      // mov $0x3000,%esp
+	0xb8, 0xff, 0xff, 0x3f, 0x00, 0xff, 0xe0,     // mov $CHILD_MEMORY-1,%eax; jmp *%eax
+};
+#define STI 0xfb
+#define HLT 0xf4
+
+// The interrupt's handler gives the address that was interrupted: pop %eax; out
+static const uint8_t code_handler[] = { 0x58, 0xe6, CHILD_PORT };
 
 static bool check_arguments(struct child *child)
 {
@@ -239,6 +261,54 @@ static bool check_remap(struct child *child)
 	return check_io(child);
 }
 
+// The tables of code_sti, in CHILD_DATA, and its handler.
+static void make_tables(struct child *child)
+{
+	enum { GDT = CHILD_DATA + 0x10, IDT = CHILD_DATA + 0x100, HANDLER = CHILD_DATA + 0x800 };
+	struct {
+		uint16_t gdt_limit;
+		uint32_t gdt;
+		uint16_t rsvd_z, idt_limit;
+		uint32_t idt;
+	} __attribute__((packed)) pointers = { 15, GDT, 0, SELF_IPI * 8 + 7, IDT };
+	const uint64_t flat_code = 0x00cf9b000000ffff;
+	const uint64_t interrupt_gate = 0x8e0000080000 | HANDLER;
+
+	memcpy(child->memory + CHILD_DATA, &pointers, sizeof(pointers));
+	memcpy(child->memory + GDT + 8, &flat_code, sizeof(flat_code));
+	memcpy(child->memory + IDT + SELF_IPI * 8, &interrupt_gate, sizeof(interrupt_gate));
+	memcpy(child->memory + HANDLER, code_handler, sizeof(code_handler));
+}
+
+// The HLT behind an STI is on a page that is mapped only when it is fetched: the interrupt that
+// waits must still come after the HLT, not between the two, or an idle guest would sleep for ever.
+static bool check_interrupt_shadow(struct child *child)
+{
+	static uint8_t page[4096] __attribute__((aligned(4096))) = { HLT };
+	struct mshv_user_mem_region region = {
+		.size = sizeof(page),
+		.guest_pfn = CHILD_MEMORY / sizeof(page),
+		.userspace_addr = (uintptr_t)page,
+		.flags = 1 << MSHV_SET_MEM_BIT_WRITABLE | 1 << MSHV_SET_MEM_BIT_EXECUTABLE,
+	};
+	const struct hv_x64_memory_intercept_message *fault;
+	struct hv_message message;
+	uint32_t eax;
+
+	make_tables(child);
+	child->memory[CHILD_MEMORY - 1] = STI;
+	EXPECT(child_set_code(child, code_sti, sizeof(code_sti)));
+	EXPECT(!child_run(child, &message));
+	fault = (const void *)message.payload;
+	EXPECT(message.header.message_type == HvMessageTypeUnmappedGpa);
+	EXPECT(fault->guest_physical_address == CHILD_MEMORY);
+	EXPECT(fault->header.execution_state & HV_X64_EXECUTION_STATE_INTERRUPT_SHADOW);
+	EXPECT(!ioctl(child->partition, MSHV_SET_GUEST_MEMORY, &region));
+	EXPECT(child_run_to_out(child, &eax));
+	EXPECT(eax == CHILD_MEMORY + 1);
+	return true;
+}
+
 static bool check_stats(struct child *child)
 {
 	uint64_t counters[512] = { 0 }, any = 0;
@@ -333,6 +403,7 @@ static const struct {
 	{ "message", check_message, false },
 	{ "overflow", check_overflow, false },
 	{ "remap", check_remap, false },
+	{ "interrupt shadow", check_interrupt_shadow, false },
 	{ "stats", check_stats, false },
 	{ "kill", check_kill, true },
 	{ "rounds", check_rounds, true },

@@ -337,10 +337,6 @@ static bool inject_nmi(struct vp *vp)
 	return !m->nmi_blocked;
 }
 
-static void clear_interrupt_shadow(struct vp *vp)
-{
-}
-
 static void flush_tlb(struct vp *vp)
 {
 	machine_vp(vp)->flushes++;
@@ -393,7 +389,6 @@ static const struct backend machine_backend = {
 	.save = save,
 	.inject_exception = inject_exception,
 	.inject_nmi = inject_nmi,
-	.clear_interrupt_shadow = clear_interrupt_shadow,
 	.flush_tlb = flush_tlb,
 	.get_register = get_register,
 	.set_register = set_register,

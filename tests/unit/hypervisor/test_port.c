@@ -613,6 +613,42 @@ Test(port, gpa_intercepts)
 	expect_intercept(HvMessageTypeGpaIntercept, sizeof(*m));
 }
 
+static struct hv_x64_intercept_message_header *gpa_intercept_at(uint64_t gpa)
+{
+	const struct vp_exit exit = { .reason = EXIT_GPA_FAULT,
+		.fault = { .gpa = gpa, .access = GPA_EXECUTE } };
+
+	machine_run(sender);
+	cr_assert(intercept_gpa(sender, &exit));
+	expect_intercept(
+		HvMessageTypeUnmappedGpa, sizeof(struct hv_x64_memory_intercept_message));
+	return payload();
+}
+
+// The parent may map the page and have the instruction behind an STI tried again: until that is
+// done, interrupts stay held back.
+Test(port, interrupt_shadow_ends_with_the_instruction)
+{
+	const struct vp_exit exit = { .reason = EXIT_CPUID, .insn_length = 2 };
+	const struct hv_register_value rip = { .reg64 = 0x1000 };
+
+	cr_assert_not(gpa_intercept_at(0x1000000)->execution_state &
+		      HV_X64_EXECUTION_STATE_INTERRUPT_SHADOW);
+	resume();
+	sender->regs.interrupt_shadow = true;
+	cr_assert(gpa_intercept_at(0x1000000)->execution_state &
+		  HV_X64_EXECUTION_STATE_INTERRUPT_SHADOW);
+	resume();
+	cr_assert(sender->regs.interrupt_shadow);
+	machine_run(sender);
+	exit_handlers[EXIT_CPUID](sender, &exit);
+	cr_assert_not(sender->regs.interrupt_shadow);
+
+	sender->regs.interrupt_shadow = true;
+	cr_assert_eq(vp_set_register(sender, HvX64RegisterRip, &rip), HV_STATUS_SUCCESS);
+	cr_assert_not(sender->regs.interrupt_shadow, "the parent has carried it out");
+}
+
 // TLFS: Establishing the Hypercall Interface. Nobody but the guest is told.
 Test(port, a_write_to_the_hypercall_page_is_a_protection_exception)
 {
