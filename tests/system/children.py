@@ -140,7 +140,7 @@ once warm
 counters >/tmp/before
 before=$(free_kib)
 i=0
-while [ $((i += 1)) -le %d ]; do once "round$i"; done
+while [ $((i += 1)) -le %d ]; do once "round$i"; echo "round $i is over"; done
 after=$(free_kib)
 counters >/tmp/after
 cat /tmp/after
