@@ -620,8 +620,7 @@ static struct hv_x64_intercept_message_header *gpa_intercept_at(uint64_t gpa)
 
 	machine_run(sender);
 	cr_assert(intercept_gpa(sender, &exit));
-	expect_intercept(
-		HvMessageTypeUnmappedGpa, sizeof(struct hv_x64_memory_intercept_message));
+	expect_intercept(HvMessageTypeUnmappedGpa, sizeof(struct hv_x64_memory_intercept_message));
 	return payload();
 }
 
