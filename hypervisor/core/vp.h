@@ -41,8 +41,8 @@ enum vp_activity { // TLFS: HV_INTERNAL_ACTIVITY_REGISTER
 struct vp_regs { // in the processor's encoding order of the sixteen
 	uint64_t gpr[16];
 	uint64_t rip, rflags;
-	bool interrupt_shadow; // no interrupt before the instruction at RIP is done: an STI or a
-			       // MOV to SS is the last one that was
+	bool interrupt_shadow; // an STI or MOV to SS came last: no interrupt before the
+			       // instruction at RIP is done
 };
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
 
@@ -168,7 +168,7 @@ void vp_run(struct vp *vp);
 
 // --- for exit handlers: own VP only ---
 
-// VP goes on at RIP, which ends an interrupt shadow.
+// VP goes on at RIP, which ends an interrupt shadow. Also of a paused VP, by its parent.
 static inline void vp_go_on_at(struct vp *vp, uint64_t rip)
 {
 	vp->regs.rip = rip;
