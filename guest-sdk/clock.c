@@ -9,6 +9,8 @@
 
 #define NS_PER_TICK 100u
 
+__extension__ typedef unsigned __int128 product128;
+
 _Alignas(HV_PAGE_SIZE) struct hv_reference_tsc_page lumen_tsc_page;
 
 // Written before other processors are started.
@@ -50,7 +52,7 @@ uint64_t lumen_clock_counter_100ns(void)
 static bool read_page(uint64_t *ticks, uint64_t *fraction)
 {
 	struct tsc_page_values page;
-	unsigned __int128 product;
+	product128 product;
 	uint64_t tsc;
 
 	do {
@@ -58,7 +60,7 @@ static bool read_page(uint64_t *ticks, uint64_t *fraction)
 			return false;
 		tsc = arch_rdtsc();
 	} while (!tsc_page_end(&page));
-	product = (unsigned __int128)tsc * page.scale;
+	product = (product128)tsc * page.scale;
 	*ticks = (uint64_t)(product >> 64) + (uint64_t)page.offset;
 	*fraction = (uint64_t)product;
 	return true;
@@ -78,8 +80,7 @@ uint64_t lumen_clock_ns(void)
 	uint64_t ticks, fraction;
 
 	if (source == LUMEN_CLOCK_TSC_PAGE && read_page(&ticks, &fraction))
-		return ticks * NS_PER_TICK +
-		       (uint64_t)((unsigned __int128)fraction * NS_PER_TICK >> 64);
+		return ticks * NS_PER_TICK + (uint64_t)((product128)fraction * NS_PER_TICK >> 64);
 	if (source == LUMEN_CLOCK_NONE)
 		return 0;
 	// The end of the tick: not before what the page, if it was valid until now, has said in the

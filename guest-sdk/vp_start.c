@@ -4,7 +4,8 @@
 #include "lumen/hypercall.h"
 #include "lumen/vp.h"
 
-enum { MSR_PAT = 0x277, MSR_EFER = 0xc0000080 };
+#define MSR_PAT	 0x277u
+#define MSR_EFER 0xc0000080u
 
 #define RFLAGS_ALWAYS 0x2u
 

@@ -18,8 +18,8 @@
 #define HV_CALL_RSVD_MASK	      0xf000f00078000000ull // must be zero: 63:60, 47:44, 30:27
 #define HV_CALL_REP_MAX		      0xfff
 
-_Static_assert((HV_CALL_CODE_MASK | HV_CALL_FAST | HV_CALL_VARIABLE_HEADER_MASK | HV_CALL_NESTED |
-		       HV_CALL_REP_COUNT_MASK | HV_CALL_REP_START_MASK) == ~HV_CALL_RSVD_MASK,
+HV_ASSERT((HV_CALL_CODE_MASK | HV_CALL_FAST | HV_CALL_VARIABLE_HEADER_MASK | HV_CALL_NESTED |
+		  HV_CALL_REP_COUNT_MASK | HV_CALL_REP_START_MASK) == ~HV_CALL_RSVD_MASK,
 	"the fields of the input value and its reserved bits make up the whole");
 
 // Result value.

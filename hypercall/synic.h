@@ -13,7 +13,7 @@
 #define HV_MESSAGE_TYPE_HYPERVISOR_MASK 0x80000000u // set: the hypervisor's own
 
 // TLFS: HV_MESSAGE_TYPE.
-enum hv_message_type {
+__extension__ enum hv_message_type { // values above those of int
 	HvMessageTypeNone = 0x00000000,
 	HvMessageTypeUnmappedGpa = 0x80000000,
 	HvMessageTypeGpaIntercept = 0x80000001,

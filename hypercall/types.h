@@ -14,10 +14,17 @@
 #include <stdint.h>
 #endif
 
+// Kernels in C++ include these headers, too.
+#ifdef __cplusplus
+#define HV_ASSERT(condition, text) static_assert(condition, text)
+#else
+#define HV_ASSERT(condition, text) _Static_assert(condition, text)
+#endif
+
 // The layout of a wire structure is part of the interface: each one is followed by these.
-#define HV_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), "size of " #type)
+#define HV_ASSERT_SIZE(type, bytes) HV_ASSERT(sizeof(type) == (bytes), "size of " #type)
 #define HV_ASSERT_OFFSET(type, field, bytes)                                                       \
-	_Static_assert(offsetof(type, field) == (bytes), "offset of " #type "." #field)
+	HV_ASSERT(offsetof(type, field) == (bytes), "offset of " #type "." #field)
 
 typedef uint16_t hv_status;
 typedef uint64_t hv_partition_id;

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Makes lumen.h and lumen.c of the guest SDK's headers and sources: one pair to drop into a kernel.
 
-  amalgamate.py --out DIR --root DIR --include DIR... --headers FILE... --sources FILE...
+  amalgamate.py --out DIR --root DIR --names FILE --include DIR... --headers FILE... --sources FILE...
                 [--depfile FILE]
 
-lumen.h has the public headers and what they include; lumen.c the rest. Names that two sources have
-for things of their own (static functions, types, constants) get the source's name in front in all
-but the first; macros of a source end with it. What this cannot do does not compile, and
+lumen.h has the public headers and what they include; lumen.c the rest. Names that the file of
+--names #defines are replaced as it says. Names that a source has for things of its own (static
+functions, types, constants) and that another source uses, too, for whatever, get the source's name
+in front; macros of a source end with it. What this cannot do does not compile, and
 tests/unit/guest-sdk compiles the pair.
 """
 
@@ -30,17 +31,10 @@ OURS = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"[^\n]*\n', re.MULTILINE)
 STRING_H = re.compile(r"^[ \t]*#[ \t]*include[ \t]*<string\.h>[^\n]*\n", re.MULTILINE)
 DIRECTIVE = re.compile(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*\n", re.MULTILINE)
 DEFINE = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.MULTILINE)
+TAG = re.compile(r"\b(?:struct|union|enum) (\w+)")
+RENAMED = re.compile(r"^#define (\w+)\s+(\w+)$", re.MULTILINE)
 SPDX = re.compile(r"\A// SPDX-License-Identifier:[^\n]*\n")
 GUARD = re.compile(r"^#ifndef (\w+)\n#define \1\n(.*)\n#endif[^\n]*\n*\Z", re.MULTILINE | re.DOTALL)
-
-STRING_DECLARATIONS = """\
-// Compilers call these by themselves. Weak ones are below.
-void *memcpy(void *restrict to, const void *restrict from, size_t size);
-void *memmove(void *to, const void *from, size_t size);
-void *memset(void *to, int byte, size_t size);
-int memcmp(const void *a, const void *b, size_t size);
-"""
-
 
 def tokens(text):
     """Yield (kind, text) for all of a C text."""
@@ -167,14 +161,25 @@ def rename(text, table):
 class Amalgamation:
     """Expands includes of ours, each once."""
 
-    def __init__(self, root, include):
+    def __init__(self, root, include, names):
         self.root, self.include, self.done = root, include, set()
+        self.names = dict(RENAMED.findall(names.read_text()))
 
     def find(self, name, source):
         for directory in [source.parent, *self.include]:
             if (directory / name).is_file():
                 return (directory / name).resolve()
         raise SystemExit(f"{source}: {name} is not found")
+
+    def headers(self, sources):
+        """All headers of ours that the sources include, by others too."""
+        found, left = set(), list(sources)
+        while left:
+            path = left.pop()
+            new = {self.find(m[1], path) for m in OURS.finditer(path.read_text())} - found
+            found |= new
+            left += new
+        return found
 
     def expand(self, path, change=lambda text: text):
         """The file with what it includes in front of it."""
@@ -186,7 +191,7 @@ class Amalgamation:
         before = "".join(self.expand(self.find(m[1], path)) for m in OURS.finditer(text))
         text = GUARD.sub(r"\2\n", STRING_H.sub("", OURS.sub("", text)))
         title = path.relative_to(self.root).as_posix()
-        text = re.sub(r"\n{3,}", "\n\n", change(text)).strip("\n")
+        text = re.sub(r"\n{3,}", "\n\n", rename(change(text), self.names)).strip("\n")
         return f"{before}// ===== {title} =====\n{text}\n\n"
 
 
@@ -202,12 +207,33 @@ def make_header(work, headers):
             f"#ifndef LUMEN_H\n#define LUMEN_H\n\n{body}#endif\n")
 
 
+def used_names(text):
+    """(names, names of members) that occur in a text."""
+    names, members, before = set(), set(), ""
+    for kind, t in bare(text):
+        if kind == "name":
+            (members if before in (".", "->") else names).add(t)
+        before = t
+    return names, members
+
+
+def own_tables(work, sources):
+    """For each source, what its own names become: those that another one uses, for whatever, get the
+    source's in front. Not those of members, nor tags that headers have, too."""
+    texts = {path: path.read_text() for path in sources}
+    used = {path: used_names(text) for path, text in texts.items()}
+    tags = set().union(*(TAG.findall(path.read_text()) for path in work.headers(sources)))
+    taken = set().union(*(names for names, _ in used.values()))
+    for path, text in texts.items():
+        elsewhere = set().union(*(names for other, (names, _) in used.items() if other != path))
+        own = (own_names(text) & elsewhere) - used[path][1] - tags
+        table = {name: f"{path.stem}_{name}" for name in own}
+        yield path, {old: f"{new}_" if new in taken else new for old, new in table.items()}
+
+
 def make_source(work, sources):
-    taken, parts = set(), []
-    for path in sources:
-        names = own_names(path.read_text())
-        table = {name: f"{path.stem}_{name}" for name in names & taken}
-        taken |= names | set(table.values())
+    parts = []
+    for path, table in own_tables(work, sources):
         macros = sorted(set(DEFINE.findall(path.read_text())))
         text = work.expand(path, lambda text, table=table: rename(text, table))
         ends = "".join(f"#undef {table.get(name, name)}\n" for name in macros)
@@ -218,24 +244,24 @@ def make_source(work, sources):
             "--gc-sections).\n"
             '#pragma GCC diagnostic ignored "-Wunused-function"\n'
             "// Functions in tables have the parameters of their table.\n"
-            '#pragma GCC diagnostic ignored "-Wunused-parameter"\n\n' +
-            STRING_DECLARATIONS + "\n" + "".join(parts))
+            '#pragma GCC diagnostic ignored "-Wunused-parameter"\n\n' + "".join(parts))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--names", type=Path, required=True)
     parser.add_argument("--include", type=Path, nargs="+", required=True)
     parser.add_argument("--headers", type=Path, nargs="+", required=True)
     parser.add_argument("--sources", type=Path, nargs="+", required=True)
     parser.add_argument("--depfile", type=Path)
     args = parser.parse_args()
-    work = Amalgamation(args.root.resolve(), args.include)
+    work = Amalgamation(args.root.resolve(), args.include, args.names)
     (args.out / "lumen.h").write_text(make_header(work, args.headers))
     (args.out / "lumen.c").write_text(make_source(work, args.sources))
     if args.depfile:
-        used = " ".join(str(path) for path in sorted(work.done))
+        used = " ".join(str(path) for path in sorted(work.done | {args.names}))
         args.depfile.write_text(f"{args.out / 'lumen.c'} {args.out / 'lumen.h'}: {used}\n")
 
 

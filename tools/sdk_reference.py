@@ -20,8 +20,8 @@ SDK = ROOT / "guest-sdk/include/lumen"
 ORDER = ("platform", "status", "detect", "clock", "hypercall", "calls", "vp", "tlb", "ipi", "spin", "apic",
          "idle", "synic", "timer", "crash", "vmbus", "storage")
 
-FUNCTION = re.compile(r"^(?:_Noreturn )?[\w ]+[ *]\**(lumen_\w+)\(", re.M)
-SKIPPED = re.compile(r"^(#ifndef LUMEN_\w+_H|#define LUMEN_\w+_H|#endif|#include .*|#undef .*)$")
+FUNCTION = re.compile(r"^(?:__attribute__\(\(\w+\)\) )?[\w ]+[ *]\**(lumen_\w+)\(", re.M)
+SKIPPED = re.compile(r"^(#ifndef LUMEN_\w+_H|#define LUMEN_\w+_H|#endif|#include .*|#undef .*|LUMEN_DECLS_\w+)$")
 HEADING = re.compile(r"^--- (.*?)\s*(---)?$")
 
 

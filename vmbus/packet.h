@@ -4,8 +4,7 @@
 #ifndef VMBUS_PACKET_H
 #define VMBUS_PACKET_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "hypercall/types.h"
 
 // The first page of each ring. The data follow on the next pages.
 struct vmbus_ring_control {
@@ -17,9 +16,9 @@ struct vmbus_ring_control {
 	uint32_t feature_bits; // writer's: VMBUS_RING_FEATURE_*
 	uint32_t rsvd2_z[15];
 };
-_Static_assert(sizeof(struct vmbus_ring_control) == 128, "size");
-_Static_assert(offsetof(struct vmbus_ring_control, pending_send_size) == 12, "offset");
-_Static_assert(offsetof(struct vmbus_ring_control, feature_bits) == 64, "offset");
+HV_ASSERT(sizeof(struct vmbus_ring_control) == 128, "size");
+HV_ASSERT(offsetof(struct vmbus_ring_control, pending_send_size) == 12, "offset");
+HV_ASSERT(offsetof(struct vmbus_ring_control, feature_bits) == 64, "offset");
 
 // The writer of this ring sets pending_send_size when it waits for room, and as a reader of the
 // other ring it looks at the other's.
@@ -41,28 +40,28 @@ struct vmbus_packet_descriptor {
 	uint16_t flags;
 	uint64_t transaction_id; // the sender's; a completion carries it back
 };
-_Static_assert(sizeof(struct vmbus_packet_descriptor) == 16, "size");
+HV_ASSERT(sizeof(struct vmbus_packet_descriptor) == 16, "size");
 
 // After each packet. Counted in the ring's indices but not in length8.
 struct vmbus_packet_footer {
 	uint32_t rsvd_z;
 	uint32_t packet_offset; // where in the ring's data the packet began
 };
-_Static_assert(sizeof(struct vmbus_packet_footer) == 8, "size");
+HV_ASSERT(sizeof(struct vmbus_packet_footer) == 8, "size");
 
 // After the descriptor of a GPA-direct packet; range_count ranges follow.
 struct vmbus_gpa_direct_header {
 	uint32_t rsvd; // not always 0: hosts and guests leave what was there
 	uint32_t range_count;
 };
-_Static_assert(sizeof(struct vmbus_gpa_direct_header) == 8, "size");
+HV_ASSERT(sizeof(struct vmbus_gpa_direct_header) == 8, "size");
 
 // A range of pages, in a GPA-direct packet and in a GPADL; its page numbers follow.
 struct vmbus_gpa_range_header {
 	uint32_t byte_count;
 	uint32_t byte_offset; // in the first page
 };
-_Static_assert(sizeof(struct vmbus_gpa_range_header) == 8, "size");
+HV_ASSERT(sizeof(struct vmbus_gpa_range_header) == 8, "size");
 
 // After the descriptor of a transfer-pages packet; range_count vmbus_transfer_range follow.
 struct vmbus_transfer_header {
@@ -70,12 +69,12 @@ struct vmbus_transfer_header {
 	uint16_t rsvd; // not always 0
 	uint32_t range_count;
 };
-_Static_assert(sizeof(struct vmbus_transfer_header) == 8, "size");
+HV_ASSERT(sizeof(struct vmbus_transfer_header) == 8, "size");
 
 struct vmbus_transfer_range {
 	uint32_t byte_count;
 	uint32_t byte_offset;
 };
-_Static_assert(sizeof(struct vmbus_transfer_range) == 8, "size");
+HV_ASSERT(sizeof(struct vmbus_transfer_range) == 8, "size");
 
 #endif

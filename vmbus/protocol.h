@@ -8,8 +8,7 @@
 #ifndef VMBUS_PROTOCOL_H
 #define VMBUS_PROTOCOL_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "hypercall/types.h"
 
 struct vmbus_guid {
 	uint32_t data1;
@@ -17,7 +16,7 @@ struct vmbus_guid {
 	uint16_t data3;
 	uint8_t data4[8];
 };
-_Static_assert(sizeof(struct vmbus_guid) == 16, "size");
+HV_ASSERT(sizeof(struct vmbus_guid) == 16, "size");
 
 #define VMBUS_VERSION(major, minor) ((uint32_t)(major) << 16 | (minor))
 #define VMBUS_VERSION_1_1	    VMBUS_VERSION(1, 1) // Windows 7
@@ -91,7 +90,7 @@ struct vmbus_message_header {
 	uint32_t type; // enum vmbus_message_type
 	uint32_t rsvd_z;
 };
-_Static_assert(sizeof(struct vmbus_message_header) == 8, "size");
+HV_ASSERT(sizeof(struct vmbus_message_header) == 8, "size");
 
 #define VMBUS_OFFER_ENUMERATE_DEVICE_INTERFACE 0x0001u
 #define VMBUS_OFFER_NAMED_PIPE_MODE	       0x0010u
@@ -117,17 +116,17 @@ struct vmbus_offer_channel {
 	uint16_t is_dedicated_interrupt;
 	uint32_t connection_id; // where the guest signals, if is_dedicated_interrupt
 };
-_Static_assert(sizeof(struct vmbus_offer_channel) == 196, "size");
-_Static_assert(offsetof(struct vmbus_offer_channel, flags) == 56, "offset");
-_Static_assert(offsetof(struct vmbus_offer_channel, sub_channel_index) == 180, "offset");
-_Static_assert(offsetof(struct vmbus_offer_channel, relid) == 184, "offset");
-_Static_assert(offsetof(struct vmbus_offer_channel, connection_id) == 192, "offset");
+HV_ASSERT(sizeof(struct vmbus_offer_channel) == 196, "size");
+HV_ASSERT(offsetof(struct vmbus_offer_channel, flags) == 56, "offset");
+HV_ASSERT(offsetof(struct vmbus_offer_channel, sub_channel_index) == 180, "offset");
+HV_ASSERT(offsetof(struct vmbus_offer_channel, relid) == 184, "offset");
+HV_ASSERT(offsetof(struct vmbus_offer_channel, connection_id) == 192, "offset");
 
 struct vmbus_rescind_channel_offer {
 	struct vmbus_message_header header;
 	uint32_t relid;
 };
-_Static_assert(sizeof(struct vmbus_rescind_channel_offer) == 12, "size");
+HV_ASSERT(sizeof(struct vmbus_rescind_channel_offer) == 12, "size");
 
 struct vmbus_open_channel {
 	struct vmbus_message_header header;
@@ -138,8 +137,8 @@ struct vmbus_open_channel {
 	uint32_t downstream_page_offset; // in the GPADL: first page of the host-to-guest ring
 	uint8_t user_data[VMBUS_USER_DEFINED_SIZE];
 };
-_Static_assert(sizeof(struct vmbus_open_channel) == 148, "size");
-_Static_assert(offsetof(struct vmbus_open_channel, user_data) == 28, "offset");
+HV_ASSERT(sizeof(struct vmbus_open_channel) == 148, "size");
+HV_ASSERT(offsetof(struct vmbus_open_channel, user_data) == 28, "offset");
 
 struct vmbus_open_channel_result {
 	struct vmbus_message_header header;
@@ -147,13 +146,13 @@ struct vmbus_open_channel_result {
 	uint32_t open_id;
 	uint32_t status; // VMBUS_STATUS_*
 };
-_Static_assert(sizeof(struct vmbus_open_channel_result) == 20, "size");
+HV_ASSERT(sizeof(struct vmbus_open_channel_result) == 20, "size");
 
 struct vmbus_close_channel {
 	struct vmbus_message_header header;
 	uint32_t relid;
 };
-_Static_assert(sizeof(struct vmbus_close_channel) == 12, "size");
+HV_ASSERT(sizeof(struct vmbus_close_channel) == 12, "size");
 
 // The ranges (struct vmbus_gpa_range_header and page numbers, packet.h) follow at offset 20, and go
 // on in GPADL_BODY messages until `length` bytes have come.
@@ -164,14 +163,14 @@ struct vmbus_gpadl_header {
 	uint16_t length; // of all ranges, in bytes
 	uint16_t range_count;
 };
-_Static_assert(sizeof(struct vmbus_gpadl_header) == 20, "size");
+HV_ASSERT(sizeof(struct vmbus_gpadl_header) == 20, "size");
 
 struct vmbus_gpadl_body {
 	struct vmbus_message_header header;
 	uint32_t message_number; // counts up from 1 in Linux, is 0 elsewhere: not to be relied on
 	uint32_t gpadl;
 };
-_Static_assert(sizeof(struct vmbus_gpadl_body) == 16, "size");
+HV_ASSERT(sizeof(struct vmbus_gpadl_body) == 16, "size");
 
 struct vmbus_gpadl_created {
 	struct vmbus_message_header header;
@@ -179,26 +178,26 @@ struct vmbus_gpadl_created {
 	uint32_t gpadl;
 	uint32_t status; // VMBUS_STATUS_*
 };
-_Static_assert(sizeof(struct vmbus_gpadl_created) == 20, "size");
+HV_ASSERT(sizeof(struct vmbus_gpadl_created) == 20, "size");
 
 struct vmbus_gpadl_teardown {
 	struct vmbus_message_header header;
 	uint32_t relid;
 	uint32_t gpadl;
 };
-_Static_assert(sizeof(struct vmbus_gpadl_teardown) == 16, "size");
+HV_ASSERT(sizeof(struct vmbus_gpadl_teardown) == 16, "size");
 
 struct vmbus_gpadl_torndown {
 	struct vmbus_message_header header;
 	uint32_t gpadl;
 };
-_Static_assert(sizeof(struct vmbus_gpadl_torndown) == 12, "size");
+HV_ASSERT(sizeof(struct vmbus_gpadl_torndown) == 12, "size");
 
 struct vmbus_relid_released {
 	struct vmbus_message_header header;
 	uint32_t relid;
 };
-_Static_assert(sizeof(struct vmbus_relid_released) == 12, "size");
+HV_ASSERT(sizeof(struct vmbus_relid_released) == 12, "size");
 
 // What INITIATE_CONTACT's target_info holds from version 5.0 on.
 struct vmbus_target_info {
@@ -207,7 +206,7 @@ struct vmbus_target_info {
 	uint16_t rsvd_z;
 	uint32_t feature_flags; // 6.0
 };
-_Static_assert(sizeof(struct vmbus_target_info) == 8, "size");
+HV_ASSERT(sizeof(struct vmbus_target_info) == 8, "size");
 
 struct vmbus_initiate_contact {
 	struct vmbus_message_header header;
@@ -220,8 +219,8 @@ struct vmbus_initiate_contact {
 	uint64_t host_to_guest_monitor_page; // GPAs: both or none
 	uint64_t guest_to_host_monitor_page;
 };
-_Static_assert(sizeof(struct vmbus_initiate_contact) == 40, "size");
-_Static_assert(offsetof(struct vmbus_initiate_contact, target_info) == 16, "offset");
+HV_ASSERT(sizeof(struct vmbus_initiate_contact) == 40, "size");
+HV_ASSERT(offsetof(struct vmbus_initiate_contact, target_info) == 16, "offset");
 
 #define VMBUS_CONNECTION_SUCCESSFUL	      0u
 #define VMBUS_CONNECTION_FAILED_LOW_RESOURCES 1u
@@ -237,7 +236,7 @@ struct vmbus_version_response {
 		uint32_t message_connection_id; // from 5.0 on: where the guest posts from now on
 	};
 };
-_Static_assert(sizeof(struct vmbus_version_response) == 16, "size");
+HV_ASSERT(sizeof(struct vmbus_version_response) == 16, "size");
 
 // A guest asks to be connected to a socket of the host. The result comes only when it fails.
 struct vmbus_tl_connect_request {
@@ -245,7 +244,7 @@ struct vmbus_tl_connect_request {
 	struct vmbus_guid endpoint_id;
 	struct vmbus_guid service_id;
 };
-_Static_assert(sizeof(struct vmbus_tl_connect_request) == 40, "size");
+HV_ASSERT(sizeof(struct vmbus_tl_connect_request) == 40, "size");
 
 struct vmbus_tl_connect_result {
 	struct vmbus_message_header header;
@@ -253,20 +252,20 @@ struct vmbus_tl_connect_result {
 	struct vmbus_guid service_id;
 	uint32_t status; // VMBUS_STATUS_*
 };
-_Static_assert(sizeof(struct vmbus_tl_connect_result) == 44, "size");
+HV_ASSERT(sizeof(struct vmbus_tl_connect_result) == 44, "size");
 
 struct vmbus_modify_channel {
 	struct vmbus_message_header header;
 	uint32_t relid;
 	uint32_t target_vp;
 };
-_Static_assert(sizeof(struct vmbus_modify_channel) == 16, "size");
+HV_ASSERT(sizeof(struct vmbus_modify_channel) == 16, "size");
 
 struct vmbus_modify_channel_response {
 	struct vmbus_message_header header;
 	uint32_t relid;
 	uint32_t status; // VMBUS_STATUS_*
 };
-_Static_assert(sizeof(struct vmbus_modify_channel_response) == 16, "size");
+HV_ASSERT(sizeof(struct vmbus_modify_channel_response) == 16, "size");
 
 #endif

@@ -4,8 +4,7 @@
 #ifndef LUMEN_DRIVERS_PROTO_STORAGE_H
 #define LUMEN_DRIVERS_PROTO_STORAGE_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "hypercall/types.h"
 
 // Class ids of the channels that speak VSTOR, in the byte order of a GUID in memory.
 // ba6163d9-04a1-4d29-b605-72e2ffb1dc7f: synthetic SCSI controller.
@@ -50,7 +49,7 @@ enum vstor_operation {
 #define VSTOR_FLAG_REQUEST_COMPLETION 0x1u
 
 // vstor_packet.status: NT status codes, 0 is success.
-enum vstor_status {
+__extension__ enum vstor_status { // values above those of int
 	VSTOR_STATUS_SUCCESS = 0x00000000,
 	VSTOR_STATUS_DEVICE_BUSY = 0x80000011,
 	VSTOR_STATUS_INVALID_PARAMETER = 0xC000000D,
@@ -133,13 +132,13 @@ struct vmscsi_request {
 #define VSTOR_SRB_SIZE_V1 0x24u
 #define VSTOR_SRB_SIZE_V2 0x34u
 
-_Static_assert(sizeof(struct vmscsi_request) == VSTOR_SRB_SIZE_V2, "vmscsi_request");
-_Static_assert(offsetof(struct vmscsi_request, path_id) == 5, "path_id");
-_Static_assert(offsetof(struct vmscsi_request, cdb_length) == 8, "cdb_length");
-_Static_assert(offsetof(struct vmscsi_request, data_transfer_length) == 12, "transfer length");
-_Static_assert(offsetof(struct vmscsi_request, cdb) == 16, "cdb");
-_Static_assert(offsetof(struct vmscsi_request, rsvd2_z) == VSTOR_SRB_SIZE_V1, "version 1 size");
-_Static_assert(offsetof(struct vmscsi_request, srb_flags) == 0x28, "srb_flags");
+HV_ASSERT(sizeof(struct vmscsi_request) == VSTOR_SRB_SIZE_V2, "vmscsi_request");
+HV_ASSERT(offsetof(struct vmscsi_request, path_id) == 5, "path_id");
+HV_ASSERT(offsetof(struct vmscsi_request, cdb_length) == 8, "cdb_length");
+HV_ASSERT(offsetof(struct vmscsi_request, data_transfer_length) == 12, "transfer length");
+HV_ASSERT(offsetof(struct vmscsi_request, cdb) == 16, "cdb");
+HV_ASSERT(offsetof(struct vmscsi_request, rsvd2_z) == VSTOR_SRB_SIZE_V1, "version 1 size");
+HV_ASSERT(offsetof(struct vmscsi_request, srb_flags) == 0x28, "srb_flags");
 
 // Answer to QUERY_PROPERTIES.
 struct vstor_channel_properties {
@@ -150,8 +149,8 @@ struct vstor_channel_properties {
 	uint32_t max_transfer_bytes;
 	uint32_t rsvd3_z[2];
 };
-_Static_assert(sizeof(struct vstor_channel_properties) == 24, "vstor_channel_properties");
-_Static_assert(offsetof(struct vstor_channel_properties, max_transfer_bytes) == 12, "transfer");
+HV_ASSERT(sizeof(struct vstor_channel_properties) == 24, "vstor_channel_properties");
+HV_ASSERT(offsetof(struct vstor_channel_properties, max_transfer_bytes) == 12, "transfer");
 
 #define VSTOR_CHANNEL_SUPPORTS_MULTI_CHANNEL 0x1u
 
@@ -160,7 +159,7 @@ struct vstor_protocol_version {
 	uint16_t major_minor; // enum vstor_version
 	uint16_t revision;    // 0
 };
-_Static_assert(sizeof(struct vstor_protocol_version) == 4, "vstor_protocol_version");
+HV_ASSERT(sizeof(struct vstor_protocol_version) == 4, "vstor_protocol_version");
 
 // Answer to FCHBA_DATA; only a fibre channel adapter has one.
 struct vstor_fc_wwn {
@@ -171,7 +170,7 @@ struct vstor_fc_wwn {
 	uint8_t secondary_port[8];
 	uint8_t secondary_node[8];
 };
-_Static_assert(sizeof(struct vstor_fc_wwn) == 36, "vstor_fc_wwn");
+HV_ASSERT(sizeof(struct vstor_fc_wwn) == 36, "vstor_fc_wwn");
 
 // The payload of every packet, both ways.
 struct vstor_packet {
@@ -187,8 +186,8 @@ struct vstor_packet {
 		uint8_t buffer[VSTOR_SRB_SIZE_V2];
 	};
 };
-_Static_assert(offsetof(struct vstor_packet, srb) == 12, "vstor_packet payload");
-_Static_assert(sizeof(struct vstor_packet) == 64, "vstor_packet");
+HV_ASSERT(offsetof(struct vstor_packet, srb) == 12, "vstor_packet payload");
+HV_ASSERT(sizeof(struct vstor_packet) == 64, "vstor_packet");
 
 #define VSTOR_HEADER_SIZE    12u
 #define VSTOR_PACKET_SIZE_V1 (VSTOR_HEADER_SIZE + VSTOR_SRB_SIZE_V1)

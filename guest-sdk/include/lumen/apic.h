@@ -9,7 +9,10 @@
 #include <stdint.h>
 
 #include "hypercall/msr.h"
+#include "lumen/decls.h"
 #include "lumen/status.h"
+
+LUMEN_DECLS_BEGIN
 
 // Where the registers are without the synthetic MSRs, if the kernel maps memory one to one.
 #define LUMEN_APIC_PAGE ((volatile void *)0xfee00000)
@@ -49,5 +52,7 @@ bool lumen_apic_is_in_service(uint8_t vector);
 // LUMEN_NO_HYPERVISOR, LUMEN_NO_PRIVILEGE (AccessIntrCtrlRegs), LUMEN_BAD_ARGUMENT (alignment).
 lumen_status lumen_vp_assist_enable(struct hv_vp_assist_page *page);
 void lumen_vp_assist_disable(void);
+
+LUMEN_DECLS_END
 
 #endif

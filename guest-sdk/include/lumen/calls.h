@@ -19,7 +19,10 @@
 #include "hypercall/stats.h"
 #include "hypercall/synic.h"
 #include "hypercall/tlb.h"
+#include "lumen/decls.h"
 #include "lumen/hypercall.h"
+
+LUMEN_DECLS_BEGIN
 
 // IN(Name, input), OUT(Name, output), IN_OUT(Name, input, output): types after struct hv_input_ and
 // struct hv_output_.
@@ -81,8 +84,8 @@ static inline lumen_status lumen_call_in(uint64_t code, const void *in, size_t s
 }
 
 #define LUMEN_CALL_IN(name, type)                                                                  \
-	_Static_assert(sizeof(struct hv_input_##type) == LUMEN_CALL_##name##_IN &&                 \
-			       LUMEN_CALL_##name##_OUT == 0,                                       \
+	HV_ASSERT(sizeof(struct hv_input_##type) == LUMEN_CALL_##name##_IN &&                      \
+			  LUMEN_CALL_##name##_OUT == 0,                                            \
 		"the types of " #name);                                                            \
 	static inline lumen_status lumen_call_##name(const struct hv_input_##type *in)             \
 	{                                                                                          \
@@ -90,16 +93,16 @@ static inline lumen_status lumen_call_in(uint64_t code, const void *in, size_t s
 			HvCall##name, in, LUMEN_CALL_##name##_IN, LUMEN_CALL_##name##_FAST);       \
 	}
 #define LUMEN_CALL_OUT(name, type)                                                                 \
-	_Static_assert(LUMEN_CALL_##name##_IN == 0 &&                                              \
-			       sizeof(struct hv_output_##type) == LUMEN_CALL_##name##_OUT,         \
+	HV_ASSERT(LUMEN_CALL_##name##_IN == 0 &&                                                   \
+			  sizeof(struct hv_output_##type) == LUMEN_CALL_##name##_OUT,              \
 		"the types of " #name);                                                            \
 	static inline lumen_status lumen_call_##name(struct hv_output_##type *out)                 \
 	{                                                                                          \
 		return lumen_hypercall(HvCall##name, NULL, out);                                   \
 	}
 #define LUMEN_CALL_IN_OUT(name, input, output)                                                     \
-	_Static_assert(sizeof(struct hv_input_##input) == LUMEN_CALL_##name##_IN &&                \
-			       sizeof(struct hv_output_##output) == LUMEN_CALL_##name##_OUT,       \
+	HV_ASSERT(sizeof(struct hv_input_##input) == LUMEN_CALL_##name##_IN &&                     \
+			  sizeof(struct hv_output_##output) == LUMEN_CALL_##name##_OUT,            \
 		"the types of " #name);                                                            \
 	static inline lumen_status lumen_call_##name(                                              \
 		const struct hv_input_##input *in, struct hv_output_##output *out)                 \
@@ -112,5 +115,7 @@ LUMEN_CALL_TABLE(LUMEN_CALL_IN, LUMEN_CALL_OUT, LUMEN_CALL_IN_OUT)
 #undef LUMEN_CALL_IN
 #undef LUMEN_CALL_OUT
 #undef LUMEN_CALL_IN_OUT
+
+LUMEN_DECLS_END
 
 #endif

@@ -6,7 +6,10 @@
 
 #include <stdint.h>
 
+#include "lumen/decls.h"
 #include "lumen/status.h"
+
+LUMEN_DECLS_BEGIN
 
 enum lumen_clock_source {
 	LUMEN_CLOCK_NONE,     // not started: the functions below return 0
@@ -45,5 +48,7 @@ uint64_t lumen_tsc_hz(void);
 // Frequency of the local APIC's timer before its divider, in Hz (HV_X64_MSR_APIC_FREQUENCY). 0: not
 // known. Any context.
 uint64_t lumen_apic_hz(void);
+
+LUMEN_DECLS_END
 
 #endif

@@ -6,7 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lumen/decls.h"
 #include "lumen/status.h"
+
+LUMEN_DECLS_BEGIN
 
 // The most of a message that is passed on, in bytes.
 #define LUMEN_CRASH_TEXT_MAX 1024u
@@ -17,5 +20,7 @@
 // write a dump, to halt). Any context, several processors at once too: the first one reports.
 // LUMEN_NOT_SUPPORTED: nobody listens; LUMEN_BUSY: another one has reported.
 lumen_status lumen_crash_report(const uint64_t p[5], const char *text, size_t length);
+
+LUMEN_DECLS_END
 
 #endif

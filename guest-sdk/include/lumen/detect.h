@@ -8,6 +8,9 @@
 #include <stdint.h>
 
 #include "hypercall/cpuid.h"
+#include "lumen/decls.h"
+
+LUMEN_DECLS_BEGIN
 
 // What lumen_detect() finds. Fields of an interface that is not there are zero.
 struct lumen_hypervisor {
@@ -56,5 +59,7 @@ bool lumen_is_advised(uint32_t hints);
 // How often to try a lock before HvCallNotifyLongSpinWait (TLFS: Implementation Recommendations);
 // HV_SPINLOCK_RETRIES_NEVER: the hypervisor does not want to know.
 uint32_t lumen_spin_retries(void);
+
+LUMEN_DECLS_END
 
 #endif

@@ -19,7 +19,10 @@
 #include "hypercall/call.h"
 #include "hypercall/msr.h"
 #include "hypercall/table.h"
+#include "lumen/decls.h"
 #include "lumen/status.h"
+
+LUMEN_DECLS_BEGIN
 
 #define LUMEN_CALL_BLOCK _Alignas(256)
 
@@ -87,5 +90,7 @@ uint64_t lumen_hypercall_issue_xmm(uint64_t control, struct lumen_call_registers
 // LUMEN_BAD_ARGUMENT: it does not fit.
 lumen_status lumen_hypercall_xmm(
 	uint64_t control, const void *in, size_t in_bytes, void *out, size_t out_bytes);
+
+LUMEN_DECLS_END
 
 #endif

@@ -9,6 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lumen/decls.h"
+
+LUMEN_DECLS_BEGIN
+
 #define LUMEN_PAGE_SIZE 4096u
 
 // --- memory ---
@@ -63,6 +67,8 @@ void lumen_log(enum lumen_log_level level, const char *line);
 
 // The SDK has found itself wrong: says so and does not come back. Any context. Default: interrupts
 // off and HLT for ever.
-_Noreturn void lumen_panic(const char *line);
+__attribute__((noreturn)) void lumen_panic(const char *line);
+
+LUMEN_DECLS_END
 
 #endif

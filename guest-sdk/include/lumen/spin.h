@@ -8,6 +8,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lumen/decls.h"
+
+LUMEN_DECLS_BEGIN
+
 // Zeroed: free.
 struct lumen_spinlock {
 	uint32_t taken;
@@ -26,5 +30,7 @@ void lumen_spin_unlock(struct lumen_spinlock *lock);
 // With interrupts off on this processor (lumen_irq_save()) while it is held.
 uint64_t lumen_spin_lock_irq(struct lumen_spinlock *lock);
 void lumen_spin_unlock_irq(struct lumen_spinlock *lock, uint64_t state);
+
+LUMEN_DECLS_END
 
 #endif

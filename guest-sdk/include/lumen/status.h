@@ -7,6 +7,9 @@
 #include <stdint.h>
 
 #include "hypercall/status.h"
+#include "lumen/decls.h"
+
+LUMEN_DECLS_BEGIN
 
 // 0 is success, 1 to 0xffff a status of the hypervisor (HV_STATUS_*, TLFS: HV_STATUS), above that
 // one of the SDK's own.
@@ -51,5 +54,7 @@ const char *lumen_status_name(lumen_status status);
 // CPUID), which page or register has to be enabled first, which alignment. Any context. Returns
 // text.
 const char *lumen_explain(lumen_status status, uint32_t context, char *text, size_t size);
+
+LUMEN_DECLS_END
 
 #endif

@@ -9,7 +9,10 @@
 #include <stdint.h>
 
 #include "hypercall/synic.h"
+#include "lumen/decls.h"
 #include "lumen/status.h"
+
+LUMEN_DECLS_BEGIN
 
 // Takes a message that has come for a SINT: a private copy. In the context of lumen_sint_handle().
 typedef void lumen_message_handler(void *context, const struct hv_message *message);
@@ -70,5 +73,7 @@ bool lumen_synic_poll(struct lumen_synic *synic);
 // lumen_synic_poll() for the struct that was last started on VP 0 (kernels that poll have one
 // processor). False: there is none.
 bool lumen_synic_poll_this(void);
+
+LUMEN_DECLS_END
 
 #endif

@@ -9,7 +9,10 @@
 #include <stdint.h>
 
 #include "hypercall/msr.h"
+#include "lumen/decls.h"
 #include "lumen/status.h"
+
+LUMEN_DECLS_BEGIN
 
 #define LUMEN_TIMER_COUNT HV_SYNIC_STIMER_COUNT
 
@@ -43,5 +46,7 @@ void lumen_timer_stop(unsigned int timer);
 
 // The contents of HV_X64_MSR_STIMERn_CONFIG for *config, enabled; 0: it is not valid.
 uint64_t lumen_timer_encode(const struct lumen_timer_config *config);
+
+LUMEN_DECLS_END
 
 #endif

@@ -12,8 +12,11 @@
 #include <stdint.h>
 
 #include "hypercall/tlb.h"
+#include "lumen/decls.h"
 #include "lumen/status.h"
 #include "lumen/vp.h"
+
+LUMEN_DECLS_BEGIN
 
 // VPs 0 to 63: a bit for each (ignored with HV_FLUSH_ALL_PROCESSORS).
 lumen_status lumen_tlb_flush(uint64_t address_space, uint64_t flags, uint64_t vps);
@@ -32,5 +35,7 @@ lumen_status lumen_tlb_flush_list_ex(uint64_t address_space, uint64_t flags,
 // HV_GVA_RANGE). Writes at most `room`; returns how many there are, or 0: no room (flush all), or
 // no pages.
 uint32_t lumen_tlb_ranges(const void *address, uint64_t pages, uint64_t *ranges, uint32_t room);
+
+LUMEN_DECLS_END
 
 #endif

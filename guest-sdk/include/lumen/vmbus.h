@@ -12,10 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lumen/decls.h"
 #include "lumen/status.h"
 #include "lumen/synic.h"
 #include "vmbus/protocol.h"
 #include "vmbus/ring.h"
+
+LUMEN_DECLS_BEGIN
 
 struct lumen_vmbus;   // one for the kernel
 struct lumen_channel; // one for each offer; belongs to the bus
@@ -154,5 +157,7 @@ lumen_status lumen_gpadl_create(
 // LUMEN_TIMED_OUT, or another status of HvCallPostMessage: the pages are not back, and must never
 // be used again.
 lumen_status lumen_gpadl_destroy(struct lumen_channel *channel, uint32_t gpadl);
+
+LUMEN_DECLS_END
 
 #endif

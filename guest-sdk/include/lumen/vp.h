@@ -9,7 +9,10 @@
 
 #include "hypercall/interrupt.h"
 #include "hypercall/tlb.h"
+#include "lumen/decls.h"
 #include "lumen/status.h"
+
+LUMEN_DECLS_BEGIN
 
 // The VP index of this processor (HV_X64_MSR_VP_INDEX): an intercept, so a kernel reads it once on
 // each processor and keeps it (lumen_this_vp() of <lumen/platform.h>). 0 without the privilege
@@ -61,5 +64,7 @@ lumen_status lumen_vp_start(uint32_t vp, const struct hv_initial_vp_context *con
 // The VP index of the processor with this APIC id (HvCallGetVpIndexFromApicId), for processors that
 // do not run yet. Any context. HV_STATUS_INVALID_PARAMETER: there is none.
 lumen_status lumen_vp_index_of(uint32_t apic_id, uint32_t *vp);
+
+LUMEN_DECLS_END
 
 #endif

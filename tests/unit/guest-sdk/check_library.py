@@ -5,7 +5,8 @@
   check_library.py ROOT PAIR_C SOURCE...
 
 Each source compiles with gcc and clang for each kind of kernel; lumen.c and lumen.h do so alone, in
-an empty directory; and each part links alone, with no more of the library than it is said to need.
+an empty directory; each part links alone, with no more of the library than it is said to need; each
+header is one that C++ takes; and no name but lumen_* gets into the kernel.
 """
 
 import re
@@ -20,6 +21,14 @@ FREESTANDING = ["-std=gnu11", "-O2", "-ffreestanding", "-mno-red-zone", "-mgener
 KINDS = {"kernel": ["-fno-pie", "-mcmodel=kernel"], "PIE": ["-fPIE"]}
 # Functions in tables have the parameters of their table.
 HOUSE = ["-Wno-unused-parameter", "-Wmissing-prototypes", "-Wundef", "-Wshadow"]
+# What a kernel may compile its own files with, the pair and the headers among them.
+STRICT = ["-Wshadow", "-Wredundant-decls", "-Wundef", "-Wstrict-prototypes", "-Wmissing-prototypes",
+          "-Wold-style-definition", "-Wpointer-arith", "-Wcast-qual", "-Wwrite-strings", "-pedantic"]
+CXX = ["-ffreestanding", "-fno-exceptions", "-fno-rtti", "-Wall", "-Wextra", "-Wshadow",
+       "-Wredundant-decls", "-Werror"]
+CXX_STANDARDS = ("c++11", "c++20")
+# What compilers call by themselves, weak.
+COMPILERS_OWN = {"memcmp", "memcpy", "memmove", "memset"}
 
 # What a kernel may call, and the objects that come with it.
 DETECT = {"detect"}
@@ -55,8 +64,7 @@ PARTS = {
 
 PROGRAM = """#include <stddef.h>
 #include "{header}"
-void *lumen_alloc_pages(size_t count);
-void lumen_free_pages(void *pages, size_t count);
+#include "{platform}"
 void *lumen_alloc_pages(size_t count) {{ return (void *)(count * 0); }}
 void lumen_free_pages(void *pages, size_t count) {{ (void)pages; (void)count; }}
 void _start(void);
@@ -92,8 +100,8 @@ def check_sources(root, sources, where):
     include = ["-I", root, "-I", root / "guest-sdk/include", "-I", root / "drivers/vsc/include"]
     for compiler, kind in zip(compilers(), KINDS):
         (where / compiler).mkdir()
-        said = run([compiler, *FREESTANDING, *HOUSE, *KINDS[kind], *include, "-c", *sources],
-                   where / compiler)
+        said = run([compiler, *FREESTANDING, *HOUSE, *KINDS[kind], *include,
+                    "-include", root / "guest-sdk/names.h", "-c", *sources], where / compiler)
         report(not said, f"the sources compile with {compiler}, {kind}", said)
 
 
@@ -101,11 +109,11 @@ def check_pair(pair, where):
     for path in (pair, pair.with_suffix(".h")):
         shutil.copy(path, where)
     (where / "kernel.c").write_text(
-        PROGRAM.format(header="lumen.h", calls="lumen_clock_start(); lumen_clock_ns()"))
+        PROGRAM.format(header="lumen.h", platform="lumen.h", calls="lumen_clock_start(); lumen_clock_ns()"))
     for compiler in compilers():
         for kind, kind_args in KINDS.items():
-            args = [compiler, *FREESTANDING, *kind_args, "-ffunction-sections", "-fdata-sections",
-                    "-nostdinc"]
+            args = [compiler, *FREESTANDING, *STRICT, *kind_args, "-ffunction-sections",
+                    "-fdata-sections", "-nostdinc"]
             include = subprocess.run([compiler, "-print-file-name=include"], text=True, check=True,
                                      stdout=subprocess.PIPE).stdout.strip()
             said = run([*args, "-isystem", include, "-c", "lumen.c", "kernel.c"], where)
@@ -116,6 +124,42 @@ def check_pair(pair, where):
                            check=False).stdout
     extra = re.findall(r".* \w*(?:hypercall|synic|vmbus|storage|explain)\w*", names)
     report(not said and not extra, "of lumen.c a clock links the clock", said + "\n".join(extra))
+
+
+def globals_of(objects, where):
+    names = subprocess.run(["nm", "-g", "--defined-only", *objects], cwd=where, text=True,
+                           stdout=subprocess.PIPE, check=True).stdout
+    return set(re.findall(r"^[0-9a-f]+ \w (\w+)$", names, re.M))
+
+
+def check_names(root, objects, where):
+    """What a kernel gets to see, of the library and of the pair, begins with lumen_."""
+    for what, files in (("the library", objects), ("lumen.c", [where / "pair/lumen.o"])):
+        names = globals_of(files, where)
+        others = {name for name in names if not name.startswith("lumen_")} - COMPILERS_OWN
+        report(names and not others, f"all names of {what} begin with lumen_", "\n".join(sorted(others)))
+    table = set(re.findall(r"^#define \w+\s+(\w+)$", (root / "guest-sdk/names.h").read_text(), re.M))
+    unused = table - globals_of(objects, where)
+    report(not unused, "names.h has no names that there are not", "\n".join(sorted(unused)))
+
+
+def check_cxx(root, pair, where):
+    """Each public header alone, and lumen.h, as C++; and a function links by its name in C."""
+    include = ["-I", root, "-I", root / "guest-sdk/include", "-I", root / "drivers/vsc/include"]
+    headers = sorted([*(root / "guest-sdk/include/lumen").glob("*.h"),
+                      *(root / "drivers/vsc/include/lumen").glob("*.h")])
+    for compiler in (name for name in ("g++", "clang++") if shutil.which(name)):
+        for standard in CXX_STANDARDS:
+            args = [compiler, *CXX, f"-std={standard}"]
+            said = "".join(run([*args, *include, "-fsyntax-only", "-x", "c++", "-include", header,
+                                "/dev/null"], where) for header in headers)
+            report(not said, f"each header is {standard} to {compiler}", said)
+        (where / "kernel.cc").write_text(
+            '#include "lumen.h"\nextern "C" void kernel() { lumen_clock_start(); lumen_eoi(); }\n')
+        said = run([*args, "-I", pair.parent, "-c", "kernel.cc", "-o", "kernel-cc.o"], where)
+        wanted = "" if said else subprocess.run(["nm", "kernel-cc.o"], cwd=where, text=True, check=True,
+                                                stdout=subprocess.PIPE).stdout
+        report("U lumen_clock_start\n" in wanted, f"lumen.h has names of C to {compiler}", said + wanted)
 
 
 def members(where, archive):
@@ -130,7 +174,8 @@ def check_parts(root, objects, where):
     archive = where / "libparts.a"
     run(["ar", "rcs", archive, *objects], where)
     for name, (header, calls, wanted) in PARTS.items():
-        (where / "part_main.c").write_text(PROGRAM.format(header=f"lumen/{header}.h", calls=calls))
+        (where / "part_main.c").write_text(PROGRAM.format(header=f"lumen/{header}.h",
+                                                           platform="lumen/platform.h", calls=calls))
         said = run([*args, "-Wno-nonnull", "-nostdlib", "-static", "-Wl,-z,noexecstack", "-Wl,-Map,map",
                     "part_main.c", archive, "-o", "part"], where)
         taken = members(where, archive) if not said else set()
@@ -144,11 +189,14 @@ def main():
     sources = [Path(name).resolve() for name in sys.argv[3:]]
     with tempfile.TemporaryDirectory() as name:
         where = Path(name)
-        for part in ("sources", "pair", "parts"):
+        for part in ("sources", "pair", "parts", "cxx"):
             (where / part).mkdir()
         check_sources(root, sources, where / "sources")
         check_pair(pair, where / "pair")
-        check_parts(root, sorted((where / "sources/gcc").glob("*.o")), where / "parts")
+        objects = sorted((where / "sources/gcc").glob("*.o"))
+        check_parts(root, objects, where / "parts")
+        check_names(root, objects, where)
+        check_cxx(root, pair, where / "cxx")
     print(f"1..{count}")
     return 1 if failures else 0
 

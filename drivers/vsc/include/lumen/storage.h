@@ -16,8 +16,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lumen/decls.h"
 #include "lumen/status.h"
 #include "lumen/vmbus.h"
+
+LUMEN_DECLS_BEGIN
 
 #define LUMEN_STORAGE_MAX_DEPTH	   1024u      // requests in flight on one channel
 #define LUMEN_STORAGE_MAX_TRANSFER (4u << 20) // bytes of one request to the host
@@ -220,5 +223,7 @@ lumen_status lumen_disk_execute(struct lumen_request *request);
 // Sense key << 16 | additional sense code << 8 | qualifier of a request's sense data in fixed or
 // descriptor format; 0 if there are none.
 uint32_t lumen_request_sense(const struct lumen_request *request);
+
+LUMEN_DECLS_END
 
 #endif
