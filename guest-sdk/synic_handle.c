@@ -72,6 +72,13 @@ bool lumen_sint_handle(struct lumen_synic *synic, unsigned int sint)
 	return any;
 }
 
+bool lumen_sint_waits(const struct lumen_synic *synic, unsigned int sint)
+{
+	return sint < HV_SYNIC_SINT_COUNT && synic->messages &&
+	       __atomic_load_n(&synic->messages->sint_message[sint].header.message_type,
+		       __ATOMIC_RELAXED) != HvMessageTypeNone;
+}
+
 bool lumen_synic_poll(struct lumen_synic *synic)
 {
 	bool any = false;

@@ -128,6 +128,7 @@ lumen_status lumen_vmbus_connect(
 	bus->timeout_ns = config->timeout_ns ? config->timeout_ns : DEFAULT_TIMEOUT_NS;
 	bus->synic = config->synic;
 	bus->vp = lumen_this_vp();
+	bus->polled = !config->vector;
 	status = lumen_vmbus_add_vp(bus, config->synic, config->vector);
 	if (status) {
 		lumen_free_pages(bus, bus->memory_pages);

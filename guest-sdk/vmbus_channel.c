@@ -149,7 +149,7 @@ lumen_status lumen_channel_open(
 		return status;
 	status = lumen_gpadl_create(channel, channel->memory, channel->pages, &channel->gpadl);
 	if (status) {
-		if (vmbus_pages_back(status))
+		if (!channel->gpadl)
 			free_rings(channel);
 		return status;
 	}

@@ -67,6 +67,17 @@ static lumen_status give_pages(struct lumen_vmbus *bus, uint64_t deadline,
 	return LUMEN_OK;
 }
 
+// It has not become one, for this reason. It is forgotten, if the host has not heard of it; else
+// its pages are torn down if an answer comes after all.
+static lumen_status give_up(struct lumen_vmbus *bus, uint64_t deadline,
+	const struct vmbus_request *request, lumen_status why)
+{
+	vmbus_ask(bus, deadline, ask_teardown, request);
+	if (vmbus_look(bus, is_free, request))
+		*request->gpadl = 0;
+	return why;
+}
+
 // A host that rescinds the channel meanwhile still answers: so it is known whose the pages are.
 lumen_status lumen_gpadl_create(
 	struct lumen_channel *channel, const void *pages, uint32_t count, uint32_t *gpadl)
@@ -78,6 +89,7 @@ lumen_status lumen_gpadl_create(
 	uint64_t deadline = vmbus_deadline(bus);
 	lumen_status status;
 
+	*gpadl = 0;
 	if (!count || (uintptr_t)pages % LUMEN_PAGE_SIZE)
 		return LUMEN_BAD_ARGUMENT;
 	status = vmbus_ask(bus, deadline, ask_begin, &request);
@@ -86,15 +98,19 @@ lumen_status lumen_gpadl_create(
 	status = give_pages(bus, deadline, &request, pages);
 	if (!status)
 		status = vmbus_wait(bus, deadline, answered, &request);
-	if (status) {
-		vmbus_ask(bus, deadline, ask_teardown, &request); // when an answer comes after all
-		return LUMEN_TIMED_OUT;
-	}
-	if (vmbus_look(bus, is_free, &request))
+	if (status)
+		return give_up(bus, deadline, &request, status);
+	if (vmbus_look(bus, is_free, &request)) {
+		*gpadl = 0;
 		return vmbus_rescinded(channel) ? LUMEN_RESCINDED : LUMEN_REFUSED;
+	}
 	if (!vmbus_rescinded(channel))
 		return LUMEN_OK;
-	return lumen_gpadl_destroy(channel, *gpadl) ? LUMEN_TIMED_OUT : LUMEN_RESCINDED;
+	status = lumen_gpadl_destroy(channel, *gpadl);
+	if (status)
+		return status;
+	*gpadl = 0;
+	return LUMEN_RESCINDED;
 }
 
 lumen_status lumen_gpadl_destroy(struct lumen_channel *channel, uint32_t gpadl)

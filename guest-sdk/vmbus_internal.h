@@ -41,6 +41,7 @@ struct lumen_vmbus {
 	uint64_t timeout_ns;
 	struct lumen_synic *synic; // of the VP that connected
 	uint32_t vp;
+	bool polled;	       // no interrupt says that something has come to that VP
 	uint32_t memory_pages; // of this allocation
 	uint32_t channel_count;
 	struct lumen_channel *channels;
@@ -72,6 +73,10 @@ uint64_t vmbus_deadline(const struct lumen_vmbus *bus);
 // (LUMEN_OK), or the hypervisor did not take it, and why.
 bool vmbus_post_next(struct lumen_vmbus *bus, lumen_status *status);
 
+// lumen_wait(), with polling where the bus is polled. Thread context.
+void vmbus_sleep(
+	struct lumen_vmbus *bus, const uint32_t *word, uint32_t value, uint64_t deadline_ns);
+
 // Posts all messages, again and again while the hypervisor has no buffer. Thread context.
 lumen_status vmbus_flush(struct lumen_vmbus *bus, uint64_t deadline_ns);
 
@@ -102,12 +107,6 @@ static inline bool vmbus_uses_vp(const struct lumen_vmbus *bus, uint32_t vp)
 {
 	return vp < VMBUS_VPS &&
 	       __atomic_load_n(&bus->vps[vp / 64], __ATOMIC_RELAXED) >> vp % 64 & 1;
-}
-
-// Whether the pages are the kernel's again when lumen_gpadl_create() failed with this status.
-static inline bool vmbus_pages_back(lumen_status status)
-{
-	return status != LUMEN_TIMED_OUT;
 }
 
 static inline bool vmbus_rescinded(const struct lumen_channel *channel)

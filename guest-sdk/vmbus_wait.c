@@ -4,7 +4,8 @@
 
 #include "guest-sdk/vmbus_internal.h"
 
-// How long to leave the host alone when the hypervisor's buffers are full of our messages.
+// How long to leave the host alone when the hypervisor's buffers are full of our messages, and
+// between two looks at a SynIC that nothing else looks at.
 #define RETRY_NS 1000000ull
 
 uint64_t vmbus_deadline(const struct lumen_vmbus *bus)
@@ -54,9 +55,53 @@ static bool worth_another_try(lumen_status status)
 	       status == HV_STATUS_INSUFFICIENT_MEMORY || status == HV_STATUS_INVALID_CONNECTION_ID;
 }
 
+static uint64_t soon(uint64_t deadline_ns)
+{
+	uint64_t now = lumen_now_ns();
+
+	return now < deadline_ns && deadline_ns - now > RETRY_NS ? now + RETRY_NS : deadline_ns;
+}
+
+// Whether there was anything. A SynIC is its VP's own, and so is the interrupt that must not come
+// while it is looked at.
+static bool poll_this_vp(struct lumen_vmbus *bus)
+{
+	uint64_t interrupts = lumen_irq_save();
+	bool any = lumen_this_vp() == bus->vp && lumen_synic_poll(bus->synic);
+
+	lumen_irq_restore(interrupts);
+	return any;
+}
+
+void vmbus_sleep(
+	struct lumen_vmbus *bus, const uint32_t *word, uint32_t value, uint64_t deadline_ns)
+{
+	if (!bus->polled)
+		lumen_wait(word, value, deadline_ns);
+	else if (!poll_this_vp(bus))
+		lumen_wait(word, value, soon(deadline_ns));
+}
+
+void lumen_channel_wait(
+	struct lumen_channel *channel, const uint32_t *word, uint32_t value, uint64_t deadline_ns)
+{
+	vmbus_sleep(channel->bus, word, value, deadline_ns);
+}
+
+// The host has not answered in time, or nobody has looked: without a word both are the same.
+static lumen_status timed_out(const struct lumen_vmbus *bus)
+{
+	lumen_log(LUMEN_LOG_WARNING,
+		lumen_sint_waits(bus->synic, VMBUS_SINT)
+			? "vmbus: an answer waits in the SIM page: does the vector's handler "
+			  "call lumen_sint_handle(), and are interrupts on?"
+			: "vmbus: the host does not answer");
+	return LUMEN_TIMED_OUT;
+}
+
 lumen_status vmbus_flush(struct lumen_vmbus *bus, uint64_t deadline_ns)
 {
-	uint64_t interrupts, now;
+	uint64_t interrupts;
 	uint32_t seen;
 	lumen_status status;
 	bool more;
@@ -70,11 +115,9 @@ lumen_status vmbus_flush(struct lumen_vmbus *bus, uint64_t deadline_ns)
 			continue;
 		if (!worth_another_try(status))
 			return status;
-		now = lumen_now_ns();
-		if (now >= deadline_ns)
-			return LUMEN_TIMED_OUT;
-		lumen_wait(&bus->answers, seen,
-			deadline_ns - now > RETRY_NS ? now + RETRY_NS : deadline_ns);
+		if (lumen_now_ns() >= deadline_ns)
+			return timed_out(bus);
+		vmbus_sleep(bus, &bus->answers, seen, soon(deadline_ns));
 	}
 }
 
@@ -141,8 +184,8 @@ lumen_status vmbus_wait(struct lumen_vmbus *bus, uint64_t deadline_ns, vmbus_con
 		if (status)
 			return status;
 		if (lumen_now_ns() >= deadline_ns)
-			return LUMEN_TIMED_OUT;
-		lumen_wait(&bus->answers, seen, deadline_ns);
+			return timed_out(bus);
+		vmbus_sleep(bus, &bus->answers, seen, deadline_ns);
 	}
 }
 

@@ -125,6 +125,47 @@ static void push_teardown(struct vmbus_client *client, struct vmbus_client_gpadl
 	gpadl->state = VMBUS_CLIENT_GPADL_TEARING_DOWN;
 }
 
+static uint32_t queued(const struct vmbus_client *client, uint32_t i)
+{
+	return (client->post_first + i) % VMBUS_CLIENT_POSTS;
+}
+
+static bool tells(const struct vmbus_client_post *post, enum vmbus_message_type type, uint32_t id)
+{
+	const union vmbus_message *message = &post->message;
+
+	return message->header.type == type &&
+	       (type == VMBUS_MESSAGE_GPADL_HEADER ? message->gpadl_header.gpadl
+						   : message->gpadl_body.gpadl) == id;
+}
+
+// Whether the host has heard nothing of a GPADL: its header waits to be posted, if there is one.
+static bool unheard(const struct vmbus_client *client, const struct vmbus_client_gpadl *gpadl)
+{
+	uint32_t i;
+
+	for (i = 0; i < client->posts_queued; i++)
+		if (tells(&client->posts[queued(client, i)], VMBUS_MESSAGE_GPADL_HEADER, gpadl->id))
+			return true;
+	return !gpadl->pages_given;
+}
+
+// The host is not to hear of it any more.
+static void withdraw(struct vmbus_client *client, struct vmbus_client_gpadl *gpadl)
+{
+	uint32_t i, kept = 0;
+
+	for (i = 0; i < client->posts_queued; i++) {
+		const struct vmbus_client_post *post = &client->posts[queued(client, i)];
+
+		if (!tells(post, VMBUS_MESSAGE_GPADL_HEADER, gpadl->id) &&
+			!tells(post, VMBUS_MESSAGE_GPADL_BODY, gpadl->id))
+			client->posts[queued(client, kept++)] = *post;
+	}
+	client->posts_queued = kept;
+	gpadl->state = VMBUS_CLIENT_GPADL_FREE;
+}
+
 enum vmbus_client_status vmbus_client_gpadl_teardown(struct vmbus_client *client, uint32_t id)
 {
 	struct vmbus_client_gpadl *gpadl = vmbus_client_find_gpadl(client, id);
@@ -133,11 +174,12 @@ enum vmbus_client_status vmbus_client_gpadl_teardown(struct vmbus_client *client
 		return VMBUS_CLIENT_BAD_ARGUMENT;
 	if (!vmbus_client_connected(client))
 		return VMBUS_CLIENT_BAD_STATE;
-	if (gpadl->state == VMBUS_CLIENT_GPADL_GIVING && !gpadl->pages_given) {
-		gpadl->state = VMBUS_CLIENT_GPADL_FREE; // the host has not heard of it
-	} else if (gpadl->state == VMBUS_CLIENT_GPADL_GIVING ||
-		   gpadl->state == VMBUS_CLIENT_GPADL_CREATING) {
-		gpadl->state = VMBUS_CLIENT_GPADL_ABANDONED;
+	if (gpadl->state == VMBUS_CLIENT_GPADL_GIVING ||
+		gpadl->state == VMBUS_CLIENT_GPADL_CREATING) {
+		if (unheard(client, gpadl))
+			withdraw(client, gpadl);
+		else
+			gpadl->state = VMBUS_CLIENT_GPADL_ABANDONED;
 	} else if (gpadl->state == VMBUS_CLIENT_GPADL_CREATED) {
 		if (!vmbus_client_room(client))
 			return VMBUS_CLIENT_BUSY;
@@ -171,7 +213,7 @@ void vmbus_client_gpadl_drop(struct vmbus_client *client, uint32_t relid)
 
 // Says what is wrong with an answer; -1 for nothing. A refusal may come before all pages are told,
 // success may not.
-static int created_violation(
+static int created_violation(const struct vmbus_client *client,
 	const struct vmbus_client_gpadl *gpadl, const struct vmbus_gpadl_created *created)
 {
 	bool all;
@@ -184,7 +226,7 @@ static int created_violation(
 	if ((gpadl->state == VMBUS_CLIENT_GPADL_GIVING ||
 		    gpadl->state == VMBUS_CLIENT_GPADL_CREATING ||
 		    gpadl->state == VMBUS_CLIENT_GPADL_ABANDONED) &&
-		gpadl->pages_given && (all || created->status != VMBUS_STATUS_SUCCESS))
+		!unheard(client, gpadl) && (all || created->status != VMBUS_STATUS_SUCCESS))
 		return -1;
 	return VMBUS_CLIENT_VIOLATION_UNEXPECTED_CREATED;
 }
@@ -194,7 +236,7 @@ struct vmbus_client_event vmbus_client_handle_created(
 {
 	const struct vmbus_gpadl_created *created = &message->gpadl_created;
 	struct vmbus_client_gpadl *gpadl = vmbus_client_find_gpadl(client, created->gpadl);
-	int violation = created_violation(gpadl, created);
+	int violation = created_violation(client, gpadl, created);
 
 	if (violation >= 0)
 		return vmbus_client_violate(

@@ -226,7 +226,7 @@ static void vsc_drain(struct vsc_queue *queue, uint64_t deadline)
 		if (in_flight == 0 || vsc_status(queue->storage) != LUMEN_OK ||
 			lumen_now_ns() >= deadline)
 			return;
-		lumen_wait(&queue->in_flight, in_flight, deadline);
+		lumen_channel_wait(queue->channel, &queue->in_flight, in_flight, deadline);
 	}
 }
 

@@ -22,7 +22,7 @@ static bool vsc_wait(struct lumen_storage *storage, const uint32_t *pending, uin
 		return true;
 	deadline = lumen_now_ns() + timeout_ns;
 	for (;;) {
-		lumen_wait(pending, 1, deadline);
+		lumen_channel_wait(storage->queues[0]->channel, pending, 1, deadline);
 		lumen_storage_poll(storage);
 		if (!__atomic_load_n(pending, __ATOMIC_ACQUIRE))
 			return true;
@@ -48,7 +48,8 @@ static lumen_status vsc_execute(struct lumen_request *request)
 	} else {
 		// It has ended just now, and somebody else calls done().
 		while (__atomic_load_n(&request->pending, __ATOMIC_ACQUIRE))
-			lumen_wait(&request->pending, 1, lumen_now_ns() + storage->timeout_ns);
+			lumen_channel_wait(storage->queues[0]->channel, &request->pending, 1,
+				lumen_now_ns() + storage->timeout_ns);
 	}
 	return request->status;
 }

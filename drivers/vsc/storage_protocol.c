@@ -54,7 +54,7 @@ static lumen_status vsc_control(struct lumen_storage *storage, struct vstor_pack
 			break;
 		if (lumen_now_ns() >= deadline)
 			return vsc_no_answer(storage);
-		lumen_wait(pending, 1, deadline);
+		lumen_channel_wait(storage->queues[0]->channel, pending, 1, deadline);
 	}
 	return status;
 }
@@ -132,7 +132,7 @@ static bool vsc_open_sub(struct lumen_storage *storage, const struct lumen_stora
 			       LUMEN_OK;
 		if (vsc_status(storage) != LUMEN_OK || lumen_now_ns() >= deadline)
 			return false;
-		lumen_wait(changes, seen, deadline);
+		lumen_channel_wait(storage->queues[0]->channel, changes, seen, deadline);
 	}
 }
 

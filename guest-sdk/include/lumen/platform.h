@@ -46,8 +46,9 @@ uint32_t lumen_this_vp(void);
 // Waits while *word is `value`, until lumen_wake(word), or until lumen_now_ns() reaches
 // `deadline_ns`. May return early for no reason: the SDK looks again. A kernel with threads looks
 // at *word and goes to sleep in one step, with respect to lumen_wake(). Thread context, interrupts
-// on, no lock held. Default: takes what has come for the SynIC (lumen_synic_poll_this()),
-// so that kernels that take no interrupts get on, and returns.
+// on, no lock held. Default: takes what has come for the SynIC (lumen_synic_poll_this()), so that
+// kernels that take no interrupts get on, and returns. (One that sleeps need not do that: VMBus
+// without a vector polls by itself, and is then called with deadlines of a millisecond.)
 void lumen_wait(const uint32_t *word, uint32_t value, uint64_t deadline_ns);
 
 // *word has changed: wakes those that wait for it. Any context, interrupt handlers too. Default:

@@ -70,6 +70,9 @@ bool lumen_sint_handle(struct lumen_synic *synic, unsigned int sint);
 // handler of a SINT.
 bool lumen_synic_poll(struct lumen_synic *synic);
 
+// Whether a message waits for a SINT that nobody has taken yet. Any context, of any VP's.
+bool lumen_sint_waits(const struct lumen_synic *synic, unsigned int sint);
+
 // lumen_synic_poll() for the struct that was last started on VP 0 (kernels that poll have one
 // processor). False: there is none.
 bool lumen_synic_poll_this(void);

@@ -25,10 +25,12 @@ struct lumen_channel; // one for each offer; belongs to the bus
 
 struct lumen_vmbus_config {
 	struct lumen_synic *synic; // of the VP to which the host's messages go: this one
-	uint8_t vector;		   // for VMBUS_SINT of it, see struct lumen_sint; 0: polled
-	uint32_t max_version;	   // 0: the newest that is known here; for tests
-	uint32_t channels;	   // the most that there may be; 0: 64
-	uint64_t timeout_ns;	   // for each answer of the host; 0: 10 s
+	// For VMBUS_SINT of it, see struct lumen_sint. 0: polled, by lumen_synic_poll(), which all
+	// waiting calls of VMBus and of the drivers on it make by themselves on this VP.
+	uint8_t vector;
+	uint32_t max_version; // 0: the newest that is known here; for tests
+	uint32_t channels;    // the most that there may be; 0: 64
+	uint64_t timeout_ns;  // for each answer of the host; 0: 10 s
 };
 
 // Connects to the host: negotiates the newest version that both know (5.3 down to 2.4), asks for
@@ -117,6 +119,11 @@ lumen_status lumen_channel_set_vp(struct lumen_channel *channel, uint32_t target
 // Whether the host has taken it away. Any context.
 bool lumen_channel_rescinded(const struct lumen_channel *channel);
 
+// Waits as lumen_wait() does, for drivers of channels: where VMBus is polled it also takes what has
+// come from the host, every millisecond at least. Thread context, interrupts on, no lock held.
+void lumen_channel_wait(
+	struct lumen_channel *channel, const uint32_t *word, uint32_t value, uint64_t deadline_ns);
+
 // --- packets. Callers of the two sending functions are serialised by the caller, and so are those
 // of the receiving ones; interrupts may be off. ---
 
@@ -146,16 +153,17 @@ bool lumen_channel_unmask(struct lumen_channel *channel);
 
 // Gives the host `count` pages (1 to LUMEN_GPADL_PAGES_MAX) from `pages` on (aligned) as a GPADL of
 // the channel. Thread context, waits. LUMEN_BAD_ARGUMENT, LUMEN_BUSY (too many GPADLs),
-// LUMEN_REFUSED, LUMEN_RESCINDED: the pages are the kernel's alone. LUMEN_TIMED_OUT: the host may
-// have them, they must never be used again.
+// LUMEN_REFUSED, LUMEN_RESCINDED, LUMEN_TIMED_OUT, or another status of HvCallPostMessage. After
+// one of these *gpadl is 0 if the pages are the kernel's alone. If it is not, the host may have
+// them: they must not be used again, unless lumen_gpadl_destroy() gets them back later.
 #define LUMEN_GPADL_PAGES_MAX 8190u
 lumen_status lumen_gpadl_create(
 	struct lumen_channel *channel, const void *pages, uint32_t count, uint32_t *gpadl);
 
 // Takes it back; only then the pages are the kernel's alone again. Of a rescinded channel too,
-// before its release; not the rings' GPADL. LUMEN_BAD_ARGUMENT: the channel has no such GPADL.
-// LUMEN_TIMED_OUT, or another status of HvCallPostMessage: the pages are not back, and must never
-// be used again.
+// before its release; not the rings' GPADL. LUMEN_BAD_ARGUMENT: the channel has no such GPADL, or
+// none any more. LUMEN_TIMED_OUT, or another status of HvCallPostMessage: the pages are not back,
+// and must not be used again unless a later try gets them.
 lumen_status lumen_gpadl_destroy(struct lumen_channel *channel, uint32_t gpadl);
 
 LUMEN_DECLS_END

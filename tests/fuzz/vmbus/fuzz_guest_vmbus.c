@@ -209,9 +209,7 @@ static void share(struct lumen_channel *channel, uint32_t slot)
 		return;
 	gpadl_pages[slot] = lumen_alloc_pages(30);
 	status = lumen_gpadl_create(channel, gpadl_pages[slot], 30, &gpadls[slot]);
-	if (status)
-		gpadls[slot] = 0;
-	if (status && status != LUMEN_TIMED_OUT)
+	if (status && !gpadls[slot])
 		lumen_free_pages(gpadl_pages[slot], 30);
 }
 

@@ -488,6 +488,13 @@ lumen_status lumen_channel_receive(
 	return LUMEN_OK;
 }
 
+void lumen_channel_wait(
+	struct lumen_channel *channel, const uint32_t *word, uint32_t value, uint64_t deadline_ns)
+{
+	(void)channel;
+	lumen_wait(word, value, deadline_ns);
+}
+
 bool lumen_channel_unmask(struct lumen_channel *channel)
 {
 	check(channel->open && vsc_host_irq_off);

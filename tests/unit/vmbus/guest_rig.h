@@ -77,7 +77,8 @@ struct guest_rig {
 	bool deaf;		// the host takes no messages (they wait in its port)
 	bool mute;		// the host's messages wait
 	bool hold_opens;	// VMBUS_ACTION_OPEN waits for guest_rig_complete_opens()
-	uint32_t post_failures; // so many of the next HvCallPostMessage end with post_status
+	uint32_t post_failures; // so many of the HvCallPostMessage from number post_fails_at on
+	uint32_t post_fails_at; // (by `posts`) end with post_status
 	uint16_t post_status;
 	uint32_t pages_left;  // lumen_alloc_pages() gives so many more, then NULL
 	bool old_host;	      // nobody listens at VMBus's connection id 4
@@ -88,6 +89,8 @@ struct guest_rig {
 	void (*on_post)(void *context, struct guest_rig *rig); // before each HvCallPostMessage
 	// Instead of running the host when the guest waits. Returns whether anything happened.
 	bool (*on_wait)(void *context, struct guest_rig *rig);
+	bool messages_wait;  // in the SIM page, not taken
+	bool sleeps;	     // lumen_wait() is the kernel's own: it does not look at the SynIC
 	bool swallow;	     // posts succeed, and nobody hears them
 	bool signal_at_once; // devices act within the HvCallSignalEvent that is for them
 
@@ -105,7 +108,7 @@ struct guest_rig {
 	uint32_t waits, wakes;
 	uint32_t irq_depth;
 	uint32_t pages_out; // that lumen_alloc_pages() gave and did not get back
-	char log[32][200];  // the last lines of lumen_log()
+	char log[32][200];  // the last lines of lumen_log(); see guest_rig_said()
 	uint32_t log_count;
 
 	struct lumen_synic synics[GUEST_RIG_VPS]; // for lumen_vmbus_config.synic: "started"
@@ -123,6 +126,9 @@ uint32_t guest_rig_destroy(struct guest_rig *rig);
 struct guest_rig_device *guest_rig_offer(struct guest_rig *rig, const struct vmbus_offer *offer,
 	const struct guest_rig_ops *ops, void *context);
 void guest_rig_rescind(struct guest_rig *rig, struct guest_rig_device *device);
+
+// Whether the guest has said that, in one of its last lines.
+bool guest_rig_said(const struct guest_rig *rig, const char *line);
 
 // For devices: the close is complete; a signal for the guest.
 void guest_rig_closed(struct guest_rig_device *device);

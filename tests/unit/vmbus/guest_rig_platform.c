@@ -160,7 +160,8 @@ void lumen_wait(const uint32_t *word, uint32_t value, uint64_t deadline_ns)
 		guest_rig_fail("wait with interrupts off");
 	if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value)
 		return;
-	if (rig->on_wait ? rig->on_wait(rig->hook_context, rig) : guest_rig_run(rig))
+	if (rig->on_wait ? rig->on_wait(rig->hook_context, rig)
+			 : !rig->sleeps && guest_rig_run(rig))
 		return;
 	if (deadline_ns == UINT64_MAX)
 		guest_rig_fail("the guest waits for ever");
@@ -185,6 +186,14 @@ void lumen_log(enum lumen_log_level level, const char *line)
 	snprintf(rig->log[rig->log_count++ % 32], sizeof(rig->log[0]), "%s", line);
 }
 
+bool guest_rig_said(const struct guest_rig *rig, const char *line)
+{
+	for (uint32_t i = 0; i < 32; i++)
+		if (!strcmp(rig->log[i], line))
+			return true;
+	return false;
+}
+
 void lumen_panic(const char *line)
 {
 	guest_rig_fail(line);
@@ -204,6 +213,22 @@ lumen_status lumen_sint_enable(
 		return LUMEN_BAD_ARGUMENT;
 	synic->sints[sint] = config;
 	return LUMEN_OK;
+}
+
+bool lumen_synic_poll(struct lumen_synic *synic)
+{
+	struct guest_rig *rig = current();
+
+	if (synic != &rig->synics[rig->this_vp])
+		guest_rig_fail("the SynIC of another VP");
+	if (!rig->irq_depth)
+		guest_rig_fail("polled with interrupts on");
+	return rig->sleeps && guest_rig_run(rig);
+}
+
+bool lumen_sint_waits(const struct lumen_synic *synic, unsigned int sint)
+{
+	return current()->messages_wait;
 }
 
 void lumen_sint_disable(struct lumen_synic *synic, unsigned int sint)
@@ -241,7 +266,7 @@ static lumen_status post_message(struct guest_rig *rig, const struct hv_input_po
 	if (input->rsvd_z || input->payload_size > HV_MESSAGE_PAYLOAD_BYTE_COUNT ||
 		input->message_type != VMBUS_SYNIC_MESSAGE_TYPE)
 		guest_rig_fail("bad input of HvCallPostMessage");
-	if (rig->post_failures) {
+	if (rig->post_failures && rig->posts > rig->post_fails_at) {
 		rig->post_failures--;
 		return rig->post_status;
 	}

@@ -456,6 +456,7 @@ Test(client, unwanted_things_are_ended_behind_what_was_asked)
 	cr_assert_eq(
 		vmbus_client_gpadl_begin(client, &machine.channels[1], 1, &id), VMBUS_CLIENT_OK);
 	vmbus_client_gpadl_give(client, id, &pfn, 1);
+	drain(&machine);
 	cr_assert_eq(vmbus_client_gpadl_teardown(client, id), VMBUS_CLIENT_OK);
 	fill_queue(&machine);
 	hear_words(&machine, VMBUS_MESSAGE_GPADL_CREATED, 6, id, 0);
@@ -472,13 +473,13 @@ Test(client, unwanted_things_are_ended_behind_what_was_asked)
 	// After an unload nothing is ended any more.
 	vmbus_client_gpadl_begin(client, &machine.channels[1], 1, &id);
 	vmbus_client_gpadl_give(client, id, &pfn, 1);
+	drain(&machine);
 	vmbus_client_gpadl_teardown(client, id);
 	hear_words(&machine, VMBUS_MESSAGE_GPADL_CREATED, 6, id, 0);
 	cr_assert_eq(vmbus_client_unload(client), VMBUS_CLIENT_OK);
 	// An answer before the question.
 	hear_words(&machine, VMBUS_MESSAGE_UNLOAD_COMPLETE, 0, 0, 0);
 	violated(&machine, VMBUS_CLIENT_VIOLATION_UNEXPECTED_UNLOADED);
-	vmbus_client_posted(client); // GPADL_HEADER
 	cr_assert_eq(next_type(&machine), VMBUS_MESSAGE_UNLOAD);
 	vmbus_client_posted(client);
 	cr_assert_eq(next_type(&machine), 0);

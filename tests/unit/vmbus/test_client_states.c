@@ -214,9 +214,9 @@ static uint32_t gpadl_at(struct machine *machine, enum vmbus_client_gpadl_state 
 	cr_assert_eq(vmbus_client_gpadl_give(client, id, pfns, 30), 26);
 	if (state != GPADL(GIVING))
 		cr_assert_eq(vmbus_client_gpadl_give(client, id, pfns + 26, 30), 4);
+	drain(machine);
 	if (state == GPADL(ABANDONED) || state == GPADL(UNWANTED))
 		cr_assert_eq(vmbus_client_gpadl_teardown(client, id), VMBUS_CLIENT_OK);
-	drain(machine);
 	if (state == GPADL(UNWANTED) || state == GPADL(CREATED) || state == GPADL(TEARING_DOWN))
 		hear_words(machine, VMBUS_MESSAGE_GPADL_CREATED, RELID, id, 0);
 	if (state == GPADL(TEARING_DOWN)) {
@@ -309,6 +309,37 @@ Test(client_states, teardown_in_every_state_of_a_gpadl)
 	vmbus_client_gpadl_begin(&machine.client, machine.channels, 1, &id);
 	cr_assert_eq(vmbus_client_gpadl_teardown(&machine.client, id), VMBUS_CLIENT_OK);
 	cr_assert_eq(machine.gpadls[0].state, GPADL(FREE));
+}
+
+// What is queued of a GPADL is withdrawn with it, unless the host has heard of it; the rest stays.
+Test(client_states, a_gpadl_that_was_not_posted_is_withdrawn)
+{
+	static const uint64_t pfns[60];
+	struct machine machine;
+	struct vmbus_client *client = &machine.client;
+	uint32_t ids[2], posted, i;
+
+	for (posted = 0; posted < 2; posted++) {
+		machine_at(&machine, VMBUS_CLIENT_OFFERED, 0);
+		for (i = 0; i < 2; i++) {
+			vmbus_client_gpadl_begin(client, machine.channels, 30, &ids[i]);
+			cr_assert_eq(vmbus_client_gpadl_give(client, ids[i], pfns, 30), 26);
+		}
+		cr_assert_eq(vmbus_client_gpadl_give(client, ids[0], pfns, 4), 4);
+		cr_assert_eq(client->posts_queued, 3);
+		if (posted)
+			vmbus_client_posted(client);
+		// An answer before the question.
+		if (!posted) {
+			hear_words(&machine, VMBUS_MESSAGE_GPADL_CREATED, RELID, ids[0], 0);
+			cr_assert_eq(machine.event.type, VMBUS_CLIENT_EVENT_VIOLATION);
+		}
+		cr_assert_eq(vmbus_client_gpadl_teardown(client, ids[0]), VMBUS_CLIENT_OK);
+		cr_assert_eq(machine.gpadls[0].state, posted ? GPADL(ABANDONED) : GPADL(FREE));
+		cr_assert_eq(client->posts_queued, posted ? 2 : 1);
+		cr_assert_eq(next_type(&machine), VMBUS_MESSAGE_GPADL_HEADER);
+		cr_assert_eq(vmbus_client_next_post(client)->message.gpadl_header.gpadl, ids[1]);
+	}
 }
 
 Test(client_states, gpadl_ids_do_not_come_back)

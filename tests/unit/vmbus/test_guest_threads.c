@@ -141,6 +141,16 @@ lumen_status lumen_sint_enable(
 	return LUMEN_OK;
 }
 
+bool lumen_synic_poll(struct lumen_synic *synic)
+{
+	return false; // each VP has its interrupts
+}
+
+bool lumen_sint_waits(const struct lumen_synic *synic, unsigned int sint)
+{
+	return false;
+}
+
 void lumen_sint_disable(struct lumen_synic *synic, unsigned int sint)
 {
 	pthread_mutex_lock(&host.vp[synic - host.synics]);

@@ -173,6 +173,36 @@ Test(guest_vmbus, a_host_that_does_not_answer_costs_the_timeout)
 	finish(rig, connected(rig, 0));
 }
 
+// A kernel without interrupts whose lumen_wait() sleeps, and knows nothing of the SynIC.
+Test(guest_vmbus, a_polled_kernel_may_have_a_wait_of_its_own)
+{
+	struct guest_case c;
+
+	guest_case_offer(&c, VMBUS_VERSION_5_3);
+	c.rig->sleeps = true;
+	guest_case_connect(&c, 0);
+	guest_case_open(&c);
+	exchange(c.rig, c.channel, 1);
+	guest_case_end(&c);
+}
+
+Test(guest_vmbus, a_time_out_says_what_may_be_wrong)
+{
+	struct guest_rig *rig = guest_rig_create(VMBUS_VERSION_5_3);
+
+	rig->mute = true;
+	cr_assert_eq(try_connect(rig), LUMEN_TIMED_OUT);
+	cr_assert(guest_rig_said(rig, "vmbus: the host does not answer"));
+	rig->messages_wait = true;
+	cr_assert_eq(try_connect(rig), LUMEN_TIMED_OUT);
+	cr_assert(guest_rig_said(rig,
+		"vmbus: an answer waits in the SIM page: does the vector's handler call "
+		"lumen_sint_handle(), and are interrupts on?"));
+	rig->mute = false;
+	guest_rig_run(rig);
+	finish(rig, connected(rig, 0));
+}
+
 static bool refuse(void *context, struct guest_rig *rig, union vmbus_message *message)
 {
 	const union vmbus_message *answer = context;
