@@ -51,6 +51,16 @@ static inline uint64_t arch_rdtsc(void)
 	return (uint64_t)high << 32 | low;
 }
 
+static inline void arch_out8(uint16_t port, uint8_t value)
+{
+	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");
+}
+
+static inline void arch_out16(uint16_t port, uint16_t value)
+{
+	__asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port) : "memory");
+}
+
 static inline void arch_pause(void)
 {
 	__asm__ volatile("pause" : : : "memory");

@@ -2,6 +2,7 @@
 // What the loader says: struct hvm_start_info (PVH: Xen public headers, arch-x86/hvm/start_info.h)
 // or the Multiboot 1 information. All of it is copied before memory is given out.
 #include "examples/kernel/internal.h"
+#include "lumen/acpi.h"
 
 #define PVH_MAGIC	0x336ec578
 #define MULTIBOOT_MAGIC 0x2badb002
@@ -46,8 +47,6 @@ struct multiboot_region { // `bytes` does not count itself
 	uint32_t type;
 } __attribute__((packed)); // base is misaligned
 
-uint64_t kernel_rsdp;
-
 static char command_line[COMMAND_LINE_SIZE];
 static struct kernel_region regions[REGIONS_MAX];
 static uint32_t region_count;
@@ -83,7 +82,7 @@ static void pvh_start(const struct pvh_start_info *info)
 {
 	const struct pvh_region *region = at(info->memory_map);
 
-	kernel_rsdp = info->rsdp;
+	lumen_acpi_set_rsdp(info->rsdp);
 	keep_command_line(info->command_line);
 	for (uint32_t i = 0; info->version >= 1 && i < info->memory_map_entries; i++)
 		keep_region(region[i].base, region[i].size, region[i].type);

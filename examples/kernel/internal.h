@@ -98,24 +98,10 @@ extern uint8_t kernel_image_start[], kernel_image_end[];
 
 // boot.c
 _Noreturn void kernel_boot(void);
-extern uint64_t kernel_rsdp; // its address, or 0: to be looked for
 
 // memory.c: takes a range of physical memory for good.
 void memory_start(void);
 void memory_reserve(uint64_t base, uint64_t size);
-
-// acpi.c: the first table with this signature, or NULL.
-struct acpi_header {
-	char signature[4];
-	uint32_t length;
-	uint8_t revision, checksum;
-	char oem_id[6], oem_table_id[8];
-	uint32_t oem_revision;
-	char creator_id[4];
-	uint32_t creator_revision;
-};
-_Static_assert(sizeof(struct acpi_header) == 36, "ACPI 6.4, 5.2.6");
-const struct acpi_header *acpi_table(const char *signature);
 
 // interrupt.c
 void interrupts_start(void);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The other processors: found in the ACPI tables, started, and given work.
 #include "examples/kernel/internal.h"
+#include "lumen/acpi.h"
 
 #include "lumen/platform.h"
 
@@ -43,7 +44,7 @@ static void add(uint32_t apic_id, uint32_t flags)
 
 static void find_processors(void)
 {
-	const struct acpi_header *madt = acpi_table("APIC");
+	const struct lumen_acpi_header *madt = lumen_acpi_table("APIC");
 	uint32_t at = MADT_ENTRIES;
 
 	cpus[0] = cpu_boot();

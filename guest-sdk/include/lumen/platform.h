@@ -30,6 +30,11 @@ void lumen_free_pages(void *pages, size_t count);
 // itself (memory is mapped one to one).
 uint64_t lumen_gpa(const void *address);
 
+// The opposite, for memory that is not the kernel's: where a byte of the first megabyte, of ACPI's
+// tables or of a device can be read and written. Only <lumen/acpi.h> and <lumen/power.h> ask. Any
+// context. Default: the address itself.
+void *lumen_memory(uint64_t gpa);
+
 // --- this processor ---
 
 // Keeps interrupts off this processor until lumen_irq_restore() gets what it returned. Pairs nest.

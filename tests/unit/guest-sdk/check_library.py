@@ -58,6 +58,9 @@ PARTS = {
     "spinlock": ("spin", "struct lumen_spinlock l = { 0 }; lumen_spin_lock(&l)",
                  CALL | DETECT | {"spin"}),
     "idle": ("idle", "lumen_idle()", DETECT | {"idle"}),
+    "ACPI tables": ("acpi", "lumen_acpi_table(0)", STRING | {"acpi", "platform"}),
+    "power": ("power", "lumen_exit_status(0); lumen_power_off(); lumen_reset()",
+              DETECT | STRING | {"acpi", "platform", "power"}),
     "crash report": ("crash", "lumen_crash_report(0, 0, 0)",
                      DETECT | STRING | {"crash", "platform"}),
 }

@@ -127,6 +127,25 @@ uint64_t arch_rdtsc(void)
 	return now;
 }
 
+struct machine_out machine_outs[MACHINE_OUTS];
+size_t machine_out_count;
+
+static void note_out(uint16_t port, uint16_t value, uint8_t size)
+{
+	cr_assert_lt(machine_out_count, MACHINE_OUTS);
+	machine_outs[machine_out_count++] = (struct machine_out){ port, value, size };
+}
+
+void arch_out8(uint16_t port, uint8_t value)
+{
+	note_out(port, value, 1);
+}
+
+void arch_out16(uint16_t port, uint16_t value)
+{
+	note_out(port, value, 2);
+}
+
 void arch_pause(void)
 {
 	if (machine_on_pause)

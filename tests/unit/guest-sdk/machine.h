@@ -52,6 +52,17 @@ extern void (*machine_on_pause)(void);
 extern bool machine_interrupts; // IF
 extern unsigned int machine_halts;
 
+// --- ports ---
+
+// What was written to ports, in order.
+struct machine_out {
+	uint16_t port, value;
+	uint8_t size;
+};
+#define MACHINE_OUTS 16
+extern struct machine_out machine_outs[MACHINE_OUTS];
+extern size_t machine_out_count;
+
 // --- descriptor tables ---
 
 extern uint64_t machine_gdt[8];

@@ -18,6 +18,8 @@ struct arch_cpuid arch_cpuid(uint32_t leaf);
 uint64_t arch_rdmsr(uint32_t msr);
 void arch_wrmsr(uint32_t msr, uint64_t value);
 uint64_t arch_rdtsc(void);
+void arch_out8(uint16_t port, uint8_t value);
+void arch_out16(uint16_t port, uint16_t value);
 void arch_pause(void);
 uint64_t arch_irq_save(void);
 void arch_irq_restore(uint64_t flags);
