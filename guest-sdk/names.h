@@ -57,6 +57,7 @@
 #define vmbus_ring_writer_init		   lumen_vmbus_ring_writer_init
 #define vmbus_ring_writer_look		   lumen_vmbus_ring_writer_look
 #define vmbus_ring_writer_wait		   lumen_vmbus_ring_writer_wait
+#define vmbus_sleep			   lumen_vmbus_sleep
 #define vmbus_wait			   lumen_vmbus_wait
 #define vsc_ask_disk			   lumen_vsc_ask_disk
 #define vsc_capacity			   lumen_vsc_capacity

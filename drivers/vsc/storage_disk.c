@@ -77,7 +77,7 @@ static lumen_status vsc_transfer(struct lumen_disk *disk, enum lumen_operation o
 	do {
 		const uint64_t part = count < most ? count : most;
 		const struct lumen_segment segment = {
-			.data = data,
+			.source = data,
 			.length = (uint32_t)(part << disk->block_shift),
 		};
 		struct lumen_request request = {
@@ -130,7 +130,7 @@ lumen_status lumen_disk_unmap(struct lumen_disk *disk, uint64_t block, uint64_t 
 lumen_status lumen_disk_write_same(
 	struct lumen_disk *disk, uint64_t block, uint64_t count, const void *pattern)
 {
-	const struct lumen_segment segment = { .data = pattern, .length = disk->block_size };
+	const struct lumen_segment segment = { .source = pattern, .length = disk->block_size };
 	struct lumen_request request = {
 		.disk = disk,
 		.operation = LUMEN_WRITE_SAME,

@@ -18,7 +18,8 @@ LUMEN_DECLS_BEGIN
 #define LUMEN_APIC_PAGE ((volatile void *)0xfee00000)
 
 // Takes this VP's local APIC into use: software-enables it, with `spurious_vector` (16 to 255) for
-// spurious interrupts. `page` is where the kernel has mapped the APIC's registers, uncached; NULL:
+// spurious interrupts. `page` is where the kernel has mapped the APIC's registers, uncached (PCD
+// and PWT, or a PAT entry for UC: on a real processor a cached mapping of them is undefined); NULL:
 // nowhere, which is right if the kernel has put all of its processors into x2APIC mode. The same
 // `page` and mode on all VPs. Interrupts off. LUMEN_NOT_SUPPORTED: neither x2APIC mode nor `page`.
 lumen_status lumen_apic_start(volatile void *page, uint8_t spurious_vector);

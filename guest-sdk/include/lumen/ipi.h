@@ -16,7 +16,7 @@ LUMEN_DECLS_BEGIN
 // To VPs 0 to 63: a bit for each. A fast call: no memory.
 lumen_status lumen_ipi_send(uint8_t vector, uint64_t vps);
 
-// To any VPs (NULL: all); where HV_HINT_EX_PROCESSOR_MASKS is set. Uses up to 2 KiB of stack.
+// To any VPs (NULL: all); where HV_HINT_EX_PROCESSOR_MASKS is set. Uses up to 4.5 KiB of stack.
 lumen_status lumen_ipi_send_ex(uint8_t vector, const struct lumen_vp_set *vps);
 
 LUMEN_DECLS_END

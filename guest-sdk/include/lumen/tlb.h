@@ -5,7 +5,7 @@
 // address_space is the CR3 that the translations belong to, without its low 12 bits; flags are
 // HV_FLUSH_* (HV_FLUSH_ALL_VIRTUAL_ADDRESS_SPACES: address_space does not matter). Done when this
 // returns, on VPs that do not run now too. Any context; hypercalls are enabled. Lists with a set
-// use up to 2 KiB of stack. Errors: HV_STATUS_*, LUMEN_BAD_ARGUMENT, LUMEN_BAD_STATE.
+// use up to 4.5 KiB of stack. Errors: HV_STATUS_*, LUMEN_BAD_ARGUMENT, LUMEN_BAD_STATE.
 #ifndef LUMEN_TLB_H
 #define LUMEN_TLB_H
 

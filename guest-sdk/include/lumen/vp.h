@@ -52,7 +52,9 @@ typedef void lumen_vp_entry(void *argument);
 
 // Describes a VP that is like this one: the same page tables, control registers, descriptor tables
 // and segments in 64-bit mode, with no task register, interrupts off, on the stack that ends at
-// stack_top (aligned to 16), and calls entry(argument). The caller may change it. Any context.
+// stack_top (aligned to 16), and calls entry(argument). FS and GS have base 0 there: a kernel that
+// finds its per-processor data by GS sets context->gs.base. The caller may change all of it. Any
+// context.
 void lumen_vp_context_like_this(struct hv_initial_vp_context *context, lumen_vp_entry *entry,
 	void *argument, void *stack_top);
 

@@ -27,6 +27,10 @@ STRICT = ["-Wshadow", "-Wredundant-decls", "-Wundef", "-Wstrict-prototypes", "-W
 CXX = ["-ffreestanding", "-fno-exceptions", "-fno-rtti", "-Wall", "-Wextra", "-Wshadow",
        "-Wredundant-decls", "-Werror"]
 CXX_STANDARDS = ("c++11", "c++20")
+# Bytes of stack, without what the kernel's own functions and handlers take (docs/sdk.md).
+LARGE = r"lumen_(?:tlb_flush_list|\w+_ex)"
+LONG = r"lumen_(?:\w*(?:open|close|connect|scan|gpadl)\w*|disk_\w+)"
+STACK = {LARGE: 4608, LONG: 2048, rf"(?!{LARGE}|{LONG})lumen_(?!vsc|vmbus_client)\w+": 1024}
 # What compilers call by themselves, weak.
 COMPILERS_OWN = {"memcmp", "memcpy", "memmove", "memset"}
 
@@ -165,6 +169,27 @@ def check_cxx(root, pair, where):
         report("U lumen_clock_start\n" in wanted, f"lumen.h has names of C to {compiler}", said + wanted)
 
 
+def check_stack(pair, where):
+    """What the functions need of a stack, with all that they call by name, is what docs/sdk.md says."""
+    said = run(["gcc", *FREESTANDING, *KINDS["kernel"], "-fcallgraph-info=su", "-c", pair,
+                "-o", where / "stack.o"], where)
+    graph = (where / "stack.ci").read_text() if not said else ""
+    frames = {m[1]: int(m[2]) for m in re.finditer(r'title: "([^"]+)" label: "[^"]*?(\d+) bytes', graph)}
+    calls = {}
+    for caller, called in re.findall(r'sourcename: "([^"]+)" targetname: "([^"]+)"', graph):
+        calls.setdefault(caller, set()).add(called)
+
+    def depth(name, above=()):
+        below = calls.get(name, set()) - {name, *above}
+        return frames.get(name, 0) + 8 + max((depth(n, (*above, name)) for n in below), default=0)
+
+    needs = {name: depth(name) for name in frames if name.startswith("lumen_")}
+    for pattern, limit in STACK.items():
+        worst = {name: need for name, need in needs.items() if re.fullmatch(pattern, name)}
+        report(worst and max(worst.values()) <= limit, f"{pattern} stays within {limit} bytes of stack",
+               said or str(sorted(worst.items(), key=lambda w: -w[1])[:3]))
+
+
 def members(where, archive):
     """The objects that the linker has taken from the archive."""
     text = (where / "map").read_text().split("Memory Configuration")[0]
@@ -200,6 +225,7 @@ def main():
         check_parts(root, objects, where / "parts")
         check_names(root, objects, where)
         check_cxx(root, pair, where / "cxx")
+        check_stack(pair, where)
     print(f"1..{count}")
     return 1 if failures else 0
 

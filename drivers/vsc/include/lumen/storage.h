@@ -40,7 +40,8 @@ struct lumen_storage_config {
 	// Channels that share the work: the first is the controller's own, with vps[0] as target,
 	// the others are sub-channels, as far as the host offers them. Requests that a VP submits
 	// go to channel number (VP index) modulo (channels). NULL: one, for this VP. More need
-	// `bus`.
+	// `bus`. A host that offers no sub-channels (Lumen's does not yet) leaves it at one:
+	// lumen_storage_channels().
 	const uint32_t *vps;
 	uint32_t vp_count;
 	struct lumen_vmbus *bus;
@@ -138,11 +139,16 @@ enum lumen_operation {
 
 // A piece of memory. Its ends are anywhere in memory, but where one segment ends and the next does
 // not go on at the same place with a new page, the bytes so far must be a multiple of the block
-// size: there the request is split.
+// size: there the request is split. A header of 16 bytes in front of pages is therefore no list of
+// segments for a disk, unless it ends at the end of a page and the pages are whole ones; a buffer
+// of any place and length is, and so are several of whole blocks each.
 struct lumen_segment {
-	const void *data; // each page of it goes through lumen_gpa(); NULL: `gpa` is used
-	uint64_t gpa;	  // consecutive guest physical memory
-	uint32_t length;  // bytes, not 0
+	union {			    // each page of it goes through lumen_gpa(); NULL: `gpa` is used
+		void *data;	    // that the host writes to, or reads
+		const void *source; // that the host only reads: for LUMEN_WRITE, LUMEN_WRITE_SAME
+	};
+	uint64_t gpa;	 // consecutive guest physical memory
+	uint32_t length; // bytes, not 0
 };
 
 #define LUMEN_REQUEST_FUA     0x1u // LUMEN_WRITE: stable before it completes
@@ -157,9 +163,12 @@ struct lumen_request {
 	uint64_t count; // of blocks, not 0; of any size: more than the host takes at once is split
 	const struct lumen_segment *segments; // until done(); their sum is exactly the data
 	uint32_t segment_count;
-	// Called once, in the context of the channel's handler, of lumen_storage_poll(), or of who
-	// ended the request otherwise. Interrupts may be off. May submit this request or others,
-	// and give its memory back.
+	// Called once: by the channel's handler, on the VP that is the channel's target, perhaps
+	// while another VP is still in the submit; by lumen_storage_poll() or a blocking call, on
+	// the VP that makes it; by who cancels or closes; and by a submit, of this request or of
+	// others, if that finds the host at fault. So what done() locks must not be held around any
+	// of these. Interrupts may be off, no lock of the SDK's is held. May submit this request or
+	// others, and give its memory back.
 	void (*done)(struct lumen_request *request);
 	void *context; // the caller's
 	uint8_t cdb[16];
