@@ -166,6 +166,7 @@
 	X(HvX64RegisterDebugCtl, 0x0008007d)                                                       \
 	X(HvX64RegisterSpecCtrl, 0x00080084)                                                       \
 	X(HvX64RegisterPredCmd, 0x00080085)                                                        \
+	X(HvX64RegisterVirtSpecCtrl, 0x00080086)                                                   \
 	X(HvX64RegisterTscVirtualOffset, 0x00080087)                                               \
 	X(HvX64RegisterTsxCtrl, 0x00080088)                                                        \
 	X(HvX64RegisterXss, 0x0008008b)                                                            \

@@ -19,10 +19,12 @@ enum exit_reason {
 	EXIT_WRMSR,
 	EXIT_IO,
 	EXIT_GPA_FAULT, // second-level fault
-	EXIT_CR8_WRITE,
+	EXIT_CR_WRITE,	// to CR4 or CR8
 	EXIT_XSETBV,
-	EXIT_WBINVD,
+	EXIT_WBINVD,	    // or WBNOINVD, INVD
 	EXIT_UNDEFINED,	    // an instruction that guests do not have: #UD
+	EXIT_DENIED,	    // one that guests have, but nothing to apply it to: #GP
+	EXIT_FPU_FREEZE,    // an x87 error that waits for an interrupt from outside
 	EXIT_SHUTDOWN,	    // triple fault
 	EXIT_INVALID_STATE, // the processor refused the VP's state
 	EXIT_REASONS,

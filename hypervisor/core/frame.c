@@ -37,12 +37,14 @@ void frame_mark_hypervisor(uint64_t first_page, uint64_t count)
 
 bool frame_is_hypervisor(uint64_t spa_page)
 {
-	return spa_page < frame_count && READ_ONCE(frames[spa_page]) == FRAME_HYPERVISOR;
+	return spa_page < frame_count &&
+	       READ_ONCE(frames[index_nospec(spa_page, frame_count)]) == FRAME_HYPERVISOR;
 }
 
 static bool get_one(uint64_t page)
 {
-	uint16_t old = page < frame_count ? READ_ONCE(frames[page]) : FRAME_NO_RAM;
+	uint16_t old = page < frame_count ? READ_ONCE(frames[index_nospec(page, frame_count)])
+					  : FRAME_NO_RAM;
 
 	do {
 		if (old >= FRAME_MAPS_MAX)

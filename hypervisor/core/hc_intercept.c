@@ -72,7 +72,8 @@ HANDLER(InstallIntercept, install_intercept)
 	struct intercepts *installed = target->intercepts;
 	uint32_t type = in->intercept_type, access = in->access_type;
 
-	if (type >= ARRAY_SIZE(accesses) || !accesses[type] || access & ~accesses[type])
+	if (type >= ARRAY_SIZE(accesses) || !accesses[index_nospec(type, ARRAY_SIZE(accesses))] ||
+		access & ~accesses[index_nospec(type, ARRAY_SIZE(accesses))])
 		return HV_STATUS_INVALID_PARAMETER;
 	spin_guard(&target->lock);
 	switch (type) {

@@ -289,7 +289,7 @@ static hv_status find_statistics(struct partition *target, uint32_t type,
 			id->partition.rsvd_z1 || id->partition.rsvd_z2)
 			return HV_STATUS_INVALID_PARAMETER;
 		*page = target->stats;
-		*overlay = &target->stats_overlay[id->partition.stats_area_type];
+		*overlay = &target->stats_overlay[id->partition.stats_area_type & 1];
 		return HV_STATUS_SUCCESS;
 	}
 	if (type != HvStatsObjectVp || id->vp.stats_area_type > HvStatsAreaParent ||
@@ -299,7 +299,7 @@ static hv_status find_statistics(struct partition *target, uint32_t type,
 	if (!vp)
 		return HV_STATUS_INVALID_VP_INDEX;
 	*page = vp->stats;
-	*overlay = &vp->stats_overlay[id->vp.stats_area_type];
+	*overlay = &vp->stats_overlay[id->vp.stats_area_type & 1];
 	return HV_STATUS_SUCCESS;
 }
 

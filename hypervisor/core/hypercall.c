@@ -308,16 +308,18 @@ static void execute(struct vp *vp, struct request *r)
 	finish(vp, r, hv_result(status, r->row->rep ? r->start + reps_done : 0));
 }
 
-static bool is_known(uint16_t code)
+// Row number plus one; 0: no such call.
+static inline unsigned int find_row(uint16_t code)
 {
-	return code < sizeof(row_of_code) && row_of_code[code];
+	return code < sizeof(row_of_code) ? row_of_code[index_nospec(code, sizeof(row_of_code))]
+					  : 0;
 }
 
 // TLFS: Legal Hypercall Environments, Reporting the Guest OS Identity.
 static void __attribute__((noinline)) any_call(struct vp *vp, unsigned int mode)
 {
 	bool wide = mode == (CPU_MODE_PROTECTED | CPU_MODE_64BIT);
-	uint16_t code = vp->regs.gpr[wide ? RCX : RAX];
+	unsigned int row = find_row(vp->regs.gpr[wide ? RCX : RAX]);
 	struct request r = { .wide = wide };
 
 	if ((!wide && mode != CPU_MODE_PROTECTED) || !READ_ONCE(vp->partition->guest_os_id)) {
@@ -325,12 +327,12 @@ static void __attribute__((noinline)) any_call(struct vp *vp, unsigned int mode)
 		return;
 	}
 	read_registers(vp, &r);
-	if (!is_known(code)) {
+	if (!row) {
 		if (!intercept_hypercall(vp))
 			finish(vp, &r, HV_STATUS_INVALID_HYPERCALL_CODE);
 		return;
 	}
-	r.row = &rows[row_of_code[code] - 1];
+	r.row = &rows[row - 1];
 	if (hv_privilege_suffices(vp->partition->privileges, r.row->privilege))
 		execute(vp, &r);
 	else
@@ -344,7 +346,7 @@ void hypercall_exit(struct vp *vp, const struct vp_exit *exit)
 	const struct partition *partition = vp->partition;
 
 	if (exit->cpu_mode == (CPU_MODE_PROTECTED | CPU_MODE_64BIT) &&
-		!is_known(vp->regs.gpr[RCX]) && READ_ONCE(partition->guest_os_id) &&
+		!find_row(vp->regs.gpr[RCX]) && READ_ONCE(partition->guest_os_id) &&
 		!intercepts_want_hypercall(partition->intercepts)) {
 		vp->regs.gpr[RAX] = HV_STATUS_INVALID_HYPERCALL_CODE;
 		// Not vp_skip_insn(): no #DB after a single step.

@@ -100,7 +100,9 @@ void partition_release(struct partition *partition, enum partition_hold_mode mod
 // The VP with INDEX, or NULL.
 static inline struct vp *partition_vp(struct partition *partition, uint32_t index)
 {
-	return index < PARTITION_MAX_VPS ? load_acquire(partition->vps[index]) : NULL;
+	return index < PARTITION_MAX_VPS
+		       ? load_acquire(partition->vps[index_nospec(index, PARTITION_MAX_VPS)])
+		       : NULL;
 }
 
 #define partition_for_each_vp(vp, partition)                                                       \

@@ -12,7 +12,8 @@
 struct pcpu {
 	uint32_t index, apic_id;
 	bool online;
-	struct vp *loaded; // whose vendor state and extended registers this processor holds
+	struct vp *loaded;	 // whose vendor state and extended registers this processor holds
+	uint64_t predictions_of; // the partition whose VP was loaded last, by id
 	struct run_queue run_queue;
 	struct timer_queue timers;
 	// What the run loop has to look at before it enters a guest. One word for all, so that one

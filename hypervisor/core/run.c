@@ -8,8 +8,10 @@
 #include "hypervisor/core/pcpu.h"
 #include "hypervisor/core/run.h"
 #include "hypervisor/x86/cpu.h"
+#include "hypervisor/x86/gva.h"
 #include "hypervisor/x86/irq.h"
 #include "hypervisor/x86/msr.h"
+#include "hypervisor/x86/speculation.h"
 #include "hypervisor/x86/state.h"
 
 void vp_request(struct vp *vp, uint32_t requests)
@@ -154,6 +156,7 @@ void vp_unload(struct vp *vp)
 	struct pcpu *cpu = this_cpu();
 
 	backend->save(vp);
+	speculation_save(vp);
 	cpu->loaded = NULL;
 	__atomic_store_n(&vp->loaded_on, NULL, __ATOMIC_SEQ_CST);
 }
@@ -168,6 +171,7 @@ static void load(struct vp *vp)
 		vp_unload(cpu->loaded);
 	cpu->loaded = vp;
 	__atomic_store_n(&vp->loaded_on, cpu, __ATOMIC_SEQ_CST);
+	speculation_load(vp);
 	backend->load(vp);
 }
 
@@ -334,15 +338,29 @@ static void exit_xsetbv(struct vp *vp, const struct vp_exit *exit)
 	vp_skip_insn(vp, exit->insn_length);
 }
 
+// Also for INVD: what it would throw away may be the hypervisor's. A child has no devices that
+// would look past the caches, and does not flush those of the others.
 static void exit_wbinvd(struct vp *vp, const struct vp_exit *exit)
 {
-	__asm__ volatile("wbinvd" ::: "memory");
-	vp_skip_insn(vp, exit->insn_length);
+	if (vp->partition->is_root)
+		wbinvd();
+	vp_skip_insn(vp, gva_two_byte_length(vp)); // WBNOINVD has a prefix
 }
 
 static void exit_undefined(struct vp *vp, const struct vp_exit *exit)
 {
 	vp_inject_ud(vp);
+}
+
+static void exit_denied(struct vp *vp, const struct vp_exit *exit)
+{
+	vp_inject_gp(vp);
+}
+
+// CR0.NE is clear, and nobody has wired FERR to an interrupt controller: as if it were set.
+static void exit_fpu_freeze(struct vp *vp, const struct vp_exit *exit)
+{
+	backend->inject_exception(vp, 16, false, 0);
 }
 
 // A triple fault, or the processor refuses the VP's state.
@@ -371,17 +389,31 @@ static void exit_shutdown(struct vp *vp, const struct vp_exit *exit)
 	X(EXIT_WRMSR, msr_write_exit, VpMsrAccessesCount, false)                                   \
 	X(EXIT_IO, exit_io, VpIoInstructionsCount, false)                                          \
 	X(EXIT_GPA_FAULT, exit_gpa_fault, VpNestedPageFaultInterceptsCount, false)                 \
-	X(EXIT_CR8_WRITE, vp_emulate_cr8_write, VpControlRegisterAccessesCount, false)             \
+	X(EXIT_CR_WRITE, vp_emulate_cr_write, VpControlRegisterAccessesCount, false)               \
 	X(EXIT_XSETBV, exit_xsetbv, VpControlRegisterAccessesCount, false)                         \
 	X(EXIT_WBINVD, exit_wbinvd, VpOtherInterceptsCount, false)                                 \
 	X(EXIT_UNDEFINED, exit_undefined, VpOtherInterceptsCount, false)                           \
+	X(EXIT_DENIED, exit_denied, VpOtherInterceptsCount, false)                                 \
+	X(EXIT_FPU_FREEZE, exit_fpu_freeze, VpOtherInterceptsCount, false)                         \
 	X(EXIT_SHUTDOWN, exit_shutdown, VpOtherInterceptsCount, false)                             \
 	X(EXIT_INVALID_STATE, exit_shutdown, VpOtherInterceptsCount, false)
 
-#define HANDLED(reason, handler, counter, changes_nothing) [reason] = handler,
-#define KIND(reason, handler, counter, changes_nothing)	   [reason] = { counter, changes_nothing },
-exit_handler *const exit_handlers[EXIT_REASONS] = { EXITS(HANDLED) };
+#define KIND(reason, handler, counter, changes_nothing) [reason] = { counter, changes_nothing },
+#define CALL(reason, handler, counter, changes_nothing)                                            \
+	case reason:                                                                               \
+		handler(vp, exit);                                                                 \
+		break;
 const struct exit_kind exit_kinds[EXIT_REASONS] = { EXITS(KIND) };
+
+// No table of functions: a guest could have taught the processor where a call by it goes.
+void vp_handle_other_exit(struct vp *vp, const struct vp_exit *exit)
+{
+	switch (exit->reason) {
+		EXITS(CALL)
+	case EXIT_REASONS:
+		break;
+	}
+}
 
 void collect_interrupts(struct vp *vp)
 {

@@ -4,6 +4,7 @@
 
 #include "hypercall/stats.h"
 #include "hypervisor/core/backend.h"
+#include "hypervisor/core/hypercall.h"
 #include "hypervisor/core/pcpu.h"
 #include "hypervisor/core/trace.h"
 
@@ -26,8 +27,8 @@ static inline void guest_leave(struct pcpu *cpu)
 	__atomic_fetch_add(&cpu->guest_seq, 1, __ATOMIC_SEQ_CST);
 }
 
-typedef void exit_handler(struct vp *vp, const struct vp_exit *exit);
-extern exit_handler *const exit_handlers[EXIT_REASONS];
+// The handler of the exit.
+void vp_handle_other_exit(struct vp *vp, const struct vp_exit *exit);
 
 extern const struct exit_kind {
 	uint8_t counter;      // of hypercall/stats.h
@@ -50,6 +51,9 @@ static inline bool vp_handle_exit(struct vp *vp, const struct vp_exit *exit)
 		trace(LUMEN_TRACE_VP_EXIT, vp, exit->vendor_code, vp->regs.rip);
 	}
 	vp_count(vp, kind->counter);
-	exit_handlers[exit->reason](vp, exit);
+	if (likely(exit->reason == EXIT_HYPERCALL))
+		hypercall_exit(vp, exit);
+	else
+		vp_handle_other_exit(vp, exit);
 	return !vp->recheck;
 }

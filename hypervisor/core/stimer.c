@@ -64,7 +64,7 @@ static bool valid_config(uint64_t config)
 
 bool stimer_write_msr(struct vp *vp, uint32_t msr, uint64_t value)
 {
-	unsigned int n = (msr - HV_X64_MSR_STIMER0_CONFIG) / 2;
+	unsigned int n = (msr - HV_X64_MSR_STIMER0_CONFIG) / 2 % HV_SYNIC_STIMER_COUNT;
 	struct stimer *t = &vp->synic.stimer[n];
 
 	if (!(msr & 1) && !valid_config(value))

@@ -75,6 +75,7 @@ void synic_post(struct vp *vp, unsigned int sint, struct message *message)
 {
 	struct synic *s = &vp->synic;
 
+	sint = index_nospec(sint, HV_SYNIC_SINT_COUNT);
 	spin_lock(&s->lock);
 	message->target = vp;
 	list_insert_before(&s->queue[sint], &message->link);
@@ -189,6 +190,8 @@ hv_status synic_signal(struct vp *vp, unsigned int sint, unsigned int flag, bool
 	struct hv_synic_event_flags_page *page = s->sief_page;
 
 	*newly_signaled = false;
+	sint = index_nospec(sint, HV_SYNIC_SINT_COUNT);
+	flag = index_nospec(flag, HV_EVENT_FLAGS_COUNT);
 	if (!enabled(s, &s->siefp) || READ_ONCE(s->sint[sint]) & HV_SYNIC_SINT_MASKED)
 		return HV_STATUS_INVALID_SYNIC_STATE;
 	*newly_signaled = !bit_test_and_set(page->sint_event_flags[sint].flags, flag);
@@ -207,9 +210,9 @@ static uint64_t *register_of(struct synic *s, uint32_t msr)
 
 	switch (msr) {
 	case HV_X64_MSR_SINT0 ... HV_X64_MSR_SINT15:
-		return &s->sint[msr - HV_X64_MSR_SINT0];
+		return &s->sint[index_nospec(msr - HV_X64_MSR_SINT0, HV_SYNIC_SINT_COUNT)];
 	case HV_X64_MSR_STIMER0_CONFIG ... HV_X64_MSR_STIMER3_COUNT:
-		t = &s->stimer[(msr - HV_X64_MSR_STIMER0_CONFIG) / 2];
+		t = &s->stimer[(msr - HV_X64_MSR_STIMER0_CONFIG) / 2 % HV_SYNIC_STIMER_COUNT];
 		return msr & 1 ? &t->count : &t->config;
 	case HV_X64_MSR_SCONTROL:
 		return &s->scontrol;

@@ -13,7 +13,6 @@ _Static_assert(SYNIC_DIRECT_MESSAGES * sizeof(struct message) <= PAGE_SIZE,
 
 #define RFLAGS_RESET 2 // bit 1 is always set
 #define RESET_RIP    0xfff0
-#define RESET_PAT    0x0007040600070406ull
 
 // Offsets in the XSAVE area (SDM volume 1, 13.4.1).
 #define XSAVE_FCW   0
@@ -144,8 +143,7 @@ static void reset_power_on(struct vp *vp)
 	reset_extended_state(vp);
 	vp->tsc_aux = 0;
 	vp->tsc_adjust = 0;
-	vp->pat = RESET_PAT;
-	vp->mtrr_def_type = 0;
+	vp->spec_ctrl = vp->virt_spec_ctrl = 0;
 	synic_reset(vp);
 }
 

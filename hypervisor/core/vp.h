@@ -89,8 +89,8 @@ struct vp {
 	uint64_t xcr0;
 	uint64_t tsc_aux;
 	uint64_t tsc_adjust;
+	uint64_t spec_ctrl, virt_spec_ctrl;
 	uint64_t apic_base; // IA32_APIC_BASE
-	uint64_t pat, mtrr_def_type;
 	uint64_t dr[4];
 	void *xsave;			     // one page
 	void *arch;			     // the backend's
@@ -181,8 +181,8 @@ void vp_skip_insn(struct vp *vp, unsigned int length);
 void vp_inject_ud(struct vp *vp);
 void vp_inject_gp(struct vp *vp); // #GP(0)
 struct vp_exit;
-void vp_emulate_cr8_write(struct vp *vp, const struct vp_exit *exit);
-uint64_t vp_xcr0(const struct vp *vp); // own VP or paused
+void vp_emulate_cr_write(struct vp *vp, const struct vp_exit *exit); // x86/control.c
+uint64_t vp_xcr0(const struct vp *vp);				     // own VP or paused
 bool vp_xcr0_valid(uint64_t value); // would XSETBV accept it, and does a VP's state page hold it?
 
 // All registers by TLFS name (own VP or paused): HV_STATUS_UNKNOWN_REGISTER_NAME,

@@ -144,6 +144,26 @@ SETTER(set_xfem)
 	return HV_STATUS_SUCCESS;
 }
 
+// The processor holds those of the caller's own VP, which has an instruction for them.
+GETTER(get_spec_ctrl)
+{
+	return vp->loaded_on ? HV_STATUS_INVALID_VP_STATE : get_field(vp, n, arg, value);
+}
+
+SETTER(set_spec_ctrl)
+{
+	if (value->reg64 & ~guest_control_bits(GUEST_SPEC_CTRL))
+		return HV_STATUS_INVALID_REGISTER_VALUE;
+	return vp->loaded_on ? HV_STATUS_INVALID_VP_STATE : set_field(vp, n, arg, value);
+}
+
+SETTER(set_virt_spec_ctrl)
+{
+	if (value->reg64 & ~guest_control_bits(GUEST_VIRT_SPEC_CTRL))
+		return HV_STATUS_INVALID_REGISTER_VALUE;
+	return vp->loaded_on ? HV_STATUS_INVALID_VP_STATE : set_field(vp, n, arg, value);
+}
+
 // The XSAVE area (SDM volume 1, 13.4): x87 and SSE state, the XSTATE_BV bits that say whether it is
 // there, and the reset values.
 enum {
@@ -236,6 +256,8 @@ static const struct row rows[] = {
 	{ HvRegisterPendingEvent0, 1, NULL, set_pending_event, 0 },
 	{ HvX64RegisterCr8, 1, get_cr8, set_cr8, 0 },
 	{ HvX64RegisterXfem, 1, get_xfem, set_xfem, 0 },
+	{ HvX64RegisterSpecCtrl, 1, get_spec_ctrl, set_spec_ctrl, FIELD(spec_ctrl) },
+	{ HvX64RegisterVirtSpecCtrl, 1, get_spec_ctrl, set_virt_spec_ctrl, FIELD(virt_spec_ctrl) },
 	{ HvRegisterVpIndex, 1, get_field, NULL, FIELD(index) },
 	{ HvX64RegisterInitialApicId, 1, get_field, NULL, FIELD(apic.id) },
 	{ HvX64RegisterXmm0, 16, get_extended, set_extended, EXTENDED(AREA_XMM, STATE_SSE) },
@@ -271,36 +293,41 @@ static const struct row rows[] = {
 		MSRS(HV_X64_MSR_STIMER0_CONFIG, 1) },
 };
 
-static const struct row *find_row(uint32_t name)
+// *N: the name's place in its row.
+static const struct row *find_row(uint32_t name, unsigned int *n)
 {
-	for (unsigned int i = 0; i < ARRAY_SIZE(rows); i++)
-		if (name - rows[i].first < rows[i].count)
-			return &rows[i];
+	for (unsigned int i = 0; i < ARRAY_SIZE(rows); i++) {
+		*n = name - rows[i].first;
+		if (*n >= rows[i].count)
+			continue;
+		*n = index_nospec(*n, rows[i].count);
+		return &rows[i];
+	}
 	return NULL;
 }
 
 hv_status vp_get_register(
 	struct vp *vp, enum hv_register_name name, struct hv_register_value *value)
 {
-	const struct row *row = find_row(name);
+	unsigned int n;
+	const struct row *row = find_row(name, &n);
 
 	memset(value, 0, sizeof(*value));
 	if (!row)
 		return backend->get_register(vp, name, value) ? HV_STATUS_SUCCESS
 							      : HV_STATUS_UNKNOWN_REGISTER_NAME;
-	return row->get ? row->get(vp, name - row->first, row->arg, value)
-			: HV_STATUS_UNKNOWN_REGISTER_NAME;
+	return row->get ? row->get(vp, n, row->arg, value) : HV_STATUS_UNKNOWN_REGISTER_NAME;
 }
 
 hv_status vp_set_register(
 	struct vp *vp, enum hv_register_name name, const struct hv_register_value *value)
 {
-	const struct row *row = find_row(name);
+	unsigned int n;
+	const struct row *row = find_row(name, &n);
 	struct hv_register_value now;
 
 	if (row)
-		return row->set ? row->set(vp, name - row->first, row->arg, value)
-				: HV_STATUS_OPERATION_DENIED;
+		return row->set ? row->set(vp, n, row->arg, value) : HV_STATUS_OPERATION_DENIED;
 	if (!backend->get_register(vp, name, &now))
 		return HV_STATUS_UNKNOWN_REGISTER_NAME;
 	return backend->set_register(vp, name, value) ? HV_STATUS_SUCCESS

@@ -38,6 +38,11 @@ static inline struct cpuid_result cpuid(uint32_t leaf, uint32_t subleaf)
 	return r;
 }
 
+static inline void wbinvd(void)
+{
+	__asm__ volatile("wbinvd" ::: "memory");
+}
+
 static inline void outb(uint16_t port, uint8_t value)
 {
 	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
@@ -98,26 +103,47 @@ static inline void xcr0_write(uint64_t v)
 #define CR0_CD BIT(30)
 #define CR0_PG BIT(31)
 
+#define CR4_VME	       BIT(0)
+#define CR4_PVI	       BIT(1)
+#define CR4_TSD	       BIT(2)
+#define CR4_DE	       BIT(3)
 #define CR4_PSE	       BIT(4)
 #define CR4_PAE	       BIT(5)
+#define CR4_MCE	       BIT(6)
+#define CR4_PGE	       BIT(7)
+#define CR4_PCE	       BIT(8)
 #define CR4_OSFXSR     BIT(9)
 #define CR4_OSXMMEXCPT BIT(10)
+#define CR4_UMIP       BIT(11)
 #define CR4_LA57       BIT(12)
+#define CR4_FSGSBASE   BIT(16)
+#define CR4_PCIDE      BIT(17)
 #define CR4_OSXSAVE    BIT(18)
 #define CR4_SMEP       BIT(20)
 #define CR4_SMAP       BIT(21)
 #define CR4_PKE	       BIT(22)
 
-#define EFER_SCE  BIT(0)
-#define EFER_LME  BIT(8)
-#define EFER_LMA  BIT(10)
-#define EFER_NXE  BIT(11)
-#define EFER_SVME BIT(12)
+#define EFER_SCE    BIT(0)
+#define EFER_LME    BIT(8)
+#define EFER_LMA    BIT(10)
+#define EFER_NXE    BIT(11)
+#define EFER_SVME   BIT(12)
+#define EFER_FFXSR  BIT(14)
+#define EFER_TCE    BIT(15)
+#define EFER_AIBRSE BIT(21) // automatic IBRS
+
+// MSR_SPEC_CTRL; MSR_VIRT_SPEC_CTRL has only SSBD.
+#define SPEC_CTRL_IBRS	BIT(0)
+#define SPEC_CTRL_STIBP BIT(1)
+#define SPEC_CTRL_SSBD	BIT(2)
+#define SPEC_CTRL_PSFD	BIT(7)
 
 enum {
 	MSR_TSC = 0x10,
 	MSR_APIC_BASE = 0x1b,
 	MSR_TSC_ADJUST = 0x3b,
+	MSR_SPEC_CTRL = 0x48,
+	MSR_PRED_CMD = 0x49,
 	MSR_MTRR_CAP = 0xfe,
 	MSR_MTRR_FIRST = 0x200,
 	MSR_PAT = 0x277,
@@ -136,4 +162,5 @@ enum {
 	MSR_TSC_AUX = 0xc0000103,
 	MSR_VM_CR = 0xc0010114,
 	MSR_VM_HSAVE_PA = 0xc0010117,
+	MSR_VIRT_SPEC_CTRL = 0xc001011f,
 };

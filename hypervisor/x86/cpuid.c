@@ -5,6 +5,7 @@
 #include "hypervisor/core/intercept.h"
 #include "hypervisor/core/pcpu.h"
 #include "hypervisor/core/trace.h"
+#include "hypervisor/x86/cpuid_features.h"
 #include "hypervisor/x86/state.h"
 #include "hypervisor/x86/vapic_internal.h"
 
@@ -30,34 +31,9 @@ enum {
 #define CPUID81_ECX_CMP_LEGACY	(1u << 1)
 #define CPUID87_EDX_INVARIANT	(1u << 8)
 
-// SSE3 PCLMULQDQ SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND
-#define MASK_1_ECX 0x76da3203u
-// FPU .. CX8, APIC, SEP .. PSE36, CLFSH, MMX .. SS
-#define MASK_1_EDX 0x0f8bfbffu
-// FSGSBASE BMI1 AVX2 FDP SMEP BMI2 ERMS INVPCID FPCSDS AVX512F/DQ RDSEED ADX SMAP IFMA CLFLUSHOPT
-// CLWB AVX512CD SHA AVX512BW/VL. Not: TSC_ADJUST (a partition has one TSC), SGX, transactions,
-// monitoring, MPX, trace.
-#define MASK_7_EBX 0xf1bf27e9u
-// VBMI UMIP PKU VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG VPOPCNTDQ RDPID CLDEMOTE MOVDIRI MOVDIR64B.
-// Not: WAITPKG, CET, LA57, TME.
-#define MASK_7_ECX 0x1a405f4eu
-// AVX512_4VNNIW, _4FMAPS, FSRM, VP2INTERSECT, SERIALIZE, AVX512_FP16. Not: speculation controls
-// (their MSRs), AMX, PMU.
-#define MASK_7_EDX   0x0080411cu
-#define MASK_7_1_EAX 0x00001c30u // AVX_VNNI AVX512_BF16 FZRM FSRS FSRC
-#define MASK_D_1_EAX 0x00000007u // XSAVEOPT XSAVEC XGETBV(1). Not: XSAVES
-// LAHF AltMovCr8 ABM SSE4A MisalignSSE 3DNowPrefetch XOP FMA4 TCE TBM TopologyExtensions
-// DataBreakpoint. Not: SVM, ExtApicSpace, OSVW, IBS, SKINIT, WDT, LWP, performance counters,
-// MONITORX.
-#define MASK_81_ECX 0x046309f1u
-// As leaf 1 in the bits that AMD repeats; SYSCALL NX MmxExt FFXSR Page1GB RDTSCP LM 3DNow
-#define MASK_81_EDX 0xefd3fbffu
-#define MASK_88_EBX 0x00000205u // CLZERO XSaveErPtr WBNOINVD. Not: RDPRU, IBPB and its kin
-// NoNestedDataBp LfenceAlwaysSerializing NullSelectorClearsBase FSRS FSRC
-#define MASK_821_EAX 0x00000c45u
-
 #define XSAVE_HEADER_END 576u // legacy area and header
 
+#define ANY	  0xff // subleaf: the leaf has none
 #define FIX(name) static void name(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
 
 // The processor's answer; zero for leaves that it does not have.
@@ -68,7 +44,109 @@ static struct cpuid_result host(uint32_t leaf, uint32_t subleaf)
 	return cpuid(leaf, subleaf);
 }
 
-// Topology: one package, each VP a core with caches of its own.
+// --- features ---
+
+enum backing { INSN, FACT, OURS, XSTATE, MSR, CR4, EFER, SPEC_CTRL, VIRT_SPEC_CTRL };
+
+// XSTATE: a bit of XCR0 that 32 bits hold; of the others all fit.
+struct feature {
+	uint8_t bit, backing;
+	uint32_t what;
+};
+
+#define FEATURE(bit, name, backing, what) { bit, backing, what },
+#define FEATURES(list)                                                                             \
+	(const struct feature[])                                                                   \
+	{                                                                                          \
+		list(FEATURE)                                                                      \
+	}
+#define COUNT_ONE(...) +1
+#define WORD(leaf, subleaf, reg, list)                                                             \
+	{                                                                                          \
+		leaf, subleaf, offsetof(struct cpuid_result, reg), 0 list(COUNT_ONE),              \
+			FEATURES(list)                                                             \
+	}
+
+// The registers that have a list of their own; the rows of leaves[] below leave them alone.
+static const struct word {
+	uint32_t leaf;
+	uint8_t subleaf, offset, count;
+	const struct feature *features;
+} words[] = {
+	WORD(0x00000001, ANY, ecx, CPUID_1_ECX),
+	WORD(0x00000001, ANY, edx, CPUID_1_EDX),
+	WORD(0x00000007, 0, ebx, CPUID_7_EBX),
+	WORD(0x00000007, 0, ecx, CPUID_7_ECX),
+	WORD(0x00000007, 0, edx, CPUID_7_EDX),
+	WORD(0x00000007, 1, eax, CPUID_7_1_EAX),
+	WORD(0x0000000d, 1, eax, CPUID_D_1_EAX),
+	WORD(0x80000001, ANY, ecx, CPUID_81_ECX),
+	WORD(0x80000001, ANY, edx, CPUID_81_EDX),
+	WORD(0x80000008, ANY, ebx, CPUID_88_EBX),
+	WORD(0x80000021, ANY, eax, CPUID_821_EAX),
+};
+
+static uint32_t *word_of(const struct word *word, struct cpuid_result *r)
+{
+	return (uint32_t *)((char *)r + word->offset);
+}
+
+static bool is_offered(const struct feature *feature, uint32_t host)
+{
+	return host >> feature->bit & 1 &&
+	       (feature->backing != XSTATE || host_xcr0 >> feature->what & 1);
+}
+
+static uint32_t offered(const struct word *word, uint32_t host)
+{
+	uint32_t bits = 0;
+
+	for (unsigned int i = 0; i < word->count; i++)
+		if (is_offered(&word->features[i], host))
+			bits |= 1u << word->features[i].bit;
+	return bits;
+}
+
+static const uint8_t control_backing[GUEST_CONTROLS] = { [GUEST_CR4] = CR4,
+	[GUEST_EFER] = EFER,
+	[GUEST_SPEC_CTRL] = SPEC_CTRL,
+	[GUEST_VIRT_SPEC_CTRL] = VIRT_SPEC_CTRL };
+
+// What every processor has and kernels set without looking: machine checks come to the hypervisor
+// whatever CR4.MCE says, and there is no counter for RDPMC.
+static uint64_t control_always(enum guest_control control)
+{
+	return control == GUEST_CR4 ? CR4_MCE | CR4_PCE : 0;
+}
+
+static uint64_t find_control_bits(enum guest_control control)
+{
+	uint64_t bits = control_always(control);
+
+	for (const struct word *word = words; word < words + ARRAY_SIZE(words); word++) {
+		struct cpuid_result r = host(word->leaf, word->subleaf);
+
+		for (unsigned int i = 0; i < word->count; i++)
+			if (word->features[i].backing == control_backing[control] &&
+				is_offered(&word->features[i], *word_of(word, &r)))
+				bits |= word->features[i].what;
+	}
+	return bits;
+}
+
+uint64_t guest_control_bits(enum guest_control control)
+{
+	static uint64_t known[GUEST_CONTROLS]; // plus one; whoever comes first asks the processor
+	uint64_t bits = READ_ONCE(known[control]);
+
+	if (!bits) {
+		bits = find_control_bits(control) + 1;
+		WRITE_ONCE(known[control], bits);
+	}
+	return bits - 1;
+}
+
+// --- topology: one package, each VP a core with caches of its own ---
 
 static uint32_t core_count(const struct vp *vp)
 {
@@ -216,7 +294,8 @@ FIX(lumen_trace)
 		*r = (struct cpuid_result){ trace_spa, trace_spa >> 32, trace_bytes, 0 };
 }
 
-// The answer: what MASK leaves of the processor's, and SET, then what FIX makes of that.
+// The answer: what MASK leaves of the processor's, its features that are offered, and SET, then
+// what FIX makes of that.
 struct leaf {
 	uint32_t number;
 	uint8_t subleaf; // or ANY; of several rows the first one counts
@@ -224,7 +303,6 @@ struct leaf {
 	void (*fix)(struct vp *vp, uint32_t subleaf, struct cpuid_result *r);
 };
 
-#define ANY 0xff
 #define NONE                                                                                       \
 	{                                                                                          \
 		0, 0, 0, 0                                                                         \
@@ -249,31 +327,30 @@ struct leaf {
 
 static const struct leaf leaves[] = {
 	{ 0x00000000, ANY, { 0, ALL, ALL, ALL }, { MAX_BASIC, 0, 0, 0 }, NULL },
-	{ 0x00000001, ANY, { ALL, 0xffff, MASK_1_ECX, MASK_1_EDX }, { 0, 0, FEATURES_1_ECX, 0 },
-		fix_features },
+	{ 0x00000001, ANY, { ALL, 0xffff, 0, 0 }, { 0, 0, FEATURES_1_ECX, 0 }, fix_features },
 	{ 0x00000002, ANY, PASS, NONE, NULL },
 	{ 0x00000004, ANY, PASS, NONE, fix_intel_caches },
 	{ 0x00000006, ANY, NONE, { 1 << 2, 0, 0, 0 }, NULL }, // ARAT: the timer does not stop
-	{ 0x00000007, 0, { ALL, MASK_7_EBX, MASK_7_ECX, MASK_7_EDX }, NONE, fix_structured },
-	{ 0x00000007, 1, { MASK_7_1_EAX, 0, 0, 0 }, NONE, NULL },
+	{ 0x00000007, 0, { ALL, 0, 0, 0 }, NONE, fix_structured },
+	{ 0x00000007, 1, NONE, NONE, NULL },
 	{ 0x0000000b, ANY, NONE, NONE, fix_topology },
 	{ 0x0000000d, 0, NONE, NONE, fix_xsave },
-	{ 0x0000000d, 1, { MASK_D_1_EAX, 0, 0, 0 }, NONE, NULL },
+	{ 0x0000000d, 1, NONE, NONE, NULL },
 	{ 0x0000000d, ANY, PASS, NONE, fix_xsave_component },
 	{ 0x80000000, ANY, PASS, NONE, fix_extended_max },
-	{ 0x80000001, ANY, { ALL, ALL, MASK_81_ECX, MASK_81_EDX }, NONE, fix_extended_features },
+	{ 0x80000001, ANY, { ALL, ALL, 0, 0 }, NONE, fix_extended_features },
 	{ 0x80000002, ANY, PASS, NONE, NULL }, // name
 	{ 0x80000003, ANY, PASS, NONE, NULL },
 	{ 0x80000004, ANY, PASS, NONE, NULL },
 	{ 0x80000005, ANY, PASS, NONE, NULL }, // caches and TLBs
 	{ 0x80000006, ANY, PASS, NONE, NULL },
 	{ 0x80000007, ANY, NONE, NONE, fix_invariant_tsc },
-	{ 0x80000008, ANY, { ALL, MASK_88_EBX, 0, 0 }, NONE, fix_address_sizes },
+	{ 0x80000008, ANY, { ALL, 0, 0, 0 }, NONE, fix_address_sizes },
 	{ 0x80000019, ANY, { ALL, ALL, 0, 0 }, NONE, NULL },	    // TLBs
 	{ 0x8000001a, ANY, { ALL, 0, 0, 0 }, NONE, NULL },	    // performance hints
 	{ 0x8000001d, ANY, { 0x3fff, ALL, ALL, ALL }, NONE, NULL }, // caches: no sharing
 	{ 0x8000001e, ANY, NONE, NONE, fix_amd_topology },
-	{ 0x80000021, ANY, { MASK_821_EAX, 0, 0, 0 }, NONE, NULL },
+	{ 0x80000021, ANY, NONE, NONE, NULL },
 	{ HV_CPUID_VENDOR, ANY, NONE,
 		{ HV_CPUID_HARDWARE_FEATURES, HV_VENDOR_EBX, HV_VENDOR_ECX, HV_VENDOR_EDX }, NULL },
 	{ HV_CPUID_INTERFACE, ANY, NONE, { HV_INTERFACE_SIGNATURE, 0, 0, 0 }, NULL },
@@ -300,6 +377,14 @@ static const struct leaf *find(uint32_t number, uint32_t subleaf)
 	return NULL;
 }
 
+static void add_features(
+	uint32_t leaf, uint32_t subleaf, struct cpuid_result *from, struct cpuid_result *to)
+{
+	for (const struct word *word = words; word < words + ARRAY_SIZE(words); word++)
+		if (word->leaf == leaf && (word->subleaf == ANY || word->subleaf == subleaf))
+			*word_of(word, to) |= offered(word, *word_of(word, from));
+}
+
 void cpuid_read(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result)
 {
 	const struct leaf *row = find(leaf, subleaf);
@@ -313,6 +398,7 @@ void cpuid_read(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_res
 	result->ebx = (r.ebx & row->mask.ebx) | row->set.ebx;
 	result->ecx = (r.ecx & row->mask.ecx) | row->set.ecx;
 	result->edx = (r.edx & row->mask.edx) | row->set.edx;
+	add_features(leaf, subleaf, &r, result);
 	if (row->fix)
 		row->fix(vp, subleaf, result);
 }

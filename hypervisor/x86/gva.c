@@ -189,6 +189,16 @@ unsigned int gva_fetch(struct vp *vp, uint8_t *bytes, unsigned int max)
 	return done;
 }
 
+unsigned int gva_two_byte_length(struct vp *vp)
+{
+	uint8_t bytes[15];
+	unsigned int count = gva_fetch(vp, bytes, sizeof(bytes)), prefixes = 0;
+
+	while (prefixes + 2 < count && bytes[prefixes] != 0x0f)
+		prefixes++;
+	return prefixes + 2;
+}
+
 bool gva_fetch_insn(struct vp *vp, struct insn *insn)
 {
 	uint8_t bytes[15];

@@ -20,6 +20,10 @@ enum gva_result gva_translate(struct vp *vp, uint64_t gva, unsigned int access, 
 // Reads up to MAX bytes of the instruction at CS:RIP; returns how many could be read.
 unsigned int gva_fetch(struct vp *vp, uint8_t *bytes, unsigned int max);
 
+// The length of the instruction at CS:RIP: one of two opcode bytes, 0F first, and nothing behind
+// them but perhaps prefixes before.
+unsigned int gva_two_byte_length(struct vp *vp);
+
 // Fetches and decodes the instruction at CS:RIP. False: it cannot be read, or is none that the
 // decoder knows.
 struct insn;

@@ -47,7 +47,7 @@ static const struct opcode opcodes[] = {
 	{ 0x0a2, 0x1fe, INSN_STORE, MOFFS | BYTE, 0, 0, 0 },
 	{ 0x0c6, 0x1fe, INSN_STORE_IMM, MODRM | BYTE | IMM, 0, 0, 1 },
 	{ 0x0f6, 0x1fe, INSN_ALU, MODRM | BYTE | IMM, 0, ALU_TEST, 2 },
-	{ 0x122, 0x1ff, INSN_MOV_CR8, 0, 0, 0, 0 },
+	{ 0x122, 0x1ff, INSN_MOV_CR, 0, 0, 0, 0 },
 	{ 0x1b6, 0x1ff, INSN_LOAD, MODRM, 1, 0, 0 }, // MOVZX
 	{ 0x1b7, 0x1ff, INSN_LOAD, MODRM, 2, 0, 0 },
 	{ 0x1be, 0x1ff, INSN_LOAD, MODRM | SIGN, 1, 0, 0 }, // MOVSX
@@ -182,14 +182,13 @@ static bool take_operands(struct cursor *c, const struct opcode *row, struct ins
 	return !insn->memory || skip_address(c);
 }
 
-// MOV to CR8: by REX.R, or by LOCK in any mode (APM3: MOV CRn). ModRM always names two registers.
-static bool refine_mov_cr(const struct cursor *c, struct insn *insn)
+// CR8 by REX.R, or by LOCK and CR0 in any mode (APM3: MOV CRn). ModRM always names two registers,
+// and operand size prefixes do not count.
+static void refine_mov_cr(const struct cursor *c, struct insn *insn)
 {
-	bool cr8 = insn->reg == 8 || (insn->reg == 0 && c->lock);
-
+	insn->control = insn->reg == 0 && c->lock ? 8 : insn->reg;
 	insn->reg = (c->modrm & 7) | (c->rex & 1) << 3;
 	insn->size = insn->dest_size = c->mode_bits == 64 ? 8 : 4;
-	return cr8;
 }
 
 // Sets what the row says. False: an encoding that is something else after all.
@@ -209,7 +208,9 @@ static bool refine(
 	insn->size = row->size ? row->size : insn->dest_size;
 	insn->sign_extend = row->flags & SIGN;
 	insn->has_imm = row->flags & (IMM | IMM8);
-	return row->kind != INSN_MOV_CR8 || refine_mov_cr(c, insn);
+	if (row->kind == INSN_MOV_CR)
+		refine_mov_cr(c, insn);
+	return true;
 }
 
 static bool take_opcode(struct cursor *c, unsigned int *opcode)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Just enough of an x86 decoder: the instructions by which a guest reaches its xAPIC page or CR8.
+// Just enough of an x86 decoder: the instructions by which a guest reaches its xAPIC page, and MOV
+// to control registers.
 #pragma once
 
 #include "hypervisor/core/lib.h"
@@ -10,7 +11,7 @@ enum insn_kind {
 	INSN_STORE_IMM, // immediate -> memory
 	INSN_XCHG,	// register <-> memory
 	INSN_ALU,	// memory and a register or an immediate, flags
-	INSN_MOV_CR8,	// register -> CR8
+	INSN_MOV_CR,	// register -> control register
 };
 
 // The first eight in the encoding's order.
@@ -24,11 +25,12 @@ struct insn {
 	uint8_t dest_size; // register bytes written
 	bool memory;	   // one operand is memory (else ModRM names two registers)
 	bool sign_extend;
-	uint8_t reg;	// 0..15
-	bool high_byte; // reg 0..3 means AH, CH, DH, BH
-	bool has_imm;	// the other operand is imm
-	bool to_reg;	// INSN_ALU: the register is the destination
-	uint64_t imm;	// sign-extended
+	uint8_t reg;	 // 0..15
+	uint8_t control; // INSN_MOV_CR: the number of the control register
+	bool high_byte;	 // reg 0..3 means AH, CH, DH, BH
+	bool has_imm;	 // the other operand is imm
+	bool to_reg;	 // INSN_ALU: the register is the destination
+	uint64_t imm;	 // sign-extended
 };
 
 // MODE_BITS is 16, 32 or 64 (code segment's default). False: not decodable from these bytes.

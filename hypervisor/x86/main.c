@@ -8,6 +8,7 @@
 #include "hypervisor/x86/boot.h"
 #include "hypervisor/x86/console.h"
 #include "hypervisor/x86/memory.h"
+#include "hypervisor/x86/speculation.h"
 #include "hypervisor/x86/state.h"
 
 enum { TRACE_PAGES = 64, TRAMPOLINE_PAGE = 0x8 };
@@ -104,6 +105,7 @@ static void cpu_enable(void)
 	trap_init();
 	apic_enable();
 	xstate_enable();
+	speculation_enable();
 	backend->cpu_enable();
 	__atomic_store_n(&this_cpu()->online, true, __ATOMIC_RELEASE);
 }

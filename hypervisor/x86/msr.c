@@ -11,15 +11,13 @@
 // TLFS: HvPartitionPropertyUnimplementedMsrAction.
 enum { UNIMPLEMENTED_MSR_FAULT, UNIMPLEMENTED_MSR_IGNORE };
 
-#define EFER_FFXSR BIT(14)
-#define EFER_TCE   BIT(15)
-
 #define MTRR_CAP_WC	 BIT(10)
 #define MTRR_DEF_ENABLED BIT(11)
 #define MTRR_TYPE_WB	 6
 #define HWCR_TSC_AT_P0	 BIT(24)
 #define HWCR_IRPERF	 BIT(30)
 #define DE_CFG_LFENCE	 BIT(1)	     // LFENCE is serializing, if the root has made it so
+#define DE_CFG_ZENBLEED	 BIT(9)	     // Zen 2: the root's kernel knows when it is needed
 #define SYSCFG_MTRR_BITS 0x7c0000ull // MtrrFixDramEn .. Tom2ForceMemTypeWB
 
 MSR_VALUE(read_constant, row->data)
@@ -75,23 +73,11 @@ MSR_WRITE(write_pat)
 	return msr_pat_valid(value) && vp_set_reg64(vp, HvX64RegisterPat, value);
 }
 
-// EFER bits that the guest's CPUID offers (APM2 3.1.7). SVME is not among them.
-static uint64_t efer_supported(struct vp *vp)
-{
-	struct cpuid_result features; // TCE is ECX bit 17; the others are in EDX
-
-	cpuid_read(vp, 0x80000001, 0, &features);
-	return (features.edx & 1u << 11 ? EFER_SCE : 0) | (features.edx & 1u << 20 ? EFER_NXE : 0) |
-	       (features.edx & 1u << 25 ? EFER_FFXSR : 0) |
-	       (features.edx & 1u << 29 ? EFER_LME | EFER_LMA : 0) |
-	       (features.ecx & 1u << 17 ? EFER_TCE : 0);
-}
-
 MSR_WRITE(write_efer)
 {
 	uint64_t old = vp_reg64(vp, HvX64RegisterEfer);
 
-	if (value & ~efer_supported(vp))
+	if (value & ~guest_control_bits(GUEST_EFER))
 		return false;
 	// LME is fixed while paging is on; LMA is the processor's to write.
 	if ((old ^ value) & EFER_LME && vp_reg64(vp, HvX64RegisterCr0) & CR0_PG)
@@ -139,7 +125,8 @@ static const struct msr_row rows[] = {
 	{ CHILD(0xc0010055, 0xc0010055), read_constant, write_zero_only, 0 },
 	{ ROOT(0xc0010058, 0xc0010058), read_physical, NULL, 0 }, // MMIO configuration base
 	{ ROOT(0xc0010111, 0xc0010113), read_physical, NULL, 0 }, // SMM base, address, mask
-	{ ROOT(0xc0011029, 0xc0011029), read_physical, write_physical, DE_CFG_LFENCE },
+	{ ROOT(0xc0011029, 0xc0011029), read_physical, write_physical,
+		DE_CFG_LFENCE | DE_CFG_ZENBLEED },
 	{ CHILD(0xc0011029, 0xc0011029), read_child_de_cfg, write_ignored, 0 },
 };
 

@@ -22,4 +22,9 @@ bool msr_pat_valid(uint64_t value);
 // The width of guest physical addresses that CPUID tells: where the GPA space ends.
 uint32_t guest_address_bits(void);
 
+// What guests may set in registers that switch features on: what CPUID offers them, for exits and
+// for the parent's register hypercalls alike.
+enum guest_control { GUEST_CR4, GUEST_EFER, GUEST_SPEC_CTRL, GUEST_VIRT_SPEC_CTRL, GUEST_CONTROLS };
+uint64_t guest_control_bits(enum guest_control control);
+
 void cpuid_read(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result);

@@ -22,7 +22,8 @@ static void place_page(struct partition *partition, struct overlay *overlay, voi
 // DATA is the offset of the field, or of the first of as many as the row has numbers.
 static uint64_t *field(void *object, const struct msr_row *row, uint32_t msr)
 {
-	return (uint64_t *)((char *)object + row->data) + (msr - row->first);
+	return (uint64_t *)((char *)object + row->data) +
+	       index_nospec(msr - row->first, row->last - row->first + 1);
 }
 
 #define VP(field)	 offsetof(struct vp, field)

@@ -6,6 +6,8 @@
 #include "hypervisor/x86/cpu.h"
 #include "hypervisor/x86/irq.h"
 #include "hypervisor/x86/memory.h"
+#include "hypervisor/x86/msr.h"
+#include "hypervisor/x86/speculation.h"
 #include "hypervisor/x86/svm.h"
 
 // Permission maps (APM2 15.10, 15.11). Static: their addresses are physical, the image is one
@@ -15,7 +17,7 @@ static uint8_t io_map_root[12288] __attribute__((aligned(4096)));
 static uint8_t io_map_child[12288] __attribute__((aligned(4096)));
 
 static uint32_t asid_count, svm_features;
-enum { SVM_FEATURE_NP = 1 << 0, SVM_FEATURE_NRIPS = 1 << 3 };
+enum { SVM_FEATURE_NP = 1 << 0, SVM_FEATURE_NRIPS = 1 << 3, SVM_FEATURE_SPEC_CTRL = 1 << 20 };
 
 struct svm_cpu { // pcpu->arch, one page; the host save area follows
 	uint32_t next_asid;
@@ -90,20 +92,37 @@ static bool svm_probe(const char **why_not)
 	return svm_features & SVM_FEATURE_NP;
 }
 
+enum { PASS_READ = 1, PASS_WRITE = 2, PASS_BOTH = 3 };
+
+static void pass(uint32_t msr, unsigned int access)
+{
+	uint32_t n = msr & 0x1fff; // APM2 15.11: three ranges of so many
+
+	if (msr >= 0xc0010000)
+		n += 2 * 0x2000;
+	else if (msr >= 0xc0000000)
+		n += 0x2000;
+	msr_map[n / 4] &= ~(access << n % 4 * 2);
+}
+
 static void init_maps(void)
 {
 	// What VMLOAD and VMSAVE carry needs no intercept: while the VP is loaded the processor
 	// holds the guest's.
-	static const uint32_t pass[] = { 0x174, 0x175, 0x176, MSR_STAR, MSR_LSTAR, MSR_CSTAR,
+	static const uint32_t swapped[] = { 0x174, 0x175, 0x176, MSR_STAR, MSR_LSTAR, MSR_CSTAR,
 		MSR_SFMASK, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE };
 
 	memset(msr_map, 0xff, sizeof(msr_map));
 	memset(io_map_child, 0xff, sizeof(io_map_child));
-	for (unsigned int i = 0; i < ARRAY_SIZE(pass); i++) {
-		uint32_t n = pass[i] < 0x2000 ? pass[i] : 0x2000 + (pass[i] - 0xc0000000);
-
-		msr_map[n / 4] &= ~(3 << n % 4 * 2);
-	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(swapped); i++)
+		pass(swapped[i], PASS_BOTH);
+	// The processor refuses the bits that it does not have.
+	if (speculation.ibpb)
+		pass(MSR_PRED_CMD, PASS_WRITE);
+	if (speculation.spec_ctrl)
+		pass(MSR_SPEC_CTRL, PASS_BOTH);
+	if (speculation.virt_spec_ctrl)
+		pass(MSR_VIRT_SPEC_CTRL, PASS_BOTH);
 }
 
 static void svm_cpu_enable(void)
@@ -114,6 +133,8 @@ static void svm_cpu_enable(void)
 		init_maps();
 	cpu->next_asid = 1;
 	cpu->generation = 1;
+	if (svm_features & SVM_FEATURE_SPEC_CTRL)
+		speculation.spec_ctrl = false; // VMRUN and exits exchange it
 	msr_wr(MSR_EFER, msr_rd(MSR_EFER) | EFER_SVME);
 	msr_wr(MSR_VM_HSAVE_PA, va_to_spa(cpu) + PAGE_SIZE);
 	__asm__ volatile("clgi");
@@ -128,22 +149,27 @@ struct exit_row {
 // What is intercepted, and why, for exits that an instruction causes and that need no more than
 // their reason: the instruction's length where the processor does not report it.
 static const struct exit_row exit_rows[] = {
-	[SVM_EXIT_CR8_WRITE] = { EXIT_CR8_WRITE, 0 },
+	[SVM_EXIT_CR4_WRITE] = { EXIT_CR_WRITE, 0 },
+	[SVM_EXIT_CR8_WRITE] = { EXIT_CR_WRITE, 0 },
 	[SVM_EXIT_INTR] = { EXIT_INTERRUPT, 0 },
 	[SVM_EXIT_NMI] = { EXIT_NMI, 0 },
 	[SVM_EXIT_INIT] = { EXIT_INTERRUPT, 0 },
+	[SVM_EXIT_RDPMC] = { EXIT_DENIED, 0 },
 	[SVM_EXIT_CPUID] = { EXIT_CPUID, 2 },
-	[SVM_EXIT_INVD] = { EXIT_WBINVD, 2 },
+	[SVM_EXIT_INVD] = { EXIT_WBINVD, 0 },
 	[SVM_EXIT_HLT] = { EXIT_HLT, 1 },
 	[SVM_EXIT_INVLPGA] = { EXIT_UNDEFINED, 0 },
 	[SVM_EXIT_IO] = { EXIT_IO, 0 },
 	[SVM_EXIT_MSR] = { EXIT_RDMSR, 0 },
+	[SVM_EXIT_FERR_FREEZE] = { EXIT_FPU_FREEZE, 0 },
 	[SVM_EXIT_SHUTDOWN] = { EXIT_SHUTDOWN, 0 },
 	[SVM_EXIT_VMRUN] = { EXIT_UNDEFINED, 0 },
 	[SVM_EXIT_VMMCALL] = { EXIT_HYPERCALL, 3 },
 	[SVM_EXIT_VMLOAD... SVM_EXIT_SKINIT] = { EXIT_UNDEFINED, 0 },
+	[SVM_EXIT_WBINVD] = { EXIT_WBINVD, 0 },
 	[SVM_EXIT_MONITOR... SVM_EXIT_MWAIT_ARMED] = { EXIT_UNDEFINED, 0 },
 	[SVM_EXIT_XSETBV] = { EXIT_XSETBV, 3 },
+	[SVM_EXIT_RDPRU] = { EXIT_UNDEFINED, 0 },
 };
 _Static_assert(ARRAY_SIZE(exit_rows) <= SVM_EXIT_INTERCEPTS, "the first intercepts");
 
@@ -225,6 +251,7 @@ struct vmcb *svm_sync(struct vp *vp)
 static void svm_load(struct vp *vp)
 {
 	svm_sync_back(vp);
+	svm_vp(vp)->vmcb->spec_ctrl = vp->spec_ctrl;
 	xcr0_write(host_xcr0);
 	__asm__ volatile("xrstor64 (%0)" : : "r"(vp->xsave), "a"(-1), "d"(-1) : "memory");
 	xcr0_write(vp->xcr0);
@@ -234,6 +261,8 @@ static void svm_load(struct vp *vp)
 static void svm_save(struct vp *vp)
 {
 	svm_sync(vp);
+	if (svm_features & SVM_FEATURE_SPEC_CTRL)
+		vp->spec_ctrl = svm_vp(vp)->vmcb->spec_ctrl;
 	vp->xcr0 = vp_xcr0(vp);
 	xcr0_write(host_xcr0);
 	__asm__ volatile("xsave64 (%0)" : : "r"(vp->xsave), "a"(-1), "d"(-1) : "memory");
@@ -351,13 +380,16 @@ static void redeliver(struct vmcb *vmcb)
 		vmcb->event_injection = event;
 }
 
-static unsigned int svm_cpu_mode(const struct vp *vp)
+static inline unsigned int cpu_mode(const struct vmcb *vmcb)
 {
-	const struct vmcb *vmcb = svm_vp(vp)->vmcb;
-
 	if (likely(vmcb->efer & EFER_LMA && vmcb->cs.attributes & SVM_SEGMENT_LONG))
 		return vmcb->cpl | CPU_MODE_PROTECTED | CPU_MODE_64BIT;
 	return vmcb->cpl | (vmcb->cr0 & CR0_PE ? CPU_MODE_PROTECTED : 0);
+}
+
+static unsigned int svm_cpu_mode(const struct vp *vp)
+{
+	return cpu_mode(svm_vp(vp)->vmcb);
 }
 
 // --- exits ---
@@ -432,13 +464,15 @@ static inline void decode_exit(struct vp *vp, struct vmcb *vmcb, struct vp_exit 
 	const struct exit_row *row = &exit_rows[code];
 
 	exit->vendor_code = code;
-	if (unlikely(code >= ARRAY_SIZE(exit_rows) || !row->length)) {
+	if (likely(code == SVM_EXIT_VMMCALL)) {
+		exit->reason = EXIT_HYPERCALL;
+		exit->cpu_mode = cpu_mode(vmcb);
+	} else if (code < ARRAY_SIZE(exit_rows) && row->length) {
+		exit->reason = row->reason;
+		exit->insn_length = insn_length(vmcb, row->length);
+	} else {
 		decode_other_exit(vp, vmcb, exit);
-		return;
 	}
-	exit->reason = row->reason;
-	exit->insn_length = insn_length(vmcb, row->length);
-	exit->cpu_mode = svm_cpu_mode(vp);
 }
 
 // The world switch. What VMLOAD and VMSAVE hold stays the guest's while its VP is loaded, as the
@@ -447,39 +481,43 @@ static inline void decode_exit(struct vp *vp, struct vmcb *vmcb, struct vp_exit 
 // host's IF that lets physical interrupts into the guest. QEMU 7.2 takes the interrupt shadow of an
 // STI next to VMRUN into the guest, and not that of the VMCB: so there is one exactly if the guest
 // is to have it (what is between TESTB and JZ leaves the flags alone). Without it a guest that is
-// interrupted between STI and HLT would sleep for ever.
-static inline void switch_to_guest(uint64_t *gpr, uint64_t vmcb_spa, uint64_t interrupt_shadow)
+// interrupted between STI and HLT would sleep for ever. Afterwards no register has a value of the
+// guest's, which speculation could take for an address. RBP, RBX and R12 keep what the compiler has
+// there.
+static inline void switch_to_guest(struct vp_regs *regs, uint64_t vmcb_spa)
 {
+	_Static_assert(offsetof(struct vp_regs, gpr) == 0, "as below");
 	__asm__ volatile(
-		"sti\n\ttestb $1, %b[shadow]\n\tpushq %%rbp\n\tpushq %%rdi\n\t"
+		"sti\n\ttestb $1, %c[shadow](%%rdi)\n\t"
+		"pushq %%rbp\n\tpushq %%rbx\n\tpushq %%r12\n\tpushq %%rdi\n\t"
 		"movq 0x08(%%rdi), %%rcx\n\tmovq 0x10(%%rdi), %%rdx\n\tmovq 0x18(%%rdi), %%rbx\n\t"
 		"movq 0x28(%%rdi), %%rbp\n\tmovq 0x30(%%rdi), %%rsi\n\t"
 		"movq 0x40(%%rdi), %%r8\n\tmovq 0x48(%%rdi), %%r9\n\tmovq 0x50(%%rdi), %%r10\n\t"
 		"movq 0x58(%%rdi), %%r11\n\tmovq 0x60(%%rdi), %%r12\n\tmovq 0x68(%%rdi), %%r13\n\t"
 		"movq 0x70(%%rdi), %%r14\n\tmovq 0x78(%%rdi), %%r15\n\tmovq 0x38(%%rdi), %%rdi\n\t"
 		"jz 1f\n\tsti\n1:\n\tvmrun %%rax\n\tcli\n\t"
-		"movq %%rdi, %%rax\n\tpopq %%rdi\n\t"
+		"xchgq %%rdi, (%%rsp)\n\tpopq 0x38(%%rdi)\n\t"
 		"movq %%rcx, 0x08(%%rdi)\n\tmovq %%rdx, 0x10(%%rdi)\n\tmovq %%rbx, 0x18(%%rdi)\n\t"
-		"movq %%rbp, 0x28(%%rdi)\n\tmovq %%rsi, 0x30(%%rdi)\n\tmovq %%rax, 0x38(%%rdi)\n\t"
+		"movq %%rbp, 0x28(%%rdi)\n\tmovq %%rsi, 0x30(%%rdi)\n\t"
 		"movq %%r8, 0x40(%%rdi)\n\tmovq %%r9, 0x48(%%rdi)\n\tmovq %%r10, 0x50(%%rdi)\n\t"
 		"movq %%r11, 0x58(%%rdi)\n\tmovq %%r12, 0x60(%%rdi)\n\tmovq %%r13, 0x68(%%rdi)\n\t"
-		"movq %%r14, 0x70(%%rdi)\n\tmovq %%r15, 0x78(%%rdi)\n\tpopq %%rbp"
-		: "+D"(gpr), "+a"(vmcb_spa), [shadow] "+c"(interrupt_shadow)
+		"movq %%r14, 0x70(%%rdi)\n\tmovq %%r15, 0x78(%%rdi)\n\t"
+		"popq %%r12\n\tpopq %%rbx\n\tpopq %%rbp\n\t"
+		"xorl %%ecx, %%ecx\n\txorl %%edx, %%edx\n\txorl %%esi, %%esi\n\t"
+		"xorl %%r8d, %%r8d\n\txorl %%r9d, %%r9d\n\txorl %%r10d, %%r10d\n\t"
+		"xorl %%r11d, %%r11d\n\txorl %%r13d, %%r13d\n\txorl %%r14d, %%r14d\n\t"
+		"xorl %%r15d, %%r15d"
 		:
-		: "rdx", "rbx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
-		"memory", "cc");
+		: "D"(regs), "a"(vmcb_spa), [shadow] "i"(offsetof(struct vp_regs, interrupt_shadow))
+		: "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r13", "r14", "r15", "memory",
+		"cc");
 }
 
-static void svm_run(struct vp *vp)
+// Enters VP and handles its exits, for as long as what was decided for the first entry holds.
+static inline void enter(struct vp *vp, struct svm_vp *s, struct vmcb *vmcb, struct pcpu *cpu)
 {
-	struct svm_vp *s = svm_vp(vp);
-	struct vmcb *vmcb = s->vmcb;
-	struct pcpu *cpu = this_cpu();
 	struct vp_exit exit;
 
-	assign_asid(s, vmcb, cpu->arch);
-	vmcb->rsp = vp->regs.gpr[RSP];
-	vmcb->rflags = vp->regs.rflags;
 	do {
 		// A handler that changes other registers than these asks for a recheck, and so for
 		// a new start.
@@ -488,7 +526,7 @@ static void svm_run(struct vp *vp)
 		vmcb->interrupt_shadow = vp->regs.interrupt_shadow;
 		if (!guest_enter(vp, cpu))
 			return;
-		switch_to_guest(vp->regs.gpr, s->vmcb_spa, vmcb->interrupt_shadow);
+		switch_to_guest(&vp->regs, s->vmcb_spa);
 		guest_leave(cpu);
 		vp->regs.gpr[RAX] = vmcb->rax;
 		vp->regs.gpr[RSP] = vmcb->rsp;
@@ -504,6 +542,21 @@ static void svm_run(struct vp *vp)
 		if (exit.reason == EXIT_INTERRUPT)
 			irq_window();
 	} while (vp_handle_exit(vp, &exit));
+}
+
+static void svm_run(struct vp *vp)
+{
+	struct svm_vp *s = svm_vp(vp);
+	struct vmcb *vmcb = s->vmcb;
+	struct pcpu *cpu = this_cpu();
+
+	assign_asid(s, vmcb, cpu->arch);
+	vmcb->rsp = vp->regs.gpr[RSP];
+	vmcb->rflags = vp->regs.rflags;
+	enter(vp, s, vmcb, cpu);
+	// Up to here each return had its call after the exit; the next one has not.
+	if (unlikely(speculation.fill_return_stack))
+		speculation_fill_return_stack();
 }
 
 const struct backend svm_backend = {

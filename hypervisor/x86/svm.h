@@ -45,7 +45,9 @@ struct vmcb {
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip, cr2;
 	uint8_t rsvd_648[0x668 - 0x648];
 	uint64_t pat;
-	uint8_t rsvd_670[0x1000 - 0x670];
+	uint8_t rsvd_670[0x6e0 - 0x670];
+	uint64_t spec_ctrl; // SVM_FEATURE_SPEC_CTRL: the guest's
+	uint8_t rsvd_6e8[0x1000 - 0x6e8];
 };
 
 _Static_assert(offsetof(struct vmcb, iopm_base) == 0x040, "APM2 B.1");
@@ -57,14 +59,17 @@ _Static_assert(offsetof(struct vmcb, cr4) == 0x548, "APM2 B.2");
 _Static_assert(offsetof(struct vmcb, rsp) == 0x5d8, "APM2 B.2");
 _Static_assert(offsetof(struct vmcb, rax) == 0x5f8, "APM2 B.2");
 _Static_assert(offsetof(struct vmcb, pat) == 0x668, "APM2 B.2");
+_Static_assert(offsetof(struct vmcb, spec_ctrl) == 0x6e0, "APM2 B.2");
 _Static_assert(sizeof(struct vmcb) == 4096, "APM2 B");
 
 enum svm_exit {
+	SVM_EXIT_CR4_WRITE = 0x14,
 	SVM_EXIT_CR8_WRITE = 0x18,
 	SVM_EXIT_EXCEPTION = 0x40, // + vector
 	SVM_EXIT_INTR = 0x60,
 	SVM_EXIT_NMI = 0x61,
 	SVM_EXIT_INIT = 0x63,
+	SVM_EXIT_RDPMC = 0x6f,
 	SVM_EXIT_CPUID = 0x72,
 	SVM_EXIT_IRET = 0x74,
 	SVM_EXIT_INVD = 0x76,
@@ -72,14 +77,17 @@ enum svm_exit {
 	SVM_EXIT_INVLPGA = 0x7a,
 	SVM_EXIT_IO = 0x7b,
 	SVM_EXIT_MSR = 0x7c,
+	SVM_EXIT_FERR_FREEZE = 0x7e,
 	SVM_EXIT_SHUTDOWN = 0x7f,
 	SVM_EXIT_VMRUN = 0x80,
 	SVM_EXIT_VMMCALL = 0x81,
 	SVM_EXIT_VMLOAD = 0x82, // then VMSAVE, STGI, CLGI
 	SVM_EXIT_SKINIT = 0x86,
+	SVM_EXIT_WBINVD = 0x89,
 	SVM_EXIT_MONITOR = 0x8a, // then MWAIT
 	SVM_EXIT_MWAIT_ARMED = 0x8c,
 	SVM_EXIT_XSETBV = 0x8d,
+	SVM_EXIT_RDPRU = 0x8e,
 	SVM_EXIT_INTERCEPTS = 0xc0,
 	SVM_EXIT_NPF = 0x400,
 };

@@ -124,9 +124,9 @@ static bool acceptable(const struct vmcb_register *r, uint64_t value)
 	case PAT:
 		return msr_pat_valid(value);
 	case CR4:
-		return !(value & ~(uint64_t)0xf71fff);
+		return !(value & ~guest_control_bits(GUEST_CR4));
 	case EFER:
-		return !(value & ~(uint64_t)0xef01); // not SVME
+		return !(value & ~guest_control_bits(GUEST_EFER));
 	default:
 		return true;
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What takes the instruction itself: the xAPIC page (a second-level fault, the instruction that
-// made it, and the register that it meant: APM2 16.3.2), and writes to CR8.
+// made it, and the register that it meant: APM2 16.3.2).
 #include "hypervisor/core/log.h"
 #include "hypervisor/x86/gva.h"
 #include "hypervisor/x86/insn.h"
@@ -78,18 +78,4 @@ bool vapic_mmio(struct vp *vp, uint64_t gpa)
 		vp_skip_insn(vp, insn.length);
 	}
 	return true;
-}
-
-void vp_emulate_cr8_write(struct vp *vp, const struct vp_exit *exit)
-{
-	struct insn insn;
-
-	if (!gva_fetch_insn(vp, &insn) || insn.kind != INSN_MOV_CR8) {
-		vp_inject_ud(vp);
-	} else if (vp->regs.gpr[insn.reg] > 15) {
-		vp_inject_gp(vp);
-	} else {
-		vapic_set_cr8(vp, vp->regs.gpr[insn.reg]);
-		vp_skip_insn(vp, insn.length);
-	}
 }

@@ -160,7 +160,8 @@ static uint32_t offered(const struct vp *vp, const struct apic_row *row, uint32_
 
 static uint32_t *field(struct vp *vp, const struct apic_row *row, uint32_t msr)
 {
-	return (uint32_t *)((char *)vp + row->field) + (msr - row->first);
+	return (uint32_t *)((char *)vp + row->field) +
+	       index_nospec(msr - row->first, row->last - row->first + 1);
 }
 
 static bool read(struct vp *vp, uint32_t msr, unsigned int by, uint64_t *value)

@@ -4,6 +4,7 @@
 from lumen import paths
 
 SPIN = paths.RELEASE / "tests/guests/guest-spin"
+PROCESSOR = paths.RELEASE / "tests/guests/guest-processor"
 TRIPLE_FAULT = paths.RELEASE / "tests/guests/guest-triple-fault"
 
 
@@ -78,6 +79,13 @@ def test_triple_fault(t):
     t.equal(result.status, 120, "status")
     t.contains(result.console, "triple-fault: now")
     t.contains("\n".join(result.notes).lower(), "rip", "the report")
+
+
+def test_hidden_features(t):
+    """Instructions and register bits that CPUID does not offer to a child are not there."""
+    result = t.child(PROCESSOR, memory=64)
+    t.equal(result.status, 0, "checks that failed")
+    t.contains(result.console, "PASS: CR4 bit 24 is not offered")
 
 
 def test_no_disk(t):

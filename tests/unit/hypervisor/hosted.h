@@ -9,6 +9,12 @@
 
 void cpu_relax(void); // who is waited for may have no processor at the moment
 
+#define wbinvd real_wbinvd
+#include "hypervisor/x86/cpu.h"
+#undef wbinvd
+
+void wbinvd(void);
+
 #define this_cpu real_this_cpu
 #include "hypervisor/core/pcpu.h"
 #undef this_cpu

@@ -111,15 +111,34 @@ void phys_apic_mirror_ldr(struct vp *vp)
 {
 }
 
+struct machine_msr machine_msr_log[64];
+unsigned int machine_msr_writes, machine_wbinvds;
+
+uint64_t machine_msr(uint32_t msr)
+{
+	for (unsigned int i = machine_msr_writes; i-- > 0;)
+		if (machine_msr_log[i].msr == msr)
+			return machine_msr_log[i].value;
+	return 0;
+}
+
 bool msr_rd_safe(uint32_t msr, uint64_t *value)
 {
-	*value = 0;
+	*value = machine_msr(msr);
 	return true;
 }
 
 bool msr_wr_safe(uint32_t msr, uint64_t value)
 {
+	if (machine_msr_writes <
+		ARRAY_SIZE(machine_msr_log)) // test_smp.c writes more, and asks for none
+		machine_msr_log[machine_msr_writes++] = (struct machine_msr){ msr, value };
 	return true;
+}
+
+void wbinvd(void)
+{
+	machine_wbinvds++;
 }
 
 void log_info(const char *fmt, ...)

@@ -39,6 +39,15 @@ extern unsigned int machine_kicks;	       // IPIs sent
 extern char machine_log[256];		       // the last rate-limited line of the log
 extern _Thread_local uint8_t machine_xmm[96];  // XMM0 to XMM5 of this thread's VP
 
+// The MSRs of the machine: what was written, in order, and what was written last.
+extern struct machine_msr {
+	uint32_t msr;
+	uint64_t value;
+} machine_msr_log[64];
+extern unsigned int machine_msr_writes;
+uint64_t machine_msr(uint32_t msr);
+extern unsigned int machine_wbinvds;
+
 // With processors as threads that run sched_run(): what a VP does in its guest, until it exits or
 // machine_kicked(). Else NULL.
 extern void (*machine_guest)(struct vp *vp, struct vp_exit *exit);

@@ -15,10 +15,23 @@
 
 // X(id, mode, text, expected fields of struct insn)
 #define CASES(X)                                                                                   \
-	X(mov_cr8, 64, "mov %rdi, %cr8", .kind = INSN_MOV_CR8, .size = 8, .reg = 7)                \
-	X(mov_cr8_high, 64, "mov %r12, %cr8", .kind = INSN_MOV_CR8, .size = 8, .reg = 12)          \
-	X(mov_cr8_lock, 32, ".byte 0xf0, 0x0f, 0x22, 0xc1", .kind = INSN_MOV_CR8, .size = 4,       \
-		.reg = 1)                                                                          \
+	X(mov_cr8, 64, "mov %rdi, %cr8", .kind = INSN_MOV_CR, .size = 8, .reg = 7, .control = 8)   \
+	X(mov_cr8_high, 64, "mov %r12, %cr8", .kind = INSN_MOV_CR, .size = 8, .reg = 12,           \
+		.control = 8)                                                                      \
+	X(mov_cr8_lock, 32, ".byte 0xf0, 0x0f, 0x22, 0xc1", .kind = INSN_MOV_CR, .size = 4,        \
+		.reg = 1, .control = 8)                                                            \
+	X(mov_cr4, 64, "mov %rax, %cr4", .kind = INSN_MOV_CR, .size = 8, .control = 4)             \
+	X(mov_cr4_high, 64, "mov %r9, %cr4", .kind = INSN_MOV_CR, .size = 8, .reg = 9,             \
+		.control = 4)                                                                      \
+	X(mov_cr4_32, 32, "mov %esi, %cr4", .kind = INSN_MOV_CR, .size = 4, .reg = 6,              \
+		.control = 4)                                                                      \
+	X(mov_cr4_16, 16, "mov %esi, %cr4", .kind = INSN_MOV_CR, .size = 4, .reg = 6,              \
+		.control = 4)                                                                      \
+	X(mov_cr4_prefixed, 64, ".byte 0x66, 0x0f, 0x22, 0xe3", .kind = INSN_MOV_CR, .size = 8,    \
+		.reg = 3, .control = 4)                                                            \
+	X(mov_cr4_mod, 64, ".byte 0x0f, 0x22, 0x63", .kind = INSN_MOV_CR, .size = 8, .reg = 3,     \
+		.control = 4)                                                                      \
+	X(mov_cr0, 64, "mov %rcx, %cr0", .kind = INSN_MOV_CR, .size = 8, .reg = 1, .control = 0)   \
 	X(repeated_prefix, 64, ".byte 0x66, 0x3e, 0x2e, 0x44, 0x89, 0x37", .kind = INSN_STORE,     \
 		.size = 2, .reg = 14)                                                              \
 	X(store4, 64, "movl %eax, (%rdi)", .kind = INSN_STORE, .size = 4, .reg = 0)                \
@@ -103,8 +116,9 @@ static void check(const struct decode_case *c, const struct insn *got)
 	cr_expect_eq(got->kind, want->kind, "%s", c->text);
 	cr_expect_eq(got->length, c->end - c->start, "%s: length %u", c->text, got->length);
 	cr_expect_eq(got->size, want->size, "%s: size %u", c->text, got->size);
-	if (want->kind == INSN_MOV_CR8) {
+	if (want->kind == INSN_MOV_CR) {
 		cr_expect_eq(got->reg, want->reg, "%s: register %u", c->text, got->reg);
+		cr_expect_eq(got->control, want->control, "%s: CR%u", c->text, got->control);
 		return;
 	}
 	cr_expect(got->memory, "%s", c->text);
@@ -159,7 +173,6 @@ CODE(movups, 64, "movups %xmm0, (%rax)")
 CODE(mov_imm_ext, 64, ".byte 0xc7, 0x08, 1, 2, 3, 4")
 CODE(not_mem, 64, "notl (%rax)")
 CODE(arpl, 32, "arpl %ax, (%ecx)")
-CODE(mov_cr0, 64, "mov %rax, %cr0")
 CODE(cpuid, 64, "cpuid")
 CODE(long_prefixes, 64,
 	".byte 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66\n"
@@ -174,7 +187,7 @@ Test(insn, refuses_what_it_does_not_know)
 		{ push_start, push_end, 64 }, { call_start, call_end, 64 },
 		{ movups_start, movups_end, 64 }, { mov_imm_ext_start, mov_imm_ext_end, 64 },
 		{ not_mem_start, not_mem_end, 64 }, { arpl_start, arpl_end, 32 },
-		{ mov_cr0_start, mov_cr0_end, 64 }, { cpuid_start, cpuid_end, 64 },
+		{ cpuid_start, cpuid_end, 64 },
 		{ long_prefixes_start, long_prefixes_end, 64 }, // 16 bytes
 	};
 

@@ -5,6 +5,7 @@
 #include "hypercall/cpuid.h"
 #include "hypercall/msr.h"
 #include "hypervisor/x86/cpu.h"
+#include "hypervisor/x86/cpuid_features.h"
 #include "hypervisor/x86/msr_table.h"
 #include "hypervisor/x86/vapic_internal.h"
 
@@ -514,4 +515,57 @@ Test(cpuid, exit_skips_what_the_processor_says, .init = setup)
 	cr_assert_eq(vp->regs.gpr[RAX], HV_INTERFACE_SIGNATURE);
 	cr_assert_eq(vp->regs.gpr[RBX], 0);
 	cr_assert_eq(rig_skipped(vp), 3);
+}
+
+// What backs each bit that is offered is there: no bit without its MSR (or its bit of a control
+// register).
+Test(cpuid, no_feature_without_what_backs_it, .init = setup)
+{
+	enum { INSN, FACT, OURS, XSTATE, CR4, EFER, SPEC_CTRL, VIRT_SPEC_CTRL, MSR };
+
+	for (unsigned int root = 0; root < 2; root++) {
+		rig.partition.is_root = root;
+		// SYSENTER and PRED_CMD are left to guests.
+#define CHECK(bit, name, backing, what)                                                            \
+	if (backing == MSR && (what) != 0x174 && (what) != MSR_PRED_CMD)                           \
+		cr_expect_not_null(msr_find(vp, what), #name);
+		CPUID_1_ECX(CHECK)
+		CPUID_1_EDX(CHECK)
+		CPUID_7_EBX(CHECK)
+		CPUID_7_ECX(CHECK)
+		CPUID_7_EDX(CHECK)
+		CPUID_7_1_EAX(CHECK)
+		CPUID_D_1_EAX(CHECK)
+		CPUID_81_ECX(CHECK)
+		CPUID_81_EDX(CHECK)
+		CPUID_88_EBX(CHECK)
+		CPUID_821_EAX(CHECK)
+	}
+	cr_expect_eq(id(0x80000001, 0).ecx & 1 << 26, 0, "data breakpoint masks have no MSRs");
+	cr_expect(no_rd(0xc0011027));
+}
+
+Test(cpuid, features_go_with_extended_state, .init = setup)
+{
+	enum { AVX = 1 << 28, FMA = 1 << 12, F16C = 1 << 29 };
+	uint32_t before = id(1, 0).ecx;
+
+	host_xcr0 = 3;
+	cr_expect_eq(id(1, 0).ecx, before & ~(AVX | FMA | F16C));
+	cr_expect_eq(id(7, 0).ebx & 1 << 5, 0, "AVX2");
+	host_xcr0 = 7;
+}
+
+Test(cpuid, control_bits, .init = setup)
+{
+	cr_expect_eq(guest_control_bits(GUEST_CR4) & (CR4_LA57 | BIT(13) | BIT(23) | BIT(24)), 0);
+	cr_expect_eq(guest_control_bits(GUEST_CR4) & (CR4_PAE | CR4_MCE | CR4_PCE | CR4_PGE),
+		CR4_PAE | CR4_MCE | CR4_PCE | CR4_PGE);
+	cr_expect_eq(guest_control_bits(GUEST_EFER) & (EFER_SVME | EFER_LME | EFER_LMA),
+		EFER_LME | EFER_LMA);
+	cr_expect_eq(guest_control_bits(GUEST_EFER) & EFER_AIBRSE,
+		id(0x80000021, 0).eax & 1 << 8 ? EFER_AIBRSE : 0);
+	cr_expect_eq(guest_control_bits(GUEST_SPEC_CTRL) & SPEC_CTRL_SSBD,
+		(id(0x80000008, 0).ebx & 1 << 24) || (id(7, 0).edx & 1u << 31) ? SPEC_CTRL_SSBD
+									       : 0);
 }

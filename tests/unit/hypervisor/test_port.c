@@ -640,7 +640,7 @@ Test(port, interrupt_shadow_ends_with_the_instruction)
 	resume();
 	cr_assert(sender->regs.interrupt_shadow);
 	machine_run(sender);
-	exit_handlers[EXIT_CPUID](sender, &exit);
+	vp_handle_other_exit(sender, &exit);
 	cr_assert_not(sender->regs.interrupt_shadow);
 
 	sender->regs.interrupt_shadow = true;
@@ -660,14 +660,14 @@ Test(port, a_write_to_the_hypercall_page_is_a_protection_exception)
 	cr_assert(msr_write(sender, HV_X64_MSR_REFERENCE_TSC, 0x3001));
 	for (exit.fault.gpa = 0x2008; exit.fault.gpa <= 0x3008; exit.fault.gpa += 0x1000) {
 		m->exceptions = 0;
-		exit_handlers[EXIT_GPA_FAULT](sender, &exit);
+		vp_handle_other_exit(sender, &exit);
 		cr_assert_eq(m->exceptions, 1, "%lx", exit.fault.gpa);
 		cr_assert_eq(m->last_exception, 13);
 		cr_assert_not(sender->intercept_suspend);
 	}
 	cr_assert(msr_write(sender, HV_X64_MSR_HYPERCALL, 0));
 	exit.fault.gpa = 0x2008;
-	exit_handlers[EXIT_GPA_FAULT](sender, &exit);
+	vp_handle_other_exit(sender, &exit);
 	expect_intercept(HvMessageTypeGpaIntercept, sizeof(struct hv_x64_memory_intercept_message));
 }
 
