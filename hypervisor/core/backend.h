@@ -67,8 +67,8 @@ struct backend {
 	bool (*probe)(const char **why_not); // on the boot processor: can this machine do it?
 	void (*cpu_enable)(void);	     // on each processor, once
 
-	// Vendor state of a VP, from PAGES (backend->vp_pages zeroed pages). Leaves the VP in the
-	// state after INIT / power-on.
+	// Vendor state of a VP, from PAGES (backend->vp_pages zeroed pages). A reset follows: of
+	// all that core/vp_state.h knows, then vp_reset() for what only the backend does.
 	unsigned int vp_pages;
 	void (*vp_init)(struct vp *vp, void *const *pages);
 	void (*vp_reset)(struct vp *vp);

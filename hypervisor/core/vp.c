@@ -5,14 +5,12 @@
 #include "hypervisor/core/intercept.h"
 #include "hypervisor/core/partition.h"
 #include "hypervisor/core/pcpu.h"
+#include "hypervisor/x86/cpu.h"
 #include "hypervisor/x86/msr.h"
 
 _Static_assert(sizeof(struct vp) <= PAGE_SIZE, "a VP is one page");
 _Static_assert(SYNIC_DIRECT_MESSAGES * sizeof(struct message) <= PAGE_SIZE,
 	"direct messages are one page");
-
-#define RFLAGS_RESET 2 // bit 1 is always set
-#define RESET_RIP    0xfff0
 
 // Offsets in the XSAVE area (SDM volume 1, 13.4.1).
 #define XSAVE_FCW   0
@@ -32,8 +30,8 @@ static void timer_fire(struct timer *timer)
 // Where VP's pages are noted. NULL: no further one.
 static void **pages_of(struct vp *vp, unsigned int i)
 {
-	void **pages[] = { &vp->xsave, &vp->synic.sim_page, &vp->synic.sief_page,
-		(void **)&vp->synic.direct, &vp->assist_page, (void **)&vp->stats };
+#define PAGE_OF(name, ...) &vp->name,
+	void **pages[] = { VP_PAGES(PAGE_OF)(void **) & vp->synic.direct, (void **)&vp->stats };
 
 	if (i < ARRAY_SIZE(pages))
 		return pages[i];
@@ -134,30 +132,57 @@ static void reset_extended_state(struct vp *vp)
 	memset(vp->xsave, 0, PAGE_SIZE);
 	memcpy((char *)vp->xsave + XSAVE_FCW, &fcw, sizeof(fcw));
 	memcpy((char *)vp->xsave + XSAVE_MXCSR, &mxcsr, sizeof(mxcsr));
-	vp->xcr0 = 1;
 }
 
-// APM2 14.1.3: what differs between a reset and INIT.
-static void reset_power_on(struct vp *vp)
+enum when { INIT, POWER, OWNER, KEPT };
+
+static const struct reset_row {
+	uint16_t offset, size;
+	uint16_t element; // bytes; structures are reset to zero
+	uint8_t when;
+	uint32_t value;
+} reset_rows[] = {
+#define SIZE(field) sizeof(((struct vp *)0)->field)
+#define STATE_ROW(type, name, array, when, value, ...)                                             \
+	{ offsetof(struct vp, name), SIZE(name), sizeof(type), when, value },
+#define REGS_ROW(type, name, array, value, ...) STATE_ROW(type, regs.name, array, INIT, value)
+	VP_REGS(REGS_ROW) VP_STATE(STATE_ROW)
+};
+
+static void reset_field(struct vp *vp, const struct reset_row *row)
 {
-	reset_extended_state(vp);
-	vp->tsc_aux = 0;
-	vp->tsc_adjust = 0;
-	vp->spec_ctrl = vp->virt_spec_ctrl = 0;
-	synic_reset(vp);
+	const uint64_t value = row->value;
+	char *field = (char *)vp + row->offset;
+
+	memset(field, 0, row->size);
+	for (unsigned int at = 0; value && at < row->size; at += row->element)
+		memcpy(field + at, &value, row->element);
+}
+
+static const struct hv_register_assoc backend_reset[] = {
+#define BACKEND_ROW(tlfs, field, kind, ...)                                                        \
+	{ .name = HvX64Register##tlfs, .value = { __VA_ARGS__ } },
+	VP_BACKEND_STATE(BACKEND_ROW)
+};
+
+static void reset_registers(struct vp *vp)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(backend_reset); i++)
+		backend->set_register(vp, backend_reset[i].name, &backend_reset[i].value);
 }
 
 void vp_reset(struct vp *vp, bool power_on)
 {
 	struct cpuid_result signature;
 
-	if (power_on)
-		reset_power_on(vp);
-	memset(&vp->regs, 0, sizeof(vp->regs));
-	vp->regs.rip = RESET_RIP;
-	vp->regs.rflags = RFLAGS_RESET;
-	memset(vp->dr, 0, sizeof(vp->dr));
-	vp->nmi_waits = false;
+	reset_registers(vp); // first: it looks at what the processor has of the fields
+	for (unsigned int i = 0; i < ARRAY_SIZE(reset_rows); i++)
+		if (reset_rows[i].when == INIT || (power_on && reset_rows[i].when == POWER))
+			reset_field(vp, &reset_rows[i]);
+	if (power_on) {
+		reset_extended_state(vp);
+		synic_reset(vp);
+	}
 	backend->vp_reset(vp);
 	vapic_reset(vp, power_on);
 	cpuid_read(vp, 1, 0, &signature);

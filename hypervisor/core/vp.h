@@ -10,6 +10,7 @@
 #include "hypercall/registers.h"
 #include "hypervisor/core/synic.h"
 #include "hypervisor/core/timer.h"
+#include "hypervisor/core/vp_state.h"
 #include "hypervisor/x86/vapic.h"
 
 struct partition;
@@ -38,11 +39,9 @@ enum vp_activity { // TLFS: HV_INTERNAL_ACTIVITY_REGISTER
 	VP_WAIT_FOR_SIPI, // after INIT (TLFS: startup suspend)
 };
 
-struct vp_regs { // in the processor's encoding order of the sixteen
-	uint64_t gpr[16];
-	uint64_t rip, rflags;
-	bool interrupt_shadow; // an STI or MOV to SS came last: no interrupt before the
-			       // instruction at RIP is done
+#define VP_FIELD(type, name, array, ...) type name array;
+struct vp_regs {
+	VP_REGS(VP_FIELD)
 };
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
 
@@ -56,71 +55,33 @@ enum {
 enum { VP_OVERLAYS = 3 };
 enum { VP_TIMERS = HV_SYNIC_STIMER_COUNT + 1, VP_APIC_TIMER = HV_SYNIC_STIMER_COUNT };
 
-struct vp {
-	struct partition *partition;
-	uint32_t index;
-
-	// --- scheduling (core/sched.c); guarded by the run queue lock of vp->cpu ---
-	struct pcpu *cpu;
-	struct pcpu *loaded_on; // whose registers hold this VP's state; NULL = it is all in memory
-	bool pinned;		// the root's VPs stay on their processor
-	enum vp_run_state run_state;
-	struct list run_link;
-	uint64_t vruntime;
-	uint32_t weight;
-	uint64_t runtime_tsc; // total time run
-
-	// --- what others may set at any time ---
-	uint32_t requests;	 // atomic, enum vp_request
-	uint32_t expired_timers; // atomic, bit per timer: STIMER 0-3, APIC timer
-	uint32_t pause_count;	 // atomic; > 0: must not run
-	uint32_t sipi_vector;	 // atomic
-	bool examined;		 // atomic; a hypercall of somebody else has it paused and in hand
-
-	// --- execution state ---
-	struct vp_regs regs;
-	enum vp_activity activity;
-	bool explicit_suspend;	// TLFS: HvRegisterExplicitSuspend
-	bool intercept_suspend; // TLFS: HvRegisterInterceptSuspend
-	int offered_vector;	// what the backend was last asked to deliver, -1 = none
-	bool nmi_waits;		// for the end of another one
-	bool recheck; // what prepare() decided may not hold any more (interrupts, suspension,
-		      // activity)
-	uint64_t xcr0;
-	uint64_t tsc_aux;
-	uint64_t tsc_adjust;
-	uint64_t spec_ctrl, virt_spec_ctrl;
-	uint64_t apic_base; // IA32_APIC_BASE
-	uint64_t dr[4];
-	void *xsave;			     // one page
-	void *arch;			     // the backend's
-	void *arch_pages[VP_ARCH_PAGES_MAX]; // what backend->vp_init() got
-
-	struct vapic apic;
-	struct synic synic;
-	struct timer timers[VP_TIMERS];
-
-	// VP assist page (TLFS: Virtual Processor Assist Page)
-	uint64_t assist_msr;
-	void *assist_page;
-	struct overlay assist_overlay;
-
-	// The intercept message that suspends this VP; on the parent's queue while in flight.
-	struct message intercept;
-	struct message eoi[VP_EOI_MESSAGES]; // EOIs of level-triggered interrupts, to the parent
-	uint64_t eoi_vectors[4];	     // those that still wait for a message; own VP only
-	bool eoi_pending;		     // any of them set: intercept_flush_eoi() before entry
-	struct spinlock direct_lock; // guards taking a message from synic.direct; before synic.lock
-
-	struct hv_crash {
-		uint64_t p[5], ctl;
-	} crash;
-
-	// Counters by TLFS index, one page, readable by the parent (HvCallMapStatsPage2); exits by
-	// reason among them.
-	uint64_t *stats;
-	struct overlay stats_overlay[2]; // in the parent's map, by enum hv_stats_area_type
+struct hv_crash {
+	uint64_t p[5], ctl;
 };
+
+struct vp {
+	VP_STATE(VP_FIELD)
+	VP_REST(VP_FIELD)
+};
+
+// A VP apart from the machine that it ran on: without pointers, and read by nobody who does not
+// know its version. Registers are in the order of the tables.
+#define VP_SAVED_VERSION		  1
+#define VP_COUNT_ONE(...)		  +1
+#define VP_COUNT_NAMES(first, count, ...) +(count)
+enum {
+	VP_BACKEND_REGISTERS = 0 VP_BACKEND_STATE(VP_COUNT_ONE),
+	VP_SYNIC_REGISTERS = 0 VP_SYNIC_STATE(VP_COUNT_NAMES),
+	VP_STATE_PAGES = 0 VP_PAGES(VP_COUNT_ONE),
+};
+struct vp_saved {
+	uint32_t version, size;
+	struct hv_register_value backend[VP_BACKEND_REGISTERS];
+	struct hv_register_value synic_registers[VP_SYNIC_REGISTERS];
+	VP_STATE(VP_FIELD)
+	uint8_t pages[VP_STATE_PAGES][PAGE_SIZE];
+};
+_Static_assert(offsetof(struct vp_saved, pages) <= PAGE_SIZE, "all but the pages is one page");
 
 // Counts one in the VP's statistics page (hypercall/stats.h). The processor that runs VP only.
 #define vp_count(vp, counter) ((vp)->stats[counter]++)

@@ -243,29 +243,15 @@ SETTER(set_msr)
 							       : HV_STATUS_INVALID_REGISTER_VALUE;
 }
 
+// The state itself (core/vp_state.h), and other views of it, or of what is not the VP's.
+#define R(first, count, get, set, arg)			{ first, count, get, set, arg },
+#define ROWS(type, name, array, value, ...)		__VA_ARGS__
+#define STATE_ROWS(type, name, array, when, value, ...) __VA_ARGS__
+#define PAGE_ROWS(name, ...)				__VA_ARGS__
+#define SYNIC_ROW(first, count, msrs)			R(first, count, get_msr, set_msr, msrs)
 static const struct row rows[] = {
-	{ HvX64RegisterRax, 16, get_field, set_field, FIELD(regs.gpr[0]) },
-	{ HvX64RegisterRip, 1, get_field, set_rip, FIELD(regs.rip) },
-	{ HvX64RegisterRflags, 1, get_field, set_rflags, FIELD(regs.rflags) },
-	{ HvRegisterExplicitSuspend, 1, get_field, set_suspend, FIELD(explicit_suspend) },
-	{ HvRegisterInterceptSuspend, 1, get_field, set_suspend, FIELD(intercept_suspend) },
-	{ HvRegisterInternalActivityState, 1, get_activity, set_activity, 0 },
-	{ HvRegisterGuestCrashP0, 5, get_field, set_field, FIELD(crash.p[0]) },
-	// What the guest has written there; the guest itself reads what is supported.
-	{ HvRegisterGuestCrashCtl, 1, get_field, set_field, FIELD(crash.ctl) },
 	{ HvRegisterPendingEvent0, 1, NULL, set_pending_event, 0 },
-	{ HvX64RegisterCr8, 1, get_cr8, set_cr8, 0 },
-	{ HvX64RegisterXfem, 1, get_xfem, set_xfem, 0 },
-	{ HvX64RegisterSpecCtrl, 1, get_spec_ctrl, set_spec_ctrl, FIELD(spec_ctrl) },
-	{ HvX64RegisterVirtSpecCtrl, 1, get_spec_ctrl, set_virt_spec_ctrl, FIELD(virt_spec_ctrl) },
 	{ HvRegisterVpIndex, 1, get_field, NULL, FIELD(index) },
-	{ HvX64RegisterInitialApicId, 1, get_field, NULL, FIELD(apic.id) },
-	{ HvX64RegisterXmm0, 16, get_extended, set_extended, EXTENDED(AREA_XMM, STATE_SSE) },
-	{ HvX64RegisterFpMmx0, 8, get_extended, set_extended, EXTENDED(AREA_ST, STATE_X87) },
-	{ HvX64RegisterFpControlStatus, 1, get_extended, set_extended, EXTENDED(0, STATE_X87) },
-	{ HvX64RegisterXmmControlStatus, 1, get_extended, set_extended, EXTENDED(16, STATE_X87) },
-	{ HvX64RegisterTsc, 1, get_msr, set_msr, MSR_TSC },
-	{ HvX64RegisterApicBase, 1, get_msr, set_msr, MSR_APIC_BASE },
 	{ HvX64RegisterMsrMtrrCap, 1, get_msr, NULL, MSR_MTRR_CAP },
 	{ HvX64RegisterMsrMtrrDefType, 1, get_msr, set_msr, MSR_MTRR_DEF_TYPE },
 	{ HvX64RegisterMsrMtrrPhysBase0, 16, get_msr, set_msr, MSRS(MSR_MTRR_FIRST, 2) },
@@ -273,24 +259,18 @@ static const struct row rows[] = {
 	{ HvX64RegisterMsrMtrrFix64k00000, 1, get_msr, set_msr, 0x250 },
 	{ HvX64RegisterMsrMtrrFix16k80000, 2, get_msr, set_msr, MSRS(0x258, 1) },
 	{ HvX64RegisterMsrMtrrFix4kC0000, 8, get_msr, set_msr, MSRS(0x268, 1) },
-	{ HvX64RegisterTscAux, 1, get_msr, set_msr, MSR_TSC_AUX },
-	{ HvX64RegisterTscDeadline, 1, get_msr, set_msr, MSR_TSC_DEADLINE },
 	{ HvX64RegisterTscAdjust, 1, get_msr, set_msr, MSR_TSC_ADJUST },
-	{ HvX64RegisterApicId, 0x3e, get_msr, set_msr, MSRS(MSR_X2APIC_FIRST + 2, 1) },
 	{ HvRegisterProcessorClockFrequency, 1, get_msr, NULL, HV_X64_MSR_TSC_FREQUENCY },
 	{ HvRegisterInterruptClockFrequency, 1, get_msr, NULL, HV_X64_MSR_APIC_FREQUENCY },
-	{ HvRegisterVpRuntime, 1, get_msr, NULL, HV_X64_MSR_VP_RUNTIME },
 	{ HvX64RegisterHypercall, 1, get_msr, set_msr, HV_X64_MSR_HYPERCALL },
 	{ HvRegisterGuestOsId, 1, get_msr, set_msr, HV_X64_MSR_GUEST_OS_ID },
 	{ HvRegisterTimeRefCount, 1, get_msr, NULL, HV_X64_MSR_TIME_REF_COUNT },
 	{ HvX64RegisterSyntheticTpr, 1, get_msr, set_msr, HV_X64_MSR_TPR },
-	{ HvRegisterVpAssistPage, 1, get_msr, set_msr, HV_X64_MSR_VP_ASSIST_PAGE },
 	{ HvRegisterReferenceTsc, 1, get_msr, set_msr, HV_X64_MSR_REFERENCE_TSC },
-	{ HvRegisterSint0, HV_SYNIC_SINT_COUNT, get_msr, set_msr, MSRS(HV_X64_MSR_SINT0, 1) },
-	{ HvRegisterScontrol, 2, get_msr, set_msr, MSRS(HV_X64_MSR_SCONTROL, 1) },
-	{ HvRegisterSifp, 2, get_msr, set_msr, MSRS(HV_X64_MSR_SIEFP, 1) },
-	{ HvRegisterStimer0Config, 2 * HV_SYNIC_STIMER_COUNT, get_msr, set_msr,
-		MSRS(HV_X64_MSR_STIMER0_CONFIG, 1) },
+	{ HvRegisterSversion, 1, get_msr, NULL, HV_X64_MSR_SVERSION },
+	// clang-format off
+	VP_REGS(ROWS) VP_STATE(STATE_ROWS) VP_PAGES(PAGE_ROWS) VP_SYNIC_STATE(SYNIC_ROW)
+	// clang-format on
 };
 
 // *N: the name's place in its row.

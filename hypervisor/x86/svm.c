@@ -183,18 +183,6 @@ static void svm_vp_reset(struct vp *vp)
 {
 	struct vmcb *vmcb = svm_vp(vp)->vmcb;
 
-	memset(&vmcb->es, 0, sizeof(*vmcb) - offsetof(struct vmcb, es));
-	vmcb->cs = (struct svm_segment){ 0xf000, 0x09b, 0xffff, 0xffff0000 };
-	vmcb->ds = (struct svm_segment){ 0, 0x093, 0xffff, 0 };
-	vmcb->es = vmcb->ss = vmcb->fs = vmcb->gs = vmcb->ds;
-	vmcb->ldtr = (struct svm_segment){ 0, 0x082, 0xffff, 0 };
-	vmcb->tr = (struct svm_segment){ 0, 0x08b, 0xffff, 0 };
-	vmcb->gdtr.limit = vmcb->idtr.limit = 0xffff;
-	vmcb->efer = EFER_SVME; // the processor insists; guests do not see it
-	vmcb->cr0 = CR0_ET | CR0_NW | CR0_CD;
-	vmcb->dr6 = 0xffff0ff0;
-	vmcb->dr7 = 0x400;
-	vmcb->pat = 0x0007040600070406ull;
 	vmcb->event_injection = 0;
 	vmcb->vintr = SVM_V_MASKING;
 	vmcb->tsc_offset = vp->partition->tsc_offset + vp->tsc_adjust;
@@ -221,7 +209,6 @@ static void svm_vp_init(struct vp *vp, void *const *pages)
 	vmcb->iopm_base = image_spa(vp->partition->is_root ? io_map_root : io_map_child);
 	vmcb->nested_control = SVM_NESTED_PAGING;
 	vmcb->nested_cr3 = va_to_spa(vp->partition->gpa.top);
-	svm_vp_reset(vp);
 }
 
 void svm_sync_back(struct vp *vp)

@@ -9,43 +9,19 @@
 
 enum kind { PLAIN, SEGMENT, TABLE, EFER, CR0, CR3, CR4, DEBUG, PAT, TSC };
 
+// A place for each register of VP_BACKEND_STATE (core/vp_state.h), and what is not in the VMCB
+// alone.
 static const struct vmcb_register {
 	uint32_t name;
 	uint16_t offset; // in the VMCB, or the number of a debug register
 	uint8_t kind;
 } vmcb_registers[] = {
-#define AT(field) offsetof(struct vmcb, field)
-	{ HvX64RegisterEs, AT(es), SEGMENT },
-	{ HvX64RegisterCs, AT(cs), SEGMENT },
-	{ HvX64RegisterSs, AT(ss), SEGMENT },
-	{ HvX64RegisterDs, AT(ds), SEGMENT },
-	{ HvX64RegisterFs, AT(fs), SEGMENT },
-	{ HvX64RegisterGs, AT(gs), SEGMENT },
-	{ HvX64RegisterLdtr, AT(ldtr), SEGMENT },
-	{ HvX64RegisterTr, AT(tr), SEGMENT },
-	{ HvX64RegisterIdtr, AT(idtr), TABLE },
-	{ HvX64RegisterGdtr, AT(gdtr), TABLE },
-	{ HvX64RegisterCr0, AT(cr0), CR0 },
-	{ HvX64RegisterCr2, AT(cr2), PLAIN },
-	{ HvX64RegisterCr3, AT(cr3), CR3 },
-	{ HvX64RegisterCr4, AT(cr4), CR4 },
-	{ HvX64RegisterDr0, 0, DEBUG },
+#define ROW(name, field, kind, ...) { HvX64Register##name, offsetof(struct vmcb, field), kind },
+	VP_BACKEND_STATE(ROW){ HvX64RegisterDr0, 0, DEBUG },
 	{ HvX64RegisterDr1, 1, DEBUG },
 	{ HvX64RegisterDr2, 2, DEBUG },
 	{ HvX64RegisterDr3, 3, DEBUG },
-	{ HvX64RegisterDr6, AT(dr6), PLAIN },
-	{ HvX64RegisterDr7, AT(dr7), PLAIN },
-	{ HvX64RegisterEfer, AT(efer), EFER },
-	{ HvX64RegisterKernelGsBase, AT(kernel_gs_base), PLAIN },
-	{ HvX64RegisterPat, AT(pat), PAT },
-	{ HvX64RegisterSysenterCs, AT(sysenter_cs), PLAIN },
-	{ HvX64RegisterSysenterEip, AT(sysenter_eip), PLAIN },
-	{ HvX64RegisterSysenterEsp, AT(sysenter_esp), PLAIN },
-	{ HvX64RegisterStar, AT(star), PLAIN },
-	{ HvX64RegisterLstar, AT(lstar), PLAIN },
-	{ HvX64RegisterCstar, AT(cstar), PLAIN },
-	{ HvX64RegisterSfmask, AT(sfmask), PLAIN },
-	{ HvX64RegisterTsc, AT(tsc_offset), TSC },
+	{ HvX64RegisterTsc, offsetof(struct vmcb, tsc_offset), TSC },
 };
 
 static const struct vmcb_register *find(enum hv_register_name name)

@@ -286,13 +286,8 @@ static bool set_register(
 	return found;
 }
 
-static const uint32_t backend_names[] = { HvX64RegisterCr0, HvX64RegisterCr2, HvX64RegisterCr3,
-	HvX64RegisterCr4, HvX64RegisterEfer, HvX64RegisterPat, HvX64RegisterEs, HvX64RegisterCs,
-	HvX64RegisterSs, HvX64RegisterDs, HvX64RegisterFs, HvX64RegisterGs, HvX64RegisterLdtr,
-	HvX64RegisterTr, HvX64RegisterIdtr, HvX64RegisterGdtr, HvX64RegisterStar,
-	HvX64RegisterLstar, HvX64RegisterCstar, HvX64RegisterSfmask, HvX64RegisterKernelGsBase,
-	HvX64RegisterSysenterCs, HvX64RegisterSysenterEip, HvX64RegisterSysenterEsp,
-	HvX64RegisterDr6, HvX64RegisterDr7 };
+#define NAME(name, ...) HvX64Register##name,
+static const uint32_t backend_names[] = { VP_BACKEND_STATE(NAME) HvX64RegisterTsc };
 
 static void vp_reset_registers(struct vp *vp)
 {

@@ -279,3 +279,122 @@ Test(processor, indices_beyond_are_zero)
 	cr_expect_eq(index_nospec(5, 0), 0);
 	cr_expect_eq(index_nospec(SIZE_MAX - 1, SIZE_MAX), SIZE_MAX - 1);
 }
+
+// --- all state (core/vp_state.h) ---
+
+static void *page_of(struct vp *vp, unsigned int i)
+{
+#define PAGE_OF(name, ...) vp->name,
+	void *pages[] = { VP_PAGES(PAGE_OF) };
+
+	return pages[i];
+}
+
+// Which bytes of a field are not zero after a reset of the kind.
+#define LEFT(name)                                                                                 \
+	({                                                                                         \
+		size_t left = 0;                                                                   \
+		for (size_t at = 0; at < sizeof(vp->name); at++)                                   \
+			left += ((uint8_t *)&vp->name)[at] == 0xa5;                                \
+		left;                                                                              \
+	})
+
+Test(processor, init_resets_what_the_table_says)
+{
+	struct vp *vp = machine_child(0, 1, 16)->vps[0];
+	uint64_t before = control(HvX64RegisterCr0);
+
+#define DIRTY(name) memset(&vp->name, 0xa5, sizeof(vp->name))
+	DIRTY(regs);
+	DIRTY(dr);
+	DIRTY(xcr0);
+	DIRTY(tsc_aux);
+	DIRTY(spec_ctrl);
+	DIRTY(virt_spec_ctrl);
+	DIRTY(crash);
+	DIRTY(eoi_vectors);
+	memset(vp->xsave, 0xa5, PAGE_SIZE);
+	vp->nmi_waits = true;
+	vp_reset(vp, false);
+	for (unsigned int i = 0; i < 16; i++)
+		cr_expect(i == RDX || !vp->regs.gpr[i], "%u", i);
+	cr_expect_not(vp->regs.interrupt_shadow);
+	cr_expect_eq(vp->regs.rip, 0xfff0);
+	cr_expect_eq(vp->regs.rflags, 2);
+	cr_expect_neq(vp->regs.gpr[RDX], 0, "the processor's signature");
+	cr_expect_eq(vp->dr[0] | vp->dr[3], 0);
+	cr_expect_not(vp->nmi_waits);
+	cr_expect_eq(LEFT(xcr0) + LEFT(tsc_aux) + LEFT(spec_ctrl) + LEFT(virt_spec_ctrl), 4 * 8);
+	cr_expect_eq(LEFT(crash), sizeof(vp->crash));
+	cr_expect_eq(((uint8_t *)vp->xsave)[100], 0xa5, "INIT leaves extended state");
+	vp_reset(vp, true);
+	cr_expect_eq(vp->xcr0, 1);
+	cr_expect_eq(vp->tsc_aux | vp->spec_ctrl | vp->virt_spec_ctrl, 0);
+	cr_expect_eq(((uint8_t *)vp->xsave)[100], 0);
+	memset(vp->eoi_vectors, 0, sizeof(vp->eoi_vectors));
+	cr_expect_eq(control(HvX64RegisterCr0), before, "nobody else's");
+}
+
+// Every register of the tables can be read, and what was read can be written.
+Test(processor, every_register_of_the_table_has_a_name)
+{
+	struct vp *vp = machine_child(0, 1, 16)->vps[0];
+	struct hv_register_value value;
+	struct named {
+		uint32_t first, count;
+		bool writable;
+	};
+#define FIELD(...)					 0
+#define MSRS(...)					 0
+#define EXTENDED(...)					 0
+#define R(first, count, get, set, arg)			 { first, count, IS_##set },
+#define IS_NULL						 0
+#define IS_set_field					 1
+#define IS_set_rip					 1
+#define IS_set_rflags					 1
+#define IS_set_activity					 1
+#define IS_set_suspend					 1
+#define IS_set_xfem					 1
+#define IS_set_msr					 1
+#define IS_set_spec_ctrl				 1
+#define IS_set_virt_spec_ctrl				 1
+#define IS_set_cr8					 1
+#define IS_set_extended					 1
+#define REGS_NAMES(type, name, array, value, ...)	 __VA_ARGS__
+#define STATE_NAMES(type, name, array, when, value, ...) __VA_ARGS__
+#define PAGE_NAMES(name, ...)				 __VA_ARGS__
+#define SYNIC_NAMES(first, count, arg)			 { first, count, true },
+#define BACKEND_NAMES(name, ...)			 { HvX64Register##name, 1, true },
+	static const struct named names[] = { VP_REGS(REGS_NAMES) VP_STATE(STATE_NAMES) VP_PAGES(
+		PAGE_NAMES) VP_SYNIC_STATE(SYNIC_NAMES) VP_BACKEND_STATE(BACKEND_NAMES) };
+
+	vp->partition->privileges = UINT64_MAX;
+	host_xcr0 = 7;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		for (uint32_t n = 0; n < names[i].count; n++) {
+			uint32_t name = names[i].first + n;
+
+			if (names[i].first == HvX64RegisterApicId)
+				continue; // the APIC's page has holes
+			cr_expect_eq(
+				vp_get_register(vp, name, &value), HV_STATUS_SUCCESS, "%x", name);
+			if (names[i].writable)
+				cr_expect_eq(vp_set_register(vp, name, &value), HV_STATUS_SUCCESS,
+					"%x", name);
+		}
+	}
+}
+
+Test(processor, the_saved_form_has_all_of_it)
+{
+	struct vp *vp = machine_child(0, 1, 16)->vps[0];
+	size_t fields = 0;
+
+#define ADD_SIZE(type, name, ...)                                                                  \
+	fields += sizeof(vp->name);                                                                \
+	cr_expect_eq(sizeof(((struct vp_saved *)0)->name), sizeof(vp->name), #name);
+	VP_STATE(ADD_SIZE)
+	cr_expect_geq(sizeof(struct vp_saved), fields + VP_STATE_PAGES * PAGE_SIZE);
+	for (unsigned int i = 0; i < VP_STATE_PAGES; i++)
+		cr_expect_not_null(page_of(vp, i));
+}
