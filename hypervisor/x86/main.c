@@ -183,6 +183,7 @@ void boot_main(uint32_t magic, uint32_t info)
 	memory_init();
 	frames_init();
 	calibrate_tsc();
+	speculation_init();
 	trace_init(boot_alloc(TRACE_PAGES), TRACE_PAGES * PAGE_SIZE);
 	apic_enable();
 	boot_call_on_stack((char *)create_pcpus()->stack + PCPU_STACK_SIZE, main_on_stack);

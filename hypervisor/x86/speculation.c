@@ -16,17 +16,20 @@ static struct cpuid_result leaf(uint32_t number)
 	return cpuid(number, 0);
 }
 
-void speculation_enable(void)
+void speculation_init(void)
 {
-	bool automatic_ibrs = leaf(0x80000021).eax & 1 << 8;
-
+	speculation.automatic_ibrs = leaf(0x80000021).eax & 1 << 8;
 	speculation.ibpb = leaf(0x80000008).ebx & 1 << 12 || leaf(7).edx & 1 << 26;
 	speculation.spec_ctrl = guest_control_bits(GUEST_SPEC_CTRL);
 	speculation.virt_spec_ctrl = guest_control_bits(GUEST_VIRT_SPEC_CTRL);
 	// APM2 3.1.7: with automatic IBRS, guests steer no indirect branch of the host's, and an
 	// exit clears the return stack.
-	speculation.fill_return_stack = speculation.ibpb && !automatic_ibrs;
-	if (automatic_ibrs)
+	speculation.fill_return_stack = speculation.ibpb && !speculation.automatic_ibrs;
+}
+
+void speculation_enable(void)
+{
+	if (speculation.automatic_ibrs)
 		msr_wr(MSR_EFER, msr_rd(MSR_EFER) | EFER_AIBRSE);
 }
 

@@ -5,15 +5,18 @@
 
 #include "hypervisor/core/vp.h"
 
-// What this machine's processors have, or need; found once, the same on all.
+// What this machine's processors have, or need: the same on all.
 extern struct speculation {
+	bool automatic_ibrs;	// EFER: guests do not steer the hypervisor's branches
 	bool ibpb;		// PRED_CMD: what was learnt of branches can be forgotten
 	bool spec_ctrl;		// a VP's SPEC_CTRL is in the processor's while it is loaded
 	bool virt_spec_ctrl;	// the same for VIRT_SPEC_CTRL
 	bool fill_return_stack; // returns of the hypervisor would go by what a guest has left
 } speculation;
 
-// On each processor, before it runs guests.
+// Once, before processors are enabled; a backend may then take over some of it. Then on each of
+// them.
+void speculation_init(void);
 void speculation_enable(void);
 
 // VP becomes, ceases to be, the one whose registers this processor holds. If the last one was

@@ -121,6 +121,8 @@ static void init_maps(void)
 		pass(MSR_PRED_CMD, PASS_WRITE);
 	if (speculation.spec_ctrl)
 		pass(MSR_SPEC_CTRL, PASS_BOTH);
+	if (svm_features & SVM_FEATURE_SPEC_CTRL)
+		speculation.spec_ctrl = false; // VMRUN and exits exchange it
 	if (speculation.virt_spec_ctrl)
 		pass(MSR_VIRT_SPEC_CTRL, PASS_BOTH);
 }
@@ -133,8 +135,6 @@ static void svm_cpu_enable(void)
 		init_maps();
 	cpu->next_asid = 1;
 	cpu->generation = 1;
-	if (svm_features & SVM_FEATURE_SPEC_CTRL)
-		speculation.spec_ctrl = false; // VMRUN and exits exchange it
 	msr_wr(MSR_EFER, msr_rd(MSR_EFER) | EFER_SVME);
 	msr_wr(MSR_VM_HSAVE_PA, va_to_spa(cpu) + PAGE_SIZE);
 	__asm__ volatile("clgi");
