@@ -341,25 +341,31 @@ bool vmbus_host_offer(struct vmbus_host *host, struct vmbus_device *device)
 
 // Waits until all that is open has been closed. The loop does not run any more: the devices'
 // reports are taken here.
-static void drain(struct vmbus_host *host)
+static bool drain(struct vmbus_host *host, deadline_ns deadline)
 {
 	struct pollfd reports = { .fd = host->device_events.fd, .events = POLLIN };
+	int left = 1;
 
 	settle(host);
-	while (!vmbus_server_idle(&host->server)) {
-		poll(&reports, 1, -1);
+	while (left && !vmbus_server_idle(&host->server)) {
+		left = deadline_left_ms(deadline);
+		poll(&reports, 1, left);
 		loop_event_take(&host->device_events);
 		for (unsigned i = 0; i < host->device_count; i++)
 			look_at_device(host, host->devices[i]);
 	}
+	return vmbus_server_idle(&host->server);
 }
 
-void vmbus_host_stop(struct vmbus_host *host)
+bool vmbus_host_stop(struct vmbus_host *host, deadline_ns deadline)
 {
+	bool done;
+
 	vmbus_server_reset(&host->server);
-	drain(host);
-	for (unsigned i = 0; i < host->device_count; i++)
+	done = drain(host, deadline);
+	for (unsigned i = 0; done && i < host->device_count; i++)
 		close(host->devices[i]->event_fd);
+	return done;
 }
 
 void vmbus_device_signal(struct vmbus_device *device)

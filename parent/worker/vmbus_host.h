@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "parent/worker/deadline.h"
 #include "parent/worker/log.h"
 #include "parent/worker/loop.h"
 #include "vmbus/server.h"
@@ -83,8 +84,9 @@ bool vmbus_host_start(struct vmbus_host *host, struct worker *worker);
 // Offers a device. Before the child runs.
 bool vmbus_host_offer(struct vmbus_host *host, struct vmbus_device *device);
 
-// The child is gone: closes all devices, waits for them, and lets go of everything.
-void vmbus_host_stop(struct vmbus_host *host);
+// The child is gone: closes all devices, waits for them, and lets go of everything. Returns false
+// if a device still works on a request at the deadline: nothing that it uses may go then.
+bool vmbus_host_stop(struct vmbus_host *host, deadline_ns deadline);
 
 // Signals the channel to the guest. Any thread.
 void vmbus_device_signal(struct vmbus_device *device);

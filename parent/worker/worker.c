@@ -20,6 +20,7 @@
 enum {
 	CONSOLE_COLLECT_MS = 10, // output of so long a time goes out together
 	CRASH_GRACE_MS = 1000,	 // what a panicking kernel has for its last words
+	STOP_MS = 3000,		 // what the root's kernel has to let go of everything
 	RESERVE = 16 << 20, // bytes beside the child's memory: our own, page tables, the driver's
 };
 
@@ -314,6 +315,13 @@ static bool start_partition(
 	return start_services(worker, failure) && vps_run(worker, failure);
 }
 
+static const char *child_name(const struct worker *worker)
+{
+	const char *slash = strrchr(worker->directory, '/');
+
+	return slash ? slash + 1 : worker->directory;
+}
+
 bool worker_start(struct worker *worker, struct failure *failure)
 {
 	struct loader_entry entry;
@@ -322,8 +330,8 @@ bool worker_start(struct worker *worker, struct failure *failure)
 	if (!check_memory(worker, failure) || !make_loop(worker, failure) ||
 		!guest_memory_create(&worker->memory, worker->config.memory, failure) ||
 		!load_child(worker, &entry, failure) ||
-		!storage_device_open_disks(
-			&worker->storage, &worker->config, &worker->memory, failure))
+		!storage_device_open_disks(&worker->storage, child_name(worker), &worker->config,
+			&worker->memory, failure))
 		return false;
 	make_devices(worker);
 	if (!partition_create(&worker->partition, failure) ||
@@ -343,19 +351,26 @@ static void log_all_registers(struct worker *worker)
 }
 
 // Everything of the child goes back, in the order in which nobody uses what is gone: VPs, devices
-// and their threads, memory, partition.
+// and their threads, memory, partition. What the kernel does not let go of in time stays behind: a
+// disk may hang for ever, and whoever ends a child wants its end.
 static void take_apart(struct worker *worker)
 {
-	vps_stop(worker);
+	const deadline_ns deadline = deadline_in_ms(STOP_MS);
+	bool done = vps_stop(worker, deadline);
+
 	control_stopped(&worker->control, NULL);
 	if (worker->end.status == LUMEN_EXIT_HUNG)
 		log_all_registers(worker);
-	vmbus_host_stop(&worker->vmbus);
-	storage_device_close_disks(&worker->storage);
+	done = vmbus_host_stop(&worker->vmbus, deadline) && done;
+	done = done && storage_device_close_disks(&worker->storage, deadline);
 	vps_close(worker);
 	partition_unmap_memory(&worker->partition, &worker->memory);
 	partition_close(&worker->partition);
-	guest_memory_destroy(&worker->memory);
+	if (done)
+		guest_memory_destroy(&worker->memory);
+	else
+		log_line("the kernel still works on a request to a disk: until that is over this "
+			 "process and its locks stay");
 }
 
 int worker_run(struct worker *worker)
