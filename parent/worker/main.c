@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // lumen-worker: one process per child. Started by lumenctl; see docs/worker.md.
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,7 @@ int main(int argc, char **argv)
 	int ready_fd = -1, status;
 	char *end;
 
+	signal(SIGPIPE, SIG_IGN); // as worker_start() says, and before it
 	if (argc == 4 && !strcmp(argv[1], "--ready-fd")) {
 		ready_fd = (int)strtol(argv[2], &end, 10);
 		if (*end || ready_fd < 0)

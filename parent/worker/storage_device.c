@@ -116,7 +116,7 @@ static void finish_requests(struct storage_device *storage)
 	}
 }
 
-// The guest broke the channel: the host rescinds it, and then tells us to stop.
+// The guest broke the channel: the host takes it back, and then tells us to stop.
 static void fail(struct storage_device *storage)
 {
 	log_line("%s: the channel has failed: %s", storage->vmbus.name,

@@ -40,7 +40,7 @@ struct vmbus_device_ops {
 // What a device reports from its own thread, as bits.
 enum vmbus_device_event {
 	VMBUS_DEVICE_CLOSED = 1,
-	VMBUS_DEVICE_FAILED = 2, // the guest broke the channel: it is to be rescinded
+	VMBUS_DEVICE_FAILED = 2, // the guest broke the channel: it loses it, until it connects anew
 };
 
 struct vmbus_device {
@@ -64,6 +64,7 @@ struct vmbus_host {
 	struct worker *worker;
 	struct vmbus_server server;
 	struct loop_source messages;	  // the partition's descriptor
+	uint32_t retry_ms;		  // before the next try
 	struct loop_source retry;	  // a message that could not be posted
 	struct loop_source device_events; // some device has reported something
 	struct vmbus_device *devices[VMBUS_HOST_CHANNELS];

@@ -65,43 +65,45 @@ void worker_crashed(struct worker *worker, const char *format, ...)
 	loop_timer_start(&worker->crash_grace, CRASH_GRACE_MS);
 }
 
-static void end_event_ready(struct loop_source *source, uint32_t events)
+static bool end_event_ready(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = WORKER_OF(source, end_event);
 
 	(void)events;
-	loop_event_take(source);
 	worker->loop.stop = true;
+	return loop_event_take(source);
 }
 
-static void crash_grace_ready(struct loop_source *source, uint32_t events)
+static bool crash_grace_ready(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = WORKER_OF(source, crash_grace);
 
 	(void)events;
-	loop_event_take(source);
 	worker_end(worker, LUMEN_EXIT_CRASHED, "The child crashed.");
+	return loop_event_take(source);
 }
 
-static void time_limit_ready(struct loop_source *source, uint32_t events)
+static bool time_limit_ready(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = WORKER_OF(source, time_limit);
 
 	(void)events;
-	loop_event_take(source);
 	worker_end(worker, LUMEN_EXIT_HUNG, "The child did not end within %u s.",
 		worker->config.timeout_s);
+	return loop_event_take(source);
 }
 
-static void signals_ready(struct loop_source *source, uint32_t events)
+static bool signals_ready(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = WORKER_OF(source, signals);
 	struct signalfd_siginfo info;
 
 	(void)events;
-	if (read(source->fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
-		worker_end(worker, LUMEN_EXIT_OUR_FAULT, "The worker was ended by a signal (%s).",
-			strsignal((int)info.ssi_signo));
+	if (read(source->fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return false;
+	worker_end(worker, LUMEN_EXIT_OUR_FAULT, "The worker was ended by a signal (%s).",
+		strsignal((int)info.ssi_signo));
+	return true;
 }
 
 // The console.
@@ -121,26 +123,28 @@ static void pass_console_on(struct worker *worker)
 
 // The first output after a pause goes out at once; then what comes is collected for a moment, so
 // that neither side pays for every byte.
-static void console_event_ready(struct loop_source *source, uint32_t events)
+static bool console_event_ready(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = WORKER_OF(source, console_event);
+	bool taken = loop_event_take(source);
 
 	(void)events;
-	loop_event_take(source);
 	pass_console_on(worker);
 	loop_timer_start(&worker->console_timer, CONSOLE_COLLECT_MS);
+	return taken;
 }
 
-static void console_timer_ready(struct loop_source *source, uint32_t events)
+static bool console_timer_ready(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = WORKER_OF(source, console_timer);
+	bool taken = loop_event_take(source);
 
 	(void)events;
-	loop_event_take(source);
 	if (console_sleep(&worker->console))
-		return;
+		return taken;
 	pass_console_on(worker);
 	loop_timer_start(&worker->console_timer, CONSOLE_COLLECT_MS);
+	return taken;
 }
 
 static void input_from_control(void *context)
@@ -170,9 +174,9 @@ static void stop_answered(void *context, const char *error)
 	control_stopped(&worker->control, error);
 }
 
-static size_t stat_from_control(void *context, char *text, size_t size)
+static size_t stat_from_control(void *context, unsigned part, char *text, size_t size)
 {
-	return worker_stat(context, text, size);
+	return worker_stat(context, part, text, size);
 }
 
 // Making it all.
@@ -326,6 +330,9 @@ bool worker_start(struct worker *worker, struct failure *failure)
 {
 	struct loader_entry entry;
 
+	// A pipe that nobody reads any more (standard error, whom to tell of the start) is an error
+	// like others.
+	signal(SIGPIPE, SIG_IGN);
 	pthread_mutex_init(&worker->end.lock, NULL);
 	if (!check_memory(worker, failure) || !make_loop(worker, failure) ||
 		!guest_memory_create(&worker->memory, worker->config.memory, failure) ||

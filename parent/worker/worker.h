@@ -72,7 +72,7 @@ bool worker_start(struct worker *worker, struct failure *failure);
 // hang in the kernel, and that use *worker: exit.
 int worker_run(struct worker *worker);
 
-// Writes the statistics as `name value` lines (stat.c); the control socket's `stat`.
-size_t worker_stat(struct worker *worker, char *text, size_t size);
+// Writes a part of the statistics (stat.c; control_wiring.stat says how).
+size_t worker_stat(struct worker *worker, unsigned part, char *text, size_t size);
 
 #endif

@@ -4,10 +4,12 @@
 #include <criterion/parameterized.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/loop.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -328,6 +330,89 @@ Test(block_file, a_file_in_use_by_another_path)
 	cr_assert_null(block_file_open(path, false, BLOCK_FILE_BEST, &failure));
 	file = block_file_open(path, true, BLOCK_FILE_BEST, &failure);
 	cr_assert_not_null(file, "%s", failure.text);
+}
+
+// A block device over the file, with a second node beside it. Skips the test where we may not.
+
+static char loop[32], node[sizeof(path) + 5];
+
+static void make_loop(void)
+{
+	int control = open("/dev/loop-control", O_RDWR), number, device_fd;
+	struct stat stat_buffer;
+
+	number = control < 0 ? -1 : ioctl(control, LOOP_CTL_GET_FREE);
+	snprintf(loop, sizeof(loop), "/dev/loop%d", number);
+	snprintf(node, sizeof(node), "%s.node", path);
+	device_fd = open(loop, O_RDWR);
+	if (device_fd < 0 || ioctl(device_fd, LOOP_SET_FD, fd) || fstat(device_fd, &stat_buffer) ||
+		mknod(node, S_IFBLK | 0600, stat_buffer.st_rdev))
+		cr_skip_test("no loop devices here: %s", strerror(errno));
+	close(device_fd);
+	close(control);
+}
+
+static void remove_loop(void)
+{
+	int device_fd = open(loop, O_RDWR);
+
+	cr_expect_eq(ioctl(device_fd, LOOP_CLR_FD), 0);
+	close(device_fd);
+	unlink(node);
+}
+
+static struct block_file *open_loop(const char *device_path, bool read_only)
+{
+	static struct failure failure;
+	struct block_file *opened =
+		block_file_open(device_path, read_only, BLOCK_FILE_BEST, &failure);
+
+	if (!opened)
+		cr_expect(strstr(failure.text, "is in use"), "%s", failure.text);
+	return opened;
+}
+
+Test(block_file, a_device_has_one_writer_by_whatever_node)
+{
+	struct block_file *first, *second;
+
+	make_loop();
+	for (int read_only = 0; read_only < 2; read_only++) {
+		first = open_loop(loop, read_only);
+		cr_assert_not_null(first);
+		cr_expect_null(open_loop(node, false));
+		cr_expect_null(open_loop(loop, false));
+		second = open_loop(node, true);
+		cr_expect_eq(!!second, read_only, "readers share");
+		if (second)
+			block_file_close(second);
+		block_file_close(first);
+	}
+	remove_loop();
+}
+
+// As a mount does.
+Test(block_file, a_device_that_is_claimed_is_refused)
+{
+	int claim;
+
+	make_loop();
+	claim = open(node, O_RDONLY | O_EXCL);
+	cr_assert_geq(claim, 0);
+	for (int read_only = 0; read_only < 2; read_only++)
+		cr_expect_null(open_loop(loop, read_only));
+	close(claim);
+	file = open_loop(loop, false);
+	cr_assert_not_null(file);
+	cr_expect_lt(open(node, O_RDONLY | O_EXCL), 0, "and it cannot be mounted now");
+	device = block_file_device(file);
+	cr_expect_eq(run(BLOCK_READ, 0, 4096, 4096), 0);
+	check_block(data[0], 1);
+	cr_expect_eq(run(BLOCK_WRITE, BLOCK_REQUEST_FUA, 8192, 4096), 0);
+	cr_expect_eq(run(BLOCK_FLUSH, 0, 0, 0), 0);
+	block_file_close(file);
+	file = NULL;
+	remove_loop();
 }
 
 // What the kernel says once is true for ever.
