@@ -3,20 +3,20 @@
 //
 // Level-triggered: a source is ready until what made it so has been taken, and EPOLLERR and
 // EPOLLHUP are reported whatever is asked for. So a handler takes what it is called for, or takes
-// its source out until it can: loop_change(..., 0). All sources, and how what makes them ready is
-// cleared:
+// its source out until it can: loop_change(..., 0). All sources, and who clears what makes them
+// ready:
 //
-//	worker            console_event (eventfd), console_timer (timerfd), end_event (eventfd),
-//	                  time_limit, crash_grace (timerfds), signals (signalfd): read by the
-//handler 	vmbus_host        messages (the partition): messages are taken, or while the server has no
-//	                  room it is out; EPOLLERR, for a lost message, ends the child and it is out
-//	                  retry (timerfd), device_events (eventfd): read by the handler
-//	shutdown_device   signalled (eventfd of the channel): read by the handler
-//	test_synic        event (eventfd of a connection): read by the handler
-//	control           listener (socket): accepted, or without descriptors it is out for a moment
-//	                  retry (timerfd), which ends that moment: read by the handler
-//	                  clients (sockets): input is read, or while the child takes none it is out;
-//	                  room is filled, or not asked for; one that is gone is dropped
+// worker           console_event, end_event (eventfds), console_timer, time_limit, crash_grace
+//                  (timerfds), signals (signalfd): the handler reads it
+// vmbus_host       messages (the partition): the handler takes messages, or while the server has
+//                  no room it is out; EPOLLERR, for a lost message: ends the child, and is out
+//                  retry (timerfd), device_events (eventfd): the handler reads it
+// shutdown_device  signalled (the channel's eventfd): the handler reads it
+// test_synic       event (a connection's eventfd): the handler reads it
+// control          listener (socket): accepts, or without descriptors it is out for a moment
+//                  retry (timerfd), the end of that moment: the handler reads it
+//                  clients (sockets): input is read, or while the child takes none it is out;
+//                  room is filled, or not asked for; who is gone is dropped
 //
 // What the storage device's own thread waits for is in storage_device.c.
 #ifndef WORKER_LOOP_H
