@@ -12,6 +12,7 @@
 
 #include "hypercall/msr.h"
 #include "hypercall/status.h"
+#include "vmbus/protocol.h"
 
 enum { QUEUE = 64, VPS = 64, REGISTERS = 64, CONNECTIONS = 16 };
 
@@ -41,7 +42,7 @@ static struct {
 		int fd;
 	} events[CONNECTIONS];
 	unsigned interrupts, flag, sint;
-	bool open, crash_intercepted, overflow, full_counters;
+	bool open, crash_intercepted, overflow, flood, full_counters;
 	int vp_count;
 } fake;
 
@@ -199,6 +200,14 @@ void fake_overflow(void)
 	fake.overflow = true;
 	if (write(message_fds[1], "", 1) == 1)
 		close(message_fds[0]);
+}
+
+void fake_flood(void)
+{
+	const struct vmbus_message_header nonsense = { .type = 77 };
+
+	__atomic_store_n(&fake.flood, true, __ATOMIC_RELEASE);
+	fake_post(VMBUS_CONNECTION_MESSAGE_MULTICLIENT, &nonsense, sizeof(nonsense));
 }
 
 void fake_fill_counters(void)
@@ -420,13 +429,16 @@ int partition_get_message(
 	struct partition *partition, uint32_t *connection, struct hv_message *message)
 {
 	struct queued entry;
+	bool flood = __atomic_load_n(&fake.flood, __ATOMIC_ACQUIRE), done;
 	char byte;
-	bool done;
 
-	if (read(partition->fd, &byte, 1) != 1)
+	if (recv(partition->fd, &byte, 1, flood ? MSG_PEEK : 0) != 1)
 		return fake.overflow ? EOVERFLOW : EAGAIN;
 	pthread_mutex_lock(&fake.lock);
 	done = dequeue(&fake.to_host, &entry);
+	if (flood && done)
+		enqueue(&fake.to_host, entry.connection, entry.message.payload,
+			entry.message.header.payload_size);
 	pthread_mutex_unlock(&fake.lock);
 	if (!done)
 		return EAGAIN;

@@ -42,6 +42,9 @@ bool fake_post(uint32_t connection, const void *bytes, uint8_t length);
 // The driver has lost a message of the guest's: EPOLLERR, from now on.
 void fake_overflow(void);
 
+// From now on there is always another message of the guest's, as if a VP posted without end.
+void fake_flood(void);
+
 // All counters of the statistics pages are at their greatest.
 void fake_fill_counters(void);
 
