@@ -83,8 +83,8 @@ enum vmbus_channel_view {
 	VMBUS_VIEW_UNTOLD,    // nothing on this connection
 	VMBUS_VIEW_OFFERED,   // OFFER_CHANNEL
 	VMBUS_VIEW_RESCINDED, // RESCIND_CHANNEL_OFFER, and has not released the relid yet
-	VMBUS_VIEW_RELEASED,  // it gave the relid back by itself; it is told again on its next
-			      // connection
+	VMBUS_VIEW_RELEASED,  // it gave the relid back, and the offer stands; it is told again on
+			      // its next connection
 };
 
 // What a channel's offer says. Zero is right for what a device does not use.
@@ -217,6 +217,11 @@ uint32_t vmbus_server_offer(struct vmbus_server *server, const struct vmbus_offe
 // Takes an offer back. The channel is closed if it is open, and freed (VMBUS_ACTION_FREED) when the
 // embedder and the guest have let go of it. Returns false if there is no such offer.
 bool vmbus_server_rescind(struct vmbus_server *server, uint32_t relid);
+
+// The guest has broken the channel: as far as it knows, the offer is taken back, and the channel is
+// closed. The next connection (another kernel, perhaps) is offered it again. Returns false if the
+// guest does not have the offer now.
+bool vmbus_server_fail(struct vmbus_server *server, uint32_t relid);
 
 // Completes VMBUS_ACTION_OPEN. With `success` false the channel is closed and the guest is told so.
 void vmbus_server_open_complete(struct vmbus_server *server, uint32_t relid, bool success);

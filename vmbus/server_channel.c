@@ -122,23 +122,40 @@ void vmbus_channel_disconnect(struct vmbus_server *server, struct vmbus_server_c
 	vmbus_channel_settle(server, channel->relid);
 }
 
-bool vmbus_server_rescind(struct vmbus_server *server, uint32_t relid)
+// Tells the guest, if it has the offer, that it has it no more.
+static void revoke(struct vmbus_server *server, struct vmbus_server_channel *channel)
 {
-	struct vmbus_server_channel *channel = slot(server, relid);
 	union vmbus_message message = { .rescind_channel_offer = {
 						.header.type = VMBUS_MESSAGE_RESCIND_CHANNEL_OFFER,
-						.relid = relid,
+						.relid = channel->relid,
 					} };
 
-	if (!channel || channel->withdrawn)
-		return false;
-	channel->withdrawn = true;
 	if (channel->view == VMBUS_VIEW_OFFERED) {
 		channel->view = VMBUS_VIEW_RESCINDED;
 		vmbus_push_post(server, &message);
 	}
 	close_channel(server, channel);
+}
+
+bool vmbus_server_rescind(struct vmbus_server *server, uint32_t relid)
+{
+	struct vmbus_server_channel *channel = slot(server, relid);
+
+	if (!channel || channel->withdrawn)
+		return false;
+	channel->withdrawn = true;
+	revoke(server, channel);
 	vmbus_channel_settle(server, relid);
+	return true;
+}
+
+bool vmbus_server_fail(struct vmbus_server *server, uint32_t relid)
+{
+	struct vmbus_server_channel *channel = slot(server, relid);
+
+	if (!channel || channel->view != VMBUS_VIEW_OFFERED)
+		return false;
+	revoke(server, channel);
 	return true;
 }
 

@@ -149,12 +149,10 @@ bool scsi_fetch(const struct scsi_command *command, void *to, uint32_t length)
 	return length == 0;
 }
 
-void scsi_submit_to(
-	struct scsi_command *command, void (*done)(struct block_request *request, int result))
+static void scsi_submit_block(struct scsi_command *command)
 {
 	struct scsi_disk *disk = command->disk;
 
-	command->block.done = done;
 	disk->kick_due = true;
 	disk->block->ops->submit(disk->block, &command->block);
 }
@@ -166,44 +164,69 @@ static void scsi_single_done(struct block_request *request, int result)
 
 void scsi_submit(struct scsi_command *command)
 {
-	scsi_submit_to(command, scsi_single_done);
+	command->block.done = scsi_single_done;
+	scsi_submit_block(command);
 }
 
-static void scsi_advance(struct scsi_command *command);
+static void scsi_push_ready(struct scsi_command *command)
+{
+	struct scsi_adapter *adapter = command->adapter;
 
-static void scsi_step_done(struct block_request *request, int result)
+	command->next = NULL;
+	if (adapter->ready_first)
+		adapter->ready_last->next = command;
+	else
+		adapter->ready_first = command;
+	adapter->ready_last = command;
+}
+
+static struct scsi_command *scsi_pop_ready(struct scsi_adapter *adapter)
+{
+	struct scsi_command *command = adapter->ready_first;
+
+	if (command)
+		adapter->ready_first = command->next;
+	return command;
+}
+
+// The next step is never taken from here: a backend may complete within submit(), and a chain of
+// such steps would have no end.
+void scsi_step_done(struct block_request *request, int result)
 {
 	struct scsi_command *command = scsi_command_of(request);
 
-	command->result = result;
-	command->returned = true;
-	if (!command->stepping)
-		scsi_advance(command);
-}
-
-// A backend may complete within submit(): the loop here, and not recursion, takes the next step.
-static void scsi_advance(struct scsi_command *command)
-{
-	command->stepping = true;
-	while (command->result == BLOCK_OK && !command->cancelled && command->step(command)) {
-		command->returned = false;
-		scsi_submit_to(command, scsi_step_done);
-		if (!command->returned) {
-			command->stepping = false;
-			return;
-		}
-	}
 	if (command->cancelled)
 		scsi_fail(command, SCSI_SENSE_ABORTED);
+	else if (result != BLOCK_OK)
+		scsi_fail_block(command, result);
 	else
-		scsi_finish_block(command, command->result);
+		scsi_push_ready(command);
+}
+
+static void scsi_take_step(struct scsi_command *command)
+{
+	command->block.done = scsi_step_done;
+	if (command->cancelled)
+		scsi_fail(command, SCSI_SENSE_ABORTED);
+	else if (command->step(command))
+		scsi_submit_block(command);
+	else
+		scsi_finish(command, command->transferred);
+}
+
+bool scsi_adapter_step(struct scsi_adapter *adapter, uint32_t steps)
+{
+	struct scsi_command *command;
+
+	for (; steps > 0 && (command = scsi_pop_ready(adapter)); steps--)
+		scsi_take_step(command);
+	return adapter->ready_first;
 }
 
 void scsi_run(struct scsi_command *command, bool (*step)(struct scsi_command *command))
 {
 	command->step = step;
-	command->result = BLOCK_OK;
-	scsi_advance(command);
+	scsi_push_ready(command);
 }
 
 void scsi_cancel(struct scsi_command *command)
@@ -243,6 +266,7 @@ void scsi_execute(struct scsi_adapter *adapter, struct scsi_command *command)
 	command->sense_length = 0;
 	command->transferred = 0;
 	command->cancelled = false;
+	command->adapter = adapter;
 	command->disk = disk;
 	if (disk)
 		disk->in_flight++;

@@ -20,6 +20,12 @@
 #define SCSI_SCRATCH_SIZE 4096u
 #define SCSI_SCRATCH_IOV  32u
 
+// A command of several block requests takes them one at a time, in steps: those that move data
+// through scratch memory move this much at most, those that only change what is allocated
+// (WRITE_ZEROES, UNMAP) cover this much. So nothing keeps a thread, or the kernel below, for long.
+#define SCSI_STEP_DATA	((uint64_t)SCSI_SCRATCH_IOV * SCSI_SCRATCH_SIZE)
+#define SCSI_STEP_RANGE (64ULL << 20)
+
 // What a disk says about itself.
 struct scsi_identity {
 	char vendor[8];			  // ASCII, padded with spaces
@@ -48,6 +54,7 @@ struct scsi_lun {
 
 // The logical units behind one channel. Zeroed memory is an adapter without any.
 struct scsi_adapter {
+	struct scsi_command *ready_first, *ready_last; // commands whose next step is due
 	uint32_t count;
 	struct scsi_lun luns[SCSI_ADAPTER_LUNS];
 };
@@ -75,13 +82,12 @@ struct scsi_command {
 	uint32_t transferred; // bytes
 
 	// The target's.
+	struct scsi_adapter *adapter;
 	struct scsi_disk *disk;
+	struct scsi_command *next; // in the adapter's list
 	struct block_request block;
 	bool (*step)(struct scsi_command *command);
-	bool stepping;
-	bool returned;
 	bool cancelled;
-	int result;
 	uint32_t index; // commands of several steps: where they are
 	uint32_t count;
 	uint64_t lba;
@@ -104,15 +110,20 @@ bool scsi_adapter_attach(struct scsi_adapter *adapter, uint8_t path, uint8_t tar
 struct scsi_disk *scsi_adapter_detach(
 	struct scsi_adapter *adapter, uint8_t path, uint8_t target, uint8_t lun);
 
-// Executes a command. Every outcome comes through command->done(). The command and its data must
-// stay until then.
+// Executes a command, or its beginning: what has several steps goes on in scsi_adapter_step().
+// Every outcome comes through command->done(). The command and its data must stay until then.
 void scsi_execute(struct scsi_adapter *adapter, struct scsi_command *command);
 
+// Takes up to `steps` steps (or none) of the commands that have some to take, in turns. Returns
+// whether there are more: call it again, after having looked after others.
+bool scsi_adapter_step(struct scsi_adapter *adapter, uint32_t steps);
+
 // Gets everything submitted since the last call going. To be called after a batch of
-// scsi_execute() and after the backends have completed requests.
+// scsi_execute() and scsi_adapter_step(), and after the backends have completed requests.
 void scsi_adapter_kick(struct scsi_adapter *adapter);
 
-// The command ends (aborted) when the block request that it has under way is done.
+// The command takes no more steps: it ends (aborted) when the block request that it has under way
+// is done, or else in the next scsi_adapter_step().
 void scsi_cancel(struct scsi_command *command);
 
 #endif

@@ -64,10 +64,6 @@ static inline void scsi_prepare(
 // Submits command->block and ends the command with what it ends with.
 void scsi_submit(struct scsi_command *command);
 
-// Submits command->block; `done` ends the command or goes on with it.
-void scsi_submit_to(
-	struct scsi_command *command, void (*done)(struct block_request *request, int result));
-
 // The command whose block request this is.
 static inline struct scsi_command *scsi_command_of(struct block_request *request)
 {
@@ -78,6 +74,10 @@ static inline struct scsi_command *scsi_command_of(struct block_request *request
 // returns false when all is done. Ends the command with GOOD and command->transferred bytes, or
 // with what the first request that failed says.
 void scsi_run(struct scsi_command *command, bool (*step)(struct scsi_command *command));
+
+// What a step's request is done with, unless the step sets another command->block.done: that one
+// ends in a call of this.
+void scsi_step_done(struct block_request *request, int result);
 
 // A step of scsi_run(): reads or writes the next piece of the extent at command->lba, of
 // command->blocks_left blocks, with each 4096 bytes of it in the same scratch memory.

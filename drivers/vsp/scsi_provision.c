@@ -21,19 +21,30 @@ static struct scsi_extent scsi_unmap_extent(const struct scsi_command *command, 
 	return (struct scsi_extent){ scsi_get64(at), scsi_get32(at + 8) };
 }
 
-static bool scsi_unmap_step(struct scsi_command *command)
+// Prepares the next piece of the extent at command->lba, of command->blocks_left blocks, for an
+// operation without data. Pieces end at multiples of SCSI_STEP_RANGE, so that what the backend can
+// only unmap as a whole is not cut. Returns false if nothing is left.
+static bool scsi_range_step(struct scsi_command *command, enum block_op op)
 {
 	const uint32_t shift = command->disk->block_shift;
+	const uint64_t unit = SCSI_STEP_RANGE >> shift, room = unit - command->lba % unit;
+	const uint64_t blocks = command->blocks_left < room ? command->blocks_left : room;
 
-	while (command->index < command->count) {
-		struct scsi_extent extent = scsi_unmap_extent(command, command->index++);
+	scsi_prepare(command, op, command->lba << shift, blocks << shift);
+	command->lba += blocks;
+	command->blocks_left -= blocks;
+	return blocks > 0;
+}
 
-		if (extent.count == 0)
-			continue;
-		scsi_prepare(command, BLOCK_UNMAP, extent.lba << shift, extent.count << shift);
-		return true;
+static bool scsi_unmap_step(struct scsi_command *command)
+{
+	while (command->blocks_left == 0 && command->index < command->count) {
+		const struct scsi_extent extent = scsi_unmap_extent(command, command->index++);
+
+		command->lba = extent.lba;
+		command->blocks_left = extent.count;
 	}
-	return false;
+	return scsi_range_step(command, BLOCK_UNMAP);
 }
 
 // Checks the parameter list, which is in scratch memory, and finds how many descriptors it has.
@@ -77,6 +88,7 @@ void scsi_unmap(struct scsi_disk *disk, struct scsi_command *command)
 	} else {
 		command->transferred = list_length;
 		command->index = 0;
+		command->blocks_left = 0;
 		scsi_run(command, scsi_unmap_step);
 	}
 }
@@ -87,35 +99,39 @@ static bool scsi_write_same_step(struct scsi_command *command)
 }
 
 // The slow way: scratch memory full of copies of its first block, written again and again.
-static void scsi_write_pattern(struct scsi_command *command)
+static void scsi_make_pattern(struct scsi_command *command)
 {
 	const uint32_t block_size = 1u << command->disk->block_shift;
 
 	for (uint32_t at = block_size; at < SCSI_SCRATCH_SIZE; at += block_size)
 		memcpy(command->scratch + at, command->scratch, block_size);
-	scsi_run(command, scsi_write_same_step);
 }
 
-// The device may find out only now that it cannot.
+// The device may find out only now that it cannot: back to where that piece began, the slow way.
 static void scsi_write_zeroes_done(struct block_request *request, int result)
 {
 	struct scsi_command *command = scsi_command_of(request);
 
-	if (result == BLOCK_ERROR_UNSUPPORTED)
-		scsi_write_pattern(command);
-	else
-		scsi_finish_block(command, result);
+	if (result == BLOCK_ERROR_UNSUPPORTED) {
+		command->lba -= command->count;
+		command->blocks_left += command->count;
+		scsi_make_pattern(command);
+		command->step = scsi_write_same_step;
+		result = BLOCK_OK;
+	}
+	scsi_step_done(request, result);
 }
 
-static void scsi_write_zeroes(struct scsi_command *command)
+static bool scsi_write_zeroes_step(struct scsi_command *command)
 {
-	const uint32_t shift = command->disk->block_shift;
+	const uint64_t left = command->blocks_left;
+	const bool more = scsi_range_step(command, BLOCK_WRITE_ZEROES);
 
-	scsi_prepare(
-		command, BLOCK_WRITE_ZEROES, command->lba << shift, command->blocks_left << shift);
+	command->count = (uint32_t)(left - command->blocks_left);
+	command->block.done = scsi_write_zeroes_done;
 	if (command->cdb[1] & SCSI_CDB_UNMAP)
 		command->block.flags = BLOCK_REQUEST_MAY_UNMAP;
-	scsi_submit_to(command, scsi_write_zeroes_done);
+	return more;
 }
 
 static bool scsi_is_zero(const uint8_t *data, uint32_t length)
@@ -164,8 +180,10 @@ void scsi_write_same(struct scsi_disk *disk, struct scsi_command *command)
 	command->lba = extent.lba;
 	command->blocks_left = extent.count;
 	if (scsi_has(disk, BLOCK_DEVICE_CAN_ZERO) &&
-		scsi_is_zero(command->scratch, disk->block->block_size))
-		scsi_write_zeroes(command);
-	else
-		scsi_write_pattern(command);
+		scsi_is_zero(command->scratch, disk->block->block_size)) {
+		scsi_run(command, scsi_write_zeroes_step);
+		return;
+	}
+	scsi_make_pattern(command);
+	scsi_run(command, scsi_write_same_step);
 }

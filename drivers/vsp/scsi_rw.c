@@ -107,7 +107,7 @@ void scsi_synchronize_cache(struct scsi_disk *disk, struct scsi_command *command
 bool scsi_scratch_step(struct scsi_command *command, enum block_op op)
 {
 	const uint32_t shift = command->disk->block_shift;
-	const uint64_t most = (uint64_t)SCSI_SCRATCH_IOV * SCSI_SCRATCH_SIZE >> shift;
+	const uint64_t most = SCSI_STEP_DATA >> shift;
 	const uint64_t blocks = command->blocks_left < most ? command->blocks_left : most;
 	uint64_t left = blocks << shift;
 	uint32_t count = 0;

@@ -4,11 +4,14 @@
 
 #include <string.h>
 
-// Packets of one poll, so that a guest that never stops cannot keep the thread.
-#define STORAGE_POLL_BUDGET 256u
-
 // Descriptor, ranges and payload of the longest request; rounded up, there is more room than that.
 #define STORAGE_PACKET_OVERHEAD 512u
+
+// What is left of a poll.
+struct storage_budget {
+	uint32_t packets;
+	uint32_t bytes;
+};
 
 struct storage_layout {
 	uint32_t iov_max;
@@ -199,7 +202,8 @@ static void storage_finish_reset(struct storage_vsp *vsp)
 	storage_answer_status(slot, VSTOR_STATUS_SUCCESS);
 }
 
-static void storage_take(struct storage_vsp *vsp)
+// Returns how much data the packet is about.
+static uint32_t storage_take(struct storage_vsp *vsp)
 {
 	const struct vmbus_packet *packet = &vsp->packet;
 	struct storage_slot *slot = vsp->free;
@@ -210,15 +214,23 @@ static void storage_take(struct storage_vsp *vsp)
 	slot->answer_length = packet->payload_length >= VSTOR_PACKET_SIZE_V2 ? VSTOR_PACKET_SIZE_V2
 									     : VSTOR_PACKET_SIZE_V1;
 	memset(&slot->answer, 0, sizeof(slot->answer));
+	slot->command.data_length = 0;
 	vsp->counters.packets++;
 	storage_handle(slot);
+	return slot->command.data_length; // the slot may be free by now, but nobody has it yet
+}
+
+static void storage_spend(struct storage_budget *budget, uint32_t bytes)
+{
+	budget->packets--;
+	budget->bytes -= bytes < budget->bytes ? bytes : budget->bytes;
 }
 
 // Reads until there is nothing more, or nothing more can be taken. Returns true if the ring is
 // empty.
-static bool storage_read_all(struct storage_vsp *vsp, uint32_t *budget)
+static bool storage_read_all(struct storage_vsp *vsp, struct storage_budget *budget)
 {
-	while (vsp->free && !vsp->reset && !vsp->failure && *budget > 0) {
+	while (vsp->free && !vsp->reset && !vsp->failure && budget->packets && budget->bytes) {
 		enum vmbus_ring_status status =
 			vmbus_ring_read(&vsp->reader, vsp->buffer, vsp->buffer_size, &vsp->packet);
 
@@ -228,8 +240,7 @@ static bool storage_read_all(struct storage_vsp *vsp, uint32_t *budget)
 			storage_fail(vsp, vmbus_ring_status_name(status));
 			return false;
 		}
-		(*budget)--;
-		storage_take(vsp);
+		storage_spend(budget, storage_take(vsp));
 		storage_finish_reset(vsp);
 	}
 	return false;
@@ -239,7 +250,7 @@ static bool storage_read_all(struct storage_vsp *vsp, uint32_t *budget)
 // completion or room in the other ring, and both lead to the next poll.
 static void storage_receive(struct storage_vsp *vsp)
 {
-	uint32_t budget = STORAGE_POLL_BUDGET;
+	struct storage_budget budget = { STORAGE_VSP_POLL_PACKETS, STORAGE_VSP_POLL_BYTES };
 	bool empty;
 
 	do {
@@ -249,9 +260,9 @@ static void storage_receive(struct storage_vsp *vsp)
 			return;
 		vsp->signal_due |= vmbus_ring_reader_commit(&vsp->reader);
 	} while (empty && vmbus_ring_reader_unmask(&vsp->reader));
-	if (budget == 0)
+	if (!budget.packets || !budget.bytes)
 		vsp->again = true;
-	if (budget < STORAGE_POLL_BUDGET)
+	if (budget.packets < STORAGE_VSP_POLL_PACKETS)
 		vsp->counters.batches++;
 }
 
@@ -277,12 +288,15 @@ uint32_t storage_vsp_poll(struct storage_vsp *vsp)
 {
 	if (vsp->stopped)
 		return 0;
+	// Steps first: what ends in them gives slots, and what a reset has waited for.
+	scsi_adapter_step(vsp->adapter, STORAGE_VSP_POLL_STEPS);
 	if (!vsp->failure) {
 		storage_finish_reset(vsp);
 		storage_send_unsent(vsp);
 	}
 	if (!vsp->failure)
 		storage_receive(vsp);
+	vsp->again |= scsi_adapter_step(vsp->adapter, 0);
 	scsi_adapter_kick(vsp->adapter);
 	return storage_poll_flags(vsp);
 }
@@ -302,6 +316,7 @@ void storage_vsp_stop(struct storage_vsp *vsp)
 	vsp->stopped = true;
 	for (uint32_t i = 0; i < vsp->slot_count; i++)
 		scsi_cancel(&vsp->slots[i].command);
+	scsi_adapter_step(vsp->adapter, vsp->slot_count); // they end without another step
 	scsi_adapter_kick(vsp->adapter);
 }
 

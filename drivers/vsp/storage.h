@@ -29,6 +29,13 @@
 #define STORAGE_VSP_AGAIN  0x2u
 #define STORAGE_VSP_FAILED 0x4u
 
+// What one poll does at most, so that neither a guest that never stops nor one that asks for much
+// keeps the thread: packets, bytes of their data, and steps of long commands (SCSI_STEP_DATA each).
+// The packet or step that reaches the bound is still finished.
+#define STORAGE_VSP_POLL_PACKETS 256u
+#define STORAGE_VSP_POLL_BYTES	 (16u << 20)
+#define STORAGE_VSP_POLL_STEPS	 16u
+
 #define STORAGE_VSP_MAX_TRANSFER (4u << 20) // bytes
 #define STORAGE_VSP_MAX_SLOTS	 1024u
 
@@ -65,7 +72,7 @@ size_t storage_vsp_size(const struct storage_vsp_config *config);
 // rings that are unusable are a failure that the first poll tells.
 struct storage_vsp *storage_vsp_create(void *memory, const struct storage_vsp_config *config);
 
-// Does all that can be done now. Returns STORAGE_VSP_* flags.
+// Does what can be done now, up to the bounds above. Returns STORAGE_VSP_* flags.
 uint32_t storage_vsp_poll(struct storage_vsp *vsp);
 
 // Returns why the channel has failed, a constant string for the log, or NULL.

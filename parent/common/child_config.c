@@ -111,26 +111,79 @@ static const char *set_test_devices(struct child_config *config, const char *val
 	return config->test_devices || !strcmp(value, "off") ? NULL : "is neither on nor off";
 }
 
-// A disk is PATH, PATH,ro or PATH,rw.
+static const char *set_serial(struct child_disk *disk, const char *value)
+{
+	static const char letters[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+
+	if (strlen(value) > CHILD_SERIAL_MAX || strspn(value, letters) != strlen(value))
+		return "has a serial that is not up to 32 letters, digits, -, _ and .";
+	strcpy(disk->serial, value);
+	return NULL;
+}
+
+static const char *set_access(struct child_disk *disk, const char *value)
+{
+	disk->read_only = !strcmp(value, "ro");
+	return NULL;
+}
+
+static const struct disk_option {
+	const char *prefix;
+	const char *(*set)(struct child_disk *disk, const char *value); // of what follows `skip`
+	unsigned kind, skip;
+} disk_options[] = {
+	{ "ro", set_access, 1, 0 },
+	{ "rw", set_access, 1, 0 },
+	{ "serial=", set_serial, 2, 7 },
+};
+
+static const struct disk_option *find_disk_option(const char *text)
+{
+	for (size_t i = 0; i < sizeof(disk_options) / sizeof(*disk_options); i++) {
+		const struct disk_option *option = &disk_options[i];
+
+		if (option->skip ? !strncmp(text, option->prefix, option->skip)
+				 : !strcmp(text, option->prefix))
+			return option;
+	}
+	return NULL;
+}
+
+// A disk is PATH, then ",ro" or ",rw" and ",serial=S". Options are taken from the end, each kind
+// once: the rest is the path, which may look like one.
+static const char *take_disk_options(struct child_disk *disk)
+{
+	const struct disk_option *option;
+	const char *error = NULL;
+	unsigned given = 0;
+	char *comma;
+
+	while (!error && (comma = strrchr(disk->path, ',')) &&
+		(option = find_disk_option(comma + 1)) && !(given & option->kind)) {
+		error = option->set(disk, comma + 1 + option->skip);
+		given |= option->kind;
+		*comma = 0;
+	}
+	return error;
+}
+
 static const char *set_disk(struct child_config *config, const char *value)
 {
 	struct child_disk *disk = &config->disks[config->disk_count];
 	const char *error;
-	char *option;
 
 	if (config->disk_count == CHILD_DISKS_MAX)
 		return "is one disk too many: there can be 8";
+	memset(disk, 0, sizeof(*disk));
 	error = set_text(disk->path, sizeof(disk->path), value);
-	if (error)
-		return error;
-	option = strrchr(disk->path, ',');
-	disk->read_only = option && !strcmp(option, ",ro");
-	if (disk->read_only || (option && !strcmp(option, ",rw")))
-		*option = 0;
-	if (!*disk->path)
-		return "names no file";
-	config->disk_count++;
-	return NULL;
+	if (!error)
+		error = take_disk_options(disk);
+	if (!error && !*disk->path)
+		error = "names no file";
+	if (!error)
+		config->disk_count++;
+	return error;
 }
 
 static const struct config_key {
@@ -162,10 +215,10 @@ static void print_config(const struct child_config *config, FILE *file)
 	fprintf(file, "memory %llu\ncpus %u\ntimeout %u\n", (unsigned long long)config->memory,
 		config->vps, config->timeout_s);
 	fprintf(file, "test-devices %s\n", config->test_devices ? "on" : "off");
-	// Always with an option: a path may end in ",ro" itself.
+	// Always with all options: a path may end in what looks like one.
 	for (uint32_t i = 0; i < config->disk_count; i++)
-		fprintf(file, "disk %s,%s\n", config->disks[i].path,
-			config->disks[i].read_only ? "ro" : "rw");
+		fprintf(file, "disk %s,serial=%s,%s\n", config->disks[i].path,
+			config->disks[i].serial, config->disks[i].read_only ? "ro" : "rw");
 }
 
 int child_config_write(const struct child_config *config, const char *path)

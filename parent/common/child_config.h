@@ -13,12 +13,14 @@ enum {
 	CHILD_VPS_MAX = 64,
 	CHILD_PATH_MAX = 4096,
 	CHILD_APPEND_MAX = 2048,
+	CHILD_SERIAL_MAX = 32,
 };
 
 #define CHILD_MEMORY_DEFAULT (512ull << 20)
 
 struct child_disk {
 	char path[CHILD_PATH_MAX];
+	char serial[CHILD_SERIAL_MAX + 1]; // "": the worker's choice
 	bool read_only;
 };
 

@@ -15,7 +15,8 @@
 	"  --append S      its command line\n"                                                     \
 	"  --memory SIZE   such as 512M or 2G; a multiple of 2M (default 512M)\n"                  \
 	"  --cpus N        virtual processors, 1 to 64 (default 1)\n"                              \
-	"  --disk F[,ro]   a disk: a raw file or a block device; up to 8 of them\n"                \
+	"  --disk F[,ro][,serial=S]\n"                                                             \
+	"                  a disk: a raw file or a block device; up to 8 of them\n"                \
 	"  --timeout S     end it after so many seconds (default: never)\n"                        \
 	"  --test-devices  the ports that kvm-unit-tests' images need\n"                           \
 	"  --name NAME     the same as NAME without --name\n"

@@ -19,8 +19,10 @@ enum block_file_engine {
 
 struct block_file;
 
-// Opens a disk. It is locked (flock) against a second writer until it is closed. Returns NULL with
-// the reason: it is missing, in use, smaller than a block, neither file nor block device, ...
+// Opens a disk: the one place where a path becomes a disk, and where it is judged. Until it is
+// closed nobody else gets it, by this path or another, for a disk; a device cannot be mounted
+// either. Read-only disks share with each other. Returns NULL with the reason: it is missing, in
+// use, smaller than a block, neither file nor block device, ... The path must stay until then.
 struct block_file *block_file_open(
 	const char *path, bool read_only, enum block_file_engine engine, struct failure *failure);
 
@@ -34,14 +36,15 @@ int block_file_event_fd(const struct block_file *file);
 // Calls done() of all requests that have completed. Never blocks.
 void block_file_poll(struct block_file *file);
 
+// Returns whether there are requests that the kernel does not take just now. The descriptor does
+// not tell when that is over: poll again in a moment.
+bool block_file_busy(const struct block_file *file);
+
 // Returns the number of requests under way.
 uint32_t block_file_in_flight(const struct block_file *file);
 
-// Writes a serial number for the disk that stays the same as long as the file or device does: at
-// most size - 1 characters and a NUL.
-void block_file_serial(const struct block_file *file, char *serial, size_t size);
-
-// Waits for what is under way (done() is called), and closes.
+// Waits for what is under way (done() is called), and closes. May take as long as the kernel does:
+// for ever, if the device hangs.
 void block_file_close(struct block_file *file);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The engine for kernels without io_uring: a few threads that wait in system calls, and an eventfd
-// that says that something is finished.
+// The engine for kernels without io_uring, and for what a ring cannot do: a few threads that wait
+// in system calls, and an eventfd that says that something is finished.
 #include "parent/worker/block_file_internal.h"
 
 #include <errno.h>
@@ -35,7 +35,7 @@ static void block_pool_finished(struct block_file *file, struct block_request *r
 	request->next = pool->finished;
 	pool->finished = request;
 	if (!request->next)
-		eventfd_write(file->event_fd, 1);
+		eventfd_write(pool->event_fd, 1);
 }
 
 static void *block_pool_thread(void *argument)
@@ -88,7 +88,7 @@ static void block_pool_close(struct block_file *file)
 		pthread_join(pool->thread[i], NULL);
 	pthread_cond_destroy(&pool->work);
 	pthread_mutex_destroy(&pool->lock);
-	close(file->event_fd);
+	close(pool->event_fd);
 }
 
 static int block_pool_open(struct block_file *file)
@@ -96,9 +96,10 @@ static int block_pool_open(struct block_file *file)
 	struct block_pool_state *pool = &file->pool;
 	int error;
 
-	file->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (file->event_fd < 0)
+	pool->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (pool->event_fd < 0)
 		return -errno;
+	file->event_fd = pool->event_fd;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work, NULL);
 	pool->queue_end = &pool->queue;
@@ -134,7 +135,7 @@ static void block_pool_poll(struct block_file *file)
 	request = pool->finished;
 	pool->finished = NULL;
 	if (request)
-		eventfd_read(file->event_fd, &count);
+		eventfd_read(pool->event_fd, &count);
 	pthread_mutex_unlock(&pool->lock);
 	for (; request; request = next) {
 		next = request->next;
@@ -142,11 +143,16 @@ static void block_pool_poll(struct block_file *file)
 	}
 }
 
+static bool block_pool_busy(const struct block_file *file)
+{
+	return false;
+}
+
 static void block_pool_wait(struct block_file *file)
 {
 	struct pollfd pollfd = { .fd = file->event_fd, .events = POLLIN };
 
-	poll(&pollfd, 1, -1);
+	poll(&pollfd, 1, BLOCK_WAIT_MS);
 }
 
 const struct block_engine block_pool = {
@@ -155,5 +161,6 @@ const struct block_engine block_pool = {
 	.start = block_pool_start,
 	.kick = block_pool_kick,
 	.poll = block_pool_poll,
+	.busy = block_pool_busy,
 	.wait = block_pool_wait,
 };

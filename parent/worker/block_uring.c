@@ -4,33 +4,60 @@
 #include "parent/worker/block_file_internal.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
-#define BLOCK_URING_ENTRIES 256u
+#include "parent/worker/log.h"
 
-static int block_uring_open(struct block_file *file)
+// How often a submission is tried again because a signal came.
+enum { INTERRUPTED_MAX = 8 };
+
+// The ring of Linux 6.1 knows no BLKDISCARD: such a disk has the pool's threads beside its ring,
+// and one descriptor that tells of both.
+static int block_uring_add_pool(struct block_file *file)
 {
-	int error = io_uring_queue_init(BLOCK_URING_ENTRIES, &file->ring, 0);
+	struct epoll_event event = { .events = EPOLLIN };
+	int error = block_pool.open(file);
 
 	if (error)
 		return error;
-	file->event_fd = file->ring.ring_fd;
-	return 0;
+	file->event_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (file->event_fd >= 0 &&
+		!epoll_ctl(file->event_fd, EPOLL_CTL_ADD, file->pool.event_fd, &event) &&
+		!epoll_ctl(file->event_fd, EPOLL_CTL_ADD, file->uring.ring.ring_fd, &event))
+		return 0;
+	error = -errno;
+	if (file->event_fd >= 0)
+		close(file->event_fd);
+	block_pool.close(file);
+	return error;
+}
+
+static int block_uring_open(struct block_file *file)
+{
+	struct block_uring_state *uring = &file->uring;
+	int error = io_uring_queue_init(BLOCK_URING_ENTRIES, &uring->ring, 0);
+
+	if (error)
+		return error;
+	uring->staged_end = &uring->staged;
+	file->event_fd = uring->ring.ring_fd;
+	if (file->discard)
+		error = block_uring_add_pool(file);
+	if (error)
+		io_uring_queue_exit(&uring->ring);
+	return error;
 }
 
 static void block_uring_close(struct block_file *file)
 {
-	io_uring_queue_exit(&file->ring);
-}
-
-static struct io_uring_sqe *block_uring_sqe(struct block_file *file)
-{
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&file->ring);
-
-	if (!sqe) {
-		io_uring_submit(&file->ring);
-		sqe = io_uring_get_sqe(&file->ring);
+	if (file->discard) {
+		close(file->event_fd);
+		block_pool.close(file);
 	}
-	return sqe;
+	io_uring_queue_exit(&file->uring.ring);
 }
 
 static void block_uring_prepare(
@@ -55,29 +82,90 @@ static void block_uring_prepare(
 	}
 }
 
+// The kernel has taken the oldest `count` staged requests.
+static void block_uring_taken(struct block_uring_state *uring, int count)
+{
+	while (count-- > 0 && uring->staged)
+		uring->staged = uring->staged->next;
+	if (!uring->staged)
+		uring->staged_end = &uring->staged;
+}
+
+static bool block_uring_is_busy(int error)
+{
+	return error == -EAGAIN || error == -EBUSY || error == -ENOMEM;
+}
+
+// The ring is of no more use: what the kernel has not taken ends, as will what comes. What it has
+// taken is still completed.
+static void block_uring_break(struct block_file *file, int error)
+{
+	struct block_uring_state *uring = &file->uring;
+	struct block_request *request = uring->staged, *next;
+
+	log_line("disk %s: io_uring takes no more requests: %s", file->path, strerror(-error));
+	uring->broken = error;
+	uring->staged = NULL;
+	uring->staged_end = &uring->staged;
+	for (; request; request = next) {
+		next = request->next;
+		block_file_end(file, request, -EIO);
+	}
+}
+
+// Hands the staged requests to the kernel. It may take a part (it stops at one that it fails), be
+// interrupted, or have no memory or no room for completions now: block_uring_poll() tries again.
+static void block_uring_kick(struct block_file *file)
+{
+	struct block_uring_state *uring = &file->uring;
+	int interrupted = 0;
+
+	while (uring->staged && interrupted < INTERRUPTED_MAX) {
+		int result = block_system_submit(&uring->ring);
+
+		if (result > 0) {
+			block_uring_taken(uring, result);
+		} else if (result == -EINTR) {
+			interrupted++;
+		} else {
+			if (result && !block_uring_is_busy(result))
+				block_uring_break(file, result);
+			return;
+		}
+	}
+}
+
+static struct io_uring_sqe *block_uring_sqe(struct block_file *file)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&file->uring.ring);
+
+	if (!sqe) {
+		block_uring_kick(file);
+		sqe = io_uring_get_sqe(&file->uring.ring);
+	}
+	return sqe;
+}
+
 static void block_uring_start(struct block_file *file, struct block_request *request)
 {
-	struct io_uring_sqe *sqe;
+	struct block_uring_state *uring = &file->uring;
+	struct io_uring_sqe *sqe = NULL;
 
 	if (request->op == BLOCK_UNMAP && file->discard) {
-		// The ring of Linux 6.1 knows no discard.
-		block_file_end(file, request, block_file_execute(file, request));
+		block_pool.start(file, request);
 		return;
 	}
-	sqe = block_uring_sqe(file);
-	if (!sqe) {
-		block_file_end(file, request, -EAGAIN);
+	if (!uring->broken)
+		sqe = block_uring_sqe(file);
+	if (!sqe || uring->broken) {
+		block_file_end(file, request, uring->broken ? -EIO : -EAGAIN);
 		return;
 	}
 	block_uring_prepare(file, sqe, request);
 	io_uring_sqe_set_data(sqe, request);
-}
-
-// What the kernel does not take now stays in the ring for the next time.
-static void block_uring_kick(struct block_file *file)
-{
-	if (io_uring_sq_ready(&file->ring) > 0)
-		io_uring_submit(&file->ring);
+	request->next = NULL;
+	*uring->staged_end = request;
+	uring->staged_end = &request->next;
 }
 
 static void block_uring_completed(
@@ -99,25 +187,29 @@ static void block_uring_completed(
 		block_uring_start(file, request);
 }
 
+// At most what is in flight completes here, plus what goes on after a part.
 static void block_uring_poll(struct block_file *file)
 {
-	struct io_uring_cqe *cqe;
+	struct block_request *request;
+	int result;
 
-	while (io_uring_peek_cqe(&file->ring, &cqe) == 0) {
-		struct block_request *request = io_uring_cqe_get_data(cqe);
-		const int result = cqe->res;
-
-		io_uring_cqe_seen(&file->ring, cqe);
+	while (block_system_reap(&file->uring.ring, &request, &result))
 		block_uring_completed(file, request, result);
-	}
+	if (file->discard)
+		block_pool.poll(file);
 	block_uring_kick(file);
+}
+
+static bool block_uring_busy(const struct block_file *file)
+{
+	return file->uring.staged;
 }
 
 static void block_uring_wait(struct block_file *file)
 {
-	struct io_uring_cqe *cqe;
+	struct pollfd pollfd = { .fd = file->event_fd, .events = POLLIN };
 
-	io_uring_wait_cqe(&file->ring, &cqe);
+	poll(&pollfd, 1, BLOCK_WAIT_MS);
 }
 
 const struct block_engine block_uring = {
@@ -126,5 +218,6 @@ const struct block_engine block_uring = {
 	.start = block_uring_start,
 	.kick = block_uring_kick,
 	.poll = block_uring_poll,
+	.busy = block_uring_busy,
 	.wait = block_uring_wait,
 };

@@ -90,6 +90,16 @@ size_t console_input(struct console *console, const uint8_t *bytes, size_t lengt
 	return taken;
 }
 
+bool console_has_room(struct console *console)
+{
+	bool room;
+
+	pthread_mutex_lock(&console->lock);
+	room = console->input_count < CONSOLE_INPUT;
+	pthread_mutex_unlock(&console->lock);
+	return room;
+}
+
 static uint64_t oldest(const struct console *console)
 {
 	return console->written > CONSOLE_HISTORY ? console->written - CONSOLE_HISTORY : 0;
@@ -157,11 +167,11 @@ static void rotate_log(struct console *console)
 bool console_log(struct console *console)
 {
 	uint8_t chunk[LOG_CHUNK];
-	bool any = false;
-	size_t length;
+	size_t length, total = 0;
 
-	while ((length = console_read(console, &console->logged, chunk, sizeof(chunk)))) {
-		any = true;
+	while (total < CONSOLE_HISTORY &&
+		(length = console_read(console, &console->logged, chunk, sizeof(chunk)))) {
+		total += length;
 		if (console->log_fd >= 0 && write(console->log_fd, chunk, length) < 0) {
 			log_line("the console log is lost from here: %s", strerror(errno));
 			close(console->log_fd);
@@ -171,7 +181,7 @@ bool console_log(struct console *console)
 		if (console->log_fd >= 0 && console->log_length >= LOG_FILE_MAX)
 			rotate_log(console);
 	}
-	return any;
+	return total;
 }
 
 bool console_sleep(struct console *console)

@@ -48,6 +48,9 @@ int console_get(struct console *console);
 // Queues input; returns how much of it there was room for. wake() comes when there is room again.
 size_t console_input(struct console *console, const uint8_t *bytes, size_t length);
 
+// Returns whether there is room for input.
+bool console_has_room(struct console *console);
+
 // Copies output from *position on to `to`, at most `size` bytes; moves *position. If output is gone
 // already, says so in the copy. Returns the number of bytes, 0 if there is nothing new.
 size_t console_read(struct console *console, uint64_t *position, uint8_t *to, size_t size);
@@ -55,7 +58,8 @@ size_t console_read(struct console *console, uint64_t *position, uint8_t *to, si
 // Returns the position from which a new reader can read: the oldest output that is still there.
 uint64_t console_oldest(struct console *console);
 
-// Writes new output to the log. Returns whether there was any. Main thread.
+// Writes new output to the log: CONSOLE_HISTORY bytes at most, the child may be adding more all the
+// time. Returns whether there was any. Main thread.
 bool console_log(struct console *console);
 
 // Asks for a wake() with the next output. Returns false if there is some already. Main thread.

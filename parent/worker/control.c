@@ -1,234 +1,101 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// See control.h.
+// See control.h: the socket, and what concerns all clients. One of them is in control_client.c.
 #include "parent/worker/control.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "parent/common/rundir.h"
+#include "parent/worker/deadline.h"
 #include "parent/worker/log.h"
 
-enum { CHUNK = 4096, INPUT_CHUNK = 256, BACKLOG = 8 };
-
-static void drop_client(struct control_client *client)
-{
-	loop_remove(client->control->loop, &client->source);
-	close(client->source.fd);
-	client->state = CONTROL_FREE;
-}
-
-// Sends an answer as a whole: it is small enough for an empty socket, and it ends the dialogue.
-static void answer(struct control_client *client, const char *text, size_t length)
-{
-	if (send(client->source.fd, text, length, MSG_NOSIGNAL | MSG_DONTWAIT) < (ssize_t)length)
-		log_line("a control client did not take its answer");
-}
-
-static void answer_error(struct control_client *client, const char *sentence)
-{
-	char text[256];
-	int length = snprintf(text, sizeof(text), "error %s\n", sentence);
-
-	answer(client, text, (size_t)length);
-}
-
-static void request_stat(struct control_client *client)
-{
-	static char text[CONTROL_TEXT_MAX]; // one thread
-	struct control *control = client->control;
-	size_t length = 3;
-
-	memcpy(text, "ok\n", length);
-	length +=
-		control->wiring.stat(control->wiring.context, text + length, sizeof(text) - length);
-	answer(client, text, length);
-}
-
-static void request_kill(struct control_client *client)
-{
-	answer(client, "ok\n", 3);
-	client->control->wiring.kill(client->control->wiring.context);
-}
-
-// Answered by control_stopped(), when the child has answered.
-static void request_stop(struct control_client *client)
-{
-	const struct control_wiring *wiring = &client->control->wiring;
-	const char *error;
-
-	client->state = CONTROL_STOP;
-	error = wiring->stop(wiring->context);
-	if (!error)
-		return;
-	answer_error(client, error);
-	drop_client(client);
-}
-
-// Sends as much of the output as the client takes now. Returns false if it is gone.
-static bool send_console(struct control_client *client)
-{
-	uint8_t chunk[CHUNK];
-	uint64_t position = client->position;
-	size_t length;
-
-	while ((length = console_read(client->control->console, &position, chunk, sizeof(chunk)))) {
-		ssize_t sent = send(client->source.fd, chunk, length, MSG_NOSIGNAL);
-
-		if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
-			return false;
-		if (sent < (ssize_t)length) {
-			// The rest is read again when there is room.
-			client->position = position - length + (sent > 0 ? (size_t)sent : 0);
-			loop_change(client->control->loop, &client->source,
-				client->source.events | EPOLLOUT);
-			return true;
-		}
-		client->position = position;
-	}
-	loop_change(client->control->loop, &client->source, client->source.events & ~EPOLLOUT);
-	return true;
-}
-
-// Takes input as far as the console has room. Returns false if the client is gone.
-static bool receive_console(struct control_client *client)
-{
-	struct control *control = client->control;
-	uint8_t chunk[INPUT_CHUNK];
-	ssize_t length = recv(client->source.fd, chunk, sizeof(chunk), MSG_PEEK | MSG_DONTWAIT);
-	size_t taken;
-
-	if (length <= 0)
-		return length < 0 && (errno == EAGAIN || errno == EINTR);
-	taken = console_input(control->console, chunk, (size_t)length);
-	if (taken)
-		recv(client->source.fd, chunk, taken, MSG_DONTWAIT);
-	// Without room: look again when control_console() says that there may be some.
-	loop_change(control->loop, &client->source,
-		taken < (size_t)length ? client->source.events & ~EPOLLIN
-				       : client->source.events | EPOLLIN);
-	control->wiring.input(control->wiring.context);
-	return true;
-}
-
-static void request_console(struct control_client *client)
-{
-	answer(client, "ok\n", 3);
-	client->state = CONTROL_CONSOLE;
-	client->position = console_oldest(client->control->console);
-	if (!send_console(client))
-		drop_client(client);
-}
-
-static const struct control_request {
-	const char *name;
-	void (*handle)(struct control_client *client);
-	bool stays; // the handler decides when the client is closed
-} control_requests[] = {
-	{ "console", request_console, true },
-	{ "stat", request_stat, false },
-	{ "stop", request_stop, true },
-	{ "kill", request_kill, false },
+enum {
+	BACKLOG = 8,
+	RETRY_MS = 100, // to accept without descriptors
+	CLOSE_MS = 1000,
 };
 
-static void handle_request(struct control_client *client)
+// Whose place another one may take.
+static bool is_passing(const struct control_client *client)
 {
-	const struct control_request *request = NULL;
-
-	for (size_t i = 0; i < sizeof(control_requests) / sizeof(*control_requests); i++)
-		if (!strcmp(client->line, control_requests[i].name))
-			request = &control_requests[i];
-	if (request)
-		request->handle(client);
-	else
-		answer_error(client, "The request is not known.");
-	if (!request || !request->stays)
-		drop_client(client);
+	return client->state == CONTROL_REQUEST || client->state == CONTROL_ANSWER ||
+	       client->state == CONTROL_TYPED;
 }
 
-// Reads the request byte by byte: what comes behind it belongs to the console.
-static void receive_request(struct control_client *client)
+// Returns a free place: if there is none, that of the oldest of those who can go. There are more
+// places than followers.
+static struct control_client *make_place(struct control *control)
 {
-	while (client->line_length < sizeof(client->line)) {
-		char *byte = &client->line[client->line_length];
-		ssize_t got = recv(client->source.fd, byte, 1, MSG_DONTWAIT);
+	struct control_client *oldest = NULL;
 
-		if (got < 0 && (errno == EAGAIN || errno == EINTR))
-			return; // the rest is still to come
-		if (got <= 0)
-			break;
-		if (*byte == '\n') {
-			*byte = 0;
-			handle_request(client);
-			return;
-		}
-		client->line_length++;
+	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+		struct control_client *client = &control->clients[i];
+
+		if (client->state == CONTROL_FREE)
+			return client;
+		if (is_passing(client) && (!oldest || client->number < oldest->number))
+			oldest = client;
 	}
-	drop_client(client);
+	control_client_drop(oldest);
+	return oldest;
 }
 
-static void client_ready(struct loop_source *source, uint32_t events)
+// Errors of accept() that leave the connection where it is: the listener would be ready for ever.
+static bool is_shortage(int error)
 {
-	struct control_client *client = (struct control_client *)source;
-	bool alive = true;
-
-	if (client->state == CONTROL_REQUEST) {
-		receive_request(client);
-		return;
-	}
-	if (client->state == CONTROL_STOP) {
-		drop_client(client); // it has nothing more to say, or is gone
-		return;
-	}
-	if (events & EPOLLOUT)
-		alive = send_console(client);
-	if (alive && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
-		alive = receive_console(client);
-	if (!alive)
-		drop_client(client);
+	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-static void listener_ready(struct loop_source *source, uint32_t events)
+static bool listener_ready(struct loop_source *source, uint32_t events)
 {
 	struct control *control =
 		(struct control *)((char *)source - offsetof(struct control, listener));
 	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)events;
-	if (fd < 0)
-		return;
-	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++) {
-		struct control_client *client = &control->clients[i];
-
-		if (client->state != CONTROL_FREE)
-			continue;
-		memset(client, 0, sizeof(*client));
-		client->control = control;
-		if (!loop_add(control->loop, &client->source, fd, EPOLLIN, client_ready))
-			break;
-		client->state = CONTROL_REQUEST;
-		return;
+	if (fd >= 0) {
+		if (!control_client_start(control, make_place(control), fd))
+			close(fd);
+		return true;
 	}
-	close(fd);
+	if (!is_shortage(errno))
+		return errno != EAGAIN;
+	loop_change(control->loop, &control->listener, 0);
+	loop_timer_start(&control->retry, RETRY_MS);
+	return true;
+}
+
+static bool listener_retry(struct loop_source *source, uint32_t events)
+{
+	struct control *control =
+		(struct control *)((char *)source - offsetof(struct control, retry));
+
+	(void)events;
+	loop_change(control->loop, &control->listener, EPOLLIN);
+	return loop_event_take(source);
 }
 
 static int open_socket(const char *directory)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const size_t room = sizeof(address.sun_path);
+	int length = snprintf(address.sun_path, room, "%s/%s", directory, RUNDIR_SOCKET);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	snprintf(address.sun_path, sizeof(address.sun_path), "%.90s/%s", directory, RUNDIR_SOCKET);
-	unlink(address.sun_path);
-	if (fd >= 0 && !bind(fd, (struct sockaddr *)&address, sizeof(address)) &&
-		!listen(fd, BACKLOG))
-		return fd;
-	log_line("the control socket %s cannot be opened: %s", address.sun_path, strerror(errno));
+	errno = ENAMETOOLONG;
+	if (fd >= 0 && (size_t)length < room) {
+		unlink(address.sun_path);
+		if (!bind(fd, (struct sockaddr *)&address, sizeof(address)) && !listen(fd, BACKLOG))
+			return fd;
+	}
+	log_line("the control socket %s/%s cannot be opened: %s", directory, RUNDIR_SOCKET,
+		strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	return -1;
@@ -244,61 +111,70 @@ bool control_init(struct control *control, struct loop *loop, struct console *co
 	control->console = console;
 	control->wiring = *wiring;
 	fd = open_socket(directory);
-	return fd >= 0 && loop_add(loop, &control->listener, fd, EPOLLIN, listener_ready);
+	return fd >= 0 && loop_add(loop, &control->listener, fd, EPOLLIN, listener_ready) &&
+	       loop_add_timer(loop, &control->retry, listener_retry);
 }
 
 void control_console(struct control *control)
 {
+	const bool room = console_has_room(control->console);
+
 	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++) {
 		struct control_client *client = &control->clients[i];
 
-		if (client->state != CONTROL_CONSOLE)
-			continue;
-		if (!send_console(client)) {
-			drop_client(client);
-			continue;
-		}
-		loop_change(control->loop, &client->source, client->source.events | EPOLLIN);
+		if (client->state == CONTROL_CONSOLE && !control_client_send(client))
+			client->state = CONTROL_TYPED;
+		if (room && (client->state == CONTROL_CONSOLE || client->state == CONTROL_TYPED))
+			loop_change(
+				control->loop, &client->source, client->source.events | EPOLLIN);
 	}
 }
 
 void control_stopped(struct control *control, const char *error)
 {
+	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		if (control->clients[i].state == CONTROL_STOP)
+			control_client_answer(&control->clients[i], error);
+}
+
+static bool has_something_to_send(const struct control_client *client)
+{
+	return client->state == CONTROL_ANSWER || client->state == CONTROL_CONSOLE;
+}
+
+// Sends to all, and drops those that have it all. Returns how many have not: their sockets are in
+// `polls`.
+static nfds_t send_rest(struct control *control, struct pollfd *polls)
+{
+	nfds_t count = 0;
+
 	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++) {
 		struct control_client *client = &control->clients[i];
 
-		if (client->state != CONTROL_STOP)
+		if (client->state == CONTROL_FREE)
 			continue;
-		if (error)
-			answer_error(client, error);
+		if (has_something_to_send(client) && control_client_send(client) &&
+			(client->source.events & EPOLLOUT))
+			polls[count++] =
+				(struct pollfd){ .fd = client->source.fd, .events = POLLOUT };
 		else
-			answer(client, "ok\n", 3);
-		drop_client(client);
+			control_client_drop(client);
 	}
-}
-
-// A client gets a second to take the rest: then it is on its own.
-static void flush_client(struct control_client *client)
-{
-	struct timeval limit = { .tv_sec = 1 };
-
-	fcntl(client->source.fd, F_SETFL, 0);
-	setsockopt(client->source.fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	send_console(client);
+	return count;
 }
 
 void control_close(struct control *control, const char *directory)
 {
+	const deadline_ns deadline = deadline_in_ms(CLOSE_MS);
+	struct pollfd polls[CONTROL_CLIENTS_MAX];
 	char path[RUNDIR_PATH_MAX];
+	nfds_t count;
 
-	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++) {
-		struct control_client *client = &control->clients[i];
-
-		if (client->state == CONTROL_CONSOLE)
-			flush_client(client);
-		if (client->state != CONTROL_FREE)
-			drop_client(client);
-	}
+	while ((count = send_rest(control, polls)) && deadline_left_ms(deadline))
+		poll(polls, count, deadline_left_ms(deadline));
+	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		if (control->clients[i].state != CONTROL_FREE)
+			control_client_drop(&control->clients[i]);
 	loop_remove(control->loop, &control->listener);
 	close(control->listener.fd);
 	snprintf(path, sizeof(path), "%s/%s", directory, RUNDIR_SOCKET);

@@ -2,6 +2,9 @@
 // The control socket, /run/lumen/NAME/ctl: a Unix stream socket. A client sends one line, a
 // request; the answer is `ok` or `error <sentence>` on a line, then what the request gives. Main
 // thread.
+//
+// Whatever the others do, a new client is heard: those that follow the child (console, stop) have
+// CONTROL_FOLLOWERS_MAX places, and for each of the others a newer one may take the place.
 #ifndef WORKER_CONTROL_H
 #define WORKER_CONTROL_H
 
@@ -12,13 +15,19 @@
 #include "parent/worker/console.h"
 #include "parent/worker/loop.h"
 
-enum { CONTROL_CLIENTS_MAX = 16, CONTROL_LINE_MAX = 64, CONTROL_TEXT_MAX = 64 << 10 };
+enum {
+	CONTROL_CLIENTS_MAX = 16,
+	CONTROL_FOLLOWERS_MAX = 12,
+	CONTROL_LINE_MAX = 64,
+	CONTROL_PART_MAX = 8 << 10,
+};
 
 // What the requests lead to.
 struct control_wiring {
 	void *context;
-	// Writes the statistics, `name value` lines, to `text`; returns their length.
-	size_t (*stat)(void *context, char *text, size_t size);
+	// Writes a part of the statistics, `name value` lines, to `text` (CONTROL_PART_MAX bytes);
+	// returns their length, 0 behind the last part.
+	size_t (*stat)(void *context, unsigned part, char *text, size_t size);
 	// Asks the child to power off; control_stopped() says what became of it. Returns NULL, or
 	// why it cannot be asked: a sentence.
 	const char *(*stop)(void *context);
@@ -30,15 +39,26 @@ struct control_wiring {
 
 struct control;
 
-enum control_client_state { CONTROL_FREE, CONTROL_REQUEST, CONTROL_STOP, CONTROL_CONSOLE };
+enum control_client_state {
+	CONTROL_FREE,
+	CONTROL_REQUEST, // its line is still to come
+	CONTROL_ANSWER,	 // its answer is being sent, and that is all
+	CONTROL_STOP,	 // waits for what becomes of it
+	CONTROL_CONSOLE,
+	CONTROL_TYPED, // of a console that is gone: what it has typed and the child has not read
+};
 
 struct control_client {
 	struct loop_source source;
 	struct control *control;
 	enum control_client_state state;
+	uint64_t number;	     // of its connection: the oldest is the lowest
 	char line[CONTROL_LINE_MAX]; // the request, as far as it has come
 	size_t line_length;
-	uint64_t position; // in the console's output
+	uint64_t position;	     // in the console's output
+	char text[CONTROL_PART_MAX]; // of the answer, from `sent` to `length` still to be sent
+	size_t sent, length;
+	unsigned part; // of the statistics that comes next; 0: the answer is no statistics
 };
 
 struct control {
@@ -46,6 +66,8 @@ struct control {
 	struct console *console;
 	struct control_wiring wiring;
 	struct loop_source listener;
+	struct loop_source retry; // to accept, when there were no descriptors
+	uint64_t accepted;
 	struct control_client clients[CONTROL_CLIENTS_MAX];
 };
 
@@ -61,7 +83,21 @@ void control_console(struct control *control);
 // and why: a sentence.
 void control_stopped(struct control *control, const char *error);
 
-// Sends what is left of the console's output, within a second, and closes everything.
+// Sends what is left of all answers and of the console's output, for a second at most, and closes
+// everything.
 void control_close(struct control *control, const char *directory);
+
+// Parts of the above (control_client.c).
+
+// A new client on a connected socket. Returns false if it cannot be watched.
+bool control_client_start(struct control *control, struct control_client *client, int fd);
+
+// Sends what there is to send and can be sent. Returns false if the client is finished or gone.
+bool control_client_send(struct control_client *client);
+
+// Answers it with `ok`, or with an error: a sentence. Then it is finished.
+void control_client_answer(struct control_client *client, const char *error);
+
+void control_client_drop(struct control_client *client);
 
 #endif

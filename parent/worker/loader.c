@@ -8,9 +8,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "parent/worker/file.h"
 #include "parent/worker/layout.h"
 
 // Flat 4 GiB segments: bytes as in a descriptor (SDM 3A, 3.4.5).
@@ -168,17 +168,16 @@ static uint64_t choose_initrd_gpa(const struct loader *loader, uint64_t size)
 	return 0;
 }
 
-static bool load_initrd(struct loader *loader, int fd)
+static bool load_initrd(struct loader *loader, int fd, const struct stat *stat)
 {
 	const char *path = loader->input->initrd;
-	struct stat stat;
 	void *to;
 	int error;
 
-	if (fstat(fd, &stat) || !S_ISREG(stat.st_mode) || stat.st_size <= 0)
-		return failure_set(loader->failure, LUMEN_EXIT_BAD_ARGUMENTS,
-			"The initrd %s is empty or not a file.", path);
-	loader->initrd_size = (uint64_t)stat.st_size;
+	if (stat->st_size <= 0)
+		return failure_set(
+			loader->failure, LUMEN_EXIT_BAD_ARGUMENTS, "The initrd %s is empty.", path);
+	loader->initrd_size = (uint64_t)stat->st_size;
 	loader->initrd_gpa = choose_initrd_gpa(loader, loader->initrd_size);
 	to = guest_memory_at(loader->memory, loader->initrd_gpa, loader->initrd_size);
 	if (!loader->initrd_gpa || !to)
@@ -195,16 +194,16 @@ static bool load_initrd(struct loader *loader, int fd)
 bool loader_place_initrd(struct loader *loader)
 {
 	const char *path = loader->input->initrd;
+	struct stat stat;
 	bool done;
 	int fd;
 
 	if (!path)
 		return true;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = file_open("initrd", path, O_RDONLY, FILE_REGULAR, &stat, loader->failure);
 	if (fd < 0)
-		return failure_set(loader->failure, LUMEN_EXIT_BAD_ARGUMENTS,
-			"The initrd %s cannot be opened: %s.", path, strerror(errno));
-	done = load_initrd(loader, fd);
+		return false;
+	done = load_initrd(loader, fd, &stat);
 	close(fd);
 	return done;
 }
@@ -245,15 +244,6 @@ static bool load_by_format(struct loader *loader, struct loader_entry *entry)
 
 static bool load_open_file(struct loader *loader, struct loader_entry *entry)
 {
-	struct stat stat;
-
-	if (fstat(loader->fd, &stat))
-		return failure_set(loader->failure, LUMEN_EXIT_BAD_ARGUMENTS,
-			"The kernel %s cannot be read: %s.", loader->input->kernel,
-			strerror(errno));
-	if (!S_ISREG(stat.st_mode))
-		return loader_not_a_kernel(loader, "not even a file");
-	loader->size = (uint64_t)stat.st_size;
 	memcpy(guest_memory_at(loader->memory, LAYOUT_GDT, sizeof(boot_gdt)), boot_gdt,
 		sizeof(boot_gdt));
 	memcpy(guest_memory_at(loader->memory, LAYOUT_RESET_VECTOR, sizeof(reset_code)), reset_code,
@@ -265,13 +255,14 @@ bool loader_load(const struct guest_memory *memory, const struct loader_input *i
 	struct loader_entry *entry, struct failure *failure)
 {
 	struct loader loader = { .memory = memory, .input = input, .failure = failure };
+	struct stat stat;
 	bool done;
 
 	*entry = (struct loader_entry){ 0 };
-	loader.fd = open(input->kernel, O_RDONLY | O_CLOEXEC);
+	loader.fd = file_open("kernel", input->kernel, O_RDONLY, FILE_REGULAR, &stat, failure);
 	if (loader.fd < 0)
-		return failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS,
-			"The kernel %s cannot be opened: %s.", input->kernel, strerror(errno));
+		return false;
+	loader.size = (uint64_t)stat.st_size;
 	done = load_open_file(&loader, entry);
 	close(loader.fd);
 	return done;

@@ -7,13 +7,14 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "parent/worker/log.h"
 
 bool loop_init(struct loop *loop)
 {
-	loop->stop = false;
+	*loop = (struct loop){ 0 };
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (loop->epoll_fd >= 0)
 		return true;
@@ -36,30 +37,61 @@ bool loop_add(
 void loop_change(struct loop *loop, struct loop_source *source, uint32_t events)
 {
 	struct epoll_event event = { .events = events, .data.ptr = source };
+	int operation = EPOLL_CTL_MOD;
 
 	if (source->events == events)
 		return;
+	if (!events)
+		operation = EPOLL_CTL_DEL;
+	else if (!source->events)
+		operation = EPOLL_CTL_ADD;
 	source->events = events;
-	epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, source->fd, &event);
+	epoll_ctl(loop->epoll_fd, operation, source->fd, &event);
 }
 
 void loop_remove(struct loop *loop, struct loop_source *source)
 {
-	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
+	loop_change(loop, source, 0);
+}
+
+// Somebody does not keep to what loop_handler says.
+static void slow_down(struct loop *loop, int fd, uint32_t events)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	static struct log_limit limit;
+
+	if (loop->idle == LOOP_IDLE_MAX)
+		log_limited(
+			&limit, "descriptor %d is ready (0x%x), and nobody takes it", fd, events);
+	nanosleep(&pause, NULL);
+}
+
+// One event per turn: a handler may free its own source, and no other event is then stale. Those
+// that are ready take turns: epoll puts what it has reported at the end of its list.
+static void take_turn(struct loop *loop)
+{
+	struct loop_source *source;
+	struct epoll_event event;
+	int fd;
+
+	if (epoll_wait(loop->epoll_fd, &event, 1, -1) != 1)
+		return; // a signal
+	source = event.data.ptr;
+	fd = source->fd;
+	loop->turns++;
+	if (source->ready(source, event.events)) {
+		loop->idle = 0;
+		return;
+	}
+	loop->idle_turns++;
+	if (++loop->idle >= LOOP_IDLE_MAX)
+		slow_down(loop, fd, event.events);
 }
 
 void loop_run(struct loop *loop)
 {
-	// One event per turn: a handler may free its own source, and no other event is then stale.
-	while (!loop->stop) {
-		struct loop_source *source;
-		struct epoll_event event;
-
-		if (epoll_wait(loop->epoll_fd, &event, 1, -1) != 1)
-			continue;
-		source = event.data.ptr;
-		source->ready(source, event.events);
-	}
+	while (!loop->stop)
+		take_turn(loop);
 }
 
 bool loop_add_event(struct loop *loop, struct loop_source *source, loop_handler ready)
@@ -79,12 +111,11 @@ void loop_event_signal(const struct loop_source *source)
 	eventfd_write(source->fd, 1);
 }
 
-void loop_event_take(const struct loop_source *source)
+bool loop_event_take(const struct loop_source *source)
 {
 	uint64_t count;
 
-	if (read(source->fd, &count, sizeof(count)) < 0)
-		return; // EAGAIN: somebody has taken it already
+	return read(source->fd, &count, sizeof(count)) == (ssize_t)sizeof(count);
 }
 
 void loop_timer_start(const struct loop_source *source, uint64_t ms)

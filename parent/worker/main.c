@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // lumen-worker: one process per child. Started by lumenctl; see docs/worker.md.
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,12 +28,15 @@ static void tell(int ready_fd, int status, const char *sentence)
 	close(ready_fd);
 }
 
+static int lock_fd = -1;
+
 static bool start(struct failure *failure)
 {
 	char path[RUNDIR_PATH_MAX], error[sizeof(failure->text)];
 
 	// Held until the process ends, however it ends: that is how others know that it runs.
-	if (rundir_lock(worker.directory) < 0)
+	lock_fd = rundir_lock(worker.directory);
+	if (lock_fd < 0)
 		return failure_set(failure, LUMEN_EXIT_OUR_FAULT,
 			"The lock of %s cannot be taken: %s.", worker.directory, strerror(errno));
 	snprintf(path, sizeof(path), "%.90s/%s", worker.directory, RUNDIR_CONFIG);
@@ -44,9 +48,10 @@ static bool start(struct failure *failure)
 int main(int argc, char **argv)
 {
 	struct failure failure;
-	int ready_fd = -1;
+	int ready_fd = -1, status;
 	char *end;
 
+	signal(SIGPIPE, SIG_IGN); // as worker_start() says, and before it
 	if (argc == 4 && !strcmp(argv[1], "--ready-fd")) {
 		ready_fd = (int)strtol(argv[2], &end, 10);
 		if (*end || ready_fd < 0)
@@ -59,7 +64,9 @@ int main(int argc, char **argv)
 	worker.directory = argv[1];
 	if (start(&failure)) {
 		tell(ready_fd, 0, "");
-		return worker_run(&worker);
+		status = worker_run(&worker);
+		close(lock_fd); // the kernel may keep this process for a while
+		return status;
 	}
 	log_line("%s", failure.text);
 	rundir_write_status(worker.directory, failure.status, failure.text);

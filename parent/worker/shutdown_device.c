@@ -50,15 +50,16 @@ static void serve(struct shutdown_device *shutdown)
 	}
 }
 
-static void signalled_ready(struct loop_source *source, uint32_t events)
+static bool signalled_ready(struct loop_source *source, uint32_t events)
 {
 	struct shutdown_device *shutdown =
 		(struct shutdown_device *)((char *)source -
 					   offsetof(struct shutdown_device, signalled));
+	bool taken = loop_event_take(source);
 
 	(void)events;
-	loop_event_take(source);
 	serve(shutdown);
+	return taken;
 }
 
 static bool shutdown_open(struct vmbus_device *device, const struct vmbus_device_open *open)

@@ -24,7 +24,8 @@ __attribute__((format(printf, 2, 3))) static void line(
 	va_start(arguments, format);
 	length = vsnprintf(stat->text + stat->length, room, format, arguments);
 	va_end(arguments);
-	// A line that does not fit is left out as a whole, and so are those after it.
+	// A line that does not fit is left out as a whole, and so are those after it in this part:
+	// CONTROL_PART_MAX is enough for all.
 	if (length > 0 && (size_t)length + 1 < room) {
 		stat->length += (size_t)length;
 		stat->text[stat->length++] = '\n';
@@ -200,25 +201,39 @@ static void stat_storage(struct stat_text *stat, const struct storage_device *st
 	number(stat, "scsi.batches", counted.batches);
 	number(stat, "scsi.signals", counted.signals);
 	number(stat, "scsi.ring_full", counted.ring_full);
+	number(stat, "scsi.turns", load(&storage->turns));
 	for (unsigned i = 0; i < storage->disk_count; i++)
 		stat_disk(stat, i, &storage->disks[i]);
 }
 
-size_t worker_stat(struct worker *worker, char *text, size_t size)
+static void stat_child(struct stat_text *stat, struct worker *worker)
 {
-	struct stat_text stat = { .text = text, .size = size };
 	uint64_t page[HV_STATS_COUNTERS];
 
-	number(&stat, "pid", (uint64_t)getpid());
-	number(&stat, "partition_id", worker->partition.id);
-	number(&stat, "memory", worker->config.memory);
-	number(&stat, "cpus", worker->config.vps);
+	number(stat, "pid", (uint64_t)getpid());
+	number(stat, "partition_id", worker->partition.id);
+	number(stat, "memory", worker->config.memory);
+	number(stat, "cpus", worker->config.vps);
+	number(stat, "loop.turns", worker->loop.turns);
+	number(stat, "loop.idle_turns", worker->loop.idle_turns);
 	if (!partition_read_partition_stats(&worker->partition, page, HV_STATS_COUNTERS))
-		counters(&stat, "partition", partition_counters, COUNT(partition_counters), page);
-	for (uint32_t i = 0; i < worker->config.vps; i++)
-		stat_vp(&stat, worker, i);
-	stat_devices(&stat, &worker->devices);
-	stat_vmbus(&stat, &worker->vmbus);
-	stat_storage(&stat, &worker->storage);
+		counters(stat, "partition", partition_counters, COUNT(partition_counters), page);
+}
+
+size_t worker_stat(struct worker *worker, unsigned part, char *text, size_t size)
+{
+	struct stat_text stat = { .text = text, .size = size };
+	const unsigned vps = worker->config.vps;
+
+	if (!part) {
+		stat_child(&stat, worker);
+	} else if (part <= vps) {
+		stat_vp(&stat, worker, part - 1);
+	} else if (part == vps + 1) {
+		stat_devices(&stat, &worker->devices);
+		stat_vmbus(&stat, &worker->vmbus);
+	} else if (part == vps + 2) {
+		stat_storage(&stat, &worker->storage);
+	}
 	return stat.length;
 }

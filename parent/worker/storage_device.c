@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -13,7 +14,13 @@
 #include "parent/worker/log.h"
 #include "parent/worker/memory.h"
 
-enum { SLOTS = 256, MAX_TRANSFER = 1 << 20, ALIGNMENT = 16 };
+enum {
+	SLOTS = 256,
+	MAX_TRANSFER = 1 << 20,
+	ALIGNMENT = 16,
+	RETRY_MS = 10,		// to a disk whose kernel takes no requests just now
+	FAILED_START_MS = 1000, // for disks to close that nobody has used
+};
 
 // The counting device in front of a file's.
 
@@ -57,13 +64,29 @@ static void poll_disks(struct storage_device *storage)
 	scsi_adapter_kick(&storage->adapter);
 }
 
-// Waits until something has happened, or looks only (`again`).
+static int work_timeout(const struct storage_device *storage, bool again)
+{
+	if (again)
+		return 0;
+	for (unsigned i = 0; i < storage->disk_count; i++)
+		if (block_file_busy(storage->disks[i].file))
+			return RETRY_MS;
+	return -1;
+}
+
+// Waits until something has happened, or looks only (`again`). Level-triggered, so each condition
+// has to be taken before the next call:
+//   vmbus.event_fd  eventfd that the driver counts up for the guest's signals: here
+//   stop_fd         eventfd that storage_close() counts up, once: by serve() or fail()
+//   a disk's        ring with completions, eventfd, or epoll of both: by block_file_poll() in
+//                   poll_disks(), which every loop here calls once a turn
 static void wait_for_work(struct storage_device *storage, bool again)
 {
 	struct epoll_event events[CHILD_DISKS_MAX + 2];
 
-	epoll_wait(storage->epoll_fd, events, CHILD_DISKS_MAX + 2, again ? 0 : -1);
+	epoll_wait(storage->epoll_fd, events, CHILD_DISKS_MAX + 2, work_timeout(storage, again));
 	take_event(storage->vmbus.event_fd);
+	__atomic_add_fetch(&storage->turns, 1, __ATOMIC_RELAXED);
 }
 
 // Serves until it is told to stop, or the channel fails. Returns the last flags.
@@ -93,7 +116,7 @@ static void finish_requests(struct storage_device *storage)
 	}
 }
 
-// The guest broke the channel: the host rescinds it, and then tells us to stop.
+// The guest broke the channel: the host takes it back, and then tells us to stop.
 static void fail(struct storage_device *storage)
 {
 	log_line("%s: the channel has failed: %s", storage->vmbus.name,
@@ -240,18 +263,38 @@ static const struct vmbus_device_ops storage_ops = {
 
 // The disks.
 
-static void identify(const struct storage_disk *disk, struct scsi_identity *identity)
+// The serial number of a disk that was given none: the same for the same disk of the same child, as
+// guests find disks by it again, and it tells nothing about the host. FNV-1a of the child's name, a
+// NUL, and the disk's number.
+static void default_serial(const char *name, unsigned lun, char *serial, size_t size)
+{
+	uint64_t hash = 0xcbf29ce484222325;
+	const size_t length = strlen(name) + 1;
+
+	for (size_t i = 0; i <= length; i++) {
+		hash ^= i < length ? (uint8_t)name[i] : lun;
+		hash *= 0x100000001b3;
+	}
+	snprintf(serial, size, "%016llx", (unsigned long long)hash);
+}
+
+static void identify(const char *name, unsigned lun, const struct child_disk *config,
+	struct scsi_identity *identity)
 {
 	memset(identity, 0, sizeof(*identity));
 	memcpy(identity->vendor, "LUMEN   ", sizeof(identity->vendor));
 	memcpy(identity->product, "Virtual Disk    ", sizeof(identity->product));
 	memcpy(identity->revision, "1.0 ", sizeof(identity->revision));
-	block_file_serial(disk->file, identity->serial, sizeof(identity->serial));
+	if (*config->serial)
+		snprintf(identity->serial, sizeof(identity->serial), "%s", config->serial);
+	else
+		default_serial(name, lun, identity->serial, sizeof(identity->serial));
 }
 
-static bool open_disk(struct storage_device *storage, unsigned lun, const struct child_disk *config,
-	struct failure *failure)
+static bool open_disk(struct storage_device *storage, const char *name,
+	const struct child_disk *config, struct failure *failure)
 {
+	const unsigned lun = storage->disk_count;
 	struct storage_disk *disk = &storage->disks[lun];
 	struct scsi_identity identity;
 
@@ -261,7 +304,7 @@ static bool open_disk(struct storage_device *storage, unsigned lun, const struct
 	storage->disk_count++;
 	disk->device = *block_file_device(disk->file);
 	disk->device.ops = &counting_ops;
-	identify(disk, &identity);
+	identify(name, lun, config, &identity);
 	if (scsi_disk_init(&disk->scsi, &disk->device, &identity, MAX_TRANSFER) &&
 		scsi_adapter_attach(&storage->adapter, 0, 0, (uint8_t)lun, &disk->scsi))
 		return true;
@@ -270,17 +313,18 @@ static bool open_disk(struct storage_device *storage, unsigned lun, const struct
 		config->path);
 }
 
-bool storage_device_open_disks(struct storage_device *storage, const struct child_config *config,
-	const struct guest_memory *memory, struct failure *failure)
+bool storage_device_open_disks(struct storage_device *storage, const char *name,
+	const struct child_config *config, const struct guest_memory *memory,
+	struct failure *failure)
 {
 	memset(storage, 0, sizeof(*storage));
 	storage->memory = memory;
 	storage->stop_fd = -1;
 	storage->epoll_fd = -1;
 	for (uint32_t i = 0; i < config->disk_count; i++) {
-		if (open_disk(storage, i, &config->disks[i], failure))
+		if (open_disk(storage, name, &config->disks[i], failure))
 			continue;
-		storage_device_close_disks(storage);
+		storage_device_close_disks(storage, deadline_in_ms(FAILED_START_MS));
 		return false;
 	}
 	return true;
@@ -304,9 +348,29 @@ bool storage_device_offer(struct storage_device *storage, struct vmbus_host *hos
 	return vmbus_host_offer(host, &storage->vmbus);
 }
 
-void storage_device_close_disks(struct storage_device *storage)
+static void *close_disk(void *context)
 {
+	struct storage_disk *disk = context;
+
+	block_file_close(disk->file);
+	return NULL;
+}
+
+// A thread for each: closing a block device writes back what is dirty, and a device may hang.
+bool storage_device_close_disks(struct storage_device *storage, deadline_ns deadline)
+{
+	bool done = true;
+
+	for (unsigned i = 0; i < storage->disk_count; i++) {
+		struct storage_disk *disk = &storage->disks[i];
+
+		disk->closing = !pthread_create(&disk->closer, NULL, close_disk, disk);
+		done = done && disk->closing;
+	}
 	for (unsigned i = 0; i < storage->disk_count; i++)
-		block_file_close(storage->disks[i].file);
-	storage->disk_count = 0;
+		if (storage->disks[i].closing)
+			done = deadline_join(storage->disks[i].closer, deadline) && done;
+	if (done)
+		storage->disk_count = 0;
+	return done;
 }

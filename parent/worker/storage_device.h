@@ -13,6 +13,7 @@
 #include "drivers/vsp/storage.h"
 #include "parent/common/child_config.h"
 #include "parent/worker/block_file.h"
+#include "parent/worker/deadline.h"
 #include "parent/worker/failure.h"
 #include "parent/worker/vmbus_host.h"
 
@@ -21,6 +22,8 @@ struct storage_disk {
 	struct block_file *file;
 	struct scsi_disk scsi;
 	uint64_t requests[BLOCK_OP_COUNT], bytes[BLOCK_OP_COUNT];
+	pthread_t closer;
+	bool closing; // it runs
 };
 
 struct storage_device {
@@ -35,17 +38,20 @@ struct storage_device {
 	int stop_fd; // eventfd: the thread is to end
 	int epoll_fd;
 	struct storage_vsp_counters closed; // of earlier openings of the channel, together
+	uint64_t turns;			    // of the thread's loop; atomic
 };
 
-// Opens the disks. On failure nothing is left open, and *failure says why.
-bool storage_device_open_disks(struct storage_device *storage, const struct child_config *config,
-	const struct guest_memory *memory, struct failure *failure);
+// Opens the disks of the child `name`. On failure nothing is left open, and *failure says why.
+bool storage_device_open_disks(struct storage_device *storage, const char *name,
+	const struct child_config *config, const struct guest_memory *memory,
+	struct failure *failure);
 
 // Offers the controller to the child. Without disks there is nothing to offer: true.
 bool storage_device_offer(struct storage_device *storage, struct vmbus_host *host);
 
-// Closes the disks, when the channel is closed.
-void storage_device_close_disks(struct storage_device *storage);
+// Closes the disks, when the channel is closed. Returns false if the kernel has not let go of all
+// of them by the deadline: nothing of *storage may go then.
+bool storage_device_close_disks(struct storage_device *storage, deadline_ns deadline);
 
 // The counters of the VSP since the child's start. Main thread.
 struct storage_vsp_counters storage_device_counters(const struct storage_device *storage);

@@ -81,22 +81,23 @@ static int messages_destroy(struct test_synic *synic, const struct command *comm
 	return partition_close_messages(&synic->worker->partition, command->connection);
 }
 
-static void event_ready(struct loop_source *source, uint32_t events)
+static bool event_ready(struct loop_source *source, uint32_t events)
 {
 	struct test_connection *connection =
 		(struct test_connection *)((char *)source -
 					   offsetof(struct test_connection, event));
 	struct test_synic *synic = connection->synic;
 	uint16_t flag = (uint16_t)(connection - synic->events);
+	bool taken = loop_event_take(source);
 
 	(void)events;
-	loop_event_take(source);
 	pthread_mutex_lock(&synic->lock);
 	if (connection->open)
 		log_lost("an event", connection->vp, connection->sint,
 			partition_signal_event(
 				&synic->worker->partition, connection->vp, connection->sint, flag));
 	pthread_mutex_unlock(&synic->lock);
+	return taken;
 }
 
 static int events_create(struct test_synic *synic, const struct command *command)

@@ -13,7 +13,11 @@
 #include "hypercall/status.h"
 #include "parent/worker/worker.h"
 
-enum { RETRY_MS = 5 };
+enum {
+	RETRY_MS = 5, // then twice as long each time: a child that is halted takes no message, ever
+	RETRY_MAX_MS = 1000,
+	MESSAGES_PER_TURN = 64, // of the guest: the loop has others to look after
+};
 
 static uint64_t *get_gpadl_words(void *context, uint32_t count)
 {
@@ -183,6 +187,13 @@ static bool post(struct vmbus_host *host, const struct vmbus_post *post)
 	return true;
 }
 
+static void retry_later(struct vmbus_host *host)
+{
+	host->retries++;
+	loop_timer_start(&host->retry, host->retry_ms);
+	host->retry_ms = host->retry_ms < RETRY_MAX_MS / 2 ? host->retry_ms * 2 : RETRY_MAX_MS;
+}
+
 // Carries out what the last calls of the server led to: actions first, then messages (server.h).
 static void settle(struct vmbus_host *host)
 {
@@ -193,61 +204,79 @@ static void settle(struct vmbus_host *host)
 		action_handlers[action.type](host, &action);
 	while ((next = vmbus_server_next_post(&host->server))) {
 		if (!post(host, next)) {
-			host->retries++;
-			loop_timer_start(&host->retry, RETRY_MS);
+			retry_later(host);
 			return;
 		}
+		host->retry_ms = RETRY_MS;
 		vmbus_server_posted(&host->server);
 	}
 }
 
-// Takes messages while the server has room for what they lead to. If it has none, the rest waits in
-// the driver, until retry_ready() has posted something.
-static void take_messages(struct vmbus_host *host)
+static void end_flood(struct vmbus_host *host, int error)
+{
+	worker_end(host->worker, LUMEN_EXIT_CRASHED,
+		"The child floods the VMBus with messages: %s.", strerror(error));
+	loop_remove(&host->worker->loop, &host->messages);
+}
+
+static void take_message(
+	struct vmbus_host *host, uint32_t connection, const struct hv_message *message)
+{
+	if (test_synic_message(&host->worker->test_synic, connection, message))
+		return;
+	host->messages_in++;
+	if (message->header.message_type == VMBUS_SYNIC_MESSAGE_TYPE)
+		vmbus_server_message(
+			&host->server, connection, message->payload, message->header.payload_size);
+	settle(host);
+}
+
+// Takes some messages while the server has room for what they lead to. If it has none, the rest
+// waits in the driver, until retry_ready() has posted something. Returns whether there was any.
+static bool take_messages(struct vmbus_host *host)
 {
 	struct hv_message message;
 	uint32_t connection;
-	int error = 0;
+	int error = 0, taken = 0;
+	bool ready;
 
-	while (vmbus_server_ready(&host->server)) {
+	while ((ready = vmbus_server_ready(&host->server)) && taken < MESSAGES_PER_TURN) {
 		error = partition_get_message(&host->worker->partition, &connection, &message);
 		if (error)
 			break;
-		if (test_synic_message(&host->worker->test_synic, connection, &message))
-			continue;
-		host->messages_in++;
-		if (message.header.message_type == VMBUS_SYNIC_MESSAGE_TYPE)
-			vmbus_server_message(&host->server, connection, message.payload,
-				message.header.payload_size);
-		settle(host);
+		take_message(host, connection, &message);
+		taken++;
 	}
-	if (error && error != EAGAIN && error != EINTR) {
-		worker_end(host->worker, LUMEN_EXIT_CRASHED,
-			"The child floods the VMBus with messages: %s.", strerror(error));
-		loop_change(&host->worker->loop, &host->messages, 0);
-		loop_remove(&host->worker->loop, &host->messages);
-		return;
-	}
-	loop_change(&host->worker->loop, &host->messages, error ? EPOLLIN : 0);
+	if (error && error != EAGAIN && error != EINTR)
+		end_flood(host, error);
+	else
+		loop_change(&host->worker->loop, &host->messages, ready ? EPOLLIN : 0);
+	return taken || !ready;
 }
 
-static void messages_ready(struct loop_source *source, uint32_t events)
+// EPOLLERR: the driver's queue has run over, and it stays so. What is still in it does not matter.
+static bool messages_ready(struct loop_source *source, uint32_t events)
 {
-	(void)events;
-	take_messages(
-		(struct vmbus_host *)((char *)source - offsetof(struct vmbus_host, messages)));
+	struct vmbus_host *host =
+		(struct vmbus_host *)((char *)source - offsetof(struct vmbus_host, messages));
+
+	if (!(events & EPOLLERR))
+		return take_messages(host);
+	end_flood(host, EOVERFLOW);
+	return true;
 }
 
-static void retry_ready(struct loop_source *source, uint32_t events)
+static bool retry_ready(struct loop_source *source, uint32_t events)
 {
 	struct vmbus_host *host =
 		(struct vmbus_host *)((char *)source - offsetof(struct vmbus_host, retry));
+	bool taken = loop_event_take(source);
 
 	(void)events;
-	loop_event_take(source);
 	settle(host);
 	if (vmbus_server_ready(&host->server))
 		take_messages(host);
+	return taken;
 }
 
 static void look_at_device(struct vmbus_host *host, struct vmbus_device *device)
@@ -255,7 +284,7 @@ static void look_at_device(struct vmbus_host *host, struct vmbus_device *device)
 	uint32_t events = __atomic_exchange_n(&device->events, 0, __ATOMIC_ACQUIRE);
 
 	if (events & VMBUS_DEVICE_FAILED)
-		vmbus_server_rescind(&host->server, device->relid);
+		vmbus_server_fail(&host->server, device->relid);
 	if (events & VMBUS_DEVICE_CLOSED) {
 		device->ops->closed(device);
 		forget_open(host, device);
@@ -265,15 +294,16 @@ static void look_at_device(struct vmbus_host *host, struct vmbus_device *device)
 		settle(host);
 }
 
-static void device_events_ready(struct loop_source *source, uint32_t events)
+static bool device_events_ready(struct loop_source *source, uint32_t events)
 {
 	struct vmbus_host *host =
 		(struct vmbus_host *)((char *)source - offsetof(struct vmbus_host, device_events));
+	bool taken = loop_event_take(source);
 
 	(void)events;
-	loop_event_take(source);
 	for (unsigned i = 0; i < host->device_count; i++)
 		look_at_device(host, host->devices[i]);
+	return taken;
 }
 
 static bool init_server(struct vmbus_host *host)
@@ -321,6 +351,7 @@ bool vmbus_host_start(struct vmbus_host *host, struct worker *worker)
 
 	memset(host, 0, sizeof(*host));
 	host->worker = worker;
+	host->retry_ms = RETRY_MS;
 	return init_server(host) && open_ports(host) &&
 	       loop_add(loop, &host->messages, worker->partition.fd, EPOLLIN, messages_ready) &&
 	       loop_add_timer(loop, &host->retry, retry_ready) &&
@@ -341,25 +372,31 @@ bool vmbus_host_offer(struct vmbus_host *host, struct vmbus_device *device)
 
 // Waits until all that is open has been closed. The loop does not run any more: the devices'
 // reports are taken here.
-static void drain(struct vmbus_host *host)
+static bool drain(struct vmbus_host *host, deadline_ns deadline)
 {
 	struct pollfd reports = { .fd = host->device_events.fd, .events = POLLIN };
+	int left = 1;
 
 	settle(host);
-	while (!vmbus_server_idle(&host->server)) {
-		poll(&reports, 1, -1);
+	while (left && !vmbus_server_idle(&host->server)) {
+		left = deadline_left_ms(deadline);
+		poll(&reports, 1, left);
 		loop_event_take(&host->device_events);
 		for (unsigned i = 0; i < host->device_count; i++)
 			look_at_device(host, host->devices[i]);
 	}
+	return vmbus_server_idle(&host->server);
 }
 
-void vmbus_host_stop(struct vmbus_host *host)
+bool vmbus_host_stop(struct vmbus_host *host, deadline_ns deadline)
 {
+	bool done;
+
 	vmbus_server_reset(&host->server);
-	drain(host);
-	for (unsigned i = 0; i < host->device_count; i++)
+	done = drain(host, deadline);
+	for (unsigned i = 0; done && i < host->device_count; i++)
 		close(host->devices[i]->event_fd);
+	return done;
 }
 
 void vmbus_device_signal(struct vmbus_device *device)

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "parent/worker/deadline.h"
 #include "parent/worker/log.h"
 #include "parent/worker/loop.h"
 #include "vmbus/server.h"
@@ -39,7 +40,7 @@ struct vmbus_device_ops {
 // What a device reports from its own thread, as bits.
 enum vmbus_device_event {
 	VMBUS_DEVICE_CLOSED = 1,
-	VMBUS_DEVICE_FAILED = 2, // the guest broke the channel: it is to be rescinded
+	VMBUS_DEVICE_FAILED = 2, // the guest broke the channel: it loses it, until it connects anew
 };
 
 struct vmbus_device {
@@ -63,6 +64,7 @@ struct vmbus_host {
 	struct worker *worker;
 	struct vmbus_server server;
 	struct loop_source messages;	  // the partition's descriptor
+	uint32_t retry_ms;		  // before the next try
 	struct loop_source retry;	  // a message that could not be posted
 	struct loop_source device_events; // some device has reported something
 	struct vmbus_device *devices[VMBUS_HOST_CHANNELS];
@@ -83,8 +85,9 @@ bool vmbus_host_start(struct vmbus_host *host, struct worker *worker);
 // Offers a device. Before the child runs.
 bool vmbus_host_offer(struct vmbus_host *host, struct vmbus_device *device);
 
-// The child is gone: closes all devices, waits for them, and lets go of everything.
-void vmbus_host_stop(struct vmbus_host *host);
+// The child is gone: closes all devices, waits for them, and lets go of everything. Returns false
+// if a device still works on a request at the deadline: nothing that it uses may go then.
+bool vmbus_host_stop(struct vmbus_host *host, deadline_ns deadline);
 
 // Signals the channel to the guest. Any thread.
 void vmbus_device_signal(struct vmbus_device *device);

@@ -120,25 +120,28 @@ bool vps_run(struct worker *worker, struct failure *failure)
 
 // A signal that comes between the thread's look at `stop` and its ioctl is lost: so once more,
 // until it is heard.
-static void stop_vp(struct vp *vp)
+static bool stop_vp(struct vp *vp, deadline_ns deadline)
 {
 	const struct timespec interval = { .tv_nsec = STOP_INTERVAL_NS };
 
-	while (!__atomic_load_n(&vp->finished, __ATOMIC_ACQUIRE)) {
+	while (!__atomic_load_n(&vp->finished, __ATOMIC_ACQUIRE) && deadline_left_ms(deadline)) {
 		pthread_kill(vp->thread, STOP_SIGNAL);
 		nanosleep(&interval, NULL);
 	}
-	pthread_join(vp->thread, NULL);
-	vp->has_thread = false;
+	vp->has_thread = !deadline_join(vp->thread, deadline);
+	return !vp->has_thread;
 }
 
-void vps_stop(struct worker *worker)
+bool vps_stop(struct worker *worker, deadline_ns deadline)
 {
+	bool done = true;
+
 	for (uint32_t i = 0; i < worker->config.vps; i++)
 		__atomic_store_n(&worker->vps[i].stop, true, __ATOMIC_RELEASE);
 	for (uint32_t i = 0; i < worker->config.vps; i++)
 		if (worker->vps[i].has_thread)
-			stop_vp(&worker->vps[i]);
+			done = stop_vp(&worker->vps[i], deadline) && done;
+	return done;
 }
 
 void vps_close(struct worker *worker)

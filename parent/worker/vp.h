@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "hypercall/synic.h"
+#include "parent/worker/deadline.h"
 #include "parent/worker/failure.h"
 #include "parent/worker/loader.h"
 #include "parent/worker/partition.h"
@@ -34,8 +35,9 @@ bool vps_create(struct worker *worker, const struct loader_entry *entry, struct 
 // Starts their threads.
 bool vps_run(struct worker *worker, struct failure *failure);
 
-// Stops the VPs and ends their threads. The VPs stay, suspended.
-void vps_stop(struct worker *worker);
+// Stops the VPs and ends their threads. The VPs stay, suspended. Returns false if a thread has not
+// ended by the deadline.
+bool vps_stop(struct worker *worker, deadline_ns deadline);
 
 // Closes their descriptors.
 void vps_close(struct worker *worker);

@@ -20,6 +20,7 @@
 enum {
 	CONSOLE_COLLECT_MS = 10, // output of so long a time goes out together
 	CRASH_GRACE_MS = 1000,	 // what a panicking kernel has for its last words
+	STOP_MS = 3000,		 // what the root's kernel has to let go of everything
 	RESERVE = 16 << 20, // bytes beside the child's memory: our own, page tables, the driver's
 };
 
@@ -64,43 +65,45 @@ void worker_crashed(struct worker *worker, const char *format, ...)
 	loop_timer_start(&worker->crash_grace, CRASH_GRACE_MS);
 }
 
-static void end_event_ready(struct loop_source *source, uint32_t events)
+static bool end_event_ready(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = WORKER_OF(source, end_event);
 
 	(void)events;
-	loop_event_take(source);
 	worker->loop.stop = true;
+	return loop_event_take(source);
 }
 
-static void crash_grace_ready(struct loop_source *source, uint32_t events)
+static bool crash_grace_ready(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = WORKER_OF(source, crash_grace);
 
 	(void)events;
-	loop_event_take(source);
 	worker_end(worker, LUMEN_EXIT_CRASHED, "The child crashed.");
+	return loop_event_take(source);
 }
 
-static void time_limit_ready(struct loop_source *source, uint32_t events)
+static bool time_limit_ready(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = WORKER_OF(source, time_limit);
 
 	(void)events;
-	loop_event_take(source);
 	worker_end(worker, LUMEN_EXIT_HUNG, "The child did not end within %u s.",
 		worker->config.timeout_s);
+	return loop_event_take(source);
 }
 
-static void signals_ready(struct loop_source *source, uint32_t events)
+static bool signals_ready(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = WORKER_OF(source, signals);
 	struct signalfd_siginfo info;
 
 	(void)events;
-	if (read(source->fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
-		worker_end(worker, LUMEN_EXIT_OUR_FAULT, "The worker was ended by a signal (%s).",
-			strsignal((int)info.ssi_signo));
+	if (read(source->fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return false;
+	worker_end(worker, LUMEN_EXIT_OUR_FAULT, "The worker was ended by a signal (%s).",
+		strsignal((int)info.ssi_signo));
+	return true;
 }
 
 // The console.
@@ -120,26 +123,28 @@ static void pass_console_on(struct worker *worker)
 
 // The first output after a pause goes out at once; then what comes is collected for a moment, so
 // that neither side pays for every byte.
-static void console_event_ready(struct loop_source *source, uint32_t events)
+static bool console_event_ready(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = WORKER_OF(source, console_event);
+	bool taken = loop_event_take(source);
 
 	(void)events;
-	loop_event_take(source);
 	pass_console_on(worker);
 	loop_timer_start(&worker->console_timer, CONSOLE_COLLECT_MS);
+	return taken;
 }
 
-static void console_timer_ready(struct loop_source *source, uint32_t events)
+static bool console_timer_ready(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = WORKER_OF(source, console_timer);
+	bool taken = loop_event_take(source);
 
 	(void)events;
-	loop_event_take(source);
 	if (console_sleep(&worker->console))
-		return;
+		return taken;
 	pass_console_on(worker);
 	loop_timer_start(&worker->console_timer, CONSOLE_COLLECT_MS);
+	return taken;
 }
 
 static void input_from_control(void *context)
@@ -169,9 +174,9 @@ static void stop_answered(void *context, const char *error)
 	control_stopped(&worker->control, error);
 }
 
-static size_t stat_from_control(void *context, char *text, size_t size)
+static size_t stat_from_control(void *context, unsigned part, char *text, size_t size)
 {
-	return worker_stat(context, text, size);
+	return worker_stat(context, part, text, size);
 }
 
 // Making it all.
@@ -314,16 +319,26 @@ static bool start_partition(
 	return start_services(worker, failure) && vps_run(worker, failure);
 }
 
+static const char *child_name(const struct worker *worker)
+{
+	const char *slash = strrchr(worker->directory, '/');
+
+	return slash ? slash + 1 : worker->directory;
+}
+
 bool worker_start(struct worker *worker, struct failure *failure)
 {
 	struct loader_entry entry;
 
+	// A pipe that nobody reads any more (standard error, whom to tell of the start) is an error
+	// like others.
+	signal(SIGPIPE, SIG_IGN);
 	pthread_mutex_init(&worker->end.lock, NULL);
 	if (!check_memory(worker, failure) || !make_loop(worker, failure) ||
 		!guest_memory_create(&worker->memory, worker->config.memory, failure) ||
 		!load_child(worker, &entry, failure) ||
-		!storage_device_open_disks(
-			&worker->storage, &worker->config, &worker->memory, failure))
+		!storage_device_open_disks(&worker->storage, child_name(worker), &worker->config,
+			&worker->memory, failure))
 		return false;
 	make_devices(worker);
 	if (!partition_create(&worker->partition, failure) ||
@@ -343,19 +358,26 @@ static void log_all_registers(struct worker *worker)
 }
 
 // Everything of the child goes back, in the order in which nobody uses what is gone: VPs, devices
-// and their threads, memory, partition.
+// and their threads, memory, partition. What the kernel does not let go of in time stays behind: a
+// disk may hang for ever, and whoever ends a child wants its end.
 static void take_apart(struct worker *worker)
 {
-	vps_stop(worker);
+	const deadline_ns deadline = deadline_in_ms(STOP_MS);
+	bool done = vps_stop(worker, deadline);
+
 	control_stopped(&worker->control, NULL);
 	if (worker->end.status == LUMEN_EXIT_HUNG)
 		log_all_registers(worker);
-	vmbus_host_stop(&worker->vmbus);
-	storage_device_close_disks(&worker->storage);
+	done = vmbus_host_stop(&worker->vmbus, deadline) && done;
+	done = done && storage_device_close_disks(&worker->storage, deadline);
 	vps_close(worker);
 	partition_unmap_memory(&worker->partition, &worker->memory);
 	partition_close(&worker->partition);
-	guest_memory_destroy(&worker->memory);
+	if (done)
+		guest_memory_destroy(&worker->memory);
+	else
+		log_line("the kernel still works on a request to a disk: until that is over this "
+			 "process and its locks stay");
 }
 
 int worker_run(struct worker *worker)

@@ -67,11 +67,12 @@ __attribute__((format(printf, 2, 3))) void worker_crashed(
 // Makes everything, enters the child, and returns true when it runs. On failure nothing is left.
 bool worker_start(struct worker *worker, struct failure *failure);
 
-// Serves the child until its end, gives everything back, and writes the status file. Returns the
-// status.
+// Serves the child until its end, gives everything back, and writes the status file: within 5 s of
+// that end, whatever the kernel does with the disks. Returns the status. Threads may be left that
+// hang in the kernel, and that use *worker: exit.
 int worker_run(struct worker *worker);
 
-// Writes the statistics as `name value` lines (stat.c); the control socket's `stat`.
-size_t worker_stat(struct worker *worker, char *text, size_t size);
+// Writes a part of the statistics (stat.c; control_wiring.stat says how).
+size_t worker_stat(struct worker *worker, unsigned part, char *text, size_t size);
 
 #endif

@@ -116,11 +116,17 @@ lumenctl delete other || fail "delete"
 
 
 def test_stop(t):
-    """lumenctl stop has a busy child power off in order, and waits for it."""
+    """lumenctl stop has a busy child power off in order, and waits for it. Its disk is nobody else's."""
     result = t.root(PRELUDE + """
 MORE="lumen.rounds=1000"
 child busy 0 busy
 until_says busy "round 1 of"
+mknod /twin b $(tr : " " <"/sys/class/block/$(readlink /dev/lumen-disk0)/dev") || fail "mknod"
+for option in rw ro; do
+	lumenctl create twin --kernel /lumen/kernel --disk "/twin,$option" || fail "create twin"
+	! lumenctl start twin || fail "two children have one disk ($option)"
+	lumenctl delete twin || fail "delete twin"
+done
 lumenctl stop busy || fail "stop" busy
 lumenctl list
 ends busy 0
@@ -129,6 +135,7 @@ grep "asked to power off: the child does" /run/lumen/busy/log || fail "it was no
 """, timeout=200, **_disks(t, 1))
     t.equal(result.status, 0, "status of the script")
     t.contains(result.console, "The child busy does not run.")
+    t.contains(result.console, "The disk /twin is in use")
 
 
 def test_again_and_again(t):

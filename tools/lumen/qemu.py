@@ -138,6 +138,11 @@ def _kernel_arguments(machine):
     return words
 
 
+def _gdb_arguments(machine):
+    """For this machine's own users only: who talks to this port owns the machine, and -s listens on all addresses."""
+    return ["-gdb", "tcp:127.0.0.1:1234", "-S"] if machine.gdb else []
+
+
 def arguments(machine, console_fd, control_fd):
     """QEMU's command line. The machine is "pc": it boots faster than q35 and has all that is needed."""
     return ["qemu-system-x86_64", "-name", "lumen", "-machine", "pc", *_accel_arguments(machine),
@@ -145,7 +150,7 @@ def arguments(machine, console_fd, control_fd):
             "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
             *_kernel_arguments(machine),
             *_console_arguments(machine, console_fd, control_fd),
-            *_disk_arguments(machine), *(["-s", "-S"] if machine.gdb else [])]
+            *_disk_arguments(machine), *_gdb_arguments(machine)]
 
 
 def _die_with_parent():

@@ -44,6 +44,8 @@ static size_t run_command(struct scsi_adapter *adapter, const uint8_t *input, si
 	command.done = on_done;
 	done_count = 0;
 	scsi_execute(adapter, &command);
+	while (scsi_adapter_step(adapter, 1))
+		continue;
 	scsi_adapter_kick(adapter);
 	if (done_count != 1)
 		abort();

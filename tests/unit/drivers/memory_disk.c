@@ -45,6 +45,8 @@ static int carry_out(struct memory_disk *disk, const struct block_request *reque
 {
 	if (disk->fail)
 		return disk->fail;
+	if (disk->discard_data)
+		return 0;
 	if (request->op <= BLOCK_WRITE)
 		transfer(disk, request);
 	else if (request->op == BLOCK_WRITE_ZEROES && disk->no_zeroing)
@@ -61,6 +63,8 @@ static void submit(struct block_device *device, struct block_request *request)
 	check_request(disk, request);
 	disk->count[request->op]++;
 	disk->last_flags = request->flags;
+	if (request->length > disk->longest)
+		disk->longest = request->length;
 	if (!disk->deferred) {
 		request->done(request, carry_out(disk, request));
 		return;

@@ -11,9 +11,11 @@
 struct memory_disk {
 	struct block_device device;
 	uint8_t *data;
-	bool deferred;	 // submit() only queues; memory_disk_run() carries out
-	int fail;	 // result of every request from now on, if not 0
-	bool no_zeroing; // BLOCK_WRITE_ZEROES turns out to be unsupported
+	bool deferred;	   // submit() only queues; memory_disk_run() carries out
+	int fail;	   // result of every request from now on, if not 0
+	bool no_zeroing;   // BLOCK_WRITE_ZEROES turns out to be unsupported
+	bool discard_data; // nothing is read or written: for disks that are large
+	uint64_t longest;  // of all requests so far, in bytes
 	uint32_t count[BLOCK_OP_COUNT];
 	uint32_t kicks;
 	uint32_t waiting;

@@ -2,15 +2,19 @@
 // The worker's file backend, with both engines, on a real file.
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/loop.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "parent/worker/block_file.h"
+#include "parent/worker/block_file_internal.h"
+#include "tests/unit/parent/fake_block_system.h"
 
 #define SIZE	 (8u << 20)
 #define REQUESTS 64
@@ -121,7 +125,7 @@ static void check_block(const uint8_t *at, uint32_t index)
 	cr_assert_eq(at[4095], (uint8_t)index);
 }
 
-TestSuite(block_file, .init = setup, .fini = teardown);
+TestSuite(block_file, .init = setup, .fini = teardown, .timeout = 60);
 
 ParameterizedTestParameters(block_file, everything)
 {
@@ -293,7 +297,8 @@ Test(block_file, disks_that_are_none)
 	struct failure failure = { 0 };
 
 	cr_assert_null(block_file_open("/nonexistent/disk", false, BLOCK_FILE_BEST, &failure));
-	cr_assert_str_eq(failure.text, "disk /nonexistent/disk: No such file or directory");
+	cr_assert_str_eq(failure.text,
+		"The disk /nonexistent/disk cannot be opened: No such file or directory.");
 	cr_assert_null(block_file_open("/dev/null", false, BLOCK_FILE_BEST, &failure));
 	cr_assert_not_null(strstr(failure.text, "neither a file nor a block device"));
 	cr_assert_null(block_file_open("/tmp", true, BLOCK_FILE_BEST, &failure));
@@ -302,15 +307,281 @@ Test(block_file, disks_that_are_none)
 	cr_assert_not_null(strstr(failure.text, "smaller than one block"));
 }
 
-Test(block_file, serial_is_stable)
+// The same file by other ways, and by another program (QEMU locks some bytes of its images).
+Test(block_file, a_file_in_use_by_another_path)
 {
-	char first[33], second[33];
+	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 100, .l_len = 1 };
+	struct failure failure = { 0 };
+	char other[sizeof(path) + 5];
 
+	snprintf(other, sizeof(other), "%s.link", path);
+	cr_assert_eq(link(path, other), 0);
 	have(BLOCK_FILE_BEST);
-	block_file_serial(file, first, sizeof(first));
+	for (int read_only = 0; read_only < 2; read_only++)
+		cr_assert_null(block_file_open(other, read_only, BLOCK_FILE_BEST, &failure));
+	unlink(other);
+	cr_assert_eq(symlink(path, other), 0);
+	cr_assert_null(block_file_open(other, false, BLOCK_FILE_BEST, &failure));
+	unlink(other);
+	cr_assert(strstr(failure.text, "is in use by another disk"), "%s", failure.text);
 	block_file_close(file);
-	have(BLOCK_FILE_BEST);
-	block_file_serial(file, second, sizeof(second));
-	cr_assert_str_eq(first, second);
-	cr_assert_eq(strlen(first), 24);
+	file = NULL;
+	cr_assert_eq(fcntl(fd, F_OFD_SETLK, &lock), 0);
+	cr_assert_null(block_file_open(path, false, BLOCK_FILE_BEST, &failure));
+	file = block_file_open(path, true, BLOCK_FILE_BEST, &failure);
+	cr_assert_not_null(file, "%s", failure.text);
+}
+
+// A block device over the file, with a second node beside it. Skips the test where we may not.
+
+static char loop[32], node[sizeof(path) + 5];
+
+static void make_loop(void)
+{
+	int control = open("/dev/loop-control", O_RDWR), number, device_fd;
+	struct stat stat_buffer;
+
+	number = control < 0 ? -1 : ioctl(control, LOOP_CTL_GET_FREE);
+	snprintf(loop, sizeof(loop), "/dev/loop%d", number);
+	snprintf(node, sizeof(node), "%s.node", path);
+	device_fd = open(loop, O_RDWR);
+	if (device_fd < 0 || ioctl(device_fd, LOOP_SET_FD, fd) || fstat(device_fd, &stat_buffer) ||
+		mknod(node, S_IFBLK | 0600, stat_buffer.st_rdev))
+		cr_skip_test("no loop devices here: %s", strerror(errno));
+	close(device_fd);
+	close(control);
+}
+
+static void remove_loop(void)
+{
+	int device_fd = open(loop, O_RDWR);
+
+	cr_expect_eq(ioctl(device_fd, LOOP_CLR_FD), 0);
+	close(device_fd);
+	unlink(node);
+}
+
+static struct block_file *open_loop(const char *device_path, bool read_only)
+{
+	static struct failure failure;
+	struct block_file *opened =
+		block_file_open(device_path, read_only, BLOCK_FILE_BEST, &failure);
+
+	if (!opened)
+		cr_expect(strstr(failure.text, "is in use"), "%s", failure.text);
+	return opened;
+}
+
+Test(block_file, a_device_has_one_writer_by_whatever_node)
+{
+	struct block_file *first, *second;
+
+	make_loop();
+	for (int read_only = 0; read_only < 2; read_only++) {
+		first = open_loop(loop, read_only);
+		cr_assert_not_null(first);
+		cr_expect_null(open_loop(node, false));
+		cr_expect_null(open_loop(loop, false));
+		second = open_loop(node, true);
+		cr_expect_eq(!!second, read_only, "readers share");
+		if (second)
+			block_file_close(second);
+		block_file_close(first);
+	}
+	remove_loop();
+}
+
+// As a mount does.
+Test(block_file, a_device_that_is_claimed_is_refused)
+{
+	int claim;
+
+	make_loop();
+	claim = open(node, O_RDONLY | O_EXCL);
+	cr_assert_geq(claim, 0);
+	for (int read_only = 0; read_only < 2; read_only++)
+		cr_expect_null(open_loop(loop, read_only));
+	close(claim);
+	file = open_loop(loop, false);
+	cr_assert_not_null(file);
+	cr_expect_lt(open(node, O_RDONLY | O_EXCL), 0, "and it cannot be mounted now");
+	device = block_file_device(file);
+	cr_expect_eq(run(BLOCK_READ, 0, 4096, 4096), 0);
+	check_block(data[0], 1);
+	cr_expect_eq(run(BLOCK_WRITE, BLOCK_REQUEST_FUA, 8192, 4096), 0);
+	cr_expect_eq(run(BLOCK_FLUSH, 0, 0, 0), 0);
+	block_file_close(file);
+	file = NULL;
+	remove_loop();
+}
+
+// What the kernel says once is true for ever.
+
+static unsigned count_in_log(const char *log, const char *words)
+{
+	static char text[1 << 16];
+	int log_fd = open(log, O_RDONLY);
+	ssize_t length = read(log_fd, text, sizeof(text) - 1);
+	unsigned count = 0;
+
+	close(log_fd);
+	text[length > 0 ? length : 0] = 0;
+	for (const char *at = text; (at = strstr(at, words)); at++)
+		count++;
+	return count;
+}
+
+static void fail_once(enum block_op op, uint32_t flags, int error, int result)
+{
+	fake_block_system.sync_error = error;
+	cr_assert_eq(run(op, flags, 0, op == BLOCK_FLUSH ? 0 : 4096), result);
+	cr_assert_eq(fake_block_system.sync_error, 0, "the kernel has said it");
+}
+
+static void expect_flushes(int result)
+{
+	for (int i = 0; i < 2; i++) {
+		cr_assert_eq(run(BLOCK_FLUSH, 0, 0, 0), result);
+		cr_assert_eq(run(BLOCK_WRITE, BLOCK_REQUEST_FUA, 8192, 4096), result);
+		cr_assert_eq(run(BLOCK_WRITE, 0, 8192, 4096), 0);
+		cr_assert_eq(run(BLOCK_READ, 0, 8192, 4096), 0);
+	}
+}
+
+static const struct sync_case {
+	enum block_op op;
+	uint32_t flags;
+	int error, result;
+	bool sticks;
+} sync_cases[] = {
+	{ BLOCK_FLUSH, 0, EIO, BLOCK_ERROR_IO, true },
+	{ BLOCK_FLUSH, 0, ENOSPC, BLOCK_ERROR_NO_SPACE, true },
+	{ BLOCK_FLUSH, 0, ENOMEM, BLOCK_ERROR_BUSY, true }, // of the write-back, for all we know
+	{ BLOCK_WRITE, BLOCK_REQUEST_FUA, EIO, BLOCK_ERROR_IO, true },
+	{ BLOCK_WRITE, BLOCK_REQUEST_FUA, ENOSPC, BLOCK_ERROR_NO_SPACE, true },
+	{ BLOCK_WRITE, BLOCK_REQUEST_FUA, EINVAL, BLOCK_ERROR_INVALID, false },
+	{ BLOCK_WRITE, BLOCK_REQUEST_FUA, ENOMEM, BLOCK_ERROR_BUSY, false },
+};
+
+ParameterizedTestParameters(block_file, after_a_failed_flush_all_fail)
+{
+	static enum block_file_engine engines[] = { BLOCK_FILE_URING, BLOCK_FILE_THREADS };
+
+	return cr_make_param_array(enum block_file_engine, engines, 2);
+}
+
+ParameterizedTest(enum block_file_engine *engine, block_file, after_a_failed_flush_all_fail)
+{
+	char log[] = "/tmp/lumen-block-log-XXXXXX";
+	int log_fd = mkstemp(log), old = dup(STDERR_FILENO);
+
+	dup2(log_fd, STDERR_FILENO);
+	for (size_t i = 0; i < sizeof(sync_cases) / sizeof(*sync_cases); i++) {
+		const struct sync_case *sync = &sync_cases[i];
+
+		if (!have(*engine))
+			return;
+		expect_flushes(0);
+		fail_once(sync->op, sync->flags, sync->error, sync->result);
+		expect_flushes(sync->sticks ? BLOCK_ERROR_IO : 0);
+		block_file_close(file); // and it is over with the opening
+		file = NULL;
+		cr_assert_eq(count_in_log(log, "a flush has failed"), sync->sticks, "once");
+		cr_assert_eq(ftruncate(log_fd, 0), 0);
+		lseek(log_fd, 0, SEEK_SET);
+	}
+	dup2(old, STDERR_FILENO);
+	unlink(log);
+}
+
+// One of those that are under way takes the error, whichever: none is reported as good.
+ParameterizedTestParameters(block_file, flushes_that_overlap_fail_together)
+{
+	static enum block_file_engine engines[] = { BLOCK_FILE_URING, BLOCK_FILE_THREADS };
+
+	return cr_make_param_array(enum block_file_engine, engines, 2);
+}
+
+ParameterizedTest(enum block_file_engine *engine, block_file, flushes_that_overlap_fail_together)
+{
+	if (!have(*engine))
+		return;
+	for (int round = 0; round < 2; round++) {
+		fake_block_system.sync_error = round ? EIO : 0;
+		for (uint32_t i = 0; i < 16; i++)
+			submit(i, i % 4 ? BLOCK_FLUSH : BLOCK_WRITE, i % 4 ? 0 : BLOCK_REQUEST_FUA,
+				0, i % 4 ? 0 : 4096);
+		finish(16);
+		for (uint32_t i = 0; i < 16; i++)
+			cr_assert_eq(results[i], round ? BLOCK_ERROR_IO : 0, "%u", i);
+	}
+}
+
+// Whatever the kernel says to a submission: nothing is lost, and nothing is waited for that does
+// not come.
+Test(block_file, submissions_that_fail_are_tried_again)
+{
+	static const int submits[] = { -EINTR, -EAGAIN, -EBUSY, 3, 1, -EINTR, 2, -EAGAIN };
+
+	have(BLOCK_FILE_URING);
+	forget();
+	memcpy(fake_block_system.submits, submits, sizeof(submits));
+	for (uint32_t i = 0; i < REQUESTS; i++)
+		submit(i, BLOCK_READ, 0, (uint64_t)i * 16 * 4096, 4096);
+	device->ops->kick(device);
+	cr_assert(block_file_busy(file), "the kernel took nothing: there will be no event");
+	for (int i = 0; block_file_busy(file); i++) {
+		cr_assert_lt(i, 8);
+		block_file_poll(file);
+	}
+	cr_assert_eq(fake_block_system.submit_calls, sizeof(submits) / sizeof(*submits));
+	finish(REQUESTS);
+	for (uint32_t i = 0; i < REQUESTS; i++) {
+		cr_assert_eq(results[i], 0);
+		check_block(data[i], i * 16);
+	}
+}
+
+Test(block_file, a_ring_that_is_broken_fails_its_requests)
+{
+	have(BLOCK_FILE_URING);
+	forget();
+	fake_block_system.submits[0] = 2;
+	fake_block_system.submits[1] = -EBADF;
+	for (uint32_t i = 0; i < 8; i++)
+		submit(i, BLOCK_READ, 0, (uint64_t)i * 16 * 4096, 4096);
+	finish(8);
+	for (uint32_t i = 0; i < 8; i++)
+		cr_assert_eq(results[i], i < 2 ? 0 : BLOCK_ERROR_IO, "%u", i);
+	cr_assert_eq(run(BLOCK_FLUSH, 0, 0, 0), BLOCK_ERROR_IO);
+}
+
+// A discard may take long: never in the thread that submits.
+ParameterizedTestParameters(block_file, a_discard_is_waited_for_by_a_thread)
+{
+	static enum block_file_engine engines[] = { BLOCK_FILE_URING, BLOCK_FILE_THREADS };
+
+	return cr_make_param_array(enum block_file_engine, engines, 2);
+}
+
+ParameterizedTest(enum block_file_engine *engine, block_file, a_discard_is_waited_for_by_a_thread)
+{
+	if (!have(*engine))
+		return;
+	file->engine->close(file);
+	file->discard = true; // as of a device that has nothing better
+	memset(&file->pool, 0, sizeof(file->pool));
+	cr_assert_eq(file->engine->open(file), 0);
+	forget();
+	fake_block_system.hangs = true;
+	submit(0, BLOCK_UNMAP, 0, 0, 1 << 20);
+	device->ops->kick(device);
+	block_file_poll(file);
+	cr_assert_eq(done, 0);
+	__atomic_store_n(&fake_block_system.hangs, false, __ATOMIC_RELEASE);
+	submit(1, BLOCK_READ, 0, 4 << 20, 4096);
+	finish(2);
+	cr_assert_eq(results[0], 0);
+	cr_assert_eq(results[1], 0);
+	cr_assert_eq(fake_block_system.discards, 1);
 }

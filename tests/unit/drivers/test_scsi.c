@@ -73,9 +73,20 @@ static void start(const uint8_t *cdb, uint8_t cdb_length, uint32_t length)
 	scsi_execute(&adapter, command);
 }
 
+// Takes all steps that can be taken without the backend.
+static uint32_t take_steps(void)
+{
+	uint32_t count = 0;
+
+	for (; scsi_adapter_step(&adapter, 0); count++)
+		scsi_adapter_step(&adapter, 1);
+	return count;
+}
+
 static void run(const uint8_t *cdb, uint8_t cdb_length, uint32_t length)
 {
 	start(cdb, cdb_length, length);
+	take_steps();
 	cr_assert_eq(done_count, 1);
 }
 
@@ -493,7 +504,11 @@ Test(scsi, write_same_falls_back)
 	memset(memory.data, 0x55, BLOCKS * 512);
 	memset(data, 0, 512);
 	start((const uint8_t[]){ 0x41, 0, 0, 0, 0, 8, 0, 0, 5, 0 }, 10, 512);
-	cr_assert_eq(memory_disk_run(&memory, 100), 2);
+	for (int i = 0; i < 2; i++) { // zeroing, then the pattern
+		take_steps();
+		cr_assert_eq(memory_disk_run(&memory, 100), 1);
+	}
+	take_steps();
 	cr_assert_eq(done_count, 1);
 	expect_good(512);
 	check_pattern(8, 5);
@@ -592,8 +607,10 @@ Test(scsi, chain_stops_at_an_error)
 	put_descriptor(2, 2, 1);
 	memcpy(data, "\0\x36\0\x30", 4);
 	start((const uint8_t[]){ 0x42, 0, 0, 0, 0, 0, 0, 0, 56, 0 }, 10, 56);
+	take_steps();
 	cr_assert_eq(memory_disk_run(&memory, 1), 1);
 	memory.fail = BLOCK_ERROR_IO;
+	take_steps();
 	cr_assert_eq(memory_disk_run(&memory, 100), 1);
 	cr_assert_eq(done_count, 1);
 	expect_sense(0x030C00);
@@ -603,10 +620,66 @@ Test(scsi, cancelled_chain_ends_early)
 {
 	memory.deferred = true;
 	start((const uint8_t[]){ 0x2F, 0, 0, 0, 0, 0, 0, 2, 0, 0 }, 10, 0);
+	take_steps();
 	scsi_cancel(command);
 	cr_assert_eq(memory_disk_run(&memory, 100), 1); // and not 2
 	cr_assert_eq(done_count, 1);
 	expect_sense(0x0B0000);
+}
+
+Test(scsi, cancelled_between_two_steps)
+{
+	start((const uint8_t[]){ 0x2F, 0, 0, 0, 0, 0, 0, 2, 0, 0 }, 10, 0);
+	cr_assert(scsi_adapter_step(&adapter, 1));
+	scsi_cancel(command);
+	cr_assert_eq(done_count, 0);
+	cr_assert(!scsi_adapter_step(&adapter, 1));
+	cr_assert_eq(done_count, 1);
+	cr_assert_eq(memory.count[BLOCK_READ], 1);
+	expect_sense(0x0B0000);
+}
+
+// However much one command asks for: the backend gets no more than a step at a time, also if it
+// completes at once.
+Test(scsi_bare, long_commands_go_step_by_step)
+{
+	static const struct {
+		uint8_t cdb[16];
+		uint32_t flags; // of the disk
+		enum block_op op;
+		uint32_t data, steps;
+		uint64_t longest;
+	} cases[] = {
+		// 64 MiB of a pattern, and of zeroes that the disk has no other way for.
+		{ { 0x93, [11] = 2 }, 0, BLOCK_WRITE, 512, 512, SCSI_STEP_DATA },
+		{ { 0x93, 0x01, [11] = 2 }, 0, BLOCK_WRITE, 0, 512, SCSI_STEP_DATA },
+		// 160 MiB from block 2048 on: up to 64, 128 and 160 MiB.
+		{ { 0x93, 0x01, [8] = 8, [11] = 5 }, BLOCK_DEVICE_CAN_ZERO, BLOCK_WRITE_ZEROES, 0,
+			3, SCSI_STEP_RANGE },
+		{ { 0x42, [8] = 24 }, BLOCK_DEVICE_CAN_UNMAP, BLOCK_UNMAP, 24, 3, SCSI_STEP_RANGE },
+		{ { 0x8F, [12] = 2 }, 0, BLOCK_READ, 0, 2, SCSI_STEP_DATA },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		make(400 << 11, 512, cases[i].flags);
+		memory.discard_data = true;
+		memset(data, 0, sizeof(data));
+		put_descriptor(0, 2048, 160 << 11);
+		data[1] = 22;
+		data[3] = 16;
+		start(cases[i].cdb, 16, cases[i].data);
+		cr_assert_eq(done_count, 0);
+		cr_assert_eq(memory.count[cases[i].op], 0);
+		for (uint32_t step = 1; step <= cases[i].steps; step++) {
+			cr_assert(scsi_adapter_step(&adapter, 1), "case %zu", i);
+			cr_assert_eq(memory.count[cases[i].op], step, "case %zu", i);
+		}
+		cr_assert_eq(memory.longest, cases[i].longest, "case %zu", i);
+		cr_assert(!scsi_adapter_step(&adapter, 1), "the end is a step as well");
+		expect_good(cases[i].data);
+		if (i + 1 < sizeof(cases) / sizeof(*cases))
+			teardown();
+	}
 }
 
 Test(scsi, no_lun)

@@ -648,6 +648,88 @@ Test(vsp_custom, poll_is_bounded)
 	cr_assert(guest_send(&guest, &out)); // all of it was read
 }
 
+// WRITE SAME of the whole disk: more steps than a poll takes. NDOB, and no cheap way to zero.
+static struct vstor_packet long_command(void)
+{
+	const uint8_t cdb[16] = { 0x93, 0x01, [12] = GUEST_BLOCKS >> 8 };
+
+	return guest_srb(cdb, 16, 0);
+}
+
+// Each of them is 16 steps of 128 KiB; a slot for each, and then for one alone.
+Test(vsp_custom, long_commands_do_not_keep_a_poll)
+{
+	static const uint32_t slots[] = { 8, 1 };
+	const struct vstor_packet packet = long_command();
+
+	for (int round = 0; round < 2; round++) {
+		uint32_t before = 0;
+
+		guest_create(&guest, GUEST_RING_PAGES, slots[round], 0);
+		guest_initialize(&guest, VSTOR_VERSION_6_2);
+		for (uint64_t i = 0; i < 8; i++)
+			cr_assert(guest_send_packet(&guest, i, &packet, 64));
+		while (storage_vsp_poll(guest.vsp) & STORAGE_VSP_AGAIN) {
+			cr_assert_leq(
+				guest.disk.count[BLOCK_WRITE] - before, STORAGE_VSP_POLL_STEPS);
+			before = guest.disk.count[BLOCK_WRITE];
+		}
+		cr_assert_eq(before, 8 * 16);
+		for (uint64_t i = 0; i < 8; i++)
+			expect_answer(i, VSTOR_SRB_STATUS_SUCCESS, 0);
+		if (!round)
+			guest_destroy(&guest);
+	}
+}
+
+// 256 reads, which end at once, of 128 KiB: half of them are as much as one poll moves.
+Test(vsp_custom, poll_is_bounded_in_bytes)
+{
+	const struct vstor_packet packet = read_10(0, 256);
+	uint64_t pfns[32];
+	uint32_t sent = 0;
+
+	guest_create(&guest, GUEST_RING_PAGES, 256, 0);
+	guest_initialize(&guest, VSTOR_VERSION_6_2);
+	for (uint32_t i = 0; i < 32; i++)
+		pfns[i] = 1 + i;
+	while (guest_send_srb(&guest, sent, &packet, 64, 0, pfns, 128 << 10))
+		sent++;
+	cr_assert_gt(sent, STORAGE_VSP_POLL_BYTES >> 17);
+	cr_assert(storage_vsp_poll(guest.vsp) & STORAGE_VSP_AGAIN);
+	cr_assert_eq(guest.disk.count[BLOCK_READ], STORAGE_VSP_POLL_BYTES >> 17);
+	guest_poll(&guest);
+	cr_assert_eq(guest.disk.count[BLOCK_READ], sent);
+}
+
+Test(vsp, reset_waits_for_the_last_step)
+{
+	const struct vstor_packet packet = long_command();
+	const struct vstor_packet reset = control(VSTOR_OPERATION_RESET_LUN);
+
+	guest.scsi.block->flags &= ~BLOCK_DEVICE_CAN_ZERO;
+	cr_assert(guest_send_packet(&guest, 1, &packet, 64));
+	cr_assert(guest_send_packet(&guest, 2, &reset, 64));
+	guest_poll(&guest);
+	expect_answer(1, VSTOR_SRB_STATUS_SUCCESS, 0);
+	cr_assert(guest_receive(&guest));
+	cr_assert_eq(guest.packet.transaction_id, 2);
+	cr_assert_eq(guest.answer.status, VSTOR_STATUS_SUCCESS);
+}
+
+Test(vsp, stop_between_two_steps)
+{
+	const struct vstor_packet packet = long_command();
+
+	guest.scsi.block->flags &= ~BLOCK_DEVICE_CAN_ZERO;
+	cr_assert(guest_send_packet(&guest, 1, &packet, 64));
+	cr_assert(storage_vsp_poll(guest.vsp) & STORAGE_VSP_AGAIN);
+	cr_assert_not(storage_vsp_idle(guest.vsp));
+	storage_vsp_stop(guest.vsp);
+	cr_assert(storage_vsp_idle(guest.vsp));
+	cr_assert_eq(guest.disk.count[BLOCK_WRITE], 0);
+}
+
 Test(vsp, reset_waits_for_what_came_before)
 {
 	static const uint32_t resets[] = { VSTOR_OPERATION_RESET_LUN, VSTOR_OPERATION_RESET_ADAPTER,

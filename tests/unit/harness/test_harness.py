@@ -206,6 +206,11 @@ class Machine(unittest.TestCase):
         self.assertIn("file=/a,,b", drive)
         self.assertIn("read-only=on", drive)
 
+    def test_gdb_is_for_this_machine_only(self):
+        argv = qemu.arguments(qemu.Machine(kernel="k", append="a", gdb=True), 5, 6)
+        self.assertEqual(argv[argv.index("-gdb") + 1], "tcp:127.0.0.1:1234")
+        self.assertNotIn("-s", argv)
+
     def test_bare_status(self):
         self.assertEqual([run._bare_status(c) for c in (0, 1, 85, -9, 2)], [0, 0, 42, 123, 123])
 

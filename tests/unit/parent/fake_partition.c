@@ -7,10 +7,12 @@
 #include <semaphore.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "hypercall/msr.h"
 #include "hypercall/status.h"
+#include "vmbus/protocol.h"
 
 enum { QUEUE = 64, VPS = 64, REGISTERS = 64, CONNECTIONS = 16 };
 
@@ -40,7 +42,7 @@ static struct {
 		int fd;
 	} events[CONNECTIONS];
 	unsigned interrupts, flag, sint;
-	bool open, crash_intercepted;
+	bool open, crash_intercepted, overflow, flood, full_counters;
 	int vp_count;
 } fake;
 
@@ -175,7 +177,8 @@ static bool dequeue(struct queue *queue, struct queued *entry)
 	return true;
 }
 
-static int partition_fd;
+// A byte for each message; at the guest's end, and at the host's, which is the partition's.
+static int message_fds[2];
 
 bool fake_post(uint32_t connection, const void *bytes, uint8_t length)
 {
@@ -186,9 +189,30 @@ bool fake_post(uint32_t connection, const void *bytes, uint8_t length)
 		known = known || fake.ports[i] == connection;
 	done = known && enqueue(&fake.to_host, connection, bytes, length);
 	pthread_mutex_unlock(&fake.lock);
-	if (done)
-		eventfd_write(partition_fd, 1);
+	if (done && write(message_fds[0], "", 1) != 1)
+		return false;
 	return done;
+}
+
+// One end of a socket that closes with something unread is an error at the other.
+void fake_overflow(void)
+{
+	fake.overflow = true;
+	if (write(message_fds[1], "", 1) == 1)
+		close(message_fds[0]);
+}
+
+void fake_flood(void)
+{
+	const struct vmbus_message_header nonsense = { .type = 77 };
+
+	__atomic_store_n(&fake.flood, true, __ATOMIC_RELEASE);
+	fake_post(VMBUS_CONNECTION_MESSAGE_MULTICLIENT, &nonsense, sizeof(nonsense));
+}
+
+void fake_fill_counters(void)
+{
+	fake.full_counters = true;
 }
 
 int fake_receive(void *bytes, uint8_t *length)
@@ -228,8 +252,9 @@ int fake_wait_signal(void)
 bool partition_create(struct partition *partition, struct failure *failure)
 {
 	(void)failure;
-	partition_fd = eventfd(0, EFD_NONBLOCK | EFD_SEMAPHORE);
-	partition->fd = partition_fd;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, message_fds))
+		return false;
+	partition->fd = message_fds[1];
 	partition->id = 77;
 	fake.open = true;
 	return true;
@@ -404,13 +429,16 @@ int partition_get_message(
 	struct partition *partition, uint32_t *connection, struct hv_message *message)
 {
 	struct queued entry;
-	eventfd_t count;
-	bool done;
+	bool flood = __atomic_load_n(&fake.flood, __ATOMIC_ACQUIRE), done;
+	char byte;
 
-	if (eventfd_read(partition->fd, &count))
-		return EAGAIN;
+	if (recv(partition->fd, &byte, 1, flood ? MSG_PEEK : 0) != 1)
+		return fake.overflow ? EOVERFLOW : EAGAIN;
 	pthread_mutex_lock(&fake.lock);
 	done = dequeue(&fake.to_host, &entry);
+	if (flood && done)
+		enqueue(&fake.to_host, entry.connection, entry.message.payload,
+			entry.message.header.payload_size);
 	pthread_mutex_unlock(&fake.lock);
 	if (!done)
 		return EAGAIN;
@@ -450,7 +478,7 @@ int partition_close_event(struct partition *partition, uint32_t connection)
 int partition_read_partition_stats(struct partition *partition, uint64_t *counters, unsigned count)
 {
 	(void)partition;
-	memset(counters, 0, count * sizeof(*counters));
+	memset(counters, fake.full_counters ? 0xff : 0, count * sizeof(*counters));
 	return 0;
 }
 
@@ -459,6 +487,6 @@ int partition_read_vp_stats(
 {
 	(void)partition;
 	for (unsigned i = 0; i < count; i++)
-		counters[i] = vp * 1000 + i;
+		counters[i] = fake.full_counters ? UINT64_MAX : vp * 1000 + i;
 	return 0;
 }

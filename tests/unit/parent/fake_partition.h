@@ -39,6 +39,15 @@ int fake_wait(void);
 // The guest posts a message to the host. Returns false if the connection does not exist.
 bool fake_post(uint32_t connection, const void *bytes, uint8_t length);
 
+// The driver has lost a message of the guest's: EPOLLERR, from now on.
+void fake_overflow(void);
+
+// From now on there is always another message of the guest's, as if a VP posted without end.
+void fake_flood(void);
+
+// All counters of the statistics pages are at their greatest.
+void fake_fill_counters(void);
+
 // Waits for the host's next message to a VP of the guest. Returns 0, or EINTR.
 int fake_receive(void *bytes, uint8_t *length);
 

@@ -50,7 +50,8 @@ Test(config, comes_back_as_written)
 	static const char *const pairs[][2] = { { "kernel", "/boot/vm linuz" },
 		{ "append", "root=/dev/sda  quiet" }, { "memory", "1G" }, { "cpus", "4" },
 		{ "timeout", "90" }, { "test-devices", "on" }, { "disk", "/a,ro" },
-		{ "disk", "/b" }, { "disk", "/odd,ro,rw" } };
+		{ "disk", "/b,serial=A-1_b.c" }, { "disk", "/odd,ro,rw" },
+		{ "disk", "/like,serial=x,rw,serial=" } };
 	char error[300] = "";
 
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++)
@@ -62,12 +63,17 @@ Test(config, comes_back_as_written)
 	cr_assert_str_eq(copy.append, "root=/dev/sda  quiet");
 	cr_assert_eq(copy.vps, 4);
 	cr_assert_eq(copy.timeout_s, 90);
-	cr_assert_eq(copy.disk_count, 3);
+	cr_assert_eq(copy.disk_count, 4);
 	cr_assert_str_eq(copy.disks[0].path, "/a");
 	cr_assert_eq(copy.memory, 1ull << 30);
 	cr_assert(copy.disks[0].read_only);
 	cr_assert(!copy.disks[1].read_only);
+	cr_assert_str_eq(copy.disks[1].path, "/b");
+	cr_assert_str_eq(copy.disks[1].serial, "A-1_b.c");
 	cr_assert_str_eq(copy.disks[2].path, "/odd,ro");
+	cr_assert_str_eq(copy.disks[2].serial, "");
+	cr_assert_str_eq(copy.disks[3].path, "/like,serial=x");
+	cr_assert_str_eq(copy.disks[3].serial, "");
 }
 
 Test(config, wrong_values_are_refused)
@@ -76,7 +82,9 @@ Test(config, wrong_values_are_refused)
 		{ "memory", "M" }, { "memory", "1M" }, { "memory", "17M" }, { "memory", "100G" },
 		{ "memory", "99999999999999999999G" }, { "memory", "-512M" }, { "cpus", "0" },
 		{ "cpus", "65" }, { "cpus", "two" }, { "cpus", "1 " }, { "timeout", "-1" },
-		{ "timeout", "1.5" }, { "disk", "" }, { "disk", ",ro" }, { "kernel", "a\nb" },
+		{ "timeout", "1.5" }, { "disk", "" }, { "disk", ",ro" },
+		{ "disk", "/a,serial=a b" },
+		{ "disk", "/a,serial=012345678901234567890123456789012" }, { "kernel", "a\nb" },
 		{ "nonsense", "1" } };
 
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++)

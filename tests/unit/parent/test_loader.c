@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <xen/arch-x86/hvm/start_info.h>
 
@@ -292,7 +293,24 @@ Test(loader, what_is_no_kernel)
 	cr_assert(strstr(failure.text, "cannot be opened"), "%s", failure.text);
 	cr_assert(!loader_load(&memory, &(struct loader_input){ .kernel = "/tmp", .command = "" },
 		&entry, &failure));
-	cr_assert(strstr(failure.text, "not even a file"), "%s", failure.text);
+	cr_assert(strstr(failure.text, "is a directory, not a file"), "%s", failure.text);
+}
+
+// Opening one waits for its other end: for ever.
+Test(loader, a_fifo_is_refused_at_once, .timeout = 10)
+{
+	char fifo[] = "/tmp/lumen-loader-fifo-XXXXXX";
+
+	cr_assert_not_null(mkdtemp(fifo));
+	cr_assert_eq(rmdir(fifo), 0);
+	cr_assert_eq(mkfifo(fifo, 0600), 0);
+	cr_assert(!loader_load(&memory, &(struct loader_input){ .kernel = fifo, .command = "" },
+		&entry, &failure));
+	cr_assert(strstr(failure.text, "is a FIFO, not a file"), "%s", failure.text);
+	make_bzimage();
+	cr_assert(!load_with(fifo, "", FILE_SIZE));
+	cr_assert(strstr(failure.text, "is a FIFO, not a file"), "%s", failure.text);
+	unlink(fifo);
 }
 
 Test(loader, pvh_is_loaded)

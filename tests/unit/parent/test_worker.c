@@ -15,6 +15,7 @@
 
 #include "drivers/proto/ic.h"
 #include "drivers/proto/storage.h"
+#include "fake_block_system.h"
 #include "fake_partition.h"
 #include "parent/worker/layout.h"
 #include "parent/worker/worker.h"
@@ -485,6 +486,238 @@ Test(worker, kill_ends_it)
 	cr_assert_str_eq(answer, "ok\n");
 }
 
+// Clients that are slow, silent, many, or gone.
+
+static int connect_only(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/" RUNDIR_SOCKET, directory);
+	cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+static void *crowd_then_kill(void *context)
+{
+	int consoles[14], silent[40];
+	unsigned refused = 0;
+
+	for (int i = 0; i < 40; i++)
+		silent[i] = connect_only();
+	for (int i = 0; i < 14; i++) {
+		consoles[i] = request("console");
+		cr_expect_eq(read(consoles[i], answer, 2), 2);
+		refused += !memcmp(answer, "er", 2);
+	}
+	cr_expect_eq(refused, 14 - CONTROL_FOLLOWERS_MAX);
+	for (int i = 0; i < 10; i++)
+		close(silent[i]);
+	return kill_it(context);
+}
+
+Test(worker, idle_connections_do_not_keep_anybody_out)
+{
+	cr_assert_eq(run_beside(waiting_guest, crowd_then_kill), LUMEN_EXIT_OUR_FAULT);
+	cr_assert_str_eq(answer, "ok\n");
+}
+
+// Prints more than a socket and its buffers hold, and ends.
+enum { CHATTER = 800 << 10 };
+
+static int chatty_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	struct hv_x64_io_port_intercept_message *io = (void *)message->payload;
+	uint64_t left = step ? fake_register(0, HvX64RegisterRcx) : CHATTER;
+
+	if (!step)
+		memset(guest_memory_at(fake_memory, 0x300000, CHATTER), 's', CHATTER);
+	fake_out(message, left ? LAYOUT_CONSOLE_PORT : LAYOUT_SLEEP_CONTROL, 1, 0x34);
+	if (!left)
+		return 0;
+	io->access_info |= HV_X64_IO_PORT_ACCESS_STRING | HV_X64_IO_PORT_ACCESS_REP;
+	io->instruction_byte_count = 2;
+	io->instruction_bytes[0] = 0xf3;
+	io->instruction_bytes[1] = 0x6e;
+	io->rsi = step ? fake_register(0, HvX64RegisterRsi) : 1ull << 63 | 0x300000;
+	io->rcx = left;
+	return 0;
+}
+
+static bool ended; // atomic: worker_run() has returned
+
+// A little at a time, a long time each: each read lets the worker write again.
+static void *read_slowly(void *context)
+{
+	static char chunk[4096];
+	size_t *total = context;
+	int fd = request("console");
+	ssize_t got;
+
+	while (!__atomic_load_n(&ended, __ATOMIC_ACQUIRE) &&
+		(got = read(fd, chunk, sizeof(chunk))) > 0) {
+		*total += (size_t)got;
+		usleep(200000);
+	}
+	close(fd);
+	return NULL;
+}
+
+Test(worker, a_slow_reader_does_not_keep_an_ended_child)
+{
+	size_t totals[3] = { 0 };
+	pthread_t threads[3];
+
+	start(chatty_guest);
+	for (int i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, read_slowly, &totals[i]);
+	cr_assert_eq(worker_run(worker), 0);
+	__atomic_store_n(&ended, true, __ATOMIC_RELEASE);
+	for (int i = 0; i < 3; i++) {
+		pthread_join(threads[i], NULL);
+		cr_expect_lt(totals[i], CHATTER, "it was not waited for");
+	}
+}
+
+static void *read_it_all(void *context)
+{
+	static char text[CHATTER + 100];
+
+	read_to_end(request("console"), text, sizeof(text));
+	cr_expect_eq(strlen(text), CHATTER + 3);
+	return NULL;
+}
+
+Test(worker, a_reader_that_keeps_up_gets_everything)
+{
+	cr_assert_eq(run_beside(chatty_guest, read_it_all), 0);
+}
+
+static unsigned count_words(const char *text, const char *words)
+{
+	unsigned count = 0;
+
+	for (; (text = strstr(text, words)); text++)
+		count++;
+	return count;
+}
+
+// 64 VPs with all counters at their longest: 236 KiB, more than a socket takes at once.
+static void *read_stat(void *context)
+{
+	static char text[1 << 20];
+	size_t length;
+
+	read_to_end(request("stat"), text, sizeof(text));
+	length = strlen(text);
+	cr_expect_eq(text[length - 1], '\n');
+	cr_expect_not_null(strstr(text, "\nvp63.exits.total "));
+	cr_expect_not_null(strstr(text, "\nscsi.turns "));
+	cr_expect_eq(count_words(text, ".VpTotalRunTime "), 64);
+	cr_expect_eq(count_words(text, ".messages.other "), 64);
+	cr_expect_gt(length, 200 << 10, "%zu", length);
+	return kill_it(context);
+}
+
+Test(worker, stat_is_whole)
+{
+	worker->config.vps = 64;
+	start(waiting_guest);
+	fake_fill_counters();
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, read_stat, NULL);
+	cr_assert_eq(worker_run(worker), LUMEN_EXIT_OUR_FAULT);
+	pthread_join(thread, NULL);
+}
+
+static uint64_t stat_value(const char *name)
+{
+	char text[1 << 14], line[100];
+	const char *at;
+
+	read_to_end(request("stat"), text, sizeof(text));
+	snprintf(line, sizeof(line), "\n%s ", name);
+	at = strstr(text, line);
+	cr_assert_not_null(at, "%s", text);
+	return strtoull(at + strlen(line), NULL, 10);
+}
+
+// Each `stat` is three turns of the loop: somebody connects, asks, and is gone. If there are many
+// more, the loop runs for nothing; that it takes nothing counts at all.
+static void expect_quiet_loop(void)
+{
+	uint64_t before = stat_value("loop.turns"), after;
+
+	for (int i = 0; i < 20; i++)
+		stat_value("loop.turns");
+	after = stat_value("loop.turns");
+	cr_expect_leq(after - before, 21 * 6, "%d turns", (int)(after - before));
+	cr_expect_eq(stat_value("loop.idle_turns"), 0);
+}
+
+// Types more than the child's UART and the queue take, and leaves.
+static void *type_and_leave(void *context)
+{
+	static char typed[100 << 10];
+	int fd;
+
+	memset(typed, 't', sizeof(typed));
+	for (int i = 0; i < 3; i++) {
+		fd = request("console");
+		cr_assert_eq(write(fd, typed, sizeof(typed)), (ssize_t)sizeof(typed));
+		if (i)
+			close(fd); // the first one stays
+	}
+	expect_quiet_loop();
+	return kill_it(context);
+}
+
+Test(worker, input_that_nobody_takes_costs_no_processor)
+{
+	cr_assert_eq(run_beside(waiting_guest, type_and_leave), LUMEN_EXIT_OUR_FAULT);
+}
+
+// What was typed before the client left arrives when the child reads it.
+static void *type_q_and_leave(void *context)
+{
+	static char typed[40 << 10];
+	int fd = request("console");
+
+	(void)context;
+	memset(typed, 't', sizeof(typed));
+	typed[sizeof(typed) - 1] = 'q';
+	cr_assert_eq(write(fd, typed, sizeof(typed)), (ssize_t)sizeof(typed));
+	close(fd);
+	return NULL;
+}
+
+static int reading_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	if ((uint8_t)fake_register(0, HvX64RegisterRax) == 'q')
+		fake_out(message, LAYOUT_SLEEP_CONTROL, 1, 0x34);
+	else
+		fake_in(message, LAYOUT_CONSOLE_PORT, 1);
+	return 0;
+}
+
+Test(worker, input_of_a_client_that_has_left_arrives)
+{
+	cr_assert_eq(run_beside(reading_guest, type_q_and_leave), 0);
+}
+
+// Errors that are signals elsewhere.
+Test(worker, a_log_that_nobody_reads_is_no_reason_to_die)
+{
+	int ends[2], old = dup(STDERR_FILENO);
+
+	cr_assert_eq(pipe(ends), 0);
+	close(ends[0]);
+	dup2(ends[1], STDERR_FILENO);
+	cr_assert_eq(run(hello_guest), 7);
+	dup2(old, STDERR_FILENO);
+}
+
 // A guest with a VMBus driver and a storage driver, of the simplest kind.
 
 enum { RING_PAGES = 4, RING_GPA = 0x400000, DATA_GPA = 0x500000, DISK_SIZE = 1 << 20 };
@@ -771,6 +1004,200 @@ Test(worker, a_broken_ring_costs_the_channel_only)
 {
 	write_disk();
 	cr_assert_eq(run(ring_breaker), 0);
+}
+
+// Breaks its ring, and is another kernel then: with or without a goodbye of the first.
+static int ring_breakers(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	static const struct vmbus_message_header unload = { .type = VMBUS_MESSAGE_UNLOAD };
+	struct vmbus_message_header unloaded;
+	int error = 0;
+
+	for (int i = 0; i < 4 && !error; i++) {
+		error = ring_breaker(vp, step, message);
+		if (error || i % 2)
+			continue;
+		cr_assert(fake_post(VMBUS_CONNECTION_MESSAGE_MULTICLIENT, &unload, sizeof(unload)));
+		error = expect_message(VMBUS_MESSAGE_UNLOAD_COMPLETE, &unloaded, sizeof(unloaded));
+	}
+	if (error)
+		return error;
+	memset(guest_memory_at(fake_memory, RING_GPA, 4096), 0, 4096);
+	return disk_guest(vp, step, message);
+}
+
+Test(worker, a_broken_channel_is_offered_to_the_next_kernel)
+{
+	write_disk();
+	cr_assert_eq(run(ring_breakers), 0, "%s", read_text(RUNDIR_STATUS));
+	cr_assert_eq(worker->storage.closed.requests, 2);
+}
+
+static int flooding_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	fake_flood();
+	return fake_wait();
+}
+
+Test(worker, a_child_that_posts_for_ever_can_be_killed)
+{
+	cr_assert_eq(run_beside(flooding_guest, kill_it), LUMEN_EXIT_OUR_FAULT);
+	cr_assert_str_eq(answer, "ok\n");
+}
+
+static bool halted; // atomic
+
+// Asks for what is answered until the host has no more room for the answers, has a message lost,
+// and halts.
+static int halting_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	struct vmbus_modify_channel modify = { .header.type = VMBUS_MESSAGE_MODIFY_CHANNEL };
+	int error = connect_to_host(shutdown_class);
+
+	modify.relid = offer.relid;
+	while (!error && __atomic_load_n(&worker->vmbus.messages.events, __ATOMIC_RELAXED))
+		if (!fake_post(VMBUS_CONNECTION_MESSAGE_MULTICLIENT, &modify, sizeof(modify)))
+			usleep(1000);
+	fake_overflow();
+	__atomic_store_n(&halted, true, __ATOMIC_RELEASE);
+	return fake_wait();
+}
+
+static void *watch_it_halt(void *context)
+{
+	while (!__atomic_load_n(&halted, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	expect_quiet_loop();
+	return kill_it(context);
+}
+
+Test(worker, a_halted_child_with_pending_posts_costs_no_processor)
+{
+	cr_assert_eq(run_beside(halting_guest, watch_it_halt), LUMEN_EXIT_OUR_FAULT);
+}
+
+static int overflowing_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	fake_overflow();
+	return fake_wait();
+}
+
+Test(worker, a_lost_message_ends_the_child)
+{
+	cr_assert_eq(run(overflowing_guest), LUMEN_EXIT_CRASHED);
+	cr_assert(strstr(read_text(RUNDIR_STATUS), "floods the VMBus"));
+}
+
+// A disk whose kernel hangs.
+
+static bool started; // atomic: the request is on its way
+static uint8_t hanging_opcode;
+
+// Starts a command that does not end.
+static int hanging_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	int error = connect_to_host(storage_class);
+
+	if (!error)
+		error = open_channel();
+	if (error)
+		return error;
+	init_rings();
+	error = initialize_storage();
+	__atomic_store_n(&fake_block_system.hangs, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&started, true, __ATOMIC_RELEASE);
+	return error ? error : command(hanging_opcode, 0, false);
+}
+
+static void *kill_when_started(void *context)
+{
+	while (!__atomic_load_n(&started, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	return kill_it(context);
+}
+
+// The threads that hang use the worker until the process ends: here, with the test.
+static void leave_behind(void)
+{
+	static struct worker *left;
+
+	left = worker;
+	worker = NULL;
+	cr_assert_not_null(left);
+}
+
+// A write hangs in the thread that serves the disks, a flush in the ring.
+static void kill_while_it_hangs(uint8_t opcode)
+{
+	hanging_opcode = opcode;
+	write_disk();
+	cr_expect_eq(run_beside(hanging_guest, kill_when_started), LUMEN_EXIT_OUR_FAULT);
+	cr_expect_str_eq(answer, "ok\n");
+	cr_expect(strstr(read_text(RUNDIR_STATUS), "was killed on request"));
+	cr_expect(!fake_open(), "the partition is given back");
+	leave_behind();
+}
+
+Test(worker, a_child_is_killed_while_a_write_hangs)
+{
+	kill_while_it_hangs(0x2a);
+}
+
+Test(worker, a_child_is_killed_while_a_flush_hangs)
+{
+	kill_while_it_hangs(0x35);
+}
+
+Test(worker, a_child_is_killed_though_a_disk_does_not_close)
+{
+	write_disk();
+	fake_block_system.close_hangs = true;
+	cr_expect_eq(run_beside(waiting_guest, kill_it), LUMEN_EXIT_OUR_FAULT);
+	cr_expect(strstr(read_text(RUNDIR_STATUS), "was killed on request"));
+	leave_behind();
+}
+
+// The serial number of a disk: that of the child and its number, or the user's. The file does not
+// matter.
+static void open_and_read_serials(const char *name, char serials[2][SCSI_SERIAL_MAX + 1])
+{
+	struct storage_device storage;
+	struct child_config config;
+	struct failure failure;
+
+	unlink(path_of("disk"));
+	write_disk();
+	child_config_init(&config);
+	cr_assert_null(child_config_set(&config, "disk", path_of("disk")));
+	cr_assert_null(child_config_set(&config, "disk", path_of("kernel")));
+	cr_assert(storage_device_open_disks(&storage, name, &config, NULL, &failure), "%s",
+		failure.text);
+	for (int disk = 0; disk < 2; disk++)
+		strcpy(serials[disk], storage.disks[disk].scsi.identity.serial);
+	cr_assert(storage_device_close_disks(&storage, deadline_in_ms(10000)));
+}
+
+Test(worker, serials_are_the_childs)
+{
+	char first[2][SCSI_SERIAL_MAX + 1], again[2][SCSI_SERIAL_MAX + 1];
+
+	open_and_read_serials("web", first);
+	open_and_read_serials("web", again);
+	cr_expect_str_eq(first[0], "66b70f2e0998a799", "FNV-1a of web, 0, 0: guests rely on it");
+	for (int disk = 0; disk < 2; disk++)
+		cr_expect_str_eq(first[disk], again[disk]);
+	cr_expect_str_neq(first[0], first[1]);
+	open_and_read_serials("mail", again);
+	cr_expect_str_neq(first[0], again[0]);
+}
+
+Test(worker, a_serial_can_be_given)
+{
+	write_disk();
+	snprintf(worker->config.disks[0].serial, sizeof(worker->config.disks[0].serial),
+		"My-Disk_7");
+	cr_assert_eq(run_beside(waiting_guest, kill_it), LUMEN_EXIT_OUR_FAULT);
+	cr_assert_str_eq(worker->storage.disks[0].scsi.identity.serial, "My-Disk_7");
 }
 
 // Connects, opens a channel, and leaves, over and over.

@@ -604,6 +604,73 @@ Test(rescind, of_a_closing_channel_that_is_to_be_opened_again)
 	act(rig, VMBUS_ACTION_FREED);
 }
 
+// A channel that the guest has broken is gone for this connection; the next has it again, whether
+// the guest has let go of it, has said goodbye, or is another kernel that knows of nothing.
+
+static void fail_and_close(struct rig *rig)
+{
+	cr_assert(vmbus_server_fail(&rig->server, 1));
+	cr_assert_not(vmbus_server_fail(&rig->server, 1), "twice");
+	hear(rig, VMBUS_MESSAGE_RESCIND_CHANNEL_OFFER);
+	act(rig, VMBUS_ACTION_CLOSE);
+	vmbus_server_close_complete(&rig->server, 1);
+	quiet(rig);
+}
+
+Test(fail, is_until_the_next_connection)
+{
+	for (int released = 0; released < 2; released++) {
+		struct rig *rig = opened(VMBUS_VERSION_5_3);
+
+		fail_and_close(rig);
+		say_open(rig, 1, 100, 4, 2);
+		hear_open_result(rig, 1, false);
+		if (released)
+			say2(rig, VMBUS_MESSAGE_RELID_RELEASED, 1, 0);
+		quiet(rig); // not FREED
+		say_bare(rig, VMBUS_MESSAGE_UNLOAD);
+		act(rig, VMBUS_ACTION_DISCONNECTED);
+		hear(rig, VMBUS_MESSAGE_UNLOAD_COMPLETE);
+		gone_and_back(rig, 1);
+		create_gpadl(rig, 1, 100, 8);
+		say_open(rig, 1, 100, 4, 2);
+		act(rig, VMBUS_ACTION_OPEN);
+	}
+}
+
+Test(fail, a_new_contact_is_offered_it_again)
+{
+	struct rig *rig = opened(VMBUS_VERSION_5_3);
+
+	vmbus_server_fail(&rig->server, 1);
+	hear(rig, VMBUS_MESSAGE_RESCIND_CHANNEL_OFFER);
+	act(rig, VMBUS_ACTION_CLOSE);
+	say_contact(rig, VMBUS_VERSION_5_3, 1); // while it is still closing
+	act(rig, VMBUS_ACTION_GPADL_TEARDOWN);
+	quiet(rig);
+	vmbus_server_close_complete(&rig->server, 1);
+	act(rig, VMBUS_ACTION_DISCONNECTED);
+	act(rig, VMBUS_ACTION_CONNECTED);
+	hear(rig, VMBUS_MESSAGE_VERSION_RESPONSE);
+	say_bare(rig, VMBUS_MESSAGE_REQUEST_OFFERS);
+	hear(rig, VMBUS_MESSAGE_OFFER_CHANNEL);
+	hear(rig, VMBUS_MESSAGE_ALL_OFFERS_DELIVERED);
+	quiet(rig);
+}
+
+Test(fail, of_a_channel_that_is_rescinded_for_good)
+{
+	struct rig *rig = opened(VMBUS_VERSION_5_3);
+
+	fail_and_close(rig);
+	cr_assert(vmbus_server_rescind(&rig->server, 1));
+	quiet(rig);
+	say2(rig, VMBUS_MESSAGE_RELID_RELEASED, 1, 0);
+	act(rig, VMBUS_ACTION_FREED);
+	cr_assert_not(vmbus_server_fail(&rig->server, 1));
+	quiet(rig);
+}
+
 Test(release, by_the_guest_alone_lasts_until_its_next_connection)
 {
 	struct rig *rig = offered(VMBUS_VERSION_5_3);

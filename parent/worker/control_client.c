@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// One client of the control socket: its request, its answer, its console. See control.h.
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "parent/worker/control.h"
+
+enum { CHUNK = 4096, INPUT_CHUNK = 256 };
+
+void control_client_drop(struct control_client *client)
+{
+	loop_remove(client->control->loop, &client->source);
+	close(client->source.fd);
+	client->state = CONTROL_FREE;
+}
+
+// Returns how much of it went, 0 if the client takes nothing now, -1 if it is gone.
+static ssize_t send_some(const struct control_client *client, const void *bytes, size_t length)
+{
+	ssize_t sent = send(client->source.fd, bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+		return 0;
+	return sent;
+}
+
+static void wait_for_room(struct control_client *client, bool wait)
+{
+	const uint32_t events = client->source.events & ~EPOLLOUT;
+
+	loop_change(client->control->loop, &client->source, events | (wait ? EPOLLOUT : 0));
+}
+
+// The answer, and whatever else has an end.
+
+// Returns whether there is something left to send.
+static bool next_text(struct control_client *client)
+{
+	const struct control_wiring *wiring = &client->control->wiring;
+
+	if (client->sent < client->length)
+		return true;
+	client->sent = client->length = 0;
+	if (client->part)
+		client->length = wiring->stat(
+			wiring->context, client->part++ - 1, client->text, sizeof(client->text));
+	return client->length;
+}
+
+static bool send_text(struct control_client *client)
+{
+	while (next_text(client)) {
+		ssize_t sent = send_some(
+			client, client->text + client->sent, client->length - client->sent);
+
+		if (sent < 0)
+			return false;
+		if (!sent) {
+			// Whatever else it says does not matter any more.
+			loop_change(client->control->loop, &client->source, EPOLLOUT);
+			return true;
+		}
+		client->sent += (size_t)sent;
+	}
+	return false;
+}
+
+static void put_answer(struct control_client *client, const char *error)
+{
+	int length = error ? snprintf(client->text, sizeof(client->text), "error %s\n", error)
+			   : snprintf(client->text, sizeof(client->text), "ok\n");
+
+	client->sent = 0;
+	client->length = (size_t)length;
+}
+
+static void begin_answer(struct control_client *client)
+{
+	client->state = CONTROL_ANSWER;
+	if (!send_text(client))
+		control_client_drop(client);
+}
+
+void control_client_answer(struct control_client *client, const char *error)
+{
+	put_answer(client, error);
+	begin_answer(client);
+}
+
+// The console.
+
+// A turn sends the history once at most: the child may be adding to it all the time.
+static bool send_console(struct control_client *client)
+{
+	uint8_t chunk[CHUNK];
+	size_t length = 1, total = 0;
+
+	while (length && total < CONSOLE_HISTORY) {
+		uint64_t position = client->position;
+		ssize_t sent;
+
+		length = console_read(client->control->console, &position, chunk, sizeof(chunk));
+		sent = length ? send_some(client, chunk, length) : 0;
+		if (sent < 0)
+			return false;
+		// The rest is read again when there is room.
+		client->position = position - length + (size_t)sent;
+		total += length;
+		if ((size_t)sent < length)
+			break;
+	}
+	wait_for_room(client, length);
+	return true;
+}
+
+// Takes input as far as the console has room; without, the client is not listened to until
+// control_console() finds that there is some. Returns false if that was the last of it.
+static bool receive_console(struct control_client *client)
+{
+	struct control *control = client->control;
+	uint8_t chunk[INPUT_CHUNK];
+	ssize_t length = recv(client->source.fd, chunk, sizeof(chunk), MSG_PEEK | MSG_DONTWAIT);
+	size_t taken;
+
+	if (length <= 0)
+		return length < 0 && (errno == EAGAIN || errno == EINTR);
+	taken = console_input(control->console, chunk, (size_t)length);
+	if (taken)
+		recv(client->source.fd, chunk, taken, MSG_DONTWAIT);
+	loop_change(control->loop, &client->source,
+		taken < (size_t)length ? client->source.events & ~EPOLLIN
+				       : client->source.events | EPOLLIN);
+	control->wiring.input(control->wiring.context);
+	return true;
+}
+
+static void serve_console(struct control_client *client, uint32_t events)
+{
+	bool gone = events & (EPOLLHUP | EPOLLERR);
+
+	if (!gone && (events & EPOLLOUT))
+		gone = !send_console(client);
+	if (gone) {
+		client->state = CONTROL_TYPED;
+		wait_for_room(client, false);
+	}
+	if ((gone || (events & EPOLLIN)) && !receive_console(client))
+		control_client_drop(client);
+}
+
+bool control_client_send(struct control_client *client)
+{
+	return client->state == CONTROL_CONSOLE ? send_console(client) : send_text(client);
+}
+
+// The requests.
+
+static unsigned followers(const struct control *control)
+{
+	unsigned count = 0;
+
+	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		count += control->clients[i].state == CONTROL_CONSOLE ||
+			 control->clients[i].state == CONTROL_STOP;
+	return count;
+}
+
+static bool may_follow(struct control_client *client)
+{
+	if (followers(client->control) < CONTROL_FOLLOWERS_MAX)
+		return true;
+	control_client_answer(client, "Too many clients follow this child already.");
+	return false;
+}
+
+static void request_console(struct control_client *client)
+{
+	if (!may_follow(client))
+		return;
+	client->state = CONTROL_CONSOLE;
+	client->position = console_oldest(client->control->console);
+	if (send_some(client, "ok\n", 3) < 3 || !send_console(client))
+		client->state = CONTROL_TYPED;
+}
+
+static void request_stat(struct control_client *client)
+{
+	client->part = 1;
+	control_client_answer(client, NULL);
+}
+
+// Answered by control_stopped(), when the child has answered.
+static void request_stop(struct control_client *client)
+{
+	const struct control_wiring *wiring = &client->control->wiring;
+	const char *error;
+
+	if (!may_follow(client))
+		return;
+	client->state = CONTROL_STOP;
+	error = wiring->stop(wiring->context);
+	if (error)
+		control_client_answer(client, error);
+}
+
+static void request_kill(struct control_client *client)
+{
+	const struct control_wiring *wiring = &client->control->wiring;
+
+	control_client_answer(client, NULL);
+	wiring->kill(wiring->context);
+}
+
+static const struct control_request {
+	const char *name;
+	void (*handle)(struct control_client *client);
+} control_requests[] = {
+	{ "console", request_console },
+	{ "stat", request_stat },
+	{ "stop", request_stop },
+	{ "kill", request_kill },
+};
+
+static void handle_request(struct control_client *client)
+{
+	for (size_t i = 0; i < sizeof(control_requests) / sizeof(*control_requests); i++)
+		if (!strcmp(client->line, control_requests[i].name)) {
+			control_requests[i].handle(client);
+			return;
+		}
+	control_client_answer(client, "The request is not known.");
+}
+
+// Reads the request byte by byte: what comes behind it belongs to the console.
+static void receive_request(struct control_client *client)
+{
+	while (client->line_length < sizeof(client->line)) {
+		char *byte = &client->line[client->line_length];
+		ssize_t got = recv(client->source.fd, byte, 1, MSG_DONTWAIT);
+
+		if (got < 0 && (errno == EAGAIN || errno == EINTR))
+			return; // the rest is still to come
+		if (got <= 0)
+			break;
+		if (*byte == '\n') {
+			*byte = 0;
+			handle_request(client);
+			return;
+		}
+		client->line_length++;
+	}
+	control_client_drop(client);
+}
+
+// Each branch takes something, drops the client, or changes what it waits for.
+static bool client_ready(struct loop_source *source, uint32_t events)
+{
+	struct control_client *client = (struct control_client *)source;
+
+	switch (client->state) {
+	case CONTROL_REQUEST:
+		receive_request(client);
+		break;
+	case CONTROL_CONSOLE:
+	case CONTROL_TYPED:
+		serve_console(client, events);
+		break;
+	case CONTROL_ANSWER:
+		if (!send_text(client))
+			control_client_drop(client);
+		break;
+	default: // one that waits for a stop has nothing more to say, or is gone
+		control_client_drop(client);
+		break;
+	}
+	return true;
+}
+
+bool control_client_start(struct control *control, struct control_client *client, int fd)
+{
+	memset(client, 0, sizeof(*client));
+	client->control = control;
+	client->number = control->accepted++;
+	if (!loop_add(control->loop, &client->source, fd, EPOLLIN, client_ready))
+		return false;
+	client->state = CONTROL_REQUEST;
+	return true;
+}
