@@ -105,10 +105,20 @@ static const char *set_timeout(struct child_config *config, const char *value)
 	return NULL;
 }
 
+static const char *set_switch(bool *to, const char *value)
+{
+	*to = !strcmp(value, "on");
+	return *to || !strcmp(value, "off") ? NULL : "is neither on nor off";
+}
+
 static const char *set_test_devices(struct child_config *config, const char *value)
 {
-	config->test_devices = !strcmp(value, "on");
-	return config->test_devices || !strcmp(value, "off") ? NULL : "is neither on nor off";
+	return set_switch(&config->test_devices, value);
+}
+
+static const char *set_legacy_timer(struct child_config *config, const char *value)
+{
+	return set_switch(&config->legacy_timer, value);
 }
 
 // A disk is PATH, PATH,ro or PATH,rw.
@@ -144,6 +154,7 @@ static const struct config_key {
 	{ "cpus", set_vps },
 	{ "timeout", set_timeout },
 	{ "test-devices", set_test_devices },
+	{ "legacy-timer", set_legacy_timer },
 	{ "disk", set_disk },
 };
 
@@ -162,6 +173,7 @@ static void print_config(const struct child_config *config, FILE *file)
 	fprintf(file, "memory %llu\ncpus %u\ntimeout %u\n", (unsigned long long)config->memory,
 		config->vps, config->timeout_s);
 	fprintf(file, "test-devices %s\n", config->test_devices ? "on" : "off");
+	fprintf(file, "legacy-timer %s\n", config->legacy_timer ? "on" : "off");
 	// Always with an option: a path may end in ",ro" itself.
 	for (uint32_t i = 0; i < config->disk_count; i++)
 		fprintf(file, "disk %s,%s\n", config->disks[i].path,

@@ -30,6 +30,7 @@ struct child_config {
 	uint32_t vps;
 	uint32_t timeout_s; // from start to the end; 0 for none
 	bool test_devices;  // the ports of parent/worker/test_ports.h
+	bool legacy_timer;  // those of parent/worker/pit.h
 	uint32_t disk_count;
 	struct child_disk disks[CHILD_DISKS_MAX];
 };

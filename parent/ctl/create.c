@@ -21,6 +21,7 @@ static const struct option child_options[] = {
 	{ "disk", required_argument, NULL, 'o' },
 	{ "timeout", required_argument, NULL, 'o' },
 	{ "test-devices", no_argument, NULL, 'o' },
+	{ "legacy-timer", no_argument, NULL, 'o' },
 	{ "name", required_argument, NULL, 'n' },
 	{ 0 },
 };

@@ -17,6 +17,8 @@
 	"  --cpus N        virtual processors, 1 to 64 (default 1)\n"                              \
 	"  --disk F[,ro]   a disk: a raw file or a block device; up to 8 of them\n"                \
 	"  --timeout S     end it after so many seconds (default: never)\n"                        \
+	"  --legacy-timer  a PC's timer (ports 0x40 to 0x43, 0x61), for kernels that\n"            \
+	"                  calibrate by it\n"                                                      \
 	"  --test-devices  the ports that kvm-unit-tests' images need\n"                           \
 	"  --name NAME     the same as NAME without --name\n"
 

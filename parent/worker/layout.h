@@ -42,6 +42,13 @@
 #define LAYOUT_CMOS_PORT  0x70
 #define LAYOUT_CMOS_PORTS 2
 
+// --legacy-timer, where a PC has its 8254 and the port with its channel 2's gate.
+#define LAYOUT_PIT_PORT	     0x40
+#define LAYOUT_PIT_GATE_PORT 0x61
+
+// What a kernel takes for the text screen of a VGA. RAM, as all below 1 MiB.
+#define LAYOUT_SCREEN 0xb8000
+
 // The power block, four ports of one byte.
 #define LAYOUT_SLEEP_CONTROL 0x600 // ACPI: SLEEP_CONTROL_REG
 #define LAYOUT_SLEEP_STATUS  0x601 // ACPI: SLEEP_STATUS_REG

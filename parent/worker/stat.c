@@ -9,6 +9,8 @@
 #include "parent/worker/exits.h"
 #include "parent/worker/worker.h"
 
+enum { TOUCHES_SHOWN = 8 };
+
 struct stat_text {
 	char *text;
 	size_t length, size;
@@ -111,6 +113,24 @@ static void stat_vp(struct stat_text *stat, struct worker *worker, uint32_t inde
 			(unsigned long long)load(&worker->vps[index].messages[i]));
 }
 
+// What is not there and is touched most: a child that hangs can be asked while it does.
+static void stat_touches(struct stat_text *stat, struct devices *devices)
+{
+	struct touch top[TOUCHES_SHOWN];
+	uint64_t now_ms;
+	struct touches touches = devices_touches(devices, &now_ms);
+	unsigned count = touches_top(&touches, top, TOUCHES_SHOWN);
+
+	for (unsigned i = 0; i < count; i++) {
+		const char *space = top[i].space == TOUCH_PORT ? "ports" : "mmio";
+
+		line(stat, "%s.missing.0x%llx.reads %llu", space,
+			(unsigned long long)top[i].address, (unsigned long long)top[i].reads);
+		line(stat, "%s.missing.0x%llx.writes %llu", space,
+			(unsigned long long)top[i].address, (unsigned long long)top[i].writes);
+	}
+}
+
 static void stat_devices(struct stat_text *stat, struct devices *devices)
 {
 	struct devices_counters counted;
@@ -124,6 +144,7 @@ static void stat_devices(struct stat_text *stat, struct devices *devices)
 	number(stat, "ports.unknown_writes", counted.unknown_writes);
 	number(stat, "mmio.ioapic", counted.ioapic_accesses);
 	number(stat, "mmio.unknown", counted.unknown_memory);
+	stat_touches(stat, devices);
 }
 
 static const char *channel_state(uint32_t state)

@@ -16,6 +16,8 @@
 #include "parent/worker/exits.h"
 #include "parent/worker/layout.h"
 #include "parent/worker/log.h"
+#include "parent/worker/missing.h"
+#include "parent/worker/screen.h"
 
 enum {
 	CONSOLE_COLLECT_MS = 10, // output of so long a time goes out together
@@ -82,14 +84,25 @@ static void crash_grace_ready(struct loop_source *source, uint32_t events)
 	worker_end(worker, LUMEN_EXIT_CRASHED, "The child crashed.");
 }
 
+// What the child seems to wait for, as a sentence to be appended; or "".
+static const char *waits_for(struct worker *worker, char *sentence, size_t size)
+{
+	uint64_t now_ms;
+	struct touches touches = devices_touches(&worker->devices, &now_ms);
+
+	missing_waits_for(&touches, now_ms, sentence, size);
+	return sentence;
+}
+
 static void time_limit_ready(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = WORKER_OF(source, time_limit);
+	char sentence[MISSING_SENTENCE_MAX];
 
 	(void)events;
 	loop_event_take(source);
-	worker_end(worker, LUMEN_EXIT_HUNG, "The child did not end within %u s.",
-		worker->config.timeout_s);
+	worker_end(worker, LUMEN_EXIT_HUNG, "The child did not end within %u s.%s",
+		worker->config.timeout_s, waits_for(worker, sentence, sizeof(sentence)));
 }
 
 static void signals_ready(struct loop_source *source, uint32_t events)
@@ -151,7 +164,12 @@ static void input_from_control(void *context)
 
 static void kill_from_control(void *context)
 {
-	worker_end(context, LUMEN_EXIT_OUR_FAULT, "The child was killed on request.");
+	struct worker *worker = context;
+	char sentence[MISSING_SENTENCE_MAX];
+
+	worker->killed = true;
+	worker_end(worker, LUMEN_EXIT_OUR_FAULT, "The child was killed on request.%s",
+		waits_for(worker, sentence, sizeof(sentence)));
 }
 
 static const char *stop_from_control(void *context)
@@ -185,6 +203,17 @@ static void deliver_interrupt(void *context, const struct ioapic_interrupt *inte
 	if (status)
 		log_limited(&limit, "vector %u for APIC %u is lost: hypercall status %d",
 			interrupt->vector, interrupt->destination, status);
+}
+
+// A time that cannot be read stands still: what waits for it is ended by --timeout.
+static uint64_t reference_time(void *context)
+{
+	static const uint32_t name = HvRegisterTimeRefCount;
+	struct worker *worker = context;
+	struct hv_register_value value = { .reg64 = 0 };
+
+	partition_get_registers(&worker->partition, 0, &name, &value, 1);
+	return value.reg64;
 }
 
 static bool add_signals(struct worker *worker)
@@ -269,12 +298,16 @@ static void make_test_devices(struct worker *worker)
 static void make_devices(struct worker *worker)
 {
 	const struct console_wake wake = { .context = worker, .wake = wake_for_console };
-	const struct devices_wiring wiring = { .context = worker, .interrupt = deliver_interrupt };
+	const struct devices_wiring wiring = {
+		.context = worker, .interrupt = deliver_interrupt, .clock = reference_time
+	};
 
 	console_init(&worker->console, worker->directory, &wake);
 	devices_init(&worker->devices, &worker->console, &wiring);
 	if (worker->config.test_devices)
 		make_test_devices(worker);
+	if (worker->config.legacy_timer)
+		devices_add_legacy_timer(&worker->devices);
 }
 
 static bool start_services(struct worker *worker, struct failure *failure)
@@ -336,10 +369,22 @@ bool worker_start(struct worker *worker, struct failure *failure)
 	return true;
 }
 
-static void log_all_registers(struct worker *worker)
+// For a child that did not end by itself, or not well: where it was, what it touched, what it wrote
+// where nobody reads it. A crash has logged its registers.
+static void log_last_state(struct worker *worker)
 {
-	for (uint32_t i = 0; i < worker->config.vps; i++)
-		exits_log_registers(&worker->vps[i]);
+	int status = worker->end.status;
+	struct touches touches;
+	uint64_t now_ms;
+
+	if (status != LUMEN_EXIT_CRASHED && status != LUMEN_EXIT_HUNG && !worker->killed)
+		return;
+	if (status != LUMEN_EXIT_CRASHED)
+		for (uint32_t i = 0; i < worker->config.vps; i++)
+			exits_log_registers(&worker->vps[i]);
+	touches = devices_touches(&worker->devices, &now_ms);
+	missing_report(&touches, now_ms, log_line);
+	screen_report(guest_memory_at(&worker->memory, LAYOUT_SCREEN, SCREEN_BYTES), log_line);
 }
 
 // Everything of the child goes back, in the order in which nobody uses what is gone: VPs, devices
@@ -348,8 +393,7 @@ static void take_apart(struct worker *worker)
 {
 	vps_stop(worker);
 	control_stopped(&worker->control, NULL);
-	if (worker->end.status == LUMEN_EXIT_HUNG)
-		log_all_registers(worker);
+	log_last_state(worker);
 	vmbus_host_stop(&worker->vmbus);
 	storage_device_close_disks(&worker->storage);
 	vps_close(worker);

@@ -53,6 +53,7 @@ struct worker {
 	bool crash_reported;		// atomic: by the child itself, with its crash MSRs
 	struct loop_source signals;
 	struct worker_end end;
+	bool killed; // on request
 };
 
 // Ends the child with a status and a sentence that says why. Any thread; returns at once, the main

@@ -47,6 +47,7 @@ class Options:
     accel: str = "auto"
     timeout: float | None = None
     test_devices: bool = False
+    legacy_timer: bool = False
     gdb: bool = False
     bare: bool = False
     mode: str = "run"
@@ -184,7 +185,8 @@ def _root_config(options, terminal_size):
     columns, rows = terminal_size or ("", "")
     return {"MODE": options.mode, "NAME": options.name, "MEMORY": f"{options.memory}M",
             "CPUS": options.cpus, "TIMEOUT": math.ceil(options.timeout or 0) or "", "APPEND": options.append, "DISKS": _words(options),
-            "TEST_DEVICES": "1" if options.test_devices else "", "COLUMNS": columns, "ROWS": rows}
+            "TEST_DEVICES": "1" if options.test_devices else "",
+            "LEGACY_TIMER": "1" if options.legacy_timer else "", "COLUMNS": columns, "ROWS": rows}
 
 
 def _terminal_size():

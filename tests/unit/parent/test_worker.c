@@ -297,6 +297,37 @@ Test(worker, a_child_that_hangs_is_ended)
 	cr_assert_eq(run(waiting_guest), LUMEN_EXIT_HUNG);
 }
 
+// Waits for the output of a timer that is not there.
+static int calibrating_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	static const char text[] = "calibrating";
+
+	for (size_t i = 0; !step && i < sizeof(text); i++)
+		memcpy(guest_memory_at(fake_memory, LAYOUT_SCREEN + 2 * i, 1), text + i, 1);
+	fake_in(message, 0x61, 1);
+	return 0;
+}
+
+Test(worker, a_child_that_hangs_says_what_it_waits_for)
+{
+	log_to_file();
+	worker->config.timeout_s = 1;
+	cr_assert_eq(run(calibrating_guest), LUMEN_EXIT_HUNG);
+	cr_assert(strstr(read_text(RUNDIR_STATUS),
+			  "within 1 s. It seems to wait for the 8254 timer (PIT)"),
+		"%s", read_text(RUNDIR_STATUS));
+	cr_assert(strstr(read_text("log"), "  port 0x61: "));
+	cr_assert(strstr(read_text("log"), "  | calibrating"));
+}
+
+Test(worker, with_a_legacy_timer_it_does_not_wait)
+{
+	worker->config.legacy_timer = true;
+	worker->config.timeout_s = 1;
+	cr_assert_eq(run(calibrating_guest), LUMEN_EXIT_HUNG);
+	cr_assert_str_eq(read_text(RUNDIR_STATUS), "121 The child did not end within 1 s.\n");
+}
+
 static int odd_guest(uint32_t vp, unsigned step, struct hv_message *message)
 {
 	fake_in(message, 0x60, 4);
