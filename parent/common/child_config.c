@@ -121,26 +121,84 @@ static const char *set_legacy_timer(struct child_config *config, const char *val
 	return set_switch(&config->legacy_timer, value);
 }
 
-// A disk is PATH, PATH,ro or PATH,rw.
+// The options of a disk. Each word says something about one thing, and each thing is said once.
+enum { DISK_ACCESS, DISK_FORMAT };
+
+static const char *set_read_only(struct child_disk *disk, const char *value)
+{
+	disk->read_only = true;
+	return NULL;
+}
+
+static const char *set_read_write(struct child_disk *disk, const char *value)
+{
+	disk->read_only = false;
+	return NULL;
+}
+
+static const char *set_format(struct child_disk *disk, const char *value)
+{
+	disk->raw = !strcmp(value, "raw");
+	return disk->raw || !strcmp(value, "auto") ? NULL : "has a format that is not raw";
+}
+
+static const struct disk_option {
+	const char *word; // with a "=" at its end: a value follows
+	unsigned about;
+	const char *(*set)(struct child_disk *disk, const char *value);
+} disk_options[] = {
+	{ "ro", DISK_ACCESS, set_read_only },
+	{ "rw", DISK_ACCESS, set_read_write },
+	{ "format=", DISK_FORMAT, set_format },
+};
+
+static const struct disk_option *find_disk_option(const char *text)
+{
+	for (size_t i = 0; i < sizeof(disk_options) / sizeof(*disk_options); i++) {
+		const char *word = disk_options[i].word;
+		size_t length = strlen(word);
+
+		if (word[length - 1] == '=' ? !strncmp(text, word, length) : !strcmp(text, word))
+			return &disk_options[i];
+	}
+	return NULL;
+}
+
+// Takes the options from the end of a disk's text; what is left is its path. A word that is none,
+// or that says again what has been said, is part of the path.
+static const char *take_disk_options(struct child_disk *disk)
+{
+	const struct disk_option *option;
+	unsigned said = 0;
+	const char *error = NULL;
+	char *comma;
+
+	while (!error && (comma = strrchr(disk->path, ',')) &&
+		(option = find_disk_option(comma + 1)) && !(said & 1u << option->about)) {
+		said |= 1u << option->about;
+		error = option->set(disk, comma + 1 + strlen(option->word));
+		*comma = 0;
+	}
+	return error;
+}
+
+// A disk is PATH or PATH,OPTION...
 static const char *set_disk(struct child_config *config, const char *value)
 {
 	struct child_disk *disk = &config->disks[config->disk_count];
 	const char *error;
-	char *option;
 
 	if (config->disk_count == CHILD_DISKS_MAX)
 		return "is one disk too many: there can be 8";
+	*disk = (struct child_disk){ .read_only = false };
 	error = set_text(disk->path, sizeof(disk->path), value);
-	if (error)
-		return error;
-	option = strrchr(disk->path, ',');
-	disk->read_only = option && !strcmp(option, ",ro");
-	if (disk->read_only || (option && !strcmp(option, ",rw")))
-		*option = 0;
-	if (!*disk->path)
-		return "names no file";
-	config->disk_count++;
-	return NULL;
+	if (!error)
+		error = take_disk_options(disk);
+	if (!error && !*disk->path)
+		error = "names no file";
+	if (!error)
+		config->disk_count++;
+	return error;
 }
 
 static const struct config_key {
@@ -174,10 +232,11 @@ static void print_config(const struct child_config *config, FILE *file)
 		config->vps, config->timeout_s);
 	fprintf(file, "test-devices %s\n", config->test_devices ? "on" : "off");
 	fprintf(file, "legacy-timer %s\n", config->legacy_timer ? "on" : "off");
-	// Always with an option: a path may end in ",ro" itself.
+	// Always with all options: a path may end in ",ro" itself.
 	for (uint32_t i = 0; i < config->disk_count; i++)
-		fprintf(file, "disk %s,%s\n", config->disks[i].path,
-			config->disks[i].read_only ? "ro" : "rw");
+		fprintf(file, "disk %s,%s,format=%s\n", config->disks[i].path,
+			config->disks[i].read_only ? "ro" : "rw",
+			config->disks[i].raw ? "raw" : "auto");
 }
 
 int child_config_write(const struct child_config *config, const char *path)

@@ -20,6 +20,7 @@ enum {
 struct child_disk {
 	char path[CHILD_PATH_MAX];
 	bool read_only;
+	bool raw; // whatever it looks like (parent/worker/disk_format.h)
 };
 
 struct child_config {

@@ -15,7 +15,10 @@
 	"  --append S      its command line\n"                                                     \
 	"  --memory SIZE   such as 512M or 2G; a multiple of 2M (default 512M)\n"                  \
 	"  --cpus N        virtual processors, 1 to 64 (default 1)\n"                              \
-	"  --disk F[,ro]   a disk: a raw file or a block device; up to 8 of them\n"                \
+	"  --disk F[,OPTION...]\n"                                                                 \
+	"                  a disk: a raw file or a block device; up to 8 of them.\n"               \
+	"                  Options: ro, format=raw (it is raw though it looks like\n"              \
+	"                  an image of another format)\n"                                          \
 	"  --timeout S     end it after so many seconds (default: never)\n"                        \
 	"  --legacy-timer  a PC's timer (ports 0x40 to 0x43, 0x61), for kernels that\n"            \
 	"                  calibrate by it\n"                                                      \

@@ -278,6 +278,9 @@ static bool block_file_examine(
 		return failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS,
 			"disk %s: neither a file nor a block device", path);
 	}
+	if (S_ISREG(stat.st_mode) && !stat.st_size)
+		return failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS,
+			"disk %s: empty; 'truncate -s 1G' makes a file a disk of 1 GiB", path);
 	if (file->device.block_count == 0)
 		return failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS,
 			"disk %s: smaller than one block of %u bytes", path,

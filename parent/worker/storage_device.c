@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "parent/worker/disk_format.h"
 #include "parent/worker/log.h"
 #include "parent/worker/memory.h"
 
@@ -259,6 +260,8 @@ static bool open_disk(struct storage_device *storage, unsigned lun, const struct
 	if (!disk->file)
 		return false;
 	storage->disk_count++;
+	if (!config->raw && !disk_format_is_raw(config->path, failure))
+		return false;
 	disk->device = *block_file_device(disk->file);
 	disk->device.ops = &counting_ops;
 	identify(disk, &identity);

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lumen import build, deps, examples, images, kernelfile, kernels, paths, qemu, session, status, ui
+from lumen import build, deps, diskfile, examples, images, kernelfile, kernels, paths, qemu, session, status, ui
 from lumen.status import Failure, bad
 
 ROOT_APPEND = "console=ttyS0 panic=-1 tsc=reliable rdinit=/init"
@@ -118,9 +118,13 @@ def check_disk(disk):
         raise bad(f"the disk {path} cannot be opened: {error.strerror}{hint}.") from None
     if not (stat.S_ISREG(info.st_mode) or stat.S_ISBLK(info.st_mode)):
         raise bad(f"the disk {path} is neither a file nor a block device.")
+    if not size and stat.S_ISREG(info.st_mode):
+        raise bad(f"the disk {path} is empty; 'truncate -s 1G {path}' makes it a disk of 1 GiB.")
     if size < SECTOR or size % SECTOR:
         raise bad(f"the disk {path} has {size} bytes: not a whole number of {SECTOR}-byte sectors, "
                   "at least one.")
+    if not disk.raw:
+        diskfile.check(path, size)
 
 
 def check_files(options):
@@ -177,7 +181,7 @@ def example(options, child_kernel, directory):
 
 def _words(options):
     """Disks as the root names them."""
-    return " ".join(f"lumen-disk{i}" + (",ro" if d.read_only else "")
+    return " ".join(f"lumen-disk{i}" + (",ro" if d.read_only else "") + (",format=raw" if d.raw else "")
                     for i, d in enumerate(options.disks))
 
 

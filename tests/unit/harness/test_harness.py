@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Parts of the harness that need no machine: command line, archives, kernels, disks, results."""
 
+import argparse
 import contextlib
 import io
 import struct
@@ -102,6 +103,14 @@ class CommandLine(unittest.TestCase):
         disk = cli.disk("/a/b,ro")
         self.assertEqual((str(disk.path), disk.read_only), ("/a/b", True))
         self.assertFalse(cli.disk("/a/b").read_only)
+        for text, path, read_only, raw in (
+                ("/a,format=raw", "/a", False, True), ("/a,ro,format=raw", "/a", True, True),
+                ("/a,format=raw,ro", "/a", True, True), ("/a,ro,rw", "/a,ro", False, False),
+                ("/a,b", "/a,b", False, False)):
+            disk = cli.disk(text)
+            self.assertEqual((str(disk.path), disk.read_only, disk.raw), (path, read_only, raw))
+        with self.assertRaises(argparse.ArgumentTypeError):
+            cli.disk("/a,format=qcow2")
 
     def test_script_says_122_too(self):
         done = subprocess.run([str(ROOT / "lumen"), "run", "--what"], capture_output=True, check=False)
@@ -148,6 +157,12 @@ class Disks(Files):
         run.check_files(run.Options(disks=[qemu.Disk(self.write("good", b"\0" * 1024))]))
         self.refused(qemu.Disk(self.write("odd", b"\0" * 1000)))
         self.refused(qemu.Disk(self.write("empty", b"")))
+        images = {"qcow2": b"QFI\xfb\0\0\0\3".ljust(1024, b"\0"), "vhd": b"\0" * 512 + b"conectix".ljust(512, b"\0"),
+                  "vdi": (b"\0" * 64 + b"\x7f\x10\xda\xbe").ljust(1024, b"\0")}
+        for name, data in images.items():
+            path = self.write(name, data)
+            self.refused(qemu.Disk(path))
+            run.check_files(run.Options(disks=[qemu.Disk(path, raw=True)]))
         self.refused(qemu.Disk(self.path))
 
     def test_twice(self):
