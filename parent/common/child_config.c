@@ -121,19 +121,20 @@ static const char *set_legacy_timer(struct child_config *config, const char *val
 	return set_switch(&config->legacy_timer, value);
 }
 
-// The options of a disk. Each word says something about one thing, and each thing is said once.
-enum { DISK_ACCESS, DISK_FORMAT };
+static const char *const on_crash_names[] = {
+#define X(name, text) [CHILD_CRASH_##name] = text,
+	CHILD_ON_CRASH(X)
+#undef X
+};
 
-static const char *set_read_only(struct child_disk *disk, const char *value)
+static const char *set_on_crash(struct child_config *config, const char *value)
 {
-	disk->read_only = true;
-	return NULL;
-}
-
-static const char *set_read_write(struct child_disk *disk, const char *value)
-{
-	disk->read_only = false;
-	return NULL;
+	for (size_t i = 0; i < sizeof(on_crash_names) / sizeof(*on_crash_names); i++)
+		if (!strcmp(value, on_crash_names[i])) {
+			config->on_crash = (enum child_on_crash)i;
+			return NULL;
+		}
+	return "is not wait, kill or keep";
 }
 
 static const char *set_format(struct child_disk *disk, const char *value)
@@ -142,47 +143,52 @@ static const char *set_format(struct child_disk *disk, const char *value)
 	return disk->raw || !strcmp(value, "auto") ? NULL : "has a format that is not raw";
 }
 
+static const char *set_access(struct child_disk *disk, const char *value)
+{
+	disk->read_only = !strcmp(value, "ro");
+	return NULL;
+}
+
 static const struct disk_option {
-	const char *word; // with a "=" at its end: a value follows
-	unsigned about;
-	const char *(*set)(struct child_disk *disk, const char *value);
+	const char *prefix;
+	const char *(*set)(struct child_disk *disk, const char *value); // of what follows `skip`
+	unsigned kind, skip;
 } disk_options[] = {
-	{ "ro", DISK_ACCESS, set_read_only },
-	{ "rw", DISK_ACCESS, set_read_write },
-	{ "format=", DISK_FORMAT, set_format },
+	{ "ro", set_access, 1, 0 },
+	{ "rw", set_access, 1, 0 },
+	{ "format=", set_format, 4, 7 },
 };
 
 static const struct disk_option *find_disk_option(const char *text)
 {
 	for (size_t i = 0; i < sizeof(disk_options) / sizeof(*disk_options); i++) {
-		const char *word = disk_options[i].word;
-		size_t length = strlen(word);
+		const struct disk_option *option = &disk_options[i];
 
-		if (word[length - 1] == '=' ? !strncmp(text, word, length) : !strcmp(text, word))
-			return &disk_options[i];
+		if (option->skip ? !strncmp(text, option->prefix, option->skip)
+				 : !strcmp(text, option->prefix))
+			return option;
 	}
 	return NULL;
 }
 
-// Takes the options from the end of a disk's text; what is left is its path. A word that is none,
-// or that says again what has been said, is part of the path.
+// A disk is PATH, then ",ro" or ",rw" and ",format=F". Options are taken from the end, each kind
+// once: the rest is the path, which may look like one.
 static const char *take_disk_options(struct child_disk *disk)
 {
 	const struct disk_option *option;
-	unsigned said = 0;
 	const char *error = NULL;
+	unsigned given = 0;
 	char *comma;
 
 	while (!error && (comma = strrchr(disk->path, ',')) &&
-		(option = find_disk_option(comma + 1)) && !(said & 1u << option->about)) {
-		said |= 1u << option->about;
-		error = option->set(disk, comma + 1 + strlen(option->word));
+		(option = find_disk_option(comma + 1)) && !(given & option->kind)) {
+		error = option->set(disk, comma + 1 + option->skip);
+		given |= option->kind;
 		*comma = 0;
 	}
 	return error;
 }
 
-// A disk is PATH or PATH,OPTION...
 static const char *set_disk(struct child_config *config, const char *value)
 {
 	struct child_disk *disk = &config->disks[config->disk_count];
@@ -190,7 +196,7 @@ static const char *set_disk(struct child_config *config, const char *value)
 
 	if (config->disk_count == CHILD_DISKS_MAX)
 		return "is one disk too many: there can be 8";
-	*disk = (struct child_disk){ .read_only = false };
+	memset(disk, 0, sizeof(*disk));
 	error = set_text(disk->path, sizeof(disk->path), value);
 	if (!error)
 		error = take_disk_options(disk);
@@ -213,6 +219,7 @@ static const struct config_key {
 	{ "timeout", set_timeout },
 	{ "test-devices", set_test_devices },
 	{ "legacy-timer", set_legacy_timer },
+	{ "on-crash", set_on_crash },
 	{ "disk", set_disk },
 };
 
@@ -232,11 +239,12 @@ static void print_config(const struct child_config *config, FILE *file)
 		config->vps, config->timeout_s);
 	fprintf(file, "test-devices %s\n", config->test_devices ? "on" : "off");
 	fprintf(file, "legacy-timer %s\n", config->legacy_timer ? "on" : "off");
-	// Always with all options: a path may end in ",ro" itself.
+	fprintf(file, "on-crash %s\n", on_crash_names[config->on_crash]);
+	// Always with all options: a path may end in what looks like one.
 	for (uint32_t i = 0; i < config->disk_count; i++)
-		fprintf(file, "disk %s,%s,format=%s\n", config->disks[i].path,
-			config->disks[i].read_only ? "ro" : "rw",
-			config->disks[i].raw ? "raw" : "auto");
+		fprintf(file, "disk %s,format=%s,%s\n", config->disks[i].path,
+			config->disks[i].raw ? "raw" : "auto",
+			config->disks[i].read_only ? "ro" : "rw");
 }
 
 int child_config_write(const struct child_config *config, const char *path)

@@ -20,6 +20,9 @@
 	"                  Options: ro, format=raw (it is raw though it looks like\n"              \
 	"                  an image of another format)\n"                                          \
 	"  --timeout S     end it after so many seconds (default: never)\n"                        \
+	"  --on-crash wait|kill|keep\n"                                                            \
+	"                  after it has reported a crash: end it when it does nothing\n"           \
+	"                  any more, for it may write a dump (wait); at once; never\n"             \
 	"  --legacy-timer  a PC's timer (ports 0x40 to 0x43, 0x61), for kernels that\n"            \
 	"                  calibrate by it\n"                                                      \
 	"  --test-devices  the ports that kvm-unit-tests' images need\n"                           \

@@ -225,6 +225,40 @@ static void stat_storage(struct stat_text *stat, const struct storage_device *st
 		stat_disk(stat, i, &storage->disks[i]);
 }
 
+// What a kernel that boots, or writes a dump, does again and again. Not among these: interrupts,
+// halts and MSRs, which a tick needs, and reads of ports, by which a kernel waits for a key.
+static const unsigned activity_counters[] = { VpHypercallsCount, VpCpuidInstructionsCount,
+	VpControlRegisterAccessesCount };
+
+static uint64_t vp_rip(struct partition *partition, uint32_t vp)
+{
+	static const uint32_t name = HvX64RegisterRip;
+	struct hv_register_value value = { .reg64 = 0 };
+
+	partition_get_registers(partition, vp, &name, &value, 1);
+	return value.reg64;
+}
+
+void worker_sample(struct worker *worker, struct crash_sample *sample)
+{
+	uint64_t page[HV_STATS_COUNTERS];
+
+	*sample = (struct crash_sample){ .activity = load(&worker->console.written),
+		.rip = vp_rip(&worker->partition, worker->crash_vp) };
+	for (uint32_t i = 0; i < worker->config.vps; i++) {
+		if (partition_read_vp_stats(&worker->partition, i, page, HV_STATS_COUNTERS))
+			continue;
+		sample->run_time += page[VpTotalRunTime];
+		if (i == worker->crash_vp)
+			sample->halts = page[VpHltInstructionsCount];
+		for (size_t j = 0; j < COUNT(activity_counters); j++)
+			sample->activity += page[activity_counters[j]];
+	}
+	for (unsigned i = 0; i < worker->storage.disk_count; i++)
+		for (int op = 0; op < BLOCK_OP_COUNT; op++)
+			sample->activity += load(&worker->storage.disks[i].requests[op]);
+}
+
 size_t worker_stat(struct worker *worker, char *text, size_t size)
 {
 	struct stat_text stat = { .text = text, .size = size };

@@ -21,7 +21,6 @@
 
 enum {
 	CONSOLE_COLLECT_MS = 10, // output of so long a time goes out together
-	CRASH_GRACE_MS = 1000,	 // what a panicking kernel has for its last words
 	RESERVE = 16 << 20, // bytes beside the child's memory: our own, page tables, the driver's
 };
 
@@ -63,7 +62,7 @@ void worker_crashed(struct worker *worker, const char *format, ...)
 	end->crashed = true;
 	pthread_mutex_unlock(&end->lock);
 	va_end(arguments);
-	loop_timer_start(&worker->crash_grace, CRASH_GRACE_MS);
+	loop_timer_start(&worker->crash_timer, CRASH_TICK_MS);
 }
 
 static void end_event_ready(struct loop_source *source, uint32_t events)
@@ -75,13 +74,18 @@ static void end_event_ready(struct loop_source *source, uint32_t events)
 	worker->loop.stop = true;
 }
 
-static void crash_grace_ready(struct loop_source *source, uint32_t events)
+static void crash_timer_ready(struct loop_source *source, uint32_t events)
 {
-	struct worker *worker = WORKER_OF(source, crash_grace);
+	struct worker *worker = WORKER_OF(source, crash_timer);
+	struct crash_sample sample;
 
 	(void)events;
 	loop_event_take(source);
-	worker_end(worker, LUMEN_EXIT_CRASHED, "The child crashed.");
+	worker_sample(worker, &sample);
+	if (crash_watch_tick(&worker->crash_watch, worker->config.on_crash, &sample))
+		worker_end(worker, LUMEN_EXIT_CRASHED, "The child crashed.");
+	else
+		loop_timer_start(source, CRASH_TICK_MS);
 }
 
 // What the child seems to wait for, as a sentence to be appended; or "".
@@ -237,7 +241,7 @@ static bool make_loop(struct worker *worker, struct failure *failure)
 		loop_add_timer(loop, &worker->console_timer, console_timer_ready) &&
 		loop_add_event(loop, &worker->end_event, end_event_ready) &&
 		loop_add_timer(loop, &worker->time_limit, time_limit_ready) &&
-		loop_add_timer(loop, &worker->crash_grace, crash_grace_ready) &&
+		loop_add_timer(loop, &worker->crash_timer, crash_timer_ready) &&
 		add_signals(worker))
 		return true;
 	return failure_set(

@@ -129,6 +129,9 @@ def _add_run(commands):
                         help="the child's virtual processors (1; for smp 4)")
     parser.add_argument("--test-devices", action="store_true",
                         help="the ports that the images of kvm-unit-tests need (docs/conformance.md)")
+    parser.add_argument("--on-crash", choices=("wait", "kill", "keep"), default="wait",
+                        help="after the child has reported a crash: end it when it does nothing any more, "
+                        "for it may write a dump (wait); at once; never")
     parser.add_argument("--legacy-timer", action="store_true",
                         help="a PC's timer, without interrupts, for kernels that calibrate by it "
                         "(docs/sdk.md)")
@@ -203,7 +206,7 @@ def _add_check(commands):
 def _options(args):
     from lumen.run import Options
     names = ("memory", "root_cpus", "accel", "timeout", "gdb", "bare", "kernel", "initrd", "append",
-             "cpus", "test_devices", "legacy_timer")
+             "cpus", "test_devices", "legacy_timer", "on_crash")
     given = {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
     example = examples.defaults(getattr(args, "name", None))
     return Options(disks=list(args.disk), **{**example, **given})

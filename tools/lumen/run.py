@@ -18,7 +18,8 @@ ROOT_APPEND = "console=ttyS0 panic=-1 tsc=reliable rdinit=/init"
 # first one idle, and the root does not look for it.
 SPARE_APPEND = "boot-processor=idle"
 SPARE_ROOT_APPEND = "disable_cpu_apicid=0"
-CHILD_APPEND = "console=ttyS0"
+# A panic resets the child: whoever wants to look at it afterwards says otherwise.
+CHILD_APPEND = "console=ttyS0 panic=-1"
 # The root needs this much for itself, and the hypervisor for itself and its tables (MiB).
 ROOT_MEMORY = 384
 HYPERVISOR_MEMORY = 64
@@ -48,6 +49,7 @@ class Options:
     timeout: float | None = None
     test_devices: bool = False
     legacy_timer: bool = False
+    on_crash: str = "wait"
     gdb: bool = False
     bare: bool = False
     mode: str = "run"
@@ -190,7 +192,8 @@ def _root_config(options, terminal_size):
     return {"MODE": options.mode, "NAME": options.name, "MEMORY": f"{options.memory}M",
             "CPUS": options.cpus, "TIMEOUT": math.ceil(options.timeout or 0) or "", "APPEND": options.append, "DISKS": _words(options),
             "TEST_DEVICES": "1" if options.test_devices else "",
-            "LEGACY_TIMER": "1" if options.legacy_timer else "", "COLUMNS": columns, "ROWS": rows}
+            "LEGACY_TIMER": "1" if options.legacy_timer else "", "ON_CRASH": options.on_crash,
+            "COLUMNS": columns, "ROWS": rows}
 
 
 def _terminal_size():

@@ -114,6 +114,7 @@ Test(config, wrong_values_are_refused)
 		{ "memory", "M" }, { "memory", "1M" }, { "memory", "17M" }, { "memory", "100G" },
 		{ "memory", "99999999999999999999G" }, { "memory", "-512M" }, { "cpus", "0" },
 		{ "cpus", "65" }, { "cpus", "two" }, { "cpus", "1 " }, { "timeout", "-1" },
+		{ "on-crash", "" }, { "on-crash", "Kill" }, { "legacy-timer", "1" },
 		{ "timeout", "1.5" }, { "disk", "" }, { "disk", ",ro" }, { "kernel", "a\nb" },
 		{ "nonsense", "1" } };
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,8 +197,38 @@ static int panicking_guest(uint32_t vp, unsigned step, struct hv_message *messag
 
 Test(worker, a_panic_is_noticed_and_may_print_its_last_words)
 {
+	worker->config.on_crash = CHILD_CRASH_KILL;
 	cr_assert_eq(run(panicking_guest), LUMEN_EXIT_CRASHED);
 	cr_assert_str_eq(read_text(RUNDIR_CONSOLE), "!");
+}
+
+// Dumps, when it would have been ended if it were not to: then it powers off.
+static int dumping_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	const uint32_t *ticks = &worker->crash_watch.ticks;
+
+	if (step == 0)
+		fake_crash(message);
+	while (step && __atomic_load_n(ticks, __ATOMIC_RELAXED) <= CRASH_WORDS_TICKS)
+		sched_yield();
+	if (step == 1)
+		fake_out(message, LAYOUT_CONSOLE_PORT, 1, 'd');
+	else if (step == 2)
+		fake_out(message, LAYOUT_SLEEP_CONTROL, 1, 0x34);
+	return 0;
+}
+
+Test(worker, a_crashed_child_may_write_its_dump)
+{
+	cr_assert_eq(run(dumping_guest), LUMEN_EXIT_CRASHED);
+	cr_assert_str_eq(read_text(RUNDIR_CONSOLE), "d");
+}
+
+Test(worker, a_crashed_child_may_be_kept)
+{
+	worker->config.on_crash = CHILD_CRASH_KEEP;
+	cr_assert_eq(run(dumping_guest), LUMEN_EXIT_CRASHED);
+	cr_assert_str_eq(read_text(RUNDIR_CONSOLE), "d");
 }
 
 // A panic with a message: its address and length are in the crash registers.
@@ -216,6 +247,7 @@ static int talking_guest(uint32_t vp, unsigned step, struct hv_message *message)
 
 Test(worker, a_panic_is_reported_in_its_own_words)
 {
+	worker->config.on_crash = CHILD_CRASH_KILL;
 	cr_assert_eq(run(talking_guest), LUMEN_EXIT_CRASHED);
 	cr_assert_str_eq(read_text(RUNDIR_STATUS),
 		"120 The child crashed: Kernel panic - not syncing: why.\n");
@@ -233,6 +265,7 @@ static int lying_guest(uint32_t vp, unsigned step, struct hv_message *message)
 
 Test(worker, a_crash_message_outside_the_childs_memory_is_not_read)
 {
+	worker->config.on_crash = CHILD_CRASH_KILL;
 	cr_assert_eq(run(lying_guest), LUMEN_EXIT_CRASHED);
 	cr_assert(strstr(read_text(RUNDIR_STATUS), "0xffffffffffffff9b 0xffffffffffffffff"));
 }
@@ -267,6 +300,7 @@ static int always_crashing_guest(uint32_t vp, unsigned step, struct hv_message *
 Test(worker, only_the_first_report_of_a_crash_counts)
 {
 	log_to_file();
+	worker->config.on_crash = CHILD_CRASH_KILL;
 	cr_assert_eq(run(always_crashing_guest), LUMEN_EXIT_CRASHED);
 	cr_assert_lt(logged_lines(), 50);
 }
