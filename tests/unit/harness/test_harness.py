@@ -134,6 +134,20 @@ class Kernels(Files):
         kernelfile.check(self.write("kernel", elf64()))
         self.refused(elf64(note_type=6))
         self.refused(elf64(note_name=b"GNU"))
+        with self.assertRaisesRegex(Failure, "of type 18 is 'xen', not 'Xen'"):
+            kernelfile.check(self.write("kernel", elf64(note_name=b"xen")))
+
+    def test_elf_with_a_section_of_notes(self):
+        data = bytearray(elf64())
+        start, size = next((start, size) for kind, start, size in kernelfile._table(data, kernelfile.SEGMENTS)
+                           if kind == kernelfile.PT_NOTE)
+        struct.pack_into("<Q", data, 0x28, len(data))  # e_shoff
+        struct.pack_into("<HH", data, 0x3A, 64, 2)
+        sections = data + bytes(64) + struct.pack("<IIQQQQIIQQ", 0, kernelfile.SHT_NOTE, 0, 0, start, size, 0, 0, 4, 0)
+        kernelfile.check(self.write("kernel", sections))
+        struct.pack_into("<I", sections, struct.unpack_from("<Q", data, 0x20)[0], 0)  # no PT_NOTE
+        kernelfile.check(self.write("kernel", sections))
+        self.refused(sections[:-32])
 
     def test_cut_elf(self):
         whole = elf64()
