@@ -196,7 +196,7 @@ def defines(name, wanted):
 
 def enumerators(name, tag):
     """The members of an enum that is written out: [(name, value)]."""
-    body = re.search(r"^enum %s {\n(.*?)^};" % tag, read(name), re.M | re.S)[1]
+    body = re.search(r"^(?:__extension__ )?enum %s {[^\n]*\n(.*?)^};" % tag, read(name), re.M | re.S)[1]
     codes = [split_comment(line)[0] for line in body.split("\n")]
     return [match.groups() for code in codes if (match := ENUMERATOR.match(code))]
 

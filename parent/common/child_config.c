@@ -105,10 +105,42 @@ static const char *set_timeout(struct child_config *config, const char *value)
 	return NULL;
 }
 
+static const char *set_switch(bool *to, const char *value)
+{
+	*to = !strcmp(value, "on");
+	return *to || !strcmp(value, "off") ? NULL : "is neither on nor off";
+}
+
 static const char *set_test_devices(struct child_config *config, const char *value)
 {
-	config->test_devices = !strcmp(value, "on");
-	return config->test_devices || !strcmp(value, "off") ? NULL : "is neither on nor off";
+	return set_switch(&config->test_devices, value);
+}
+
+static const char *set_legacy_timer(struct child_config *config, const char *value)
+{
+	return set_switch(&config->legacy_timer, value);
+}
+
+static const char *const on_crash_names[] = {
+#define X(name, text) [CHILD_CRASH_##name] = text,
+	CHILD_ON_CRASH(X)
+#undef X
+};
+
+static const char *set_on_crash(struct child_config *config, const char *value)
+{
+	for (size_t i = 0; i < sizeof(on_crash_names) / sizeof(*on_crash_names); i++)
+		if (!strcmp(value, on_crash_names[i])) {
+			config->on_crash = (enum child_on_crash)i;
+			return NULL;
+		}
+	return "is not wait, kill or keep";
+}
+
+static const char *set_format(struct child_disk *disk, const char *value)
+{
+	disk->raw = !strcmp(value, "raw");
+	return disk->raw || !strcmp(value, "auto") ? NULL : "has a format that is not raw";
 }
 
 static const char *set_serial(struct child_disk *disk, const char *value)
@@ -136,6 +168,7 @@ static const struct disk_option {
 	{ "ro", set_access, 1, 0 },
 	{ "rw", set_access, 1, 0 },
 	{ "serial=", set_serial, 2, 7 },
+	{ "format=", set_format, 4, 7 },
 };
 
 static const struct disk_option *find_disk_option(const char *text)
@@ -150,8 +183,8 @@ static const struct disk_option *find_disk_option(const char *text)
 	return NULL;
 }
 
-// A disk is PATH, then ",ro" or ",rw" and ",serial=S". Options are taken from the end, each kind
-// once: the rest is the path, which may look like one.
+// A disk is PATH, then ",ro" or ",rw", ",serial=S" and ",format=F". Options are taken from the end,
+// each kind once: the rest is the path, which may look like one.
 static const char *take_disk_options(struct child_disk *disk)
 {
 	const struct disk_option *option;
@@ -197,6 +230,8 @@ static const struct config_key {
 	{ "cpus", set_vps },
 	{ "timeout", set_timeout },
 	{ "test-devices", set_test_devices },
+	{ "legacy-timer", set_legacy_timer },
+	{ "on-crash", set_on_crash },
 	{ "disk", set_disk },
 };
 
@@ -215,10 +250,13 @@ static void print_config(const struct child_config *config, FILE *file)
 	fprintf(file, "memory %llu\ncpus %u\ntimeout %u\n", (unsigned long long)config->memory,
 		config->vps, config->timeout_s);
 	fprintf(file, "test-devices %s\n", config->test_devices ? "on" : "off");
+	fprintf(file, "legacy-timer %s\n", config->legacy_timer ? "on" : "off");
+	fprintf(file, "on-crash %s\n", on_crash_names[config->on_crash]);
 	// Always with all options: a path may end in what looks like one.
 	for (uint32_t i = 0; i < config->disk_count; i++)
-		fprintf(file, "disk %s,serial=%s,%s\n", config->disks[i].path,
-			config->disks[i].serial, config->disks[i].read_only ? "ro" : "rw");
+		fprintf(file, "disk %s,serial=%s,format=%s,%s\n", config->disks[i].path,
+			config->disks[i].serial, config->disks[i].raw ? "raw" : "auto",
+			config->disks[i].read_only ? "ro" : "rw");
 }
 
 int child_config_write(const struct child_config *config, const char *path)

@@ -22,6 +22,19 @@ struct child_disk {
 	char path[CHILD_PATH_MAX];
 	char serial[CHILD_SERIAL_MAX + 1]; // "": the worker's choice
 	bool read_only;
+	bool raw; // whatever it looks like (parent/worker/disk_format.h)
+};
+
+// After a child has reported a crash: X(NAME, what it is called).
+#define CHILD_ON_CRASH(X)                                                                          \
+	X(WAIT, "wait") /* as long as it does something: it may write a dump */                    \
+	X(KILL, "kill") /* end it after a second */                                                \
+	X(KEEP, "keep") /* it ends by itself, or by --timeout */
+
+enum child_on_crash {
+#define X(name, text) CHILD_CRASH_##name,
+	CHILD_ON_CRASH(X)
+#undef X
 };
 
 struct child_config {
@@ -32,6 +45,8 @@ struct child_config {
 	uint32_t vps;
 	uint32_t timeout_s; // from start to the end; 0 for none
 	bool test_devices;  // the ports of parent/worker/test_ports.h
+	bool legacy_timer;  // those of parent/worker/pit.h
+	enum child_on_crash on_crash;
 	uint32_t disk_count;
 	struct child_disk disks[CHILD_DISKS_MAX];
 };

@@ -20,7 +20,9 @@ static const struct option child_options[] = {
 	{ "cpus", required_argument, NULL, 'o' },
 	{ "disk", required_argument, NULL, 'o' },
 	{ "timeout", required_argument, NULL, 'o' },
+	{ "on-crash", required_argument, NULL, 'o' },
 	{ "test-devices", no_argument, NULL, 'o' },
+	{ "legacy-timer", no_argument, NULL, 'o' },
 	{ "name", required_argument, NULL, 'n' },
 	{ 0 },
 };

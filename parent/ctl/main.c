@@ -15,9 +15,16 @@
 	"  --append S      its command line\n"                                                     \
 	"  --memory SIZE   such as 512M or 2G; a multiple of 2M (default 512M)\n"                  \
 	"  --cpus N        virtual processors, 1 to 64 (default 1)\n"                              \
-	"  --disk F[,ro][,serial=S]\n"                                                             \
-	"                  a disk: a raw file or a block device; up to 8 of them\n"                \
+	"  --disk F[,OPTION...]\n"                                                                 \
+	"                  a disk: a raw file or a block device; up to 8 of them.\n"               \
+	"                  Options: ro; serial=S; format=raw (it is raw though it\n"               \
+	"                  looks like an image of another format)\n"                               \
 	"  --timeout S     end it after so many seconds (default: never)\n"                        \
+	"  --on-crash wait|kill|keep\n"                                                            \
+	"                  after it has reported a crash: end it when it does nothing\n"           \
+	"                  any more, for it may write a dump (wait); at once; never\n"             \
+	"  --legacy-timer  a PC's timer (ports 0x40 to 0x43, 0x61), for kernels that\n"            \
+	"                  calibrate by it\n"                                                      \
 	"  --test-devices  the ports that kvm-unit-tests' images need\n"                           \
 	"  --name NAME     the same as NAME without --name\n"
 

@@ -238,6 +238,11 @@ struct block_device *block_file_device(struct block_file *file)
 	return &file->device;
 }
 
+int block_file_fd(const struct block_file *file)
+{
+	return file->fd;
+}
+
 int block_file_event_fd(const struct block_file *file)
 {
 	return file->event_fd;

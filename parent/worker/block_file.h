@@ -29,6 +29,9 @@ struct block_file *block_file_open(
 // The backend, for scsi_disk_init(). Everything of it is called by one thread.
 struct block_device *block_file_device(struct block_file *file);
 
+// The disk itself, for a look at what is on it before a child has it.
+int block_file_fd(const struct block_file *file);
+
 // The descriptor that is readable when requests have completed; for epoll, level-triggered.
 // Note that io_uring makes epoll_wait() return EINTR now and then: call it again.
 int block_file_event_fd(const struct block_file *file);

@@ -183,6 +183,10 @@ static bool block_examine(
 		return failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS,
 			"The size of the disk %s cannot be found: %s.", file->path,
 			strerror(errno));
+	if (S_ISREG(stat->st_mode) && !stat->st_size)
+		return failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS,
+			"The disk %s is empty; 'truncate -s 1G' makes a file a disk of 1 GiB.",
+			file->path);
 	if (file->device.block_count == 0)
 		return failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS,
 			"The disk %s is smaller than one block of %u bytes.", file->path,

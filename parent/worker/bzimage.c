@@ -126,7 +126,7 @@ static bool choose_load_address(struct bzimage *image)
 
 	if (needs < image->payload_size)
 		needs = image->payload_size;
-	if (header->pref_address < LAYOUT_KERNEL_MIN || (header->pref_address & mask))
+	if (header->pref_address < LAYOUT_HIGH_MEMORY || (header->pref_address & mask))
 		return loader_not_a_kernel(loader, "it wants to be at 0x%llx",
 			(unsigned long long)header->pref_address);
 	if (__builtin_add_overflow(header->pref_address, needs, &end) ||
@@ -136,10 +136,8 @@ static bool choose_load_address(struct bzimage *image)
 			loader->input->kernel, (needs + LAYOUT_MIB - 1) / LAYOUT_MIB,
 			header->pref_address / LAYOUT_MIB);
 	image->load_gpa = header->pref_address;
-	loader->image_start = image->load_gpa;
-	loader->image_end = end;
 	loader->initrd_limit = header->initrd_addr_max + 1ull;
-	return true;
+	return space_take(&loader->space, image->load_gpa, end);
 }
 
 static void write_e820(struct loader *loader, uint8_t *params)
@@ -157,20 +155,20 @@ static void write_e820(struct loader *loader, uint8_t *params)
 }
 
 // Builds the zero page: all zero but for the header, the memory map and the RSDP.
-static bool write_boot_params(struct bzimage *image)
+static bool write_boot_params(struct bzimage *image, uint32_t command_line, uint32_t *gpa)
 {
 	struct loader *loader = image->loader;
 	struct setup_header *header = &image->header;
-	uint8_t *params = guest_memory_at(loader->memory, LAYOUT_BOOT_PARAMS, PARAMS_SIZE);
+	uint8_t *params = loader_reserve(loader, LAYOUT_BOOT_PARAMS, PARAMS_SIZE, gpa);
 
-	memset(params, 0, PARAMS_SIZE);
 	// A newer header is longer than ours: the rest of it comes from the file as it is.
-	if (!loader_read(loader, HEADER_OFFSET, params + HEADER_OFFSET, image->header_size))
+	if (!params ||
+		!loader_read(loader, HEADER_OFFSET, params + HEADER_OFFSET, image->header_size))
 		return false;
 	header->type_of_loader = LOADER_UNDEFINED;
 	header->vid_mode = VID_MODE_NORMAL;
 	header->code32_start = (uint32_t)image->load_gpa;
-	header->cmd_line_ptr = LAYOUT_COMMAND_LINE;
+	header->cmd_line_ptr = command_line;
 	header->ramdisk_image = (uint32_t)loader->initrd_gpa;
 	header->ramdisk_size = (uint32_t)loader->initrd_size;
 	header->setup_data = 0;
@@ -183,6 +181,7 @@ static bool write_boot_params(struct bzimage *image)
 bool bzimage_load(struct loader *loader, struct loader_entry *entry)
 {
 	struct bzimage image = { .loader = loader };
+	uint32_t command_line;
 	void *to;
 
 	if (!loader_read(loader, HEADER_OFFSET, &image.header, sizeof(image.header)) ||
@@ -191,10 +190,10 @@ bool bzimage_load(struct loader *loader, struct loader_entry *entry)
 	to = guest_memory_at(loader->memory, image.load_gpa, image.payload_size);
 	if (!loader_read(loader, image.payload_offset, to, image.payload_size) ||
 		!loader_place_command_line(
-			loader, loader->input->command, image.header.cmdline_size) ||
-		!loader_place_initrd(loader) || !write_boot_params(&image))
+			loader, loader->input->command, image.header.cmdline_size, &command_line) ||
+		!loader_place_initrd(loader) ||
+		!write_boot_params(&image, command_line, &entry->rsi))
 		return false;
 	entry->rip = (uint32_t)image.load_gpa;
-	entry->rsi = LAYOUT_BOOT_PARAMS;
 	return true;
 }

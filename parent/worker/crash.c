@@ -90,6 +90,7 @@ static void report_crash(struct vp *vp, uint64_t control)
 	struct hv_register_value p[HV_X64_MSR_CRASH_P_COUNT];
 	char text[CRASH_MESSAGE_MAX + 1] = "", panic[LINE + 1];
 
+	vp->worker->crash_vp = vp->index;
 	get_crash_registers(vp, p);
 	log_line("crash: VP %u, control %016llx", vp->index, (unsigned long long)control);
 	for (int i = 0; i < HV_X64_MSR_CRASH_P_COUNT; i++)

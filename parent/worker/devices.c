@@ -3,6 +3,7 @@
 #include "parent/worker/devices.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "parent/common/exit_status.h"
 #include "parent/worker/layout.h"
@@ -109,6 +110,63 @@ static const struct port_range port_ranges[] = {
 	{ LAYOUT_SLEEP_CONTROL, LAYOUT_POWER_PORTS, power_read_byte, power_write_byte },
 };
 
+static uint64_t reference_time(struct devices *devices)
+{
+	return devices->wiring.clock(devices->wiring.context);
+}
+
+static uint8_t pit_read_byte(struct devices *devices, unsigned offset)
+{
+	return pit_read(&devices->pit, offset, reference_time(devices));
+}
+
+static void pit_write_byte(struct devices *devices, unsigned offset, uint8_t value)
+{
+	pit_write(&devices->pit, offset, value, reference_time(devices));
+}
+
+static uint8_t gate_read_byte(struct devices *devices, unsigned offset)
+{
+	(void)offset;
+	return pit_read_gate(&devices->pit, reference_time(devices));
+}
+
+static void gate_write_byte(struct devices *devices, unsigned offset, uint8_t value)
+{
+	(void)offset;
+	pit_write_gate(&devices->pit, value, reference_time(devices));
+}
+
+static const struct port_range timer_port_ranges[] = {
+	{ LAYOUT_PIT_PORT, PIT_PORTS, pit_read_byte, pit_write_byte },
+	{ LAYOUT_PIT_GATE_PORT, 1, gate_read_byte, gate_write_byte },
+};
+
+void devices_add_legacy_timer(struct devices *devices)
+{
+	devices->legacy_timer = true;
+	pit_init(&devices->pit);
+}
+
+static uint64_t time_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+struct touches devices_touches(struct devices *devices, uint64_t *now_ms)
+{
+	struct touches touches;
+
+	pthread_mutex_lock(&devices->lock);
+	touches = devices->touches;
+	pthread_mutex_unlock(&devices->lock);
+	*now_ms = time_ms();
+	return touches;
+}
+
 static const struct port_range *find_in(
 	const struct port_range *ranges, unsigned count, uint32_t port)
 {
@@ -123,9 +181,26 @@ static const struct port_range *find_range(const struct devices *devices, uint32
 	const struct port_range *range =
 		find_in(port_ranges, sizeof(port_ranges) / sizeof(*port_ranges), port);
 
-	return range || !devices->test.present
-		       ? range
-		       : find_in(test_port_ranges, test_port_range_count, port);
+	if (!range && devices->legacy_timer)
+		range = find_in(timer_port_ranges,
+			sizeof(timer_port_ranges) / sizeof(*timer_port_ranges), port);
+	if (!range && devices->test.present)
+		range = find_in(test_port_ranges, test_port_range_count, port);
+	return range;
+}
+
+// Counts an access. The clock answers, but it is none: whoever looks there may wait for one.
+static void count_port(struct devices *devices, uint16_t port, bool write)
+{
+	const struct port_range *range = find_range(devices, port);
+	struct devices_counters *counters = &devices->counters;
+
+	if (range)
+		*(write ? &counters->port_writes : &counters->port_reads) += 1;
+	else
+		*(write ? &counters->unknown_writes : &counters->unknown_reads) += 1;
+	if (!range || range->first == LAYOUT_CMOS_PORT)
+		touches_add(&devices->touches, TOUCH_PORT, port, write, time_ms());
 }
 
 uint32_t devices_port_read(struct devices *devices, uint16_t port, unsigned size)
@@ -139,10 +214,7 @@ uint32_t devices_port_read(struct devices *devices, uint16_t port, unsigned size
 
 		value |= (uint32_t)byte << i * 8;
 	}
-	if (find_range(devices, port))
-		devices->counters.port_reads++;
-	else
-		devices->counters.unknown_reads++;
+	count_port(devices, port, false);
 	pthread_mutex_unlock(&devices->lock);
 	return value;
 }
@@ -159,10 +231,7 @@ enum power_request devices_port_write(
 		if (range)
 			range->write(devices, port + i - range->first, (uint8_t)(value >> i * 8));
 	}
-	if (find_range(devices, port))
-		devices->counters.port_writes++;
-	else
-		devices->counters.unknown_writes++;
+	count_port(devices, port, true);
 	request = devices->request;
 	devices->request = POWER_NONE;
 	pthread_mutex_unlock(&devices->lock);
@@ -170,13 +239,14 @@ enum power_request devices_port_write(
 }
 
 // The I/O APIC's registers are 32 bits wide; other widths do not reach it.
-static bool is_ioapic(struct devices *devices, uint64_t gpa, unsigned size)
+static bool is_ioapic(struct devices *devices, uint64_t gpa, unsigned size, bool write)
 {
 	if (gpa >= LAYOUT_IOAPIC && gpa - LAYOUT_IOAPIC < LAYOUT_IOAPIC_SIZE && size == 4) {
 		devices->counters.ioapic_accesses++;
 		return true;
 	}
 	devices->counters.unknown_memory++;
+	touches_add(&devices->touches, TOUCH_MEMORY, gpa, write, time_ms());
 	return false;
 }
 
@@ -185,7 +255,7 @@ uint64_t devices_memory_read(struct devices *devices, uint64_t gpa, unsigned siz
 	uint64_t value = UINT64_MAX;
 
 	pthread_mutex_lock(&devices->lock);
-	if (is_ioapic(devices, gpa, size))
+	if (is_ioapic(devices, gpa, size, false))
 		value = ioapic_read(&devices->ioapic, (uint32_t)(gpa - LAYOUT_IOAPIC));
 	pthread_mutex_unlock(&devices->lock);
 	return value;
@@ -194,7 +264,7 @@ uint64_t devices_memory_read(struct devices *devices, uint64_t gpa, unsigned siz
 void devices_memory_write(struct devices *devices, uint64_t gpa, unsigned size, uint64_t value)
 {
 	pthread_mutex_lock(&devices->lock);
-	if (is_ioapic(devices, gpa, size))
+	if (is_ioapic(devices, gpa, size, true))
 		ioapic_write(&devices->ioapic, (uint32_t)(gpa - LAYOUT_IOAPIC), (uint32_t)value);
 	pthread_mutex_unlock(&devices->lock);
 }

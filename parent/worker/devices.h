@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The emulated devices of a child and the addresses at which it reaches them: the console's UART,
-// the I/O APIC and the power block, and if asked for those of test_ports.h. Everything else reads
-// all ones. Thread-safe.
+// the I/O APIC and the power block, and if asked for those of test_ports.h and pit.h. Everything
+// else reads all ones, and it is noted how often it is touched. Thread-safe.
 #ifndef WORKER_DEVICES_H
 #define WORKER_DEVICES_H
 
@@ -11,7 +11,9 @@
 
 #include "parent/worker/console.h"
 #include "parent/worker/ioapic.h"
+#include "parent/worker/pit.h"
 #include "parent/worker/test_ports.h"
+#include "parent/worker/touches.h"
 #include "parent/worker/uart.h"
 
 // What a child can ask for through the power block.
@@ -25,6 +27,9 @@ struct devices_wiring {
 	void *context;
 	// Delivers an interrupt of the I/O APIC to the child. Called with the devices' lock held.
 	void (*interrupt)(void *context, const struct ioapic_interrupt *interrupt);
+	// The child's reference time in units of 100 ns, for --legacy-timer. With the lock held,
+	// too.
+	uint64_t (*clock)(void *context);
 };
 
 struct devices_counters {
@@ -41,9 +46,12 @@ struct devices {
 	struct uart uart;
 	struct ioapic ioapic;
 	struct test_ports test; // --test-devices
-	uint8_t exit_status;	// what the child wrote to LAYOUT_EXIT_STATUS
+	bool legacy_timer;	// --legacy-timer: the next one is there
+	struct pit pit;
+	uint8_t exit_status; // what the child wrote to LAYOUT_EXIT_STATUS
 	enum power_request request;
 	struct devices_counters counters;
+	struct touches touches; // of what is not there
 };
 
 void devices_init(
@@ -51,6 +59,12 @@ void devices_init(
 
 // Adds the ports of --test-devices. Before the child runs.
 void devices_add_test_ports(struct devices *devices, const struct test_wiring *wiring);
+
+// Adds the ports of --legacy-timer. Before the child runs.
+void devices_add_legacy_timer(struct devices *devices);
+
+// Copies how often the child has touched what is not there; stores the time, by the clock of those.
+struct touches devices_touches(struct devices *devices, uint64_t *now_ms);
 
 // Reads `size` (1, 2 or 4) bytes from a port. Ports of one byte answer wider accesses byte by byte,
 // from consecutive ports, as on an ISA bus.

@@ -4,92 +4,123 @@
 
 #include <elf.h>
 #include <gelf.h>
-#include <inttypes.h>
 #include <libelf.h>
+#include <stdio.h>
 #include <string.h>
 #include <xen/elfnote.h>
 
-#include "parent/worker/layout.h"
-
 enum {
-	SEGMENTS_MAX = 64,  // of program headers that we look at
-	NOTES_MAX = 1 << 20 // bytes of notes in one segment
+	NOTES_MAX = 1 << 20, // bytes of notes in one place
+	SECTIONS_MAX = 1000, // that we look at
+	OWNER_SHOWN = 16,    // characters
 };
 
 // An ELF file being read.
-struct elf_image {
+struct elf_file {
+	struct loader *loader;
 	Elf *elf;
 	GElf_Ehdr header;
-	GElf_Phdr segments[SEGMENTS_MAX];
+	GElf_Phdr segments[ELF_PIECES_MAX];
 	size_t count;
 };
 
-static bool check_header(struct loader *loader, struct elf_image *image)
+static bool check_header(struct elf_file *file)
 {
-	const GElf_Ehdr *header = &image->header;
+	const GElf_Ehdr *header = &file->header;
 
-	if (elf_kind(image->elf) != ELF_K_ELF || !gelf_getehdr(image->elf, &image->header))
-		return loader_not_a_kernel(loader, "its ELF header is damaged");
+	if (elf_kind(file->elf) != ELF_K_ELF || !gelf_getehdr(file->elf, &file->header))
+		return loader_not_a_kernel(file->loader, "its ELF header is damaged");
 	if (header->e_ident[EI_DATA] != ELFDATA2LSB ||
 		(header->e_machine != EM_386 && header->e_machine != EM_X86_64))
-		return loader_not_a_kernel(loader, "an ELF file for another processor");
+		return loader_not_a_kernel(file->loader, "an ELF file for another processor");
 	if (header->e_type != ET_EXEC && header->e_type != ET_DYN)
-		return loader_not_a_kernel(loader, "an ELF file, but not an executable");
+		return loader_not_a_kernel(file->loader, "an ELF file, but not an executable");
 	return true;
 }
 
-static bool read_segments(struct loader *loader, struct elf_image *image)
+static bool read_segments(struct elf_file *file)
 {
-	if (elf_getphdrnum(image->elf, &image->count) || image->count > SEGMENTS_MAX)
-		return loader_not_a_kernel(loader, "its program headers are damaged");
-	for (size_t i = 0; i < image->count; i++)
-		if (!gelf_getphdr(image->elf, (int)i, &image->segments[i]))
-			return loader_not_a_kernel(loader, "its program headers are damaged");
+	if (elf_getphdrnum(file->elf, &file->count) || file->count > ELF_PIECES_MAX)
+		return loader_not_a_kernel(file->loader, "its program headers are damaged");
+	for (size_t i = 0; i < file->count; i++)
+		if (!gelf_getphdr(file->elf, (int)i, &file->segments[i]))
+			return loader_not_a_kernel(file->loader, "its program headers are damaged");
 	return true;
 }
 
-// Looks for the entry point among the notes of one segment: a 32-bit or a 64-bit number.
-static void find_entry_in(Elf_Data *notes, uint64_t *address)
+// Says whose note it is that has the right type, in printable characters.
+static void note_other_owner(struct elf_image *image, const uint8_t *name, size_t size)
 {
-	size_t offset = 0, name, value;
-	GElf_Nhdr note;
+	char owner[OWNER_SHOWN + 1] = "";
 
-	while ((offset = gelf_getnote(notes, offset, &note, &name, &value)) > 0) {
-		const uint8_t *bytes = notes->d_buf;
+	for (size_t i = 0; i < size && i < OWNER_SHOWN && name[i]; i++)
+		owner[i] = name[i] >= ' ' && name[i] <= '~' ? (char)name[i] : '?';
+	snprintf(image->odd_note, sizeof(image->odd_note),
+		"the owner of its note of type %u is \"%s\", not \"Xen\"", XEN_ELFNOTE_PHYS32_ENTRY,
+		owner);
+}
 
-		if (note.n_type != XEN_ELFNOTE_PHYS32_ENTRY || note.n_namesz != 4 ||
-			memcmp(bytes + name, "Xen", 4))
-			continue;
-		if (note.n_descsz != 4 && note.n_descsz != 8)
-			continue;
-		*address = 0;
-		memcpy(address, bytes + value, note.n_descsz);
-		return;
+// One note of the PVH entry's type. Owners are compared as Xen does it: up to the first 0.
+static void look_at_note(struct elf_image *image, const GElf_Nhdr *note, const uint8_t *name,
+	const uint8_t *description)
+{
+	if (note->n_namesz < 3 || note->n_namesz > 4 || memcmp(name, "Xen", note->n_namesz)) {
+		note_other_owner(image, name, note->n_namesz);
+	} else if (note->n_descsz != 4 && note->n_descsz != 8) {
+		snprintf(image->odd_note, sizeof(image->odd_note),
+			"its PVH note has an entry of %u bytes, not of 4 or 8", note->n_descsz);
+	} else {
+		image->pvh = 0;
+		memcpy(&image->pvh, description, note->n_descsz);
 	}
 }
 
-static void find_pvh_entry(
-	struct loader *loader, Elf *elf, const GElf_Phdr *segment, uint64_t *address)
+// Looks for the PVH entry among the notes in one place of the file.
+static void read_notes(struct elf_file *file, struct elf_image *image, uint64_t start,
+	uint64_t size, uint64_t alignment)
 {
+	size_t offset = 0, name, description;
+	GElf_Nhdr note;
 	Elf_Data *notes;
 
-	if (segment->p_type != PT_NOTE || *address || segment->p_filesz > NOTES_MAX ||
-		segment->p_offset > loader->size ||
-		segment->p_filesz > loader->size - segment->p_offset)
+	if (image->pvh || size > NOTES_MAX || start > file->loader->size ||
+		size > file->loader->size - start)
 		return;
-	notes = elf_getdata_rawchunk(elf, (int64_t)segment->p_offset, segment->p_filesz,
-		segment->p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
-	if (notes)
-		find_entry_in(notes, address);
+	notes = elf_getdata_rawchunk(
+		file->elf, (int64_t)start, size, alignment == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
+	while (notes && !image->pvh &&
+		(offset = gelf_getnote(notes, offset, &note, &name, &description)) > 0) {
+		const uint8_t *bytes = notes->d_buf;
+
+		if (note.n_type == XEN_ELFNOTE_PHYS32_ENTRY)
+			look_at_note(image, &note, bytes + name, bytes + description);
+	}
+}
+
+// As Xen does it: in the segments, and only if there is nothing in the sections, which a linker
+// script without a PT_NOTE leaves.
+static void find_pvh_entry(struct elf_file *file, struct elf_image *image)
+{
+	Elf_Scn *section = NULL;
+	GElf_Shdr header;
+
+	for (size_t i = 0; i < file->count; i++)
+		if (file->segments[i].p_type == PT_NOTE)
+			read_notes(file, image, file->segments[i].p_offset,
+				file->segments[i].p_filesz, file->segments[i].p_align);
+	for (int i = 0; i < SECTIONS_MAX && (section = elf_nextscn(file->elf, section)); i++)
+		if (gelf_getshdr(section, &header) && header.sh_type == SHT_NOTE)
+			read_notes(
+				file, image, header.sh_offset, header.sh_size, header.sh_addralign);
 }
 
 // The header's entry point is a virtual address; the processor starts without paging.
-static uint64_t physical_entry(const struct elf_image *image)
+static uint64_t physical_entry(const struct elf_file *file)
 {
-	uint64_t entry = image->header.e_entry;
+	uint64_t entry = file->header.e_entry;
 
-	for (size_t i = 0; i < image->count; i++) {
-		const GElf_Phdr *segment = &image->segments[i];
+	for (size_t i = 0; i < file->count; i++) {
+		const GElf_Phdr *segment = &file->segments[i];
 
 		if (segment->p_type == PT_LOAD && entry >= segment->p_vaddr &&
 			entry - segment->p_vaddr < segment->p_memsz)
@@ -98,43 +129,42 @@ static uint64_t physical_entry(const struct elf_image *image)
 	return entry;
 }
 
-static bool load_segment(struct loader *loader, const GElf_Phdr *segment)
+static bool read_file(struct elf_file *file, struct elf_image *image)
 {
-	const struct loader_piece piece = {
-		.offset = segment->p_offset,
-		.gpa = segment->p_paddr,
-		.file_size = segment->p_filesz,
-		.memory_size = segment->p_memsz,
-	};
-
-	return loader_place(loader, &piece);
-}
-
-static bool load_image(struct loader *loader, struct elf_image *image, struct elf_entries *entries)
-{
-	if (!check_header(loader, image) || !read_segments(loader, image))
+	if (!check_header(file) || !read_segments(file))
 		return false;
-	for (size_t i = 0; i < image->count; i++)
-		find_pvh_entry(loader, image->elf, &image->segments[i], &entries->pvh);
-	entries->header = physical_entry(image);
-	for (size_t i = 0; i < image->count; i++)
-		if (image->segments[i].p_type == PT_LOAD &&
-			!load_segment(loader, &image->segments[i]))
-			return false;
+	find_pvh_entry(file, image);
+	image->header = physical_entry(file);
+	for (size_t i = 0; i < file->count; i++)
+		if (file->segments[i].p_type == PT_LOAD)
+			image->pieces[image->piece_count++] = (struct loader_piece){
+				.offset = file->segments[i].p_offset,
+				.gpa = file->segments[i].p_paddr,
+				.file_size = file->segments[i].p_filesz,
+				.memory_size = file->segments[i].p_memsz,
+			};
 	return true;
 }
 
-bool elf_image_load(struct loader *loader, struct elf_entries *entries)
+bool elf_image_read(struct loader *loader, struct elf_image *image)
 {
-	struct elf_image image = { .count = 0 };
+	struct elf_file file = { .loader = loader };
 	bool done;
 
-	*entries = (struct elf_entries){ 0 };
+	*image = (struct elf_image){ .piece_count = 0 };
 	elf_version(EV_CURRENT);
-	image.elf = elf_begin(loader->fd, ELF_C_READ, NULL);
-	if (!image.elf)
+	file.elf = elf_begin(loader->fd, ELF_C_READ, NULL);
+	if (!file.elf)
 		return loader_not_a_kernel(loader, "%s", elf_errmsg(-1));
-	done = load_image(loader, &image, entries);
-	elf_end(image.elf);
+	done = read_file(&file, image);
+	elf_end(file.elf);
 	return done;
+}
+
+bool elf_image_load(struct loader *loader, const struct elf_image *image)
+{
+	for (unsigned i = 0; i < image->piece_count; i++)
+		if (!loader_place(loader, &image->pieces[i]))
+			return false;
+	return true;
 }

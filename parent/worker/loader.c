@@ -32,6 +32,8 @@ static const uint8_t reset_code[] = {
 	0xeb, 0xfd,				      // jmp to the hlt
 };
 
+enum { BIOS_DATA_SIZE = 0x100, BIOS_LOW_KIB = 0x13 };
+
 bool loader_not_a_kernel(struct loader *loader, const char *why, ...)
 {
 	char text[200];
@@ -77,10 +79,30 @@ bool loader_read(struct loader *loader, uint64_t offset, void *to, uint64_t leng
 		"The kernel %s cannot be read: %s.", loader->input->kernel, strerror(error));
 }
 
+// Returns whether a range is RAM below 4 GiB.
+static bool is_low_ram(const struct loader *loader, uint64_t start, uint64_t end)
+{
+	return end <= LAYOUT_LOW_END ||
+	       (start >= LAYOUT_HIGH_MEMORY && end <= guest_memory_low_end(loader->memory));
+}
+
+static bool check_place(struct loader *loader, uint64_t start, uint64_t end)
+{
+	if (is_low_ram(loader, start, end))
+		return true;
+	if (start < LAYOUT_HIGH_MEMORY)
+		return loader_not_a_kernel(loader,
+			"a segment is at 0x%" PRIx64 " to 0x%" PRIx64
+			", and from 0x%x to 0x%x there is no RAM",
+			start, end, LAYOUT_LOW_END, LAYOUT_HIGH_MEMORY);
+	return failure_set(loader->failure, LUMEN_EXIT_BAD_ARGUMENTS,
+		"The child has too little memory for %s: it needs 0x%" PRIx64 " to 0x%" PRIx64 ".",
+		loader->input->kernel, start, end);
+}
+
 bool loader_place(struct loader *loader, const struct loader_piece *piece)
 {
 	uint64_t end;
-	uint8_t *to;
 
 	if (!piece->memory_size)
 		return true;
@@ -89,30 +111,41 @@ bool loader_place(struct loader *loader, const struct loader_piece *piece)
 			loader, "a segment is larger in the file than in memory");
 	if (__builtin_add_overflow(piece->gpa, piece->memory_size, &end))
 		return loader_not_a_kernel(loader, "a segment has no end");
-	// What lies lower is ours (layout.h).
-	if (piece->gpa < LAYOUT_KERNEL_MIN)
-		return loader_not_a_kernel(
-			loader, "a segment is at 0x%" PRIx64 ", below 1 MiB", piece->gpa);
-	to = guest_memory_at(loader->memory, piece->gpa, piece->memory_size);
-	if (!to || end > guest_memory_low_end(loader->memory))
-		return failure_set(loader->failure, LUMEN_EXIT_BAD_ARGUMENTS,
-			"The child has too little memory for %s: it needs 0x%" PRIx64
-			" to 0x%" PRIx64 ".",
-			loader->input->kernel, piece->gpa, end);
-	if (!loader->image_end || piece->gpa < loader->image_start)
-		loader->image_start = piece->gpa;
-	if (end > loader->image_end)
-		loader->image_end = end;
-	return loader_read(loader, piece->offset, to, piece->file_size);
+	if (!check_place(loader, piece->gpa, end))
+		return false;
+	if (!space_take(&loader->space, piece->gpa, end))
+		return loader_not_a_kernel(loader, "it has too many segments");
+	return loader_read(loader, piece->offset,
+		guest_memory_at(loader->memory, piece->gpa, piece->memory_size), piece->file_size);
 }
 
 bool loader_check_entry(struct loader *loader, const char *what, uint64_t address)
 {
-	loader->initrd_limit = guest_memory_low_end(loader->memory);
-	if (address >= loader->image_start && address < loader->image_end)
+	if (address < UINT32_MAX && !space_is_free(&loader->space, address, address + 1))
 		return true;
 	return loader_not_a_kernel(
 		loader, "its %s entry 0x%" PRIx64 " is in none of its segments", what, address);
+}
+
+void *loader_reserve(struct loader *loader, uint32_t wanted, uint64_t size, uint32_t *gpa)
+{
+	const struct space_range low = { LAYOUT_LOADER_MIN, LAYOUT_LOW_END };
+	const struct space_range high = { LAYOUT_HIGH_MEMORY,
+		guest_memory_low_end(loader->memory) };
+	uint64_t at = wanted;
+
+	if (!space_is_free(&loader->space, wanted, wanted + size))
+		at = space_lowest(&loader->space, size, low);
+	if (at == SPACE_NONE)
+		at = space_lowest(&loader->space, size, high);
+	if (at == SPACE_NONE || !space_take(&loader->space, at, at + size)) {
+		failure_set(loader->failure, LUMEN_EXIT_BAD_ARGUMENTS,
+			"%s leaves no room in the child's memory for what it is to be told.",
+			loader->input->kernel);
+		return NULL;
+	}
+	*gpa = (uint32_t)at;
+	return memset(guest_memory_at(loader->memory, at, size), 0, size);
 }
 
 unsigned loader_regions(const struct guest_memory *memory, struct loader_region *regions)
@@ -121,51 +154,42 @@ unsigned loader_regions(const struct guest_memory *memory, struct loader_region 
 	unsigned count = 0;
 
 	regions[count++] = (struct loader_region){ 0, LAYOUT_LOW_END, true };
-	regions[count++] =
-		(struct loader_region){ LAYOUT_LOW_END, LAYOUT_KERNEL_MIN - LAYOUT_LOW_END, false };
-	regions[count++] = (struct loader_region){ LAYOUT_KERNEL_MIN,
-		guest_memory_low_end(memory) - LAYOUT_KERNEL_MIN, true };
+	regions[count++] = (struct loader_region){ LAYOUT_LOW_END,
+		LAYOUT_HIGH_MEMORY - LAYOUT_LOW_END, false };
+	regions[count++] = (struct loader_region){ LAYOUT_HIGH_MEMORY,
+		guest_memory_low_end(memory) - LAYOUT_HIGH_MEMORY, true };
 	if (high->size)
 		regions[count++] = (struct loader_region){ high->gpa, high->size, true };
 	return count;
 }
 
-bool loader_place_command_line(struct loader *loader, const char *command, uint64_t limit)
+bool loader_place_command_line(
+	struct loader *loader, const char *command, uint64_t limit, uint32_t *gpa)
 {
 	uint64_t length = strlen(command);
-	char *to = guest_memory_at(loader->memory, LAYOUT_COMMAND_LINE, LAYOUT_COMMAND_ROOM);
+	char *to;
 
-	if (limit >= LAYOUT_COMMAND_ROOM)
-		limit = LAYOUT_COMMAND_ROOM - 1;
-	if (!to || length > limit)
+	if (limit > LAYOUT_COMMAND_MAX)
+		limit = LAYOUT_COMMAND_MAX;
+	if (length > limit)
 		return failure_set(loader->failure, LUMEN_EXIT_BAD_ARGUMENTS,
 			"The command line has %llu bytes; %s takes %llu.",
 			(unsigned long long)length, loader->input->kernel,
 			(unsigned long long)limit);
+	to = loader_reserve(loader, LAYOUT_COMMAND_LINE, length + 1, gpa);
+	if (!to)
+		return false;
 	memcpy(to, command, length + 1);
 	return true;
 }
 
-static uint64_t page_floor(uint64_t value)
-{
-	return value & ~(uint64_t)(VMBUS_PAGE_SIZE - 1);
-}
-
-// Chooses the highest place for `size` bytes that is RAM, below the limit and not in the image.
-// Returns 0 if there is none.
 static uint64_t choose_initrd_gpa(const struct loader *loader, uint64_t size)
 {
 	uint64_t low_end = guest_memory_low_end(loader->memory);
-	uint64_t end = loader->initrd_limit < low_end ? loader->initrd_limit : low_end;
-	uint64_t floor = loader->image_end;
+	const struct space_range within = { LAYOUT_HIGH_MEMORY,
+		loader->initrd_limit < low_end ? loader->initrd_limit : low_end };
 
-	if (end > floor && size <= end - floor && page_floor(end - size) >= floor)
-		return page_floor(end - size);
-	end = loader->image_start < end ? loader->image_start : end;
-	floor = LAYOUT_KERNEL_MIN;
-	if (end > floor && size <= end - floor && page_floor(end - size) >= floor)
-		return page_floor(end - size);
-	return 0;
+	return space_highest(&loader->space, size, within);
 }
 
 static bool load_initrd(struct loader *loader, int fd, const struct stat *stat)
@@ -180,7 +204,8 @@ static bool load_initrd(struct loader *loader, int fd, const struct stat *stat)
 	loader->initrd_size = (uint64_t)stat->st_size;
 	loader->initrd_gpa = choose_initrd_gpa(loader, loader->initrd_size);
 	to = guest_memory_at(loader->memory, loader->initrd_gpa, loader->initrd_size);
-	if (!loader->initrd_gpa || !to)
+	if (!to || !space_take(&loader->space, loader->initrd_gpa,
+			   loader->initrd_gpa + loader->initrd_size))
 		return failure_set(loader->failure, LUMEN_EXIT_BAD_ARGUMENTS,
 			"The child has too little memory for its kernel and %llu KiB of initrd.",
 			(unsigned long long)(loader->initrd_size / 1024));
@@ -211,16 +236,17 @@ bool loader_place_initrd(struct loader *loader)
 // A kernel with both is entered by PVH: that is defined for 64-bit files too, and says more.
 static bool load_elf(struct loader *loader, struct loader_entry *entry)
 {
-	struct elf_entries entries;
+	struct elf_image elf;
 
-	if (!elf_image_load(loader, &entries))
+	if (!elf_image_read(loader, &elf))
 		return false;
-	if (entries.pvh)
-		return pvh_enter(loader, entries.pvh, entry);
+	if (elf.pvh)
+		return pvh_load(loader, &elf, entry);
 	if (multiboot_is_here(loader))
-		return multiboot_load(loader, &entries, entry);
-	return loader_not_a_kernel(
-		loader, "an ELF file without a PVH note and without a Multiboot header");
+		return multiboot_load(loader, &elf, entry);
+	return loader_not_a_kernel(loader,
+		"an ELF file without a PVH note and without a Multiboot header%s%s",
+		*elf.odd_note ? "; " : "", elf.odd_note);
 }
 
 static bool load_by_format(struct loader *loader, struct loader_entry *entry)
@@ -242,19 +268,48 @@ static bool load_by_format(struct loader *loader, struct loader_entry *entry)
 	return loader_not_a_kernel(loader, "neither a bzImage nor an ELF file");
 }
 
-static bool load_open_file(struct loader *loader, struct loader_entry *entry)
+static bool place_gdt(struct loader *loader, struct loader_entry *entry)
 {
-	memcpy(guest_memory_at(loader->memory, LAYOUT_GDT, sizeof(boot_gdt)), boot_gdt,
-		sizeof(boot_gdt));
+	void *to = loader_reserve(loader, LAYOUT_GDT, sizeof(boot_gdt), &entry->gdt);
+
+	if (!to)
+		return false;
+	memcpy(to, boot_gdt, sizeof(boot_gdt));
+	return true;
+}
+
+// What a PC's BIOS leaves: the first fields of its data area (40:00 the port of COM1, 40:13 the KiB
+// of RAM below 640 KiB, from which Xen, for one, computes where its trampoline goes), and where a
+// PC begins.
+static void write_pc_data(struct loader *loader)
+{
+	static const uint16_t console_port = LAYOUT_CONSOLE_PORT;
+	static const uint16_t low_kib = LAYOUT_LOW_END / LAYOUT_KIB;
+	uint8_t *bios = guest_memory_at(loader->memory, LAYOUT_BIOS_DATA, BIOS_DATA_SIZE);
+
 	memcpy(guest_memory_at(loader->memory, LAYOUT_RESET_VECTOR, sizeof(reset_code)), reset_code,
 		sizeof(reset_code));
-	return load_by_format(loader, entry);
+	if (!space_is_free(&loader->space, LAYOUT_BIOS_DATA, LAYOUT_BIOS_DATA + BIOS_DATA_SIZE))
+		return; // the kernel itself is there
+	memcpy(bios, &console_port, sizeof(console_port));
+	memcpy(bios + BIOS_LOW_KIB, &low_kib, sizeof(low_kib));
+}
+
+static bool load_open_file(struct loader *loader, struct loader_entry *entry)
+{
+	if (!load_by_format(loader, entry))
+		return false;
+	write_pc_data(loader);
+	return place_gdt(loader, entry);
 }
 
 bool loader_load(const struct guest_memory *memory, const struct loader_input *input,
 	struct loader_entry *entry, struct failure *failure)
 {
-	struct loader loader = { .memory = memory, .input = input, .failure = failure };
+	struct loader loader = { .memory = memory,
+		.input = input,
+		.failure = failure,
+		.initrd_limit = guest_memory_low_end(memory) };
 	struct stat stat;
 	bool done;
 

@@ -24,9 +24,10 @@ struct loader_entry {
 	uint32_t rax; // Multiboot: the magic; else 0
 	uint32_t rbx; // PVH: GPA of the start info; Multiboot: of the boot information; else 0
 	uint32_t rsi; // Linux: GPA of the boot parameters; else 0
+	uint32_t gdt; // GPA of the GDT
 };
 
-// The GDT at LAYOUT_GDT and its selectors (Linux: Documentation/arch/x86/boot.rst, __BOOT_CS).
+// The GDT and its selectors (Linux: Documentation/arch/x86/boot.rst, __BOOT_CS).
 enum {
 	LOADER_CODE_SELECTOR = 0x10,
 	LOADER_DATA_SELECTOR = 0x18,
@@ -35,7 +36,9 @@ enum {
 };
 
 // Loads a bzImage (boot protocol 2.10 or newer), an ELF file with a PVH note, or a file with a
-// Multiboot header. On failure *failure has one sentence, and the memory's contents are of no use.
+// Multiboot header. What the kernel is told lies at the addresses in layout.h where the kernel
+// leaves room there, else at others of its RAM below 640 KiB, else above 1 MiB. On failure *failure
+// has one sentence, and the memory's contents are of no use.
 bool loader_load(const struct guest_memory *memory, const struct loader_input *input,
 	struct loader_entry *entry, struct failure *failure);
 

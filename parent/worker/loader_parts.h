@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What the loader's own files share: loader.c (files, initrd, GDT), bzimage.c, pvh.c and
-// multiboot.c (one protocol each), elf_image.c (what the last two load).
+// multiboot.c (one protocol each), elf_image.c (what the last two may load).
 #ifndef WORKER_LOADER_PARTS_H
 #define WORKER_LOADER_PARTS_H
 
 #include "parent/worker/loader.h"
+#include "parent/worker/space.h"
 
 // A load in progress.
 struct loader {
@@ -13,8 +14,8 @@ struct loader {
 	struct failure *failure;
 	int fd;		       // of the kernel
 	uint64_t size;	       // of the kernel file
-	uint64_t image_start;  // GPA: what the kernel occupies, also what it will use
-	uint64_t image_end;    // at its start (bss, room to decompress)
+	struct space space;    // what is taken: by the kernel, also what it will use at its
+			       // start (bss, room to decompress), and by what it is told
 	uint64_t initrd_limit; // GPA: the initrd must end here or below
 	uint64_t initrd_gpa;   // 0 if there is none
 	uint64_t initrd_size;  // in bytes
@@ -50,36 +51,47 @@ struct loader_piece {
 	uint64_t file_size, memory_size; // in bytes
 };
 
-// Loads a piece, if it is in the RAM between LAYOUT_KERNEL_MIN and 4 GiB, and widens the image by
-// it.
+// Loads a piece, if it is in RAM below 4 GiB, and takes its place.
 bool loader_place(struct loader *loader, const struct loader_piece *piece);
 
-// With the whole image loaded: `address` must be in it. `what` names the protocol. Allows the
-// initrd all of the memory below 4 GiB.
+// With the whole image loaded, and nothing else: `address` must be in it. `what` names the
+// protocol.
 bool loader_check_entry(struct loader *loader, const char *what, uint64_t address);
 
-// Finds room for the initrd above the image or below it and loads it.
+// Finds room for the initrd, as high as possible, and loads it.
 bool loader_place_initrd(struct loader *loader);
 
-// Copies the command line to LAYOUT_COMMAND_LINE; `limit` is the most bytes that the kernel takes,
-// without the final 0.
-bool loader_place_command_line(struct loader *loader, const char *command, uint64_t limit);
+// Finds room, once the kernel has its own, for `size` bytes that it is told, and takes it: at
+// `wanted` if nothing is there. Stores the GPA. Returns the memory, zeroed, or NULL (failure set).
+void *loader_reserve(struct loader *loader, uint32_t wanted, uint64_t size, uint32_t *gpa);
 
-// Where an ELF file can be entered: physical addresses.
-struct elf_entries {
-	uint64_t pvh;	 // by its PVH note; 0: it has none
-	uint64_t header; // by its ELF header
+// Copies the command line and stores its GPA; `limit` is the most bytes that the kernel takes,
+// without the final 0.
+bool loader_place_command_line(
+	struct loader *loader, const char *command, uint64_t limit, uint32_t *gpa);
+
+enum { ELF_PIECES_MAX = 64 };
+
+// An ELF file: where it can be entered (physical addresses), and what of it is loaded.
+struct elf_image {
+	uint64_t pvh;	    // the entry by its PVH note; 0: it has none
+	uint64_t header;    // the entry by its ELF header
+	char odd_note[100]; // what is wrong with what could have been a PVH note; "": there is none
+	unsigned piece_count;
+	struct loader_piece pieces[ELF_PIECES_MAX];
 };
 
-// Loads an ELF file's segments and finds its entries.
-bool elf_image_load(struct loader *loader, struct elf_entries *entries);
+// Reads an ELF file's headers and notes; loads nothing.
+bool elf_image_read(struct loader *loader, struct elf_image *image);
 
-// The protocols: each fills in *entry. For bzimage_load() the magic was seen, for pvh_enter() the
-// image has been loaded, for multiboot_load() too if it is an ELF file (`elf` not NULL).
+// Loads it.
+bool elf_image_load(struct loader *loader, const struct elf_image *image);
+
+// The protocols: each loads the kernel and fills in *entry. For bzimage_load() the magic was seen;
+// `elf` is NULL for multiboot_load() if the file is no ELF file.
 bool bzimage_load(struct loader *loader, struct loader_entry *entry);
-bool pvh_enter(struct loader *loader, uint64_t address, struct loader_entry *entry);
-bool multiboot_load(
-	struct loader *loader, const struct elf_entries *elf, struct loader_entry *entry);
+bool pvh_load(struct loader *loader, const struct elf_image *elf, struct loader_entry *entry);
+bool multiboot_load(struct loader *loader, const struct elf_image *elf, struct loader_entry *entry);
 
 // Returns whether the file has a Multiboot header.
 bool multiboot_is_here(struct loader *loader);

@@ -10,7 +10,7 @@
 
 enum { COMMAND_LINE_MAX = 4096 }; // there is no limit in the protocol; Linux takes 2048
 
-// All that the start info points to, in the page at LAYOUT_START_INFO.
+// The start info and what it points to, but for the command line.
 struct start_page {
 	struct hvm_start_info info;
 	struct hvm_modlist_entry module;
@@ -19,7 +19,7 @@ struct start_page {
 _Static_assert(sizeof(struct hvm_start_info) == 56, "struct hvm_start_info");
 _Static_assert(sizeof(struct start_page) <= 4096, "one page");
 
-static void write_memory_map(struct loader *loader, struct start_page *page)
+static void write_memory_map(struct loader *loader, struct start_page *page, uint32_t gpa)
 {
 	struct loader_region regions[LOADER_REGIONS];
 	unsigned count = loader_regions(loader->memory, regions);
@@ -32,36 +32,39 @@ static void write_memory_map(struct loader *loader, struct start_page *page)
 					       : XEN_HVM_MEMMAP_TYPE_RESERVED,
 		};
 	page->info.memmap_entries = count;
-	page->info.memmap_paddr = LAYOUT_START_INFO + __builtin_offsetof(struct start_page, map);
+	page->info.memmap_paddr = gpa + __builtin_offsetof(struct start_page, map);
 }
 
-static void write_start_page(struct loader *loader)
+static bool write_start_page(struct loader *loader, uint32_t command_line, uint32_t *gpa)
 {
-	struct start_page *page = guest_memory_at(loader->memory, LAYOUT_START_INFO, sizeof(*page));
+	struct start_page *page = loader_reserve(loader, LAYOUT_START_INFO, sizeof(*page), gpa);
 
-	memset(page, 0, sizeof(*page));
+	if (!page)
+		return false;
 	page->info.magic = XEN_HVM_START_MAGIC_VALUE;
 	page->info.version = 1;
-	page->info.cmdline_paddr = LAYOUT_COMMAND_LINE;
+	page->info.cmdline_paddr = command_line;
 	page->info.rsdp_paddr = loader->input->rsdp;
-	write_memory_map(loader, page);
+	write_memory_map(loader, page, *gpa);
 	if (!loader->initrd_gpa)
-		return;
+		return true;
 	page->info.nr_modules = 1;
-	page->info.modlist_paddr =
-		LAYOUT_START_INFO + __builtin_offsetof(struct start_page, module);
+	page->info.modlist_paddr = *gpa + __builtin_offsetof(struct start_page, module);
 	page->module.paddr = loader->initrd_gpa;
 	page->module.size = loader->initrd_size;
+	return true;
 }
 
-bool pvh_enter(struct loader *loader, uint64_t address, struct loader_entry *entry)
+bool pvh_load(struct loader *loader, const struct elf_image *elf, struct loader_entry *entry)
 {
-	if (!loader_check_entry(loader, "PVH", address) ||
-		!loader_place_command_line(loader, loader->input->command, COMMAND_LINE_MAX) ||
-		!loader_place_initrd(loader))
+	uint32_t command_line;
+
+	if (!elf_image_load(loader, elf) || !loader_check_entry(loader, "PVH", elf->pvh) ||
+		!loader_place_command_line(
+			loader, loader->input->command, COMMAND_LINE_MAX, &command_line) ||
+		!loader_place_initrd(loader) ||
+		!write_start_page(loader, command_line, &entry->rbx))
 		return false;
-	write_start_page(loader);
-	entry->rip = (uint32_t)address;
-	entry->rbx = LAYOUT_START_INFO;
+	entry->rip = (uint32_t)elf->pvh;
 	return true;
 }

@@ -9,6 +9,8 @@
 #include "parent/worker/exits.h"
 #include "parent/worker/worker.h"
 
+enum { TOUCHES_SHOWN = 8 };
+
 struct stat_text {
 	char *text;
 	size_t length, size;
@@ -112,6 +114,24 @@ static void stat_vp(struct stat_text *stat, struct worker *worker, uint32_t inde
 			(unsigned long long)load(&worker->vps[index].messages[i]));
 }
 
+// What is not there and is touched most: a child that hangs can be asked while it does.
+static void stat_touches(struct stat_text *stat, struct devices *devices)
+{
+	struct touch top[TOUCHES_SHOWN];
+	uint64_t now_ms;
+	struct touches touches = devices_touches(devices, &now_ms);
+	unsigned count = touches_top(&touches, top, TOUCHES_SHOWN);
+
+	for (unsigned i = 0; i < count; i++) {
+		const char *space = top[i].space == TOUCH_PORT ? "ports" : "mmio";
+
+		line(stat, "%s.missing.0x%llx.reads %llu", space,
+			(unsigned long long)top[i].address, (unsigned long long)top[i].reads);
+		line(stat, "%s.missing.0x%llx.writes %llu", space,
+			(unsigned long long)top[i].address, (unsigned long long)top[i].writes);
+	}
+}
+
 static void stat_devices(struct stat_text *stat, struct devices *devices)
 {
 	struct devices_counters counted;
@@ -125,6 +145,7 @@ static void stat_devices(struct stat_text *stat, struct devices *devices)
 	number(stat, "ports.unknown_writes", counted.unknown_writes);
 	number(stat, "mmio.ioapic", counted.ioapic_accesses);
 	number(stat, "mmio.unknown", counted.unknown_memory);
+	stat_touches(stat, devices);
 }
 
 static const char *channel_state(uint32_t state)
@@ -204,6 +225,40 @@ static void stat_storage(struct stat_text *stat, const struct storage_device *st
 	number(stat, "scsi.turns", load(&storage->turns));
 	for (unsigned i = 0; i < storage->disk_count; i++)
 		stat_disk(stat, i, &storage->disks[i]);
+}
+
+// What a kernel that boots, or writes a dump, does again and again. Not among these: interrupts,
+// halts and MSRs, which a tick needs, and reads of ports, by which a kernel waits for a key.
+static const unsigned activity_counters[] = { VpHypercallsCount, VpCpuidInstructionsCount,
+	VpControlRegisterAccessesCount };
+
+static uint64_t vp_rip(struct partition *partition, uint32_t vp)
+{
+	static const uint32_t name = HvX64RegisterRip;
+	struct hv_register_value value = { .reg64 = 0 };
+
+	partition_get_registers(partition, vp, &name, &value, 1);
+	return value.reg64;
+}
+
+void worker_sample(struct worker *worker, struct crash_sample *sample)
+{
+	uint64_t page[HV_STATS_COUNTERS];
+
+	*sample = (struct crash_sample){ .activity = load(&worker->console.written),
+		.rip = vp_rip(&worker->partition, worker->crash_vp) };
+	for (uint32_t i = 0; i < worker->config.vps; i++) {
+		if (partition_read_vp_stats(&worker->partition, i, page, HV_STATS_COUNTERS))
+			continue;
+		sample->run_time += page[VpTotalRunTime];
+		if (i == worker->crash_vp)
+			sample->halts = page[VpHltInstructionsCount];
+		for (size_t j = 0; j < COUNT(activity_counters); j++)
+			sample->activity += page[activity_counters[j]];
+	}
+	for (unsigned i = 0; i < worker->storage.disk_count; i++)
+		for (int op = 0; op < BLOCK_OP_COUNT; op++)
+			sample->activity += load(&worker->storage.disks[i].requests[op]);
 }
 
 static void stat_child(struct stat_text *stat, struct worker *worker)

@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "parent/worker/disk_format.h"
 #include "parent/worker/log.h"
 #include "parent/worker/memory.h"
 
@@ -302,6 +303,8 @@ static bool open_disk(struct storage_device *storage, const char *name,
 	if (!disk->file)
 		return false;
 	storage->disk_count++;
+	if (!config->raw && !disk_format_is_raw(block_file_fd(disk->file), config->path, failure))
+		return false;
 	disk->device = *block_file_device(disk->file);
 	disk->device.ops = &counting_ops;
 	identify(name, lun, config, &identity);

@@ -36,7 +36,7 @@ enum {
 	MCR_DTR = 0x01,
 	MCR_RTS = 0x02,
 	MCR_OUT1 = 0x04,
-	MCR_OUT2 = 0x08, // on a PC, the gate of the interrupt line
+	MCR_OUT2 = 0x08,
 	MCR_LOOP = 0x10,
 	MCR_MASK = 0x1f,
 
@@ -74,9 +74,11 @@ static uint8_t interrupt_reason(const struct uart *uart)
 	return IIR_NONE;
 }
 
+// On a PC, OUT2 gates the line. In QEMU it does not, and there are kernels that have only ever met
+// that: so it does not here.
 static void update_line(struct uart *uart)
 {
-	bool high = (uart->mcr & MCR_OUT2) && interrupt_reason(uart) != IIR_NONE;
+	bool high = interrupt_reason(uart) != IIR_NONE;
 
 	if (high == uart->line)
 		return;

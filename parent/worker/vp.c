@@ -15,7 +15,7 @@
 
 enum { STOP_SIGNAL = SIGUSR1, STOP_INTERVAL_NS = 5000000 };
 
-// Flat segments of 4 GiB, 32 bits: what LAYOUT_GDT holds (loader.c).
+// Flat segments of 4 GiB, 32 bits: what the loader's GDT holds (loader.c).
 static const struct hv_x64_segment_register code_segment = {
 	.limit = 0xffffffff, .selector = LOADER_CODE_SELECTOR, .attributes = 0xc09b
 };
@@ -44,7 +44,7 @@ static int set_entry_state(struct worker *worker, const struct loader_entry *ent
 		{ .name = HvX64RegisterSs, .value.segment = data_segment },
 		{ .name = HvX64RegisterTr, .value.segment = task_segment },
 		{ .name = HvX64RegisterGdtr,
-			.value.table = { .base = LAYOUT_GDT, .limit = LOADER_GDT_LIMIT } },
+			.value.table = { .base = entry->gdt, .limit = LOADER_GDT_LIMIT } },
 	};
 
 	return partition_set_registers(

@@ -16,10 +16,11 @@
 #include "parent/worker/exits.h"
 #include "parent/worker/layout.h"
 #include "parent/worker/log.h"
+#include "parent/worker/missing.h"
+#include "parent/worker/screen.h"
 
 enum {
 	CONSOLE_COLLECT_MS = 10, // output of so long a time goes out together
-	CRASH_GRACE_MS = 1000,	 // what a panicking kernel has for its last words
 	STOP_MS = 3000,		 // what the root's kernel has to let go of everything
 	RESERVE = 16 << 20, // bytes beside the child's memory: our own, page tables, the driver's
 };
@@ -62,7 +63,7 @@ void worker_crashed(struct worker *worker, const char *format, ...)
 	end->crashed = true;
 	pthread_mutex_unlock(&end->lock);
 	va_end(arguments);
-	loop_timer_start(&worker->crash_grace, CRASH_GRACE_MS);
+	loop_timer_start(&worker->crash_timer, CRASH_TICK_MS);
 }
 
 static bool end_event_ready(struct loop_source *source, uint32_t events)
@@ -74,22 +75,39 @@ static bool end_event_ready(struct loop_source *source, uint32_t events)
 	return loop_event_take(source);
 }
 
-static bool crash_grace_ready(struct loop_source *source, uint32_t events)
+static bool crash_timer_ready(struct loop_source *source, uint32_t events)
 {
-	struct worker *worker = WORKER_OF(source, crash_grace);
+	struct worker *worker = WORKER_OF(source, crash_timer);
+	struct crash_sample sample;
 
 	(void)events;
-	worker_end(worker, LUMEN_EXIT_CRASHED, "The child crashed.");
-	return loop_event_take(source);
+	loop_event_take(source);
+	worker_sample(worker, &sample);
+	if (crash_watch_tick(&worker->crash_watch, worker->config.on_crash, &sample))
+		worker_end(worker, LUMEN_EXIT_CRASHED, "The child crashed.");
+	else
+		loop_timer_start(source, CRASH_TICK_MS);
+	return true;
+}
+
+// What the child seems to wait for, as a sentence to be appended; or "".
+static const char *waits_for(struct worker *worker, char *sentence, size_t size)
+{
+	uint64_t now_ms;
+	struct touches touches = devices_touches(&worker->devices, &now_ms);
+
+	missing_waits_for(&touches, now_ms, sentence, size);
+	return sentence;
 }
 
 static bool time_limit_ready(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = WORKER_OF(source, time_limit);
+	char sentence[MISSING_SENTENCE_MAX];
 
 	(void)events;
-	worker_end(worker, LUMEN_EXIT_HUNG, "The child did not end within %u s.",
-		worker->config.timeout_s);
+	worker_end(worker, LUMEN_EXIT_HUNG, "The child did not end within %u s.%s",
+		worker->config.timeout_s, waits_for(worker, sentence, sizeof(sentence)));
 	return loop_event_take(source);
 }
 
@@ -156,7 +174,12 @@ static void input_from_control(void *context)
 
 static void kill_from_control(void *context)
 {
-	worker_end(context, LUMEN_EXIT_OUR_FAULT, "The child was killed on request.");
+	struct worker *worker = context;
+	char sentence[MISSING_SENTENCE_MAX];
+
+	worker->killed = true;
+	worker_end(worker, LUMEN_EXIT_OUR_FAULT, "The child was killed on request.%s",
+		waits_for(worker, sentence, sizeof(sentence)));
 }
 
 static const char *stop_from_control(void *context)
@@ -192,6 +215,17 @@ static void deliver_interrupt(void *context, const struct ioapic_interrupt *inte
 			interrupt->vector, interrupt->destination, status);
 }
 
+// A time that cannot be read stands still: what waits for it is ended by --timeout.
+static uint64_t reference_time(void *context)
+{
+	static const uint32_t name = HvRegisterTimeRefCount;
+	struct worker *worker = context;
+	struct hv_register_value value = { .reg64 = 0 };
+
+	partition_get_registers(&worker->partition, 0, &name, &value, 1);
+	return value.reg64;
+}
+
 static bool add_signals(struct worker *worker)
 {
 	sigset_t set;
@@ -213,7 +247,7 @@ static bool make_loop(struct worker *worker, struct failure *failure)
 		loop_add_timer(loop, &worker->console_timer, console_timer_ready) &&
 		loop_add_event(loop, &worker->end_event, end_event_ready) &&
 		loop_add_timer(loop, &worker->time_limit, time_limit_ready) &&
-		loop_add_timer(loop, &worker->crash_grace, crash_grace_ready) &&
+		loop_add_timer(loop, &worker->crash_timer, crash_timer_ready) &&
 		add_signals(worker))
 		return true;
 	return failure_set(
@@ -274,12 +308,16 @@ static void make_test_devices(struct worker *worker)
 static void make_devices(struct worker *worker)
 {
 	const struct console_wake wake = { .context = worker, .wake = wake_for_console };
-	const struct devices_wiring wiring = { .context = worker, .interrupt = deliver_interrupt };
+	const struct devices_wiring wiring = {
+		.context = worker, .interrupt = deliver_interrupt, .clock = reference_time
+	};
 
 	console_init(&worker->console, worker->directory, &wake);
 	devices_init(&worker->devices, &worker->console, &wiring);
 	if (worker->config.test_devices)
 		make_test_devices(worker);
+	if (worker->config.legacy_timer)
+		devices_add_legacy_timer(&worker->devices);
 }
 
 static bool start_services(struct worker *worker, struct failure *failure)
@@ -351,10 +389,22 @@ bool worker_start(struct worker *worker, struct failure *failure)
 	return true;
 }
 
-static void log_all_registers(struct worker *worker)
+// For a child that did not end by itself, or not well: where it was, what it touched, what it wrote
+// where nobody reads it. A crash has logged its registers.
+static void log_last_state(struct worker *worker)
 {
-	for (uint32_t i = 0; i < worker->config.vps; i++)
-		exits_log_registers(&worker->vps[i]);
+	int status = worker->end.status;
+	struct touches touches;
+	uint64_t now_ms;
+
+	if (status != LUMEN_EXIT_CRASHED && status != LUMEN_EXIT_HUNG && !worker->killed)
+		return;
+	if (status != LUMEN_EXIT_CRASHED)
+		for (uint32_t i = 0; i < worker->config.vps; i++)
+			exits_log_registers(&worker->vps[i]);
+	touches = devices_touches(&worker->devices, &now_ms);
+	missing_report(&touches, now_ms, log_line);
+	screen_report(guest_memory_at(&worker->memory, LAYOUT_SCREEN, SCREEN_BYTES), log_line);
 }
 
 // Everything of the child goes back, in the order in which nobody uses what is gone: VPs, devices
@@ -366,8 +416,7 @@ static void take_apart(struct worker *worker)
 	bool done = vps_stop(worker, deadline);
 
 	control_stopped(&worker->control, NULL);
-	if (worker->end.status == LUMEN_EXIT_HUNG)
-		log_all_registers(worker);
+	log_last_state(worker);
 	done = vmbus_host_stop(&worker->vmbus, deadline) && done;
 	done = done && storage_device_close_disks(&worker->storage, deadline);
 	vps_close(worker);

@@ -11,6 +11,7 @@
 #include "parent/common/rundir.h"
 #include "parent/worker/console.h"
 #include "parent/worker/control.h"
+#include "parent/worker/crash_watch.h"
 #include "parent/worker/devices.h"
 #include "parent/worker/loader.h"
 #include "parent/worker/loop.h"
@@ -49,10 +50,13 @@ struct worker {
 	struct loop_source console_timer; // collects output for a moment
 	struct loop_source end_event;
 	struct loop_source time_limit;
-	struct loop_source crash_grace; // a crashing child may print until then
+	struct loop_source crash_timer;
+	struct crash_watch crash_watch; // of a child that has reported a crash
 	bool crash_reported;		// atomic: by the child itself, with its crash MSRs
+	uint32_t crash_vp;		// by which VP of it
 	struct loop_source signals;
 	struct worker_end end;
+	bool killed; // on request
 };
 
 // Ends the child with a status and a sentence that says why. Any thread; returns at once, the main
@@ -60,7 +64,7 @@ struct worker {
 __attribute__((format(printf, 3, 4))) void worker_end(
 	struct worker *worker, int status, const char *format, ...);
 
-// The child says that it has crashed. It may go on printing for a moment, then it is ended.
+// The child says that it has crashed. It goes on as long as --on-crash lets it, then it is ended.
 __attribute__((format(printf, 2, 3))) void worker_crashed(
 	struct worker *worker, const char *format, ...);
 
@@ -71,6 +75,9 @@ bool worker_start(struct worker *worker, struct failure *failure);
 // that end, whatever the kernel does with the disks. Returns the status. Threads may be left that
 // hang in the kernel, and that use *worker: exit.
 int worker_run(struct worker *worker);
+
+// What the child does, from the counters that `stat` shows, too.
+void worker_sample(struct worker *worker, struct crash_sample *sample);
 
 // Writes a part of the statistics (stat.c; control_wiring.stat says how).
 size_t worker_stat(struct worker *worker, unsigned part, char *text, size_t size);

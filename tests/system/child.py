@@ -3,6 +3,7 @@
 
 from lumen import paths
 
+CALIBRATE = paths.RELEASE / "tests/guests/guest-calibrate"
 SPIN = paths.RELEASE / "tests/guests/guest-spin"
 PROCESSOR = paths.RELEASE / "tests/guests/guest-processor"
 TRIPLE_FAULT = paths.RELEASE / "tests/guests/guest-triple-fault"
@@ -71,6 +72,24 @@ def test_spin(t):
     result = t.child(SPIN, memory=64, timeout=15)
     t.equal(result.status, 121, "status")
     t.contains(result.console, "spin: interrupts are off")
+
+
+def test_waits_for_a_timer(t):
+    """A kernel that waits for a PC's timer is ended, and it is said what it waited for."""
+    result = t.child(CALIBRATE, memory=64, timeout=10)
+    t.equal(result.status, 121, "status")
+    said = "\n".join(result.notes)
+    t.contains(said, "It seems to wait for the 8254 timer (PIT)", "the report")
+    t.contains(said, "--legacy-timer", "the report")
+    t.contains(said, "port 0x61: ", "the report")
+    t.contains(said, "| waiting for the timer", "the report")
+
+
+def test_legacy_timer(t):
+    """With --legacy-timer it measures the TSC's frequency in four ways, within 5 %."""
+    result = t.child(CALIBRATE, memory=64, legacy_timer=True)
+    t.equal(result.status, 0, "status")
+    t.equal(result.console.count("PASS: "), 4, "ways that work")
 
 
 def test_triple_fault(t):

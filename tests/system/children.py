@@ -81,6 +81,29 @@ ls /dev/mshv >/dev/null || fail "no /dev/mshv"
     t.equal(result.status, 0, "status of the script")
 
 
+def test_disk_that_is_no_raw_one(t):
+    """An image of another format is refused, with the command that converts it, unless it is insisted on."""
+    kernel, initrd, _ = t.example_files()
+    result = t.root(PRELUDE + r"""
+truncate -s 1M /tmp/head.img /tmp/tail.img
+printf 'QFI\373\0\0\0\3' | dd of=/tmp/head.img conv=notrunc 2>/dev/null
+printf conectix | dd of=/tmp/tail.img conv=notrunc bs=1 seek=$((1048576 - 512)) 2>/dev/null
+for disk in head tail; do
+	lumenctl create $disk --kernel /lumen/kernel --disk /tmp/$disk.img || fail "create $disk"
+	lumenctl start $disk 2>/tmp/$disk.says
+	[ $? = 122 ] || fail "start $disk"
+	cat /tmp/$disk.says
+	lumenctl delete $disk
+	lumenctl create $disk --kernel /lumen/kernel --disk /tmp/$disk.img,format=raw,ro || fail "insist on $disk"
+	lumenctl start $disk || fail "start $disk as raw"
+	lumenctl kill $disk
+done
+""", kernel=kernel, initrd=initrd)
+    t.equal(result.status, 0, "status of the script")
+    t.contains(result.console, "qemu-img convert -f qcow2 -O raw /tmp/head.img")
+    t.contains(result.console, "qemu-img convert -f vpc -O raw /tmp/tail.img")
+
+
 def test_two_busy(t):
     """Two children with a disk each, both busy: the data of both is right."""
     _beside(t, 'MORE="lumen.rounds=4"\nchild other 1 busy\nends other 0\n')

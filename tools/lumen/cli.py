@@ -53,9 +53,23 @@ def seconds(text):
     return value
 
 
+# What a disk's options set, as lumenctl has them (parent/common/child_config.c).
+DISK_OPTIONS = {"ro": ("read_only", True), "rw": ("read_only", False),
+                "format=raw": ("raw", True), "format=auto": ("raw", False)}
+
+
 def disk(text):
-    read_only = text.endswith(",ro")
-    return Disk(Path(text[:-3] if read_only else text).absolute(), read_only)
+    """FILE[,OPTION...]: from the end, as long as each says something new."""
+    said = {}
+    while True:
+        path, comma, word = text.rpartition(",")
+        option = DISK_OPTIONS.get(word)
+        if comma and word.startswith("format=") and not option:
+            raise argparse.ArgumentTypeError(f"{word}: the only format is raw")
+        if not (comma and option) or option[0] in said:
+            return Disk(Path(text).absolute(), **said)
+        said[option[0]] = option[1]
+        text = path
 
 
 def file_path(text):
@@ -76,8 +90,9 @@ def _machine_options(parser):
                         help="auto: KVM where this processor shows svm, else TCG")
     parser.add_argument("--memory", type=memory_size, metavar="SIZE",
                         help="memory for children (512M; an example that is a kernel: 64M)")
-    parser.add_argument("--disk", type=disk, action="append", default=[], metavar="FILE[,ro]",
-                        help="a raw disk image or block device; can be given again")
+    parser.add_argument("--disk", type=disk, action="append", default=[], metavar="FILE[,OPTION...]",
+                        help="a raw disk image or block device; options: ro, format=raw (it is raw though "
+                        "it looks like an image of another format); can be given again")
     parser.add_argument("--timeout", type=seconds, metavar="S",
                         help="give up after S seconds, status 121 (on a terminal: never; else 600)")
     parser.add_argument("--gdb", action="store_true",
@@ -114,6 +129,12 @@ def _add_run(commands):
                         help="the child's virtual processors (1; for smp 4)")
     parser.add_argument("--test-devices", action="store_true",
                         help="the ports that the images of kvm-unit-tests need (docs/conformance.md)")
+    parser.add_argument("--on-crash", choices=("wait", "kill", "keep"), default="wait",
+                        help="after the child has reported a crash: end it when it does nothing any more, "
+                        "for it may write a dump (wait); at once; never")
+    parser.add_argument("--legacy-timer", action="store_true",
+                        help="a PC's timer, without interrupts, for kernels that calibrate by it "
+                        "(docs/sdk.md)")
     parser.add_argument("--kernel-package", default=kernels.CLOUD, metavar="PACKAGE",
                         help=f"for an example: the Debian package with its kernel ({kernels.CLOUD})")
     parser.add_argument("--on", choices=("lumen", "kvm"), default="lumen",
@@ -185,7 +206,7 @@ def _add_check(commands):
 def _options(args):
     from lumen.run import Options
     names = ("memory", "root_cpus", "accel", "timeout", "gdb", "bare", "kernel", "initrd", "append",
-             "cpus", "test_devices")
+             "cpus", "test_devices", "legacy_timer", "on_crash")
     given = {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
     example = examples.defaults(getattr(args, "name", None))
     return Options(disks=list(args.disk), **{**example, **given})

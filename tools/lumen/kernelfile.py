@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Is this file a kernel that a child can be given? The worker looks closer; this saves the boot."""
 
+import contextlib
 import struct
 
 from lumen.status import bad
 
 PVH_NOTE_TYPE = 18  # XEN_ELFNOTE_PHYS32_ENTRY
 PT_NOTE = 4
+SHT_NOTE = 7
 MULTIBOOT_MAGIC = 0x1BADB002
 
 
@@ -18,34 +20,39 @@ def _is_bzimage(data):
     return version >= 0x20C and data[0x211] & 1 == 1
 
 
-def _program_headers(data):
-    """(type, offset, size) of each program header of an ELF file for x86, 32 or 64 bits."""
-    wide = data[4] == 2
-    if wide:
-        offset, = struct.unpack_from("<Q", data, 0x20)
-        size, count = struct.unpack_from("<HH", data, 0x36)
-    else:
-        offset, = struct.unpack_from("<I", data, 0x1C)
-        size, count = struct.unpack_from("<HH", data, 0x2A)
-    for index in range(count):
-        at = offset + index * size
-        if wide:
-            kind, _, start, _, _, length = struct.unpack_from("<IIQQQQ", data, at)
-        else:
-            kind, start, _, _, length = struct.unpack_from("<IIIII", data, at)
-        yield kind, start, length
+# Where the two tables of an ELF file are described, and what is taken of an entry: (of the header: where
+# the table begins, the entries' size and number), (of an entry: kind, offset and size in the file).
+SEGMENTS = {64: ("<Q", 0x20, 0x36, "<I4xQ16xQ"), 32: ("<I", 0x1C, 0x2A, "<II8xI")}
+SECTIONS = {64: ("<Q", 0x28, 0x3A, "<4xI16xQQ"), 32: ("<I", 0x20, 0x2E, "<4xI8xII")}
 
 
-def _has_pvh_note(data):
-    for kind, start, length in _program_headers(data):
-        at, end = start, min(start + length, len(data))
-        while kind == PT_NOTE and at + 12 <= end:
-            name_size, desc_size, note = struct.unpack_from("<III", data, at)
-            name = data[at + 12:at + 12 + name_size].rstrip(b"\0")
-            if name == b"Xen" and note == PVH_NOTE_TYPE:
-                return True
-            at += 12 + (name_size + 3 & ~3) + (desc_size + 3 & ~3)
-    return False
+def _table(data, kind):
+    """(kind, offset, size) of each entry of one of the tables of an ELF file for x86."""
+    word, start_at, count_at, entry = kind[64 if data[4] == 2 else 32]
+    start, = struct.unpack_from(word, data, start_at)
+    size, count = struct.unpack_from("<HH", data, count_at)
+    for index in range(count if start else 0):
+        yield struct.unpack_from(entry, data, start + index * size)
+
+
+def _owners_at(data, at, size):
+    """The owners of the notes of the PVH entry's type in one place."""
+    end = min(at + size, len(data))
+    while at + 12 <= end:
+        name_size, desc_size, note = struct.unpack_from("<III", data, at)
+        if note == PVH_NOTE_TYPE:
+            yield data[at + 12:at + 12 + name_size].rstrip(b"\0")
+        at += 12 + (name_size + 3 & ~3) + (desc_size + 3 & ~3)
+
+
+def _note_owners(data):
+    """The same of the whole file; what is damaged in it ends the list."""
+    owners = []
+    with contextlib.suppress(struct.error, IndexError):
+        for table, wanted in ((SEGMENTS, PT_NOTE), (SECTIONS, SHT_NOTE)):
+            for kind, start, size in _table(data, table):
+                owners += list(_owners_at(data, start, size)) if kind == wanted else []
+    return owners
 
 
 def _has_multiboot_header(data):
@@ -67,12 +74,12 @@ def check(path):
     if _has_multiboot_header(data):
         return
     if data[:4] == b"\x7fELF":
-        try:
-            if _has_pvh_note(data):
-                return
-        except (struct.error, IndexError):
-            pass
-        raise bad(f"{path} is an ELF file without a PVH note and without a Multiboot header: "
+        owners = _note_owners(data)
+        if b"Xen" in owners:
+            return
+        other = f' (the owner of its note of type {PVH_NOTE_TYPE} is {owners[0].decode("ascii", "replace")!r}, ' \
+            "not 'Xen')" if owners else ""
+        raise bad(f"{path} is an ELF file without a PVH note{other} and without a Multiboot header: "
                   "no kernel that Lumen can boot.")
     if not _is_bzimage(data):
         raise bad(f"{path} is no kernel: neither a Linux bzImage nor an ELF file.")

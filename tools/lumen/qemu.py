@@ -25,6 +25,7 @@ class Disk:
 
     path: Path
     read_only: bool = False
+    raw: bool = False  # whatever it looks like
 
 
 @dataclass

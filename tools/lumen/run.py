@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lumen import build, deps, examples, images, kernelfile, kernels, paths, qemu, session, status, ui
+from lumen import build, deps, diskfile, examples, images, kernelfile, kernels, paths, qemu, session, status, ui
 from lumen.status import Failure, bad
 
 ROOT_APPEND = "console=ttyS0 panic=-1 tsc=reliable rdinit=/init"
@@ -18,7 +18,8 @@ ROOT_APPEND = "console=ttyS0 panic=-1 tsc=reliable rdinit=/init"
 # first one idle, and the root does not look for it.
 SPARE_APPEND = "boot-processor=idle"
 SPARE_ROOT_APPEND = "disable_cpu_apicid=0"
-CHILD_APPEND = "console=ttyS0"
+# A panic resets the child: whoever wants to look at it afterwards says otherwise.
+CHILD_APPEND = "console=ttyS0 panic=-1"
 # The root needs this much for itself, and the hypervisor for itself and its tables (MiB).
 ROOT_MEMORY = 384
 HYPERVISOR_MEMORY = 64
@@ -47,6 +48,8 @@ class Options:
     accel: str = "auto"
     timeout: float | None = None
     test_devices: bool = False
+    legacy_timer: bool = False
+    on_crash: str = "wait"
     gdb: bool = False
     bare: bool = False
     mode: str = "run"
@@ -117,9 +120,13 @@ def check_disk(disk):
         raise bad(f"the disk {path} cannot be opened: {error.strerror}{hint}.") from None
     if not (stat.S_ISREG(info.st_mode) or stat.S_ISBLK(info.st_mode)):
         raise bad(f"the disk {path} is neither a file nor a block device.")
+    if not size and stat.S_ISREG(info.st_mode):
+        raise bad(f"the disk {path} is empty; 'truncate -s 1G {path}' makes it a disk of 1 GiB.")
     if size < SECTOR or size % SECTOR:
         raise bad(f"the disk {path} has {size} bytes: not a whole number of {SECTOR}-byte sectors, "
                   "at least one.")
+    if not disk.raw:
+        diskfile.check(path, size)
 
 
 def check_files(options):
@@ -176,7 +183,7 @@ def example(options, child_kernel, directory):
 
 def _words(options):
     """Disks as the root names them."""
-    return " ".join(f"lumen-disk{i}" + (",ro" if d.read_only else "")
+    return " ".join(f"lumen-disk{i}" + (",ro" if d.read_only else "") + (",format=raw" if d.raw else "")
                     for i, d in enumerate(options.disks))
 
 
@@ -184,7 +191,9 @@ def _root_config(options, terminal_size):
     columns, rows = terminal_size or ("", "")
     return {"MODE": options.mode, "NAME": options.name, "MEMORY": f"{options.memory}M",
             "CPUS": options.cpus, "TIMEOUT": math.ceil(options.timeout or 0) or "", "APPEND": options.append, "DISKS": _words(options),
-            "TEST_DEVICES": "1" if options.test_devices else "", "COLUMNS": columns, "ROWS": rows}
+            "TEST_DEVICES": "1" if options.test_devices else "",
+            "LEGACY_TIMER": "1" if options.legacy_timer else "", "ON_CRASH": options.on_crash,
+            "COLUMNS": columns, "ROWS": rows}
 
 
 def _terminal_size():

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// See tables.h. Layouts: ACPI 6.4, 5.2 (RSDP 5.2.5.3, XSDT 5.2.8, FADT 5.2.9, MADT 5.2.12).
+// See tables.h. Layouts: ACPI 6.4, 5.2 (RSDP 5.2.5.3, RSDT 5.2.7, XSDT 5.2.8, FADT 5.2.9,
+// MADT 5.2.12).
 #include "parent/worker/acpi/tables.h"
 
 #include <stdbool.h>
@@ -36,6 +37,12 @@ struct acpi_rsdp {
 _Static_assert(sizeof(struct acpi_rsdp) == 36, "struct acpi_rsdp");
 
 enum { RSDP_FIRST_PART = 20, ACPI_TABLES = 2 };
+
+struct acpi_rsdt {
+	struct acpi_header header;
+	uint32_t tables[ACPI_TABLES];
+};
+_Static_assert(sizeof(struct acpi_rsdt) == 36 + 4 * ACPI_TABLES, "struct acpi_rsdt");
 
 struct acpi_xsdt {
 	struct acpi_header header;
@@ -235,9 +242,22 @@ static uint64_t write_madt(struct acpi_room *room, uint32_t vp_count)
 	return room_end_table(room, start);
 }
 
-static void write_rsdp(struct acpi_room *room, uint64_t xsdt)
+// The same list twice: kernels that know ACPI 1.0 only look at the RSDT.
+static void write_lists(struct acpi_room *room, const uint64_t *tables, struct acpi_rsdp *rsdp)
 {
-	struct acpi_rsdp rsdp = { .revision = 2, .length = sizeof(rsdp), .xsdt = xsdt };
+	struct acpi_rsdt rsdt = { .header = header("RSDT", 1) };
+	struct acpi_xsdt xsdt = { .header = header("XSDT", 1) };
+
+	for (int i = 0; i < ACPI_TABLES; i++) {
+		rsdt.tables[i] = (uint32_t)tables[i];
+		xsdt.tables[i] = tables[i];
+	}
+	rsdp->rsdt = (uint32_t)room_end_table(room, room_append(room, &rsdt, sizeof(rsdt)));
+	rsdp->xsdt = room_end_table(room, room_append(room, &xsdt, sizeof(xsdt)));
+}
+
+static void write_rsdp(struct acpi_room *room, struct acpi_rsdp rsdp)
+{
 
 	memcpy(rsdp.signature, "RSD PTR ", sizeof(rsdp.signature));
 	memcpy(rsdp.oem_id, "LUMEN ", sizeof(rsdp.oem_id));
@@ -249,18 +269,17 @@ static void write_rsdp(struct acpi_room *room, uint64_t xsdt)
 uint32_t acpi_tables_write(uint8_t *to, uint32_t room_size, uint64_t gpa, uint32_t vp_count)
 {
 	struct acpi_room room = { .base = to, .size = room_size, .gpa = gpa };
-	struct acpi_rsdp placeholder = { .length = 0 };
-	struct acpi_xsdt xsdt = { .header = header("XSDT", 1) };
-	uint64_t dsdt_gpa, xsdt_gpa;
+	struct acpi_rsdp rsdp = { .revision = 2, .length = sizeof(rsdp) };
+	uint64_t dsdt, tables[ACPI_TABLES];
 
-	room_append(&room, &placeholder, sizeof(placeholder));
+	room_append(&room, &rsdp, sizeof(rsdp)); // its place; it is written last
 	room_align(&room);
-	dsdt_gpa = room_end_table(&room, room_append(&room, dsdt_aml_code, dsdt_aml_size));
-	xsdt.tables[0] = write_fadt(&room, dsdt_gpa);
-	xsdt.tables[1] = write_madt(&room, vp_count);
-	xsdt_gpa = room_end_table(&room, room_append(&room, &xsdt, sizeof(xsdt)));
+	dsdt = room_end_table(&room, room_append(&room, dsdt_aml_code, dsdt_aml_size));
+	tables[0] = write_fadt(&room, dsdt);
+	tables[1] = write_madt(&room, vp_count);
+	write_lists(&room, tables, &rsdp);
 	if (room.full)
 		return 0;
-	write_rsdp(&room, xsdt_gpa);
+	write_rsdp(&room, rsdp);
 	return room.used;
 }

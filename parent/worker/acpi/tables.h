@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The child's ACPI tables: RSDP, XSDT, FADT, MADT, and the DSDT that iasl made of dsdt.asl. A
+// The child's ACPI tables: RSDP, RSDT, XSDT, FADT, MADT, and the DSDT that iasl made of dsdt.asl. A
 // hardware-reduced platform: no PIT, PIC, RTC, PS/2, VGA (ACPI 6.4, 4.1). Portable.
 #ifndef WORKER_ACPI_TABLES_H
 #define WORKER_ACPI_TABLES_H

@@ -302,6 +302,9 @@ Test(block_file, disks_that_are_none)
 	cr_assert_null(block_file_open("/dev/null", false, BLOCK_FILE_BEST, &failure));
 	cr_assert_not_null(strstr(failure.text, "neither a file nor a block device"));
 	cr_assert_null(block_file_open("/tmp", true, BLOCK_FILE_BEST, &failure));
+	cr_assert_eq(ftruncate(fd, 0), 0);
+	cr_assert_null(block_file_open(path, false, BLOCK_FILE_BEST, &failure));
+	cr_assert_not_null(strstr(failure.text, "empty; 'truncate -s 1G'"));
 	cr_assert_eq(ftruncate(fd, 511), 0);
 	cr_assert_null(block_file_open(path, false, BLOCK_FILE_BEST, &failure));
 	cr_assert_not_null(strstr(failure.text, "smaller than one block"));

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Parts of the harness that need no machine: command line, archives, kernels, disks, results."""
 
+import argparse
 import contextlib
 import io
 import struct
@@ -102,6 +103,14 @@ class CommandLine(unittest.TestCase):
         disk = cli.disk("/a/b,ro")
         self.assertEqual((str(disk.path), disk.read_only), ("/a/b", True))
         self.assertFalse(cli.disk("/a/b").read_only)
+        for text, path, read_only, raw in (
+                ("/a,format=raw", "/a", False, True), ("/a,ro,format=raw", "/a", True, True),
+                ("/a,format=raw,ro", "/a", True, True), ("/a,ro,rw", "/a,ro", False, False),
+                ("/a,b", "/a,b", False, False)):
+            disk = cli.disk(text)
+            self.assertEqual((str(disk.path), disk.read_only, disk.raw), (path, read_only, raw))
+        with self.assertRaises(argparse.ArgumentTypeError):
+            cli.disk("/a,format=qcow2")
 
     def test_script_says_122_too(self):
         done = subprocess.run([str(ROOT / "lumen"), "run", "--what"], capture_output=True, check=False)
@@ -125,6 +134,20 @@ class Kernels(Files):
         kernelfile.check(self.write("kernel", elf64()))
         self.refused(elf64(note_type=6))
         self.refused(elf64(note_name=b"GNU"))
+        with self.assertRaisesRegex(Failure, "of type 18 is 'xen', not 'Xen'"):
+            kernelfile.check(self.write("kernel", elf64(note_name=b"xen")))
+
+    def test_elf_with_a_section_of_notes(self):
+        data = bytearray(elf64())
+        start, size = next((start, size) for kind, start, size in kernelfile._table(data, kernelfile.SEGMENTS)
+                           if kind == kernelfile.PT_NOTE)
+        struct.pack_into("<Q", data, 0x28, len(data))  # e_shoff
+        struct.pack_into("<HH", data, 0x3A, 64, 2)
+        sections = data + bytes(64) + struct.pack("<IIQQQQIIQQ", 0, kernelfile.SHT_NOTE, 0, 0, start, size, 0, 0, 4, 0)
+        kernelfile.check(self.write("kernel", sections))
+        struct.pack_into("<I", sections, struct.unpack_from("<Q", data, 0x20)[0], 0)  # no PT_NOTE
+        kernelfile.check(self.write("kernel", sections))
+        self.refused(sections[:-32])
 
     def test_cut_elf(self):
         whole = elf64()
@@ -148,6 +171,12 @@ class Disks(Files):
         run.check_files(run.Options(disks=[qemu.Disk(self.write("good", b"\0" * 1024))]))
         self.refused(qemu.Disk(self.write("odd", b"\0" * 1000)))
         self.refused(qemu.Disk(self.write("empty", b"")))
+        images = {"qcow2": b"QFI\xfb\0\0\0\3".ljust(1024, b"\0"), "vhd": b"\0" * 512 + b"conectix".ljust(512, b"\0"),
+                  "vdi": (b"\0" * 64 + b"\x7f\x10\xda\xbe").ljust(1024, b"\0")}
+        for name, data in images.items():
+            path = self.write(name, data)
+            self.refused(qemu.Disk(path))
+            run.check_files(run.Options(disks=[qemu.Disk(path, raw=True)]))
         self.refused(qemu.Disk(self.path))
 
     def test_twice(self):

@@ -73,6 +73,20 @@ Test(acpi, rsdp_has_both_checksums)
 	cr_assert_eq(room[15], 2);
 }
 
+// For kernels that know ACPI 1.0: what they read is the first part of the RSDP and the RSDT.
+Test(acpi, rsdt_lists_the_same_tables)
+{
+	const uint8_t *rsdt;
+
+	write_tables(2);
+	rsdt = table(number(room + 16, 4), "RSDT");
+	cr_assert_eq(number(rsdt + 4, 4), 36 + 2 * 4);
+	cr_assert_eq(table(number(rsdt + 36, 4), "FACP"), xsdt_entry(0, "FACP"));
+	cr_assert_eq(table(number(rsdt + 40, 4), "APIC"), xsdt_entry(1, "APIC"));
+	cr_assert_eq(number(xsdt_entry(0, "FACP") + 40, 4), number(xsdt_entry(0, "FACP") + 140, 8),
+		"DSDT and X_DSDT");
+}
+
 Test(acpi, fadt_is_of_a_hardware_reduced_machine)
 {
 	const uint8_t *fadt;

@@ -76,12 +76,51 @@ Test(config, comes_back_as_written)
 	cr_assert_str_eq(copy.disks[3].serial, "");
 }
 
+Test(config, a_disk_has_options_at_its_end)
+{
+	static const struct {
+		const char *text, *path;
+		bool read_only, raw;
+	} disks[] = {
+		{ "/a", "/a", false, false },
+		{ "/a,ro", "/a", true, false },
+		{ "/a,format=raw", "/a", false, true },
+		{ "/a,ro,format=raw", "/a", true, true },
+		{ "/a,format=raw,ro", "/a", true, true },
+		{ "/a,ro,rw", "/a,ro", false, false },
+		{ "/a,format=raw,format=auto", "/a,format=raw", false, false },
+		{ "/a,b", "/a,b", false, false },
+		{ "/a,b,ro", "/a,b", true, false },
+	};
+	char error[300];
+
+	for (size_t i = 0; i < sizeof(disks) / sizeof(*disks); i++) {
+		const struct child_disk *disk = &config.disks[0];
+
+		child_config_init(&config);
+		cr_assert_null(child_config_set(&config, "disk", disks[i].text));
+		for (int round = 0; round < 2; round++) {
+			cr_expect_str_eq(disk->path, disks[i].path, "%s", disks[i].text);
+			cr_expect_eq(disk->read_only, disks[i].read_only, "%s", disks[i].text);
+			cr_expect_eq(disk->raw, disks[i].raw, "%s", disks[i].text);
+			cr_assert_eq(child_config_write(&config, path_of(RUNDIR_CONFIG)), 0);
+			cr_assert(child_config_read(
+				&copy, path_of(RUNDIR_CONFIG), error, sizeof(error)));
+			disk = &copy.disks[0];
+		}
+	}
+	cr_assert_not_null(child_config_set(&config, "disk", "/a,format=qcow2"));
+	cr_assert_not_null(child_config_set(&config, "disk", "/a,format="));
+	cr_assert_not_null(child_config_set(&config, "disk", ",ro,format=raw"));
+}
+
 Test(config, wrong_values_are_refused)
 {
 	static const char *const pairs[][2] = { { "memory", "12X" }, { "memory", "" },
 		{ "memory", "M" }, { "memory", "1M" }, { "memory", "17M" }, { "memory", "100G" },
 		{ "memory", "99999999999999999999G" }, { "memory", "-512M" }, { "cpus", "0" },
 		{ "cpus", "65" }, { "cpus", "two" }, { "cpus", "1 " }, { "timeout", "-1" },
+		{ "on-crash", "" }, { "on-crash", "Kill" }, { "legacy-timer", "1" },
 		{ "timeout", "1.5" }, { "disk", "" }, { "disk", ",ro" },
 		{ "disk", "/a,serial=a b" },
 		{ "disk", "/a,serial=012345678901234567890123456789012" }, { "kernel", "a\nb" },

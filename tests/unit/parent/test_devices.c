@@ -10,6 +10,7 @@
 static struct devices devices;
 static struct console console;
 static int interrupts, wakes;
+static uint64_t clock_100ns;
 
 static void on_interrupt(void *context, const struct ioapic_interrupt *interrupt)
 {
@@ -24,9 +25,16 @@ static void on_wake(void *context)
 	wakes++;
 }
 
+static uint64_t on_clock(void *context)
+{
+	(void)context;
+	return clock_100ns;
+}
+
 static void setup(void)
 {
-	static const struct devices_wiring wiring = { .interrupt = on_interrupt };
+	static const struct devices_wiring wiring = { .interrupt = on_interrupt,
+		.clock = on_clock };
 	static const struct console_wake wake = { .wake = on_wake };
 
 	interrupts = 0;
@@ -46,6 +54,46 @@ Test(devices, unknown_ports_read_all_ones)
 	cr_assert_eq(devices_port_read(&devices, 0x71, 1), 0, "no clock, and none being updated");
 	cr_assert_eq(devices.counters.unknown_reads, 3);
 	cr_assert_eq(devices.counters.unknown_writes, 1);
+}
+
+Test(devices, what_is_not_there_is_counted_where_it_is)
+{
+	uint64_t now_ms;
+	struct touches touches;
+	struct touch top[4];
+
+	devices_port_read(&devices, 0x71, 1);
+	devices_port_read(&devices, 0x71, 1);
+	devices_port_write(&devices, 0xcf8, 4, 0);
+	devices_port_read(&devices, LAYOUT_CONSOLE_PORT, 1);
+	devices_memory_read(&devices, 0xfed000f0, 8);
+	devices_memory_read(&devices, 0xfed000f0, 8);
+	devices_memory_read(&devices, 0xfed000f0, 8);
+	devices_memory_read(&devices, LAYOUT_IOAPIC, 4);
+	touches = devices_touches(&devices, &now_ms);
+	cr_assert_eq(touches_top(&touches, top, 4), 3);
+	cr_assert_eq(top[0].address, 0xfed000f0);
+	cr_assert_eq(top[0].space, TOUCH_MEMORY);
+	cr_assert_eq(top[0].reads, 3);
+	cr_assert_eq(top[1].address, 0x71, "it answers, but it is no clock");
+	cr_assert_eq(top[2].writes, 1);
+	cr_assert_geq(now_ms, top[0].last_ms);
+}
+
+Test(devices, the_legacy_timer_is_there_if_asked_for)
+{
+	cr_assert_eq(devices_port_read(&devices, 0x61, 1), 0xff);
+	devices_add_legacy_timer(&devices);
+	devices_port_write(&devices, 0x61, 1, 1);
+	devices_port_write(&devices, 0x43, 1, 0xb0);
+	devices_port_write(&devices, 0x42, 1, 0xff);
+	devices_port_write(&devices, 0x42, 1, 0xff);
+	cr_assert_eq(devices_port_read(&devices, 0x61, 1) & 0x21, 1);
+	clock_100ns += 600000;
+	cr_assert_eq(devices_port_read(&devices, 0x61, 1) & 0x21, 0x21);
+	cr_assert_eq(devices_port_read(&devices, 0x60, 1), 0xff);
+	cr_assert_eq(devices_port_read(&devices, 0x62, 1), 0xff);
+	cr_assert_eq(devices.touches.count, 3, "0x60 to 0x62");
 }
 
 Test(devices, console_output_comes_out)

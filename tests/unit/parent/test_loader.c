@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The kernel loader: made-up kernels that are right, and each way of being wrong.
 #include <criterion/criterion.h>
-#include <elf.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,22 +10,17 @@
 #include <unistd.h>
 #include <xen/arch-x86/hvm/start_info.h>
 
+#include "made_kernels.h"
 #include "parent/worker/layout.h"
 #include "parent/worker/loader.h"
 
-enum { FILE_SIZE = 64 << 10, RSDP = 0xe0000, MEMORY = 64 << 20, PREFERRED = 16 << 20 };
+enum { RSDP = 0xe0000, MEMORY = 64 << 20 };
 
 static struct guest_memory memory;
 static struct loader_entry entry;
 static struct failure failure;
-static uint8_t file[FILE_SIZE];
 static char kernel_path[] = "/tmp/lumen-kernel-XXXXXX";
 static char initrd_path[] = "/tmp/lumen-initrd-XXXXXX";
-
-static void put(unsigned offset, uint64_t value, unsigned size)
-{
-	memcpy(file + offset, &value, size);
-}
 
 static uint64_t get(uint64_t gpa, unsigned size)
 {
@@ -41,73 +36,6 @@ static void write_file(char *path, const void *bytes, size_t size)
 
 	cr_assert_eq(write(fd, bytes, size), (ssize_t)size);
 	close(fd);
-}
-
-// A bzImage whose protected-mode code is its own file offsets.
-static void make_bzimage(void)
-{
-	memset(file, 0, sizeof(file));
-	for (unsigned i = 5 * 512; i + 4 <= FILE_SIZE; i += 4)
-		put(i, i, 4);
-	put(0x1f1, 4, 1);
-	put(0x1f4, (FILE_SIZE - 5 * 512) / 16, 4);
-	put(0x1fe, 0xaa55, 2);
-	put(0x200, 0x6aeb, 2);
-	memcpy(file + 0x202, "HdrS", 4);
-	put(0x206, 0x020f, 2);
-	put(0x211, 1, 1);
-	put(0x22c, 0x7fffffff, 4);
-	put(0x230, 0x200000, 4);
-	put(0x234, 1, 1);
-	put(0x238, 2047, 4);
-	put(0x258, PREFERRED, 8);
-	put(0x260, 8 << 20, 4);
-	put(0x264, 0x12345678, 4); // a field of newer protocols
-}
-
-// An ELF kernel with one segment, and a note that says where to enter.
-static void make_elf(void)
-{
-	Elf64_Ehdr header = { .e_type = ET_EXEC,
-		.e_machine = EM_X86_64,
-		.e_version = EV_CURRENT,
-		.e_phoff = sizeof(header),
-		.e_ehsize = sizeof(header),
-		.e_phentsize = sizeof(Elf64_Phdr),
-		.e_phnum = 2 };
-	Elf64_Phdr load = { .p_type = PT_LOAD,
-		.p_offset = 0x1000,
-		.p_paddr = 0x200000,
-		.p_filesz = 0x1000,
-		.p_memsz = 0x3000,
-		.p_align = 0x1000 };
-	Elf64_Phdr note = {
-		.p_type = PT_NOTE, .p_offset = 0x200, .p_filesz = 20, .p_memsz = 20, .p_align = 4
-	};
-	Elf64_Nhdr note_header = { .n_namesz = 4, .n_descsz = 4, .n_type = 18 };
-
-	memset(file, 0, sizeof(file));
-	memcpy(header.e_ident, ELFMAG, SELFMAG);
-	header.e_ident[EI_CLASS] = ELFCLASS64;
-	header.e_ident[EI_DATA] = ELFDATA2LSB;
-	header.e_ident[EI_VERSION] = EV_CURRENT;
-	memcpy(file, &header, sizeof(header));
-	memcpy(file + sizeof(header), &load, sizeof(load));
-	memcpy(file + sizeof(header) + sizeof(load), &note, sizeof(note));
-	memcpy(file + 0x200, &note_header, sizeof(note_header));
-	memcpy(file + 0x20c, "Xen", 4);
-	put(0x210, 0x200040, 4);
-	memset(file + 0x1000, 0x5a, 0x1000);
-}
-
-static Elf64_Ehdr *elf_header(void)
-{
-	return (Elf64_Ehdr *)file;
-}
-
-static Elf64_Phdr *elf_segment(unsigned index)
-{
-	return (Elf64_Phdr *)(file + sizeof(Elf64_Ehdr)) + index;
 }
 
 static void setup(void)
@@ -349,8 +277,11 @@ Test(loader, pvh_segments_are_checked)
 	elf_segment(0)->p_paddr = UINT64_MAX - 0x1000;
 	refused("has no end");
 	make_elf();
-	elf_segment(0)->p_paddr = 0x9000;
-	refused("below 1 MiB");
+	elf_segment(0)->p_paddr = 0x9e000;
+	refused("from 0x9f000 to 0x100000 there is no RAM");
+	make_elf();
+	elf_segment(0)->p_paddr = 0xb8000;
+	refused("from 0x9f000 to 0x100000 there is no RAM");
 	make_elf();
 	elf_segment(0)->p_paddr = 1ull << 40;
 	refused("too little memory");
@@ -390,9 +321,6 @@ Test(loader, pvh_note_is_checked)
 	put(0x208, 6, 4);
 	refused("without a PVH note and without a Multiboot header");
 	make_elf();
-	memcpy(file + 0x20c, "GNU", 4);
-	refused("without a PVH note and without a Multiboot header");
-	make_elf();
 	put(0x204, UINT32_MAX, 4);
 	refused("without a PVH note and without a Multiboot header");
 	make_elf();
@@ -403,53 +331,132 @@ Test(loader, pvh_note_is_checked)
 	refused("in none of its segments");
 }
 
-// An ELF file of 32 bits as others load it by Multiboot: no note, a header, an entry that is a
-// virtual address.
-static void make_multiboot_elf(void)
+Test(loader, pvh_note_of_another_owner_is_named)
 {
-	Elf32_Ehdr header = { .e_type = ET_EXEC,
-		.e_machine = EM_386,
-		.e_version = EV_CURRENT,
-		.e_entry = 0xc0400010,
-		.e_phoff = sizeof(header),
-		.e_ehsize = sizeof(header),
-		.e_phentsize = sizeof(Elf32_Phdr),
-		.e_phnum = 1 };
-	Elf32_Phdr load_segment = { .p_type = PT_LOAD,
-		.p_offset = 0x1000,
-		.p_vaddr = 0xc0400000,
-		.p_paddr = 0x400000,
-		.p_filesz = 0x1000,
-		.p_memsz = 0x9000,
-		.p_align = 0x1000 };
-
-	memset(file, 0, sizeof(file));
-	memcpy(header.e_ident, ELFMAG, SELFMAG);
-	header.e_ident[EI_CLASS] = ELFCLASS32;
-	header.e_ident[EI_DATA] = ELFDATA2LSB;
-	header.e_ident[EI_VERSION] = EV_CURRENT;
-	memcpy(file, &header, sizeof(header));
-	memcpy(file + sizeof(header), &load_segment, sizeof(load_segment));
-	memset(file + 0x1000, 0x5a, 0x1000);
-	put(0x1000, 0x1badb002, 4);
-	put(0x1004, 3, 4);
-	put(0x1008, -(0x1badb002u + 3), 4);
+	make_elf();
+	memcpy(file + 0x20c, "xen", 4);
+	refused("the owner of its note of type 18 is \"xen\", not \"Xen\"");
+	make_elf();
+	memcpy(file + 0x20c, "\x1b\n\xff", 4);
+	refused("is \"???\", not \"Xen\"");
+	make_elf();
+	put(0x200, 0, 4); // no name at all
+	refused("is \"\", not \"Xen\"");
+	make_elf();
+	put(0x204, 2, 4);
+	refused("its PVH note has an entry of 2 bytes");
+	make_elf();
+	put(0x200, 3, 4); // the name without its 0, which is then padding
+	cr_assert(load(), "%s", failure.text);
+	cr_assert_eq(entry.rip, 0x200040);
 }
 
-// A file of no format but its Multiboot header, at 0x40, with addresses: loaded from its offset
-// 0x20 on.
-static void make_multiboot_flat(void)
+Test(loader, pvh_note_may_be_in_a_section_only)
 {
-	memset(file, 0x77, sizeof(file));
-	memset(file + 0x1f0, 0, 0x20);
-	put(0x40, 0x1badb002, 4);
-	put(0x44, 0x10000, 4);
-	put(0x48, -(0x1badb002u + 0x10000), 4);
-	put(0x4c, 0x300020, 4); // the header's address
-	put(0x50, 0x300000, 4); // load address
-	put(0x54, 0x301000, 4); // its end
-	put(0x58, 0x305000, 4); // end of the bss
-	put(0x5c, 0x300100, 4); // entry
+	const Elf64_Shdr note = {
+		.sh_type = SHT_NOTE, .sh_offset = 0x200, .sh_size = 20, .sh_addralign = 4
+	};
+
+	make_elf();
+	elf_segment(1)->p_type = PT_NULL;
+	refused("without a PVH note");
+	elf_header()->e_shoff = 0x3000;
+	elf_header()->e_shentsize = sizeof(note);
+	elf_header()->e_shnum = 2;
+	memcpy(file + 0x3000 + sizeof(note), &note, sizeof(note));
+	cr_assert(load(), "%s", failure.text);
+	cr_assert_eq(entry.rip, 0x200040);
+}
+
+// The loaded segment, its own bytes and its zeroes, is what the file says.
+static void segment_is_whole(uint64_t gpa, uint64_t size)
+{
+	const uint8_t *at = guest_memory_at(&memory, gpa, size);
+
+	for (uint64_t i = 0; i < size; i++)
+		cr_assert_eq(
+			at[i], i < 0x1000 ? 0x5a : 0, "at 0x%llx", (unsigned long long)(gpa + i));
+}
+
+Test(loader, a_kernel_may_be_where_the_loader_puts_its_data)
+{
+	static const struct {
+		uint64_t gpa, size;
+		uint64_t info, command_line, gdt;
+	} cases[] = {
+		{ 0x9000, 0x1000, LAYOUT_START_INFO, LAYOUT_COMMAND_LINE, LAYOUT_GDT },
+		{ 0x5000, 0x2b000, 0x2000, 0x1000, 0x3000 },
+		{ 0, 0x8000, 0x8000, LAYOUT_COMMAND_LINE, 0x9000 },
+		{ 0, LAYOUT_LOW_END, 0x101000, 0x100000, 0x102000 },
+		{ 0x1000, LAYOUT_LOW_END - 0x1000, 0x101000, 0x100000, 0x102000 },
+		{ 0x6020, 0x100, 0x1000, LAYOUT_COMMAND_LINE, LAYOUT_GDT },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const struct hvm_start_info *info;
+
+		teardown();
+		setup();
+		make_elf();
+		elf_segment(0)->p_paddr = cases[i].gpa;
+		elf_segment(0)->p_memsz = cases[i].size;
+		if (cases[i].size < 0x1000)
+			elf_segment(0)->p_filesz = cases[i].size;
+		put(0x210, cases[i].gpa + 0x40, 4);
+		cr_assert(load_with(NULL, "hello", FILE_SIZE), "%s", failure.text);
+		segment_is_whole(cases[i].gpa, cases[i].size);
+		cr_expect_eq(entry.rbx, cases[i].info, "case %zu: 0x%x", i, entry.rbx);
+		info = guest_memory_at(&memory, entry.rbx, sizeof(*info));
+		cr_expect_eq(info->magic, XEN_HVM_START_MAGIC_VALUE);
+		cr_expect_eq(info->memmap_entries, 3);
+		cr_expect_eq(info->cmdline_paddr, cases[i].command_line, "case %zu: 0x%llx", i,
+			(unsigned long long)info->cmdline_paddr);
+		cr_expect_str_eq(guest_memory_at(&memory, info->cmdline_paddr, 6), "hello");
+		cr_expect_eq(entry.gdt, cases[i].gdt, "case %zu: 0x%x", i, entry.gdt);
+		cr_expect_eq(get(entry.gdt + 0x10, 8), 0x00cf9b000000ffff);
+	}
+}
+
+Test(loader, a_kernel_that_leaves_no_room)
+{
+	make_elf();
+	elf_segment(0)->p_paddr = 0x100000;
+	elf_segment(0)->p_memsz = MEMORY - 0x100000;
+	elf_segment(1)->p_type = PT_LOAD;
+	elf_segment(1)->p_paddr = 0;
+	elf_segment(1)->p_memsz = LAYOUT_LOW_END;
+	refused("without a PVH note"); // it was the note's segment
+	memcpy(file + 0x1000, "\x02\xb0\xad\x1b\0\0\0\0\xfe\x4f\x52\xe4", 12);
+	elf_header()->e_entry = 0x100000;
+	refused("leaves no room in the child's memory");
+}
+
+Test(loader, the_initrd_goes_between_segments)
+{
+	make_elf();
+	elf_segment(0)->p_memsz = 0x1000;
+	elf_segment(1)->p_type = PT_LOAD;
+	elf_segment(1)->p_paddr = 0x400000;
+	elf_segment(1)->p_memsz = MEMORY - 0x400000;
+	elf_header()->e_entry = 0x200000;
+	memcpy(file + 0x1000, "\x02\xb0\xad\x1b\0\0\0\0\xfe\x4f\x52\xe4", 12);
+	write_file(initrd_path, "initrd", 6);
+	cr_assert(load_with(initrd_path, "", FILE_SIZE), "%s", failure.text);
+	cr_assert_eq(get(get(entry.rbx + 24, 4), 4), 0x3ff000);
+	elf_segment(1)->p_paddr = 0x201000;
+	elf_segment(1)->p_memsz = MEMORY - 0x201000;
+	cr_assert(load_with(initrd_path, "", FILE_SIZE), "%s", failure.text);
+	cr_assert_eq(get(get(entry.rbx + 24, 4), 4), 0x1ff000);
+}
+
+Test(loader, the_bios_data_area_says_636_kib)
+{
+	make_elf();
+	cr_assert(load(), "%s", failure.text);
+	cr_assert_eq(get(0x413, 2), 636);
+	cr_assert_eq(get(0x413, 2) * 1024, LAYOUT_LOW_END);
+	cr_assert_eq(get(0x400, 2), LAYOUT_CONSOLE_PORT);
+	cr_assert_eq(get(0x40e, 2), 0, "no extended BIOS data area");
 }
 
 Test(loader, multiboot_is_loaded)
@@ -523,14 +530,16 @@ Test(loader, multiboot_addresses_are_checked)
 		{ 0x58, MEMORY + 1, "too little memory" },
 		{ 0x5c, 0x305000, "in none of its segments" },
 		{ 0x5c, 0x2fffff, "in none of its segments" },
+		{ 0x5c, UINT32_MAX, "in none of its segments" },
 		{ 0x44, 0, "has no addresses" },
-		{ 0x44, 0x10004, "asks for what there is not" },
+		{ 0x44, 0x10008, "asks for what there is not" },
+		{ 0x44, 0x18000, "asks for what there is not" },
 	};
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
 		make_multiboot_flat();
 		put(wrong[i].offset, wrong[i].value, 4);
-		put(0x48, -(0x1badb002u + (uint32_t)(file[0x44] | file[0x46] << 16)), 4);
+		put(0x48, -(0x1badb002u + *(const uint32_t *)(file + 0x44)), 4);
 		refused(wrong[i].words);
 	}
 	make_multiboot_flat();
@@ -538,11 +547,78 @@ Test(loader, multiboot_addresses_are_checked)
 	put(0x58, 0, 4);
 	refused("cut short");
 	make_multiboot_flat();
-	put(0x4c, 0x10020, 4);
-	put(0x50, 0x10000, 4);
-	put(0x54, 0x11000, 4);
+	put(0x54, 0, 4);
+	put(0x58, 0x2fffff, 4);
+	refused("make no sense"); // a bss that ends before its load address
+	put(0x58, 0x300000 + FILE_SIZE - 0x21, 4);
+	refused("make no sense"); // a bss that ends before the file
+	make_multiboot_flat();
+	put(0x4c, 0xfffff020, 4);
+	put(0x50, 0xfffff000, 4);
+	put(0x54, 0, 4);
 	put(0x58, 0, 4);
-	refused("below 1 MiB");
+	refused("make no sense"); // an end beyond 32 bits
+	put(0x54, 0x100, 4);
+	refused("make no sense");
+	put(0x54, 0xfffff800, 4);
+	refused("too little memory");
+}
+
+// What GRUB does: with addresses in the header, the ELF header is not asked.
+Test(loader, multiboot_addresses_go_before_an_elf_header)
+{
+	static const struct {
+		uint32_t header, load, load_end, bss_end;
+		uint32_t size;
+	} cases[] = {
+		{ 0x500000, 0x500000, 0x500800, 0x505000, 0x800 },
+		{ 0x500000, 0x500000, 0x501000, 0, 0x1000 },
+		{ 0x500000, 0x500000, 0, 0, FILE_SIZE - 0x1000 },
+		{ 0x500000, 0x500000, 0, 0x600000, FILE_SIZE - 0x1000 },
+		{ 0x501000, 0x500000, 0x502000, 0, 0x2000 }, // from the file's begin
+		{ 0x010000, 0x010000, 0x011000, 0x12000, 0x1000 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		uint32_t offset = 0x1000 - (cases[i].header - cases[i].load);
+
+		teardown();
+		setup();
+		make_multiboot_elf();
+		put(0x1004, 0x10000, 4);
+		put(0x1008, -(0x1badb002u + 0x10000), 4);
+		put(0x100c, cases[i].header, 4);
+		put(0x1010, cases[i].load, 4);
+		put(0x1014, cases[i].load_end, 4);
+		put(0x1018, cases[i].bss_end, 4);
+		put(0x101c, cases[i].load + 0x40, 4);
+		cr_assert(load(), "case %zu: %s", i, failure.text);
+		cr_expect_eq(entry.rip, cases[i].load + 0x40);
+		cr_expect_eq(memcmp(guest_memory_at(&memory, cases[i].load, cases[i].size),
+				     file + offset, cases[i].size),
+			0, "case %zu", i);
+		cr_expect_eq(get(cases[i].load + cases[i].size, 8), 0);
+		cr_expect_eq(get(0x400000, 8), 0, "nothing by the ELF header");
+	}
+}
+
+Test(loader, multiboot_header_with_addresses_that_it_has_not)
+{
+	make_multiboot_elf();
+	memset(file + 0x1000, 0, 0x1000);
+	put(8192 - 12, 0x1badb002, 4);
+	put(8192 - 8, 0x10000, 4);
+	put(8192 - 4, -(0x1badb002u + 0x10000), 4);
+	refused("without a Multiboot header"); // it leaves the first 8 KiB
+}
+
+Test(loader, multiboot_video_mode_is_a_wish)
+{
+	make_multiboot_elf();
+	put(0x1004, 7, 4);
+	put(0x1008, -(0x1badb002u + 7), 4);
+	cr_assert(load(), "%s", failure.text);
+	cr_assert_eq(get(entry.rbx, 4) & (1 << 11 | 1 << 12), 0, "no VBE, no framebuffer");
 }
 
 Test(loader, multiboot_header_must_be_whole_and_early)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,8 +198,38 @@ static int panicking_guest(uint32_t vp, unsigned step, struct hv_message *messag
 
 Test(worker, a_panic_is_noticed_and_may_print_its_last_words)
 {
+	worker->config.on_crash = CHILD_CRASH_KILL;
 	cr_assert_eq(run(panicking_guest), LUMEN_EXIT_CRASHED);
 	cr_assert_str_eq(read_text(RUNDIR_CONSOLE), "!");
+}
+
+// Dumps, when it would have been ended if it were not to: then it powers off.
+static int dumping_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	const uint32_t *ticks = &worker->crash_watch.ticks;
+
+	if (step == 0)
+		fake_crash(message);
+	while (step && __atomic_load_n(ticks, __ATOMIC_RELAXED) <= CRASH_WORDS_TICKS)
+		sched_yield();
+	if (step == 1)
+		fake_out(message, LAYOUT_CONSOLE_PORT, 1, 'd');
+	else if (step == 2)
+		fake_out(message, LAYOUT_SLEEP_CONTROL, 1, 0x34);
+	return 0;
+}
+
+Test(worker, a_crashed_child_may_write_its_dump)
+{
+	cr_assert_eq(run(dumping_guest), LUMEN_EXIT_CRASHED);
+	cr_assert_str_eq(read_text(RUNDIR_CONSOLE), "d");
+}
+
+Test(worker, a_crashed_child_may_be_kept)
+{
+	worker->config.on_crash = CHILD_CRASH_KEEP;
+	cr_assert_eq(run(dumping_guest), LUMEN_EXIT_CRASHED);
+	cr_assert_str_eq(read_text(RUNDIR_CONSOLE), "d");
 }
 
 // A panic with a message: its address and length are in the crash registers.
@@ -217,6 +248,7 @@ static int talking_guest(uint32_t vp, unsigned step, struct hv_message *message)
 
 Test(worker, a_panic_is_reported_in_its_own_words)
 {
+	worker->config.on_crash = CHILD_CRASH_KILL;
 	cr_assert_eq(run(talking_guest), LUMEN_EXIT_CRASHED);
 	cr_assert_str_eq(read_text(RUNDIR_STATUS),
 		"120 The child crashed: Kernel panic - not syncing: why.\n");
@@ -234,6 +266,7 @@ static int lying_guest(uint32_t vp, unsigned step, struct hv_message *message)
 
 Test(worker, a_crash_message_outside_the_childs_memory_is_not_read)
 {
+	worker->config.on_crash = CHILD_CRASH_KILL;
 	cr_assert_eq(run(lying_guest), LUMEN_EXIT_CRASHED);
 	cr_assert(strstr(read_text(RUNDIR_STATUS), "0xffffffffffffff9b 0xffffffffffffffff"));
 }
@@ -268,6 +301,7 @@ static int always_crashing_guest(uint32_t vp, unsigned step, struct hv_message *
 Test(worker, only_the_first_report_of_a_crash_counts)
 {
 	log_to_file();
+	worker->config.on_crash = CHILD_CRASH_KILL;
 	cr_assert_eq(run(always_crashing_guest), LUMEN_EXIT_CRASHED);
 	cr_assert_lt(logged_lines(), 50);
 }
@@ -296,6 +330,37 @@ Test(worker, a_child_that_hangs_is_ended)
 	worker->config.vps = 3;
 	worker->config.timeout_s = 1;
 	cr_assert_eq(run(waiting_guest), LUMEN_EXIT_HUNG);
+}
+
+// Waits for the output of a timer that is not there.
+static int calibrating_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	static const char text[] = "calibrating";
+
+	for (size_t i = 0; !step && i < sizeof(text); i++)
+		memcpy(guest_memory_at(fake_memory, LAYOUT_SCREEN + 2 * i, 1), text + i, 1);
+	fake_in(message, 0x61, 1);
+	return 0;
+}
+
+Test(worker, a_child_that_hangs_says_what_it_waits_for)
+{
+	log_to_file();
+	worker->config.timeout_s = 1;
+	cr_assert_eq(run(calibrating_guest), LUMEN_EXIT_HUNG);
+	cr_assert(strstr(read_text(RUNDIR_STATUS),
+			  "within 1 s. It seems to wait for the 8254 timer (PIT)"),
+		"%s", read_text(RUNDIR_STATUS));
+	cr_assert(strstr(read_text("log"), "  port 0x61: "));
+	cr_assert(strstr(read_text("log"), "  | calibrating"));
+}
+
+Test(worker, with_a_legacy_timer_it_does_not_wait)
+{
+	worker->config.legacy_timer = true;
+	worker->config.timeout_s = 1;
+	cr_assert_eq(run(calibrating_guest), LUMEN_EXIT_HUNG);
+	cr_assert_str_eq(read_text(RUNDIR_STATUS), "121 The child did not end within 1 s.\n");
 }
 
 static int odd_guest(uint32_t vp, unsigned step, struct hv_message *message)
