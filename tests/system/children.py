@@ -146,7 +146,7 @@ child busy 0 busy
 until_says busy "round 1 of"
 mknod /twin b $(tr : " " <"/sys/class/block/$(readlink /dev/lumen-disk0)/dev") || fail "mknod"
 for option in rw ro; do
-	lumenctl create twin --kernel /lumen/kernel --disk "/twin,$option" || fail "create twin"
+	lumenctl create twin --kernel /lumen/kernel --memory 128M --disk "/twin,$option" || fail "create twin"
 	! lumenctl start twin || fail "two children have one disk ($option)"
 	lumenctl delete twin || fail "delete twin"
 done

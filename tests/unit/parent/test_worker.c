@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -769,6 +770,44 @@ static int reading_guest(uint32_t vp, unsigned step, struct hv_message *message)
 Test(worker, input_of_a_client_that_has_left_arrives)
 {
 	cr_assert_eq(run_beside(reading_guest, type_q_and_leave), 0);
+}
+
+// A client that cannot be accepted, as there are no descriptors: the listener is ready all the
+// time.
+static void *wait_for_a_descriptor(void *context)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct rlimit limit, few;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0), spare[512], count = 0;
+	uint64_t before;
+	deadline_ns start;
+
+	(void)context;
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	few = (struct rlimit){ 512, limit.rlim_max };
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	while ((spare[count] = dup(fd)) >= 0)
+		count++;
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/" RUNDIR_SOCKET, directory);
+	cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	before = __atomic_load_n(&worker->loop.turns, __ATOMIC_RELAXED);
+	start = deadline_now();
+	while (__atomic_load_n(&worker->loop.turns, __ATOMIC_RELAXED) < before + 6)
+		usleep(1000);
+	// Each time it is tried: the timer, and the listener. 100 ms lie between two tries.
+	cr_expect_gt(deadline_now() - start, 100 * 1000000ull);
+	for (int i = 0; i < count; i++)
+		close(spare[i]);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	cr_assert_gt(dprintf(fd, "kill\n"), 0);
+	read_to_end(fd, answer, sizeof(answer));
+	return NULL;
+}
+
+Test(worker, without_descriptors_the_listener_waits)
+{
+	cr_assert_eq(run_beside(waiting_guest, wait_for_a_descriptor), LUMEN_EXIT_OUR_FAULT);
+	cr_assert_str_eq(answer, "ok\n");
 }
 
 // Errors that are signals elsewhere.
