@@ -34,7 +34,14 @@ static struct svm_vp *svm_vp(const struct vp *vp)
 
 // --- second-level entries: ordinary page tables (APM2 15.25.5), for user accesses ---
 
-enum { NPT_PRESENT = 1, NPT_WRITE = 2, NPT_USER = 4, NPT_LARGE = 1 << 7 };
+enum {
+	NPT_PRESENT = 1,
+	NPT_WRITE = 2,
+	NPT_USER = 4,
+	NPT_ACCESSED = 1 << 5,
+	NPT_DIRTY = 1 << 6,
+	NPT_LARGE = 1 << 7
+};
 #define NPT_NX	 BIT(63)
 #define NPT_ADDR 0x000ffffffffff000ull
 
@@ -45,14 +52,14 @@ static enum gpa_order npt_max_order(void)
 
 static uint64_t npt_leaf(uint64_t spa_page, unsigned int access, enum gpa_order order)
 {
-	return spa_page << PAGE_SHIFT | NPT_PRESENT | NPT_USER |
+	return spa_page << PAGE_SHIFT | NPT_PRESENT | NPT_USER | NPT_ACCESSED | NPT_DIRTY |
 	       (access & GPA_WRITE ? NPT_WRITE : 0) | (access & GPA_EXECUTE ? 0 : NPT_NX) |
 	       (order ? NPT_LARGE : 0);
 }
 
 static uint64_t npt_table(uint64_t spa_page)
 {
-	return spa_page << PAGE_SHIFT | NPT_PRESENT | NPT_WRITE | NPT_USER;
+	return spa_page << PAGE_SHIFT | NPT_PRESENT | NPT_WRITE | NPT_USER | NPT_ACCESSED;
 }
 
 static bool npt_is_leaf(uint64_t entry, enum gpa_order order)
@@ -508,7 +515,8 @@ static void svm_run(struct vp *vp)
 
 const struct backend svm_backend = {
 	.name = "AMD SVM",
-	.gpa_format = { npt_leaf, npt_table, npt_is_leaf, npt_page, npt_access, npt_max_order },
+	.gpa_format = { npt_leaf, npt_table, npt_is_leaf, npt_page, npt_access, npt_max_order,
+		NPT_ACCESSED | NPT_DIRTY },
 	.hypercall_code = (const uint8_t[]){ 0x0f, 0x01, 0xd9, 0xc3 }, // vmmcall; ret
 	.hypercall_code_size = 4,
 	.probe = svm_probe,
