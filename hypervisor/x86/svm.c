@@ -7,6 +7,7 @@
 #include "hypervisor/x86/irq.h"
 #include "hypervisor/x86/memory.h"
 #include "hypervisor/x86/svm.h"
+#include "hypervisor/x86/svm_asid.h"
 
 // Permission maps (APM2 15.10, 15.11). Static: their addresses are physical, the image is one
 // physical range.
@@ -18,8 +19,7 @@ static uint32_t asid_count, svm_features;
 enum { SVM_FEATURE_NP = 1 << 0, SVM_FEATURE_NRIPS = 1 << 3 };
 
 struct svm_cpu { // pcpu->arch, one page; the host save area follows
-	uint32_t next_asid;
-	uint64_t generation;
+	struct svm_asids asids;
 };
 
 static uint64_t image_spa(const void *p)
@@ -93,6 +93,9 @@ static bool svm_probe(const char **why_not)
 	r = cpuid(0x8000000a, 0);
 	svm_features = r.edx;
 	asid_count = r.ebx;
+	*why_not = "this processor has no address space identifiers for guests";
+	if (asid_count < 2)
+		return false;
 	*why_not = "this processor has SVM without nested paging";
 	return svm_features & SVM_FEATURE_NP;
 }
@@ -119,8 +122,7 @@ static void svm_cpu_enable(void)
 
 	if (this_cpu()->index == 0)
 		init_maps();
-	cpu->next_asid = 1;
-	cpu->generation = 1;
+	svm_asids_init(&cpu->asids, asid_count);
 	msr_wr(MSR_EFER, msr_rd(MSR_EFER) | EFER_SVME);
 	msr_wr(MSR_VM_HSAVE_PA, va_to_spa(cpu) + PAGE_SIZE);
 	__asm__ volatile("clgi");
@@ -179,7 +181,7 @@ static void svm_vp_reset(struct vp *vp)
 	vmcb->event_injection = 0;
 	vmcb->vintr = SVM_V_MASKING;
 	vmcb->tsc_offset = vp->partition->tsc_offset + vp->tsc_adjust;
-	svm_vp(vp)->asid_cpu = NULL;
+	svm_asid_drop(&svm_vp(vp)->asid);
 	unblock_nmi(svm_vp(vp));
 	svm_sync_back(vp);
 }
@@ -246,25 +248,10 @@ static void svm_save(struct vp *vp)
 	__asm__ volatile("xsave64 (%0)" : : "r"(vp->xsave), "a"(-1), "d"(-1) : "memory");
 }
 
-// Gives VP an address space identifier of this processor that nothing stale is tagged with.
-static void assign_asid(struct svm_vp *s, struct vmcb *vmcb, struct svm_cpu *cpu)
-{
-	if (likely(s->asid_cpu == cpu && s->asid_generation == cpu->generation))
-		return;
-	if (cpu->next_asid >= asid_count) {
-		cpu->generation++;
-		cpu->next_asid = 1;
-	}
-	if (cpu->next_asid == 1)
-		vmcb->tlb_control = SVM_TLB_FLUSH_ALL;
-	vmcb->asid = cpu->next_asid++;
-	s->asid_cpu = cpu;
-	s->asid_generation = cpu->generation;
-}
-
 static void svm_flush_tlb(struct vp *vp)
 {
-	svm_vp(vp)->asid_cpu = NULL;
+	svm_asid_drop(&svm_vp(vp)->asid);
+	vp->recheck = true; // svm_run() starts anew
 }
 
 // --- events ---
@@ -482,9 +469,10 @@ static void svm_run(struct vp *vp)
 	struct svm_vp *s = svm_vp(vp);
 	struct vmcb *vmcb = s->vmcb;
 	struct pcpu *cpu = this_cpu();
+	struct svm_asids *asids = &((struct svm_cpu *)cpu->arch)->asids;
 	struct vp_exit exit;
 
-	assign_asid(s, vmcb, cpu->arch);
+	svm_asid_enter(asids, &s->asid, vmcb);
 	vmcb->rsp = vp->regs.gpr[RSP];
 	vmcb->rflags = vp->regs.rflags;
 	do {
@@ -511,6 +499,7 @@ static void svm_run(struct vp *vp)
 		if (exit.reason == EXIT_INTERRUPT)
 			irq_window();
 	} while (vp_handle_exit(vp, &exit));
+	svm_asid_left(asids, vmcb);
 }
 
 const struct backend svm_backend = {
