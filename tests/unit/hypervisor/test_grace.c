@@ -8,9 +8,11 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "hypercall/intercept.h"
 #include "hypercall/memory.h"
 #include "hypercall/port.h"
 #include "hypercall/stats.h"
+#include "hypervisor/core/intercept.h"
 #include "hypervisor/core/pcpu.h"
 #include "hypervisor/core/run.h"
 #include "hypervisor/x86/msr.h"
@@ -294,4 +296,48 @@ Test(grace, who_frees_waits_for_who_may_have_found_it, .timeout = 60)
 	for (unsigned int i = 0; i < ARRAY_SIZE(calls); i++)
 		expect_to_wait(&calls[i]);
 	machine_check();
+}
+
+// --- what changes in place ---
+
+enum { CHANGES = 3000 };
+
+static void *change_results(void *argument)
+{
+	struct hv_input_register_intercept_result in = {
+		.partition_id = *(hv_partition_id *)argument,
+		.vp_index = HV_ANY_VP,
+		.intercept_type = HvInterceptTypeX64Cpuid,
+		.cpuid = { .input.eax = 7,
+			.result = { .eax_mask = ~0u,
+				.ebx_mask = ~0u,
+				.ecx_mask = ~0u,
+				.edx_mask = ~0u } },
+	};
+
+	machine_cpu = &machine_cpus[0];
+	for (uint32_t i = 1; i <= CHANGES; i++) {
+		in.cpuid.result.eax = in.cpuid.result.ebx = i;
+		in.cpuid.result.ecx = in.cpuid.result.edx = i;
+		cr_assert_eq(machine_call(root_vp(0), HvCallRegisterInterceptResult, &in,
+				     sizeof(in), NULL, 0),
+			0);
+	}
+	return NULL;
+}
+
+// A child sees a result of its parent's as it was, or as it is.
+Test(grace, a_result_is_read_as_a_whole, .timeout = 60)
+{
+	struct partition *child = machine_child(0, 1, RAM);
+	struct cpuid_result r = { 0 };
+	pthread_t thread;
+
+	cr_assert_eq(pthread_create(&thread, NULL, change_results, &child->id), 0);
+	while (r.eax < CHANGES) {
+		intercept_override_cpuid(child->vps[0], 7, 0, &r);
+		cr_assert(r.eax == r.ebx && r.ebx == r.ecx && r.ecx == r.edx, "%u %u %u %u", r.eax,
+			r.ebx, r.ecx, r.edx);
+	}
+	pthread_join(thread, NULL);
 }
