@@ -14,7 +14,7 @@ struct mode {
 };
 
 // Each ends with a row without a name.
-extern const struct mode stack_modes[], table_modes[], debug_modes[];
+extern const struct mode stack_modes[], table_modes[], debug_modes[], overlay_modes[];
 
 // --- pages.c: the hypervisor's pages in the guest's memory ---
 

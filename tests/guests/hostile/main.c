@@ -2,7 +2,7 @@
 // The hostile guest: looks up its mode and runs it.
 #include "tests/guests/hostile/hostile.h"
 
-static const struct mode *const groups[] = { stack_modes, table_modes, debug_modes };
+static const struct mode *const groups[] = { stack_modes, table_modes, debug_modes, overlay_modes };
 
 static bool equal(const char *a, const char *b)
 {
