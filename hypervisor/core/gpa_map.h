@@ -4,6 +4,7 @@
 // of an entry.
 #pragma once
 
+#include "hypervisor/core/grace.h"
 #include "hypervisor/core/page_pool.h"
 
 #define GPA_BITS 48
@@ -29,9 +30,29 @@ struct gpa_entry_format {
 	uint64_t (*page)(uint64_t entry); // the SPA page that a leaf or table entry points to
 	unsigned int (*access)(uint64_t entry);
 	enum gpa_order (*max_order)(void); // of leaves
+	// The bits that a processor sets itself (accessed, dirty). leaf() and table() may have set
+	// them before, which spares the processor a write; who compares entries passes over them.
+	uint64_t noted;
 };
 
 struct overlay;
+
+// Tables that are no longer in the tree, but that processors may still walk.
+enum { GPA_FOLDED_MAX = 3 };
+struct gpa_folded {
+	unsigned int count;
+	void *table[GPA_FOLDED_MAX];
+};
+
+// What the last move of an overlay has left behind.
+struct gpa_left {
+	struct gpa_folded folded;
+	const struct overlay *flushing; // by whose mover the VPs are still being flushed; or NULL
+	struct grace grace;		// that began then
+};
+
+// A partition's own VPs and its parent's calls do not wait for each other.
+enum gpa_mover { GPA_MOVER_OWN, GPA_MOVER_PARENT, GPA_MOVERS };
 
 struct gpa_map {
 	struct spinlock lock; // guards the tables and overlays; taken before page_pool locks
@@ -40,14 +61,13 @@ struct gpa_map {
 	bool counts_frames;	  // a child's map: each leaf holds a frame_map_get()
 	uint64_t mapped_pages;	  // 4 KiB pages that leaves map, overlays not counted
 	struct overlay *overlays; // the active ones
-	void *spares;	      // pages kept for overlays' tables, linked through their first word
-	uint64_t spares_lent; // how many of those provided are tables now
-	uint64_t folds;	      // changes when tables become something else: lookups then start again
+	void *spares; // pages kept for overlays' tables, linked through their first word
+	struct gpa_left left[GPA_MOVERS];
 };
 
 // Functions that change the map take map->lock themselves; lookups take none: an entry or a frame
-// that has been removed is reused only after a flush and a grace period. Page numbers are in units
-// of 4 KiB.
+// that has been removed is reused only after a flush and a grace period, and so is a table. Page
+// numbers are in units of 4 KiB.
 bool gpa_map_init(struct gpa_map *map, struct page_pool *pool, bool counts_frames);
 
 // Frees all tables and drops all leaves. No VP may use the map any more, and a grace period has
@@ -69,20 +89,14 @@ enum gpa_map_result gpa_map_set(struct gpa_map *map, uint64_t gpa_page, uint64_t
 // Removing is done in three steps: gpa_map_clear() makes the pages not present (those that are not
 // mapped are passed over), partition_flush_gpa() makes the VPs forget them, gpa_map_reap() waits
 // for a grace period and lets go of the frames. The range is within GPA_BITS. Splitting a large
-// leaf may need a page: false = none, nothing changed.
+// leaf may need a page, and so may tables that were lent to an overlay: false = none, nothing
+// changed.
 bool gpa_map_clear(struct gpa_map *map, uint64_t gpa_page, uint64_t count);
 void gpa_map_reap(struct gpa_map *map, uint64_t gpa_page, uint64_t count);
 
-// Tables that are no longer in the tree, but that processors may still walk.
-enum { GPA_FOLDED_MAX = 3 };
-struct gpa_folded {
-	unsigned int count;
-	void *table[GPA_FOLDED_MAX];
-};
-
 // Takes out of the tree the tables above GPA_PAGE that say no more than one entry could, as they
-// are empty or map one large page. Once partition_flush_gpa() has made the VPs forget them they may
-// be given back.
+// are empty or map one large page. Once partition_flush_gpa() has made the VPs forget them and a
+// grace period is over they may be given back.
 void gpa_map_fold(struct gpa_map *map, uint64_t gpa_page, struct gpa_folded *folded);
 void gpa_map_give_back(struct gpa_map *map, struct gpa_folded *folded);
 
@@ -90,32 +104,3 @@ void gpa_map_give_back(struct gpa_map *map, struct gpa_folded *folded);
 // all of ACCESS. The answer is good until this processor's next quiescent point.
 bool gpa_map_lookup(
 	const struct gpa_map *map, uint64_t gpa_page, unsigned int access, uint64_t *spa_page);
-
-// Overlay pages (TLFS: GPA Overlay Pages): a hypervisor-owned page covers a GPA; the page below
-// comes back when it goes.
-struct overlay {
-	struct overlay *next;
-	bool active;
-	bool cleared; // since; waits for overlay_reap()
-	uint64_t gpa_page;
-	uint64_t leaf;		  // the entry that shows it
-	uint64_t below;		  // the leaf entry (4 KiB format) that the overlay hides, 0 = none
-	struct gpa_folded folded; // tables that it left behind
-};
-
-// A guest moves its overlays with MSR writes, which cannot answer "no memory": the tables that they
-// may need are set aside beforehand. Tables that an overlay leaves behind are folded again, so that
-// moving about needs no more.
-enum { OVERLAY_TABLES = GPA_FOLDED_MAX };
-bool gpa_map_provide(struct gpa_map *map, unsigned int overlays); // false: dry, nothing taken
-void gpa_map_unprovide(struct gpa_map *map, unsigned int overlays);
-
-// Shows PAGE at GPA_PAGE; OVERLAY is neither active nor cleared. False: an address beyond GPA_BITS,
-// or more overlays than were provided for.
-bool overlay_set(struct gpa_map *map, struct overlay *overlay, uint64_t gpa_page, void *page,
-	unsigned int access);
-
-// Takes it away, if active, in two steps as above: partition_flush_gpa() comes between. True: there
-// was one. (A partition's VPs call partition_place_page().)
-void overlay_clear(struct gpa_map *map, struct overlay *overlay);
-bool overlay_reap(struct gpa_map *map, struct overlay *overlay);

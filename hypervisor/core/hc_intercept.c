@@ -101,6 +101,16 @@ static bool is_for(const struct cpuid_override *o, hv_vp_index vp_index, uint32_
 	       (!subleaf_specific || o->parameters.input.ecx == ecx);
 }
 
+// Readers take no lock: what they have read meanwhile they read again. Pairs with
+// intercept_override_cpuid().
+static void change_result(
+	struct intercepts *installed, struct cpuid_override *place, struct cpuid_override result)
+{
+	__atomic_fetch_add(&installed->version, 1, __ATOMIC_SEQ_CST);
+	*place = result;
+	__atomic_fetch_add(&installed->version, 1, __ATOMIC_SEQ_CST);
+}
+
 static bool vp_index_valid(struct partition *target, hv_vp_index index)
 {
 	return index == HV_ANY_VP || partition_vp(target, index);
@@ -130,10 +140,8 @@ HANDLER(RegisterInterceptResult, register_intercept_result)
 	}
 	if (!place && installed->results == ARRAY_SIZE(installed->result))
 		return HV_STATUS_NO_RESOURCES;
-	o = place ? place : &installed->result[installed->results];
-	o->vp_index = in->vp_index;
-	o->parameters = in->cpuid;
-	store_release(o->used, 1);
+	change_result(installed, place ? place : &installed->result[installed->results],
+		(struct cpuid_override){ true, in->vp_index, in->cpuid });
 	if (!place)
 		store_release(installed->results, installed->results + 1);
 	return HV_STATUS_SUCCESS;
@@ -155,7 +163,7 @@ HANDLER(UnregisterInterceptResult, unregister_intercept_result)
 		if (!is_for(o, in->vp_index, in->cpuid.eax, in->cpuid.ecx,
 			    in->cpuid.subleaf_specific))
 			continue;
-		store_release(o->used, 0);
+		change_result(installed, o, (struct cpuid_override){ 0 });
 		status = HV_STATUS_SUCCESS;
 	}
 	return status;
@@ -166,8 +174,8 @@ static void mix(uint32_t *own, uint32_t registered, uint32_t mask)
 	*own = (*own & ~mask) | (registered & mask);
 }
 
-void intercept_override_cpuid(
-	struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result)
+static void override_cpuid(
+	const struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result)
 {
 	const struct intercepts *installed = vp->partition->intercepts;
 	uint32_t results = load_acquire(installed->results);
@@ -176,8 +184,7 @@ void intercept_override_cpuid(
 		const struct cpuid_override *o = &installed->result[i];
 		const __typeof__(o->parameters.result) *r = &o->parameters.result;
 
-		if (!load_acquire(o->used) ||
-			(o->vp_index != HV_ANY_VP && o->vp_index != vp->index) ||
+		if ((o->vp_index != HV_ANY_VP && o->vp_index != vp->index) ||
 			!is_for(o, o->vp_index, leaf, subleaf,
 				o->parameters.input.subleaf_specific))
 			continue;
@@ -186,4 +193,20 @@ void intercept_override_cpuid(
 		mix(&result->ecx, r->ecx, r->ecx_mask);
 		mix(&result->edx, r->edx, r->edx_mask);
 	}
+}
+
+// A change takes a few stores, and only the parent makes one.
+void intercept_override_cpuid(
+	struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result)
+{
+	const struct intercepts *installed = vp->partition->intercepts;
+	const struct cpuid_result own = *result;
+	uint32_t version;
+
+	do {
+		version = load_acquire(installed->version);
+		*result = own;
+		override_cpuid(vp, leaf, subleaf, result);
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	} while (version & 1 || READ_ONCE(installed->version) != version);
 }

@@ -308,17 +308,21 @@ HANDLER(MapStatsPage2, map_stats_page2)
 	struct partition *viewer = call->partition;
 	struct overlay *overlay;
 	uint64_t *page;
+	bool new;
 
 	TRY(find_statistics(target, in->type, &in->identity, &page, &overlay));
 	if (in->rsvd_z || in->map_location >> (GPA_BITS - PAGE_SHIFT))
 		return HV_STATUS_INVALID_PARAMETER;
 	partition_update_stats(target);
-	if (!overlay->active && !gpa_map_provide(&viewer->gpa, 1))
+	new = !overlay->active;
+	if (new && !overlays_provide(&viewer->gpa, 1))
 		return HV_STATUS_INSUFFICIENT_MEMORY;
-	return partition_place_page(viewer, overlay, page,
-		       in->map_location << PAGE_SHIFT | HV_X64_MSR_PAGE_ENABLE, GPA_READ)
-		       ? HV_STATUS_SUCCESS
-		       : HV_STATUS_INSUFFICIENT_MEMORY;
+	if (partition_place_page(viewer, overlay, page,
+		    in->map_location << PAGE_SHIFT | HV_X64_MSR_PAGE_ENABLE, GPA_READ))
+		return HV_STATUS_SUCCESS;
+	if (new)
+		overlays_unprovide(&viewer->gpa, 1);
+	return HYPERCALL_RETRY;
 }
 
 HANDLER(UnmapStatsPage, unmap_stats_page)
@@ -333,6 +337,6 @@ HANDLER(UnmapStatsPage, unmap_stats_page)
 	partition_flush_gpa(call->partition);
 	quiesce_wait();
 	overlay_reap(&call->partition->gpa, overlay);
-	gpa_map_unprovide(&call->partition->gpa, 1);
+	overlays_unprovide(&call->partition->gpa, 1);
 	return HV_STATUS_SUCCESS;
 }

@@ -249,7 +249,7 @@ static hv_status handle(struct hypercall *call, const struct row *row)
 	TRY(find_target(call, rules, row->privilege));
 	if (hold && !partition_hold(call->target, mode))
 		return HYPERCALL_RETRY;
-	if (rules & TARGET_ACTIVE && READ_ONCE(call->target->state) != PARTITION_INITIALIZED)
+	if (rules & TARGET_ACTIVE && load_acquire(call->target->state) != PARTITION_INITIALIZED)
 		status = HV_STATUS_INVALID_PARTITION_STATE;
 	else
 		status = row->handler(call);

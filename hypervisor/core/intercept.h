@@ -27,8 +27,9 @@ struct intercepts {
 	struct intercept_list msr, leaf;
 	uint32_t hypercall, apic_eoi; // HV_INTERCEPT_ACCESS_MASK_*, or 0
 	uint32_t results;	      // of result[], free ones among them; atomic
+	uint32_t version;	      // of result[]; odd while it changes; atomic
 	struct cpuid_override {
-		uint32_t used;	      // atomic, written last
+		uint32_t used;	      // false: free
 		hv_vp_index vp_index; // or HV_ANY_VP
 		struct hv_register_x64_cpuid_result_parameters parameters;
 	} result[48];

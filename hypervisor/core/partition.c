@@ -113,7 +113,7 @@ static bool take_pages(struct partition *partition)
 	void **page;
 
 	if (!gpa_map_init(&partition->gpa, &partition->pool, !partition->is_root) ||
-		!gpa_map_provide(&partition->gpa, PARTITION_OVERLAYS))
+		!overlays_provide(&partition->gpa, PARTITION_OVERLAYS))
 		return false;
 	for (unsigned int i = 0; (page = pages_of(partition, i)); i++)
 		if (!(*page = page_alloc(&partition->pool)))
@@ -173,23 +173,19 @@ void partition_update_stats(struct partition *partition)
 bool partition_place_page(struct partition *partition, struct overlay *overlay, void *page,
 	uint64_t where, unsigned int access)
 {
-	bool enable = where & HV_X64_MSR_PAGE_ENABLE;
 	uint64_t gpa_page = where >> HV_X64_MSR_PAGE_SHIFT;
+	enum gpa_mover mover;
 
-	if (enable && gpa_page >> (GPA_BITS - PAGE_SHIFT))
-		return false;
-	if (enable && overlay->active && overlay->gpa_page == gpa_page)
+	if (!(where & HV_X64_MSR_PAGE_ENABLE) || gpa_page >> (GPA_BITS - PAGE_SHIFT))
+		gpa_page = OVERLAY_NOWHERE;
+	if (gpa_page == overlay_place(overlay))
 		return true;
-	overlay_clear(&partition->gpa, overlay);
-	if (overlay->cleared) {
-		partition_flush_gpa(partition);
-		overlay_reap(&partition->gpa, overlay);
-	}
-	if (!enable)
-		return true;
-	if (!overlay_set(&partition->gpa, overlay, gpa_page, page, access))
+	mover = this_cpu()->run_queue.current->partition == partition ? GPA_MOVER_OWN
+								      : GPA_MOVER_PARENT;
+	if (!overlay_move(&partition->gpa, overlay, gpa_page, page, access, mover))
 		return false;
 	partition_flush_gpa(partition);
+	overlay_moved(&partition->gpa, overlay, mover);
 	return true;
 }
 
@@ -204,7 +200,7 @@ void stats_overlays_free(struct partition *parent, struct overlay overlays[2])
 {
 	for (int i = 0; i < 2; i++)
 		if (overlay_reap(&parent->gpa, &overlays[i]))
-			gpa_map_unprovide(&parent->gpa, 1);
+			overlays_unprovide(&parent->gpa, 1);
 }
 
 // What makes no difference here is accepted: a child has an APIC with x2APIC mode, and large pages,

@@ -9,6 +9,8 @@
 #include "hypercall/status.h"
 #include "hypervisor/core/clock.h"
 #include "hypervisor/core/gpa_map.h"
+#include "hypervisor/core/grace.h"
+#include "hypervisor/core/overlay.h"
 #include "hypervisor/core/page_pool.h"
 #include "hypervisor/core/vp.h"
 
@@ -117,8 +119,10 @@ struct vp *partition_local_vp(struct partition *partition);
 void partition_update_stats(struct partition *partition);
 
 // Shows PAGE in the partition's GPA space where WHERE, a register of the form that the TLFS has for
-// such pages (HV_X64_MSR_PAGE_ENABLE), says, or takes it away. OVERLAY is its own. False: an
-// address beyond GPA_BITS, or no memory. Returns when all VPs see the change; locks may be held.
+// such pages (HV_X64_MSR_PAGE_ENABLE), says, or takes it away. TLFS: a page beyond the GPA space is
+// not accessible to the guest, and no fault. OVERLAY is its own. Returns when all VPs see the
+// change; locks may be held. False: not now, nothing has changed (overlay_move()): the guest is to
+// execute its instruction, or hypercall, again.
 bool partition_place_page(struct partition *partition, struct overlay *overlay, void *page,
 	uint64_t where, unsigned int access);
 
@@ -144,8 +148,3 @@ static inline uint64_t partition_reference_time(
 {
 	return tsc_to_100ns(host_tsc - partition->tsc_origin);
 }
-
-// Waits until every other processor has passed a quiescent point since the call. Management
-// hypercalls only, and no locks held: a processor that waits counts as quiescent, and nobody may
-// wait for it in turn.
-void quiesce_wait(void);

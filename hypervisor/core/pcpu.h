@@ -3,10 +3,10 @@
 // register is needed: the guest's FS, GS, TR and LDTR stay loaded while the hypervisor runs.
 #pragma once
 
+#include "hypervisor/core/grace.h"
 #include "hypervisor/core/sched.h"
 #include "hypervisor/core/timer.h"
 
-#define PCPU_MAX	64
 #define PCPU_STACK_SIZE 16384ul // aligned to its size
 
 struct pcpu {

@@ -151,8 +151,9 @@ static hv_status find_peer(struct hypercall *call, hv_partition_id id, struct pa
 	if (!*peer || *peer == call->target ||
 		(*peer != call->partition && (*peer)->parent != call->partition))
 		return HV_STATUS_INVALID_PARTITION_ID;
-	return (*peer)->state == PARTITION_INITIALIZED ? HV_STATUS_SUCCESS
-						       : HV_STATUS_INVALID_PARTITION_STATE;
+	return load_acquire((*peer)->state) == PARTITION_INITIALIZED
+		       ? HV_STATUS_SUCCESS
+		       : HV_STATUS_INVALID_PARTITION_STATE;
 }
 
 // TLFS: HvCallCreatePort, the parameters of each type.
@@ -258,7 +259,7 @@ static hv_status resolve(struct partition *sender, hv_connection_id id, uint32_t
 	if (!connection)
 		return HV_STATUS_INVALID_CONNECTION_ID;
 	receiver = partition_find(connection->peer);
-	if (!receiver || READ_ONCE(receiver->state) != PARTITION_INITIALIZED)
+	if (!receiver || load_acquire(receiver->state) != PARTITION_INITIALIZED)
 		return HV_STATUS_INVALID_PORT_ID;
 	*port = find(receiver->ports, connection->port_id);
 	if (!*port || (*port)->type != type || (*port)->peer != sender->id)

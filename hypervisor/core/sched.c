@@ -268,22 +268,3 @@ void pcpu_kick(struct pcpu *cpu)
 {
 	apic_send_ipi(cpu->apic_id, IRQ_VECTOR_KICK);
 }
-
-void quiesce_wait(void)
-{
-	struct pcpu *self = this_cpu();
-
-	// Two that wait for each other both count as quiescent, as neither uses what it has looked
-	// up before.
-	__atomic_store_n(&self->quiescing, true, __ATOMIC_SEQ_CST);
-	for (uint32_t i = 0; i < pcpu_count; i++) {
-		struct pcpu *cpu = pcpus[i];
-		uint64_t seq = __atomic_load_n(&cpu->guest_seq, __ATOMIC_SEQ_CST);
-
-		while (cpu != self && cpu->online && !(seq & 1) &&
-			!__atomic_load_n(&cpu->quiescing, __ATOMIC_SEQ_CST) &&
-			__atomic_load_n(&cpu->guest_seq, __ATOMIC_SEQ_CST) == seq)
-			cpu_relax();
-	}
-	__atomic_store_n(&self->quiescing, false, __ATOMIC_SEQ_CST);
-}

@@ -12,30 +12,20 @@ void synic_init(struct vp *vp)
 		list_init(&vp->synic.queue[sint]);
 }
 
-// Writes one of the two page registers. TLFS: a page beyond the GPA space is not accessible to the
-// guest, and no fault.
-static bool set_page(
+// Writes one of the two page registers.
+static enum msr_result set_page(
 	struct vp *vp, struct overlay *overlay, void *page, uint64_t *msr, uint64_t value)
 {
-	uint64_t placed = value >> GPA_BITS ? 0 : value;
-
-	if (!partition_place_page(vp->partition, overlay, page, placed, GPA_READ | GPA_WRITE))
-		return false;
+	if (!partition_place_page(vp->partition, overlay, page, value, GPA_READ | GPA_WRITE))
+		return MSR_AGAIN;
 	*msr = value;
-	return true;
+	return MSR_DONE;
 }
 
 void synic_reset(struct vp *vp)
 {
-	struct synic *s = &vp->synic;
-
-	s->scontrol = 0;
-	set_page(vp, &s->sim_overlay, s->sim_page, &s->simp, 0);
-	set_page(vp, &s->sief_overlay, s->sief_page, &s->siefp, 0);
-	memset(s->sim_page, 0, PAGE_SIZE);
-	memset(s->sief_page, 0, PAGE_SIZE);
 	for (unsigned int sint = 0; sint < HV_SYNIC_SINT_COUNT; sint++)
-		s->sint[sint] = HV_SYNIC_SINT_MASKED;
+		vp->synic.sint[sint] = HV_SYNIC_SINT_MASKED;
 	stimers_reset(vp);
 }
 
@@ -232,7 +222,7 @@ bool synic_read_msr(struct vp *vp, uint32_t msr, uint64_t *value)
 	return r || msr == HV_X64_MSR_SVERSION || msr == HV_X64_MSR_EOM;
 }
 
-static bool write_register(struct vp *vp, uint32_t msr, uint64_t value)
+static enum msr_result write_register(struct vp *vp, uint32_t msr, uint64_t value)
 {
 	struct synic *s = &vp->synic;
 
@@ -240,26 +230,28 @@ static bool write_register(struct vp *vp, uint32_t msr, uint64_t value)
 	case HV_X64_MSR_SINT0 ... HV_X64_MSR_SINT15:
 		if (!(value & HV_SYNIC_SINT_MASKED) &&
 			(value & HV_SYNIC_SINT_VECTOR_MASK) < HV_SYNIC_SINT_VECTOR_MIN)
-			return false;
+			return MSR_FAULT;
 		// fallthrough
 	case HV_X64_MSR_SCONTROL:
 		WRITE_ONCE(*register_of(s, msr), value);
-		return true;
+		return MSR_DONE;
 	case HV_X64_MSR_SIEFP:
 		return set_page(vp, &s->sief_overlay, s->sief_page, &s->siefp, value);
 	case HV_X64_MSR_SIMP:
 		return set_page(vp, &s->sim_overlay, s->sim_page, &s->simp, value);
 	}
-	return msr == HV_X64_MSR_EOM;
+	return msr == HV_X64_MSR_EOM ? MSR_DONE : MSR_FAULT;
 }
 
-bool synic_write_msr(struct vp *vp, uint32_t msr, uint64_t value)
+enum msr_result synic_write_msr(struct vp *vp, uint32_t msr, uint64_t value)
 {
+	enum msr_result result;
+
 	if (msr >= HV_X64_MSR_STIMER0_CONFIG && msr <= HV_X64_MSR_STIMER3_COUNT)
 		return stimer_write_msr(vp, msr, value);
-	if (!write_register(vp, msr, value))
-		return false;
+	result = write_register(vp, msr, value);
 	// Any of these can be what a queued message has waited for.
-	synic_deliver(vp);
-	return true;
+	if (result == MSR_DONE)
+		synic_deliver(vp);
+	return result;
 }

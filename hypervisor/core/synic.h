@@ -5,7 +5,8 @@
 
 #include "hypercall/msr.h"
 #include "hypercall/synic.h"
-#include "hypervisor/core/gpa_map.h"
+#include "hypervisor/core/msr_result.h"
+#include "hypervisor/core/overlay.h"
 
 struct vp;
 struct timer;
@@ -43,12 +44,12 @@ struct synic {
 enum { SYNIC_DIRECT_MESSAGES = 12 };
 
 void synic_init(struct vp *vp);	   // sim_page, sief_page and direct are set
-void synic_reset(struct vp *vp);   // own VP or paused
+void synic_reset(struct vp *vp);   // at power-on: a new VP, zeroed, whose pages are nowhere
 void synic_destroy(struct vp *vp); // unqueues everything that others have queued here
 
 // MSRs HV_X64_MSR_SCONTROL..EOM, SINTn, STIMERn. Own VP. False: #GP.
 bool synic_read_msr(struct vp *vp, uint32_t msr, uint64_t *value);
-bool synic_write_msr(struct vp *vp, uint32_t msr, uint64_t value);
+enum msr_result synic_write_msr(struct vp *vp, uint32_t msr, uint64_t value);
 
 // Queues MESSAGE (filled in; the caller owns it and it is free) for SINT of VP, even while that is
 // masked or the SynIC disabled. Any context.

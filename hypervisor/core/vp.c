@@ -46,7 +46,7 @@ static bool take_pages(struct vp *vp, struct partition *partition)
 	for (unsigned int i = 0; (page = pages_of(vp, i)); i++)
 		if (!(*page = page_alloc(&partition->pool)))
 			return false;
-	return gpa_map_provide(&partition->gpa, VP_OVERLAYS);
+	return overlays_provide(&partition->gpa, VP_OVERLAYS);
 }
 
 static void free_all(struct vp *vp, struct page_pool *pool)
@@ -119,7 +119,7 @@ void vp_destroy(struct vp *vp)
 	overlay_reap(&partition->gpa, &vp->synic.sim_overlay);
 	overlay_reap(&partition->gpa, &vp->synic.sief_overlay);
 	overlay_reap(&partition->gpa, &vp->assist_overlay);
-	gpa_map_unprovide(&partition->gpa, VP_OVERLAYS);
+	overlays_unprovide(&partition->gpa, VP_OVERLAYS);
 	stats_overlays_free(partition->parent, vp->stats_overlay);
 	free_all(vp, &partition->pool);
 }

@@ -147,7 +147,7 @@ uint64_t vp_xcr0(const struct vp *vp);				     // own VP or paused
 bool vp_xcr0_valid(uint64_t value); // would XSETBV accept it, and does a VP's state page hold it?
 
 // All registers by TLFS name (own VP or paused): HV_STATUS_UNKNOWN_REGISTER_NAME,
-// HV_STATUS_INVALID_REGISTER_VALUE, ...
+// HV_STATUS_INVALID_REGISTER_VALUE, HYPERCALL_RETRY (a page that cannot be placed now), ...
 hv_status vp_get_register(
 	struct vp *vp, enum hv_register_name name, struct hv_register_value *value);
 hv_status vp_set_register(

@@ -2,7 +2,7 @@
 // A VP's registers by TLFS name (HV_REGISTER_NAME): a row for each group of names. What has no row
 // may be the backend's.
 #include "hypervisor/core/backend.h"
-#include "hypervisor/core/partition.h"
+#include "hypervisor/core/hypercall.h"
 #include "hypervisor/x86/cpu.h"
 #include "hypervisor/x86/msr.h"
 
@@ -239,8 +239,13 @@ GETTER(get_msr)
 
 SETTER(set_msr)
 {
-	return msr_write(vp, msr_number(n, arg), value->reg64) ? HV_STATUS_SUCCESS
-							       : HV_STATUS_INVALID_REGISTER_VALUE;
+	static const hv_status statuses[] = {
+		[MSR_FAULT] = HV_STATUS_INVALID_REGISTER_VALUE,
+		[MSR_DONE] = HV_STATUS_SUCCESS,
+		[MSR_AGAIN] = HYPERCALL_RETRY,
+	};
+
+	return statuses[msr_write(vp, msr_number(n, arg), value->reg64)];
 }
 
 // The state itself (core/vp_state.h), and other views of it, or of what is not the VP's.

@@ -156,11 +156,11 @@ bool msr_read(struct vp *vp, uint32_t msr, uint64_t *value)
 	return allowed(vp, row) && row->read && row->read(vp, row, msr, value);
 }
 
-bool msr_write(struct vp *vp, uint32_t msr, uint64_t value)
+enum msr_result msr_write(struct vp *vp, uint32_t msr, uint64_t value)
 {
 	const struct msr_row *row = msr_find(vp, msr);
 
-	return allowed(vp, row) && row->write && row->write(vp, row, msr, value);
+	return allowed(vp, row) && row->write ? row->write(vp, row, msr, value) : MSR_FAULT;
 }
 
 // What an access that failed comes to: #GP, or nothing if the parent wants unknown MSRs ignored.
@@ -194,11 +194,15 @@ void msr_write_exit(struct vp *vp, const struct vp_exit *exit)
 	uint32_t msr = vp->regs.gpr[RCX];
 	uint64_t value = (uint32_t)vp->regs.gpr[RAX] | vp->regs.gpr[RDX] << 32;
 	bool known = msr_find(vp, msr);
+	enum msr_result result;
 
 	// The parent is told of a crash when the crash registers are complete: below.
 	if (msr != HV_X64_MSR_CRASH_CTL && intercept_msr(vp, msr, true, value, known))
 		return;
-	if (!msr_write(vp, msr, value) && !access_failed(vp, msr, known, "write"))
+	result = msr_write(vp, msr, value);
+	if (result == MSR_AGAIN)
+		return; // RIP stays; interrupts have their chance
+	if (result == MSR_FAULT && !access_failed(vp, msr, known, "write"))
 		return;
 	if (msr == HV_X64_MSR_CRASH_CTL && value & HV_CRASH_CTL_CRASH_NOTIFY) {
 		msr_hv_log_crash(vp);

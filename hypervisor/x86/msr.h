@@ -12,9 +12,10 @@ void msr_read_exit(struct vp *vp, const struct vp_exit *exit);
 void msr_write_exit(struct vp *vp, const struct vp_exit *exit);
 void cpuid_exit(struct vp *vp, const struct vp_exit *exit);
 
-// By number (own VP or paused): for exits and for the register hypercalls alike. False: #GP.
+// By number (own VP or paused): for exits and for the register hypercalls alike. A read says false
+// for #GP.
 bool msr_read(struct vp *vp, uint32_t msr, uint64_t *value);
-bool msr_write(struct vp *vp, uint32_t msr, uint64_t value);
+enum msr_result msr_write(struct vp *vp, uint32_t msr, uint64_t value);
 
 // May this be written to the PAT? The processor refuses a VP that has another value.
 bool msr_pat_valid(uint64_t value);

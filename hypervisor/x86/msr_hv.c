@@ -10,15 +10,6 @@
 
 enum { INT3 = 0xcc, CRASH_TEXT_MAX = 4096, CRASH_TEXT_CHUNK = 96 };
 
-// Shows PAGE where *VALUE, a register that places a page, says. No memory for it: the enable bit
-// stays clear.
-static void place_page(struct partition *partition, struct overlay *overlay, void *page,
-	uint64_t *value, unsigned int access)
-{
-	if (!partition_place_page(partition, overlay, page, *value, access))
-		*value &= ~HV_X64_MSR_PAGE_ENABLE;
-}
-
 // DATA is the offset of the field, or of the first of as many as the row has numbers.
 static uint64_t *field(void *object, const struct msr_row *row, uint32_t msr)
 {
@@ -57,15 +48,15 @@ MSR_WRITE(write_guest_os_id)
 {
 	struct partition *partition = vp->partition;
 
-	spin_lock(&partition->lock);
-	partition->guest_os_id = value;
+	spin_guard(&partition->lock);
 	if (value == 0 && !(partition->hypercall_msr & HV_X64_MSR_HYPERCALL_LOCKED)) {
+		if (!partition_place_page(partition, &partition->hypercall_overlay,
+			    partition->hypercall_page, 0, 0))
+			return MSR_AGAIN;
 		partition->hypercall_msr &= ~HV_X64_MSR_HYPERCALL_ENABLE;
-		place_page(partition, &partition->hypercall_overlay, partition->hypercall_page,
-			&partition->hypercall_msr, 0);
 	}
-	spin_unlock(&partition->lock);
-	return true;
+	partition->guest_os_id = value;
+	return MSR_DONE;
 }
 
 static void fill_hypercall_page(uint8_t *page)
@@ -78,23 +69,21 @@ static void fill_hypercall_page(uint8_t *page)
 MSR_WRITE(write_hypercall)
 {
 	struct partition *partition = vp->partition;
-	bool locked;
 
 	if (beyond_gpa_space(value))
-		return false;
-	spin_lock(&partition->lock);
-	locked = partition->hypercall_msr & HV_X64_MSR_HYPERCALL_LOCKED;
-	if (!locked) {
-		if (partition->guest_os_id == 0)
-			value &= ~HV_X64_MSR_HYPERCALL_ENABLE;
-		if (!partition->hypercall_overlay.active)
-			fill_hypercall_page(partition->hypercall_page);
-		place_page(partition, &partition->hypercall_overlay, partition->hypercall_page,
-			&value, GPA_READ | GPA_EXECUTE);
-		partition->hypercall_msr = value;
-	}
-	spin_unlock(&partition->lock);
-	return !locked;
+		return MSR_FAULT;
+	spin_guard(&partition->lock);
+	if (partition->hypercall_msr & HV_X64_MSR_HYPERCALL_LOCKED)
+		return MSR_FAULT;
+	if (partition->guest_os_id == 0)
+		value &= ~HV_X64_MSR_HYPERCALL_ENABLE;
+	if (!partition->hypercall_overlay.active)
+		fill_hypercall_page(partition->hypercall_page);
+	if (!partition_place_page(partition, &partition->hypercall_overlay,
+		    partition->hypercall_page, value, GPA_READ | GPA_EXECUTE))
+		return MSR_AGAIN;
+	partition->hypercall_msr = value;
+	return MSR_DONE;
 }
 
 MSR_READ(read_vp_runtime)
@@ -134,26 +123,27 @@ MSR_WRITE(write_reference_tsc)
 	struct partition *partition = vp->partition;
 	uint64_t placed = beyond_gpa_space(value) ? 0 : value;
 
-	spin_lock(&partition->lock);
+	spin_guard(&partition->lock);
 	if (!partition->reference_tsc_overlay.active)
 		fill_reference_tsc_page(partition);
-	place_page(partition, &partition->reference_tsc_overlay, partition->reference_tsc_page,
-		&placed, GPA_READ);
-	partition->reference_tsc_msr = beyond_gpa_space(value) ? value : placed;
-	spin_unlock(&partition->lock);
-	return true;
+	if (!partition_place_page(partition, &partition->reference_tsc_overlay,
+		    partition->reference_tsc_page, placed, GPA_READ))
+		return MSR_AGAIN;
+	partition->reference_tsc_msr = value;
+	return MSR_DONE;
 }
 
 MSR_WRITE(write_assist)
 {
 	if (beyond_gpa_space(value))
-		return false;
+		return MSR_FAULT;
 	if (!vp->assist_overlay.active)
 		memset(vp->assist_page, 0, PAGE_SIZE);
-	place_page(
-		vp->partition, &vp->assist_overlay, vp->assist_page, &value, GPA_READ | GPA_WRITE);
+	if (!partition_place_page(vp->partition, &vp->assist_overlay, vp->assist_page, value,
+		    GPA_READ | GPA_WRITE))
+		return MSR_AGAIN;
 	vp->assist_msr = value;
-	return true;
+	return MSR_DONE;
 }
 
 MSR_WRITE(write_crash_ctl)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Rows of the MSR tables (msr.c: the processor's, msr_hv.c: the TLFS's). An MSR that has no row
-// gives #GP, and so does a function that is NULL or says false.
+// gives #GP, and so does a function that is NULL or says false. Writes say true, false or
+// MSR_AGAIN.
 #pragma once
 
 #include "hypervisor/x86/msr.h"
@@ -11,7 +12,7 @@ struct msr_row;
 
 // Functions for rows: with a body; one that reads as an expression; one that hands on to another.
 #define MSR_READ(name)	static bool name(MSR_READ_ARGS)
-#define MSR_WRITE(name) static bool name(MSR_WRITE_ARGS)
+#define MSR_WRITE(name) static enum msr_result name(MSR_WRITE_ARGS)
 #define MSR_VALUE(name, expression)                                                                \
 	MSR_READ(name)                                                                             \
 	{                                                                                          \
@@ -36,7 +37,7 @@ struct msr_row {
 	uint8_t roles;
 	uint64_t privilege; // HV_PRIVILEGE_* without which it gives #GP
 	bool (*read)(MSR_READ_ARGS);
-	bool (*write)(MSR_WRITE_ARGS);
+	enum msr_result (*write)(MSR_WRITE_ARGS);
 	uint64_t data; // for the two
 };
 

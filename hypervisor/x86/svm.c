@@ -9,6 +9,7 @@
 #include "hypervisor/x86/msr.h"
 #include "hypervisor/x86/speculation.h"
 #include "hypervisor/x86/svm.h"
+#include "hypervisor/x86/svm_asid.h"
 
 // Permission maps (APM2 15.10, 15.11). Static: their addresses are physical, the image is one
 // physical range.
@@ -20,8 +21,7 @@ static uint32_t asid_count, svm_features;
 enum { SVM_FEATURE_NP = 1 << 0, SVM_FEATURE_NRIPS = 1 << 3, SVM_FEATURE_SPEC_CTRL = 1 << 20 };
 
 struct svm_cpu { // pcpu->arch, one page; the host save area follows
-	uint32_t next_asid;
-	uint64_t generation;
+	struct svm_asids asids;
 };
 
 static uint64_t image_spa(const void *p)
@@ -36,7 +36,14 @@ static struct svm_vp *svm_vp(const struct vp *vp)
 
 // --- second-level entries: ordinary page tables (APM2 15.25.5), for user accesses ---
 
-enum { NPT_PRESENT = 1, NPT_WRITE = 2, NPT_USER = 4, NPT_LARGE = 1 << 7 };
+enum {
+	NPT_PRESENT = 1,
+	NPT_WRITE = 2,
+	NPT_USER = 4,
+	NPT_ACCESSED = 1 << 5,
+	NPT_DIRTY = 1 << 6,
+	NPT_LARGE = 1 << 7
+};
 #define NPT_NX	 BIT(63)
 #define NPT_ADDR 0x000ffffffffff000ull
 
@@ -47,14 +54,14 @@ static enum gpa_order npt_max_order(void)
 
 static uint64_t npt_leaf(uint64_t spa_page, unsigned int access, enum gpa_order order)
 {
-	return spa_page << PAGE_SHIFT | NPT_PRESENT | NPT_USER |
+	return spa_page << PAGE_SHIFT | NPT_PRESENT | NPT_USER | NPT_ACCESSED | NPT_DIRTY |
 	       (access & GPA_WRITE ? NPT_WRITE : 0) | (access & GPA_EXECUTE ? 0 : NPT_NX) |
 	       (order ? NPT_LARGE : 0);
 }
 
 static uint64_t npt_table(uint64_t spa_page)
 {
-	return spa_page << PAGE_SHIFT | NPT_PRESENT | NPT_WRITE | NPT_USER;
+	return spa_page << PAGE_SHIFT | NPT_PRESENT | NPT_WRITE | NPT_USER | NPT_ACCESSED;
 }
 
 static bool npt_is_leaf(uint64_t entry, enum gpa_order order)
@@ -88,6 +95,9 @@ static bool svm_probe(const char **why_not)
 	r = cpuid(0x8000000a, 0);
 	svm_features = r.edx;
 	asid_count = r.ebx;
+	*why_not = "this processor has no address space identifiers for guests";
+	if (asid_count < 2)
+		return false;
 	*why_not = "this processor has SVM without nested paging";
 	return svm_features & SVM_FEATURE_NP;
 }
@@ -133,8 +143,7 @@ static void svm_cpu_enable(void)
 
 	if (this_cpu()->index == 0)
 		init_maps();
-	cpu->next_asid = 1;
-	cpu->generation = 1;
+	svm_asids_init(&cpu->asids, asid_count);
 	msr_wr(MSR_EFER, msr_rd(MSR_EFER) | EFER_SVME);
 	msr_wr(MSR_VM_HSAVE_PA, va_to_spa(cpu) + PAGE_SIZE);
 	__asm__ volatile("clgi");
@@ -186,7 +195,7 @@ static void svm_vp_reset(struct vp *vp)
 	vmcb->event_injection = 0;
 	vmcb->vintr = SVM_V_MASKING;
 	vmcb->tsc_offset = vp->partition->tsc_offset + vp->tsc_adjust;
-	svm_vp(vp)->asid_cpu = NULL;
+	svm_asid_drop(&svm_vp(vp)->asid);
 	unblock_nmi(svm_vp(vp));
 	svm_sync_back(vp);
 }
@@ -255,25 +264,10 @@ static void svm_save(struct vp *vp)
 	__asm__ volatile("xsave64 (%0)" : : "r"(vp->xsave), "a"(-1), "d"(-1) : "memory");
 }
 
-// Gives VP an address space identifier of this processor that nothing stale is tagged with.
-static void assign_asid(struct svm_vp *s, struct vmcb *vmcb, struct svm_cpu *cpu)
-{
-	if (likely(s->asid_cpu == cpu && s->asid_generation == cpu->generation))
-		return;
-	if (cpu->next_asid >= asid_count) {
-		cpu->generation++;
-		cpu->next_asid = 1;
-	}
-	if (cpu->next_asid == 1)
-		vmcb->tlb_control = SVM_TLB_FLUSH_ALL;
-	vmcb->asid = cpu->next_asid++;
-	s->asid_cpu = cpu;
-	s->asid_generation = cpu->generation;
-}
-
 static void svm_flush_tlb(struct vp *vp)
 {
-	svm_vp(vp)->asid_cpu = NULL;
+	svm_asid_drop(&svm_vp(vp)->asid);
+	vp->recheck = true; // svm_run() starts anew
 }
 
 // --- events ---
@@ -503,8 +497,10 @@ static inline void switch_to_guest(struct vp_regs *regs, uint64_t vmcb_spa)
 // Enters VP and handles its exits, for as long as what was decided for the first entry holds.
 static inline void enter(struct vp *vp, struct svm_vp *s, struct vmcb *vmcb, struct pcpu *cpu)
 {
+	struct svm_asids *asids = &((struct svm_cpu *)cpu->arch)->asids;
 	struct vp_exit exit;
 
+	svm_asid_enter(asids, &s->asid, vmcb);
 	do {
 		// A handler that changes other registers than these asks for a recheck, and so for
 		// a new start.
@@ -529,6 +525,7 @@ static inline void enter(struct vp *vp, struct svm_vp *s, struct vmcb *vmcb, str
 		if (exit.reason == EXIT_INTERRUPT)
 			irq_window();
 	} while (vp_handle_exit(vp, &exit));
+	svm_asid_left(asids, vmcb);
 }
 
 static void svm_run(struct vp *vp)
@@ -537,7 +534,6 @@ static void svm_run(struct vp *vp)
 	struct vmcb *vmcb = s->vmcb;
 	struct pcpu *cpu = this_cpu();
 
-	assign_asid(s, vmcb, cpu->arch);
 	vmcb->rsp = vp->regs.gpr[RSP];
 	vmcb->rflags = vp->regs.rflags;
 	enter(vp, s, vmcb, cpu);
@@ -548,7 +544,8 @@ static void svm_run(struct vp *vp)
 
 const struct backend svm_backend = {
 	.name = "AMD SVM",
-	.gpa_format = { npt_leaf, npt_table, npt_is_leaf, npt_page, npt_access, npt_max_order },
+	.gpa_format = { npt_leaf, npt_table, npt_is_leaf, npt_page, npt_access, npt_max_order,
+		NPT_ACCESSED | NPT_DIRTY },
 	.hypercall_code = (const uint8_t[]){ 0x0f, 0x01, 0xd9, 0xc3 }, // vmmcall; ret
 	.hypercall_code_size = 4,
 	.probe = svm_probe,

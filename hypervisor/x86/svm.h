@@ -2,6 +2,7 @@
 // The virtual machine control block and its codes (APM2 appendices B and C).
 #pragma once
 
+#include "hypercall/registers.h"
 #include "hypervisor/core/lib.h"
 
 #define SVM_SEGMENT_LONG BIT(9) // attributes: a descriptor's L bit
@@ -91,6 +92,7 @@ enum svm_exit {
 	SVM_EXIT_INTERCEPTS = 0xc0,
 	SVM_EXIT_NPF = 0x400,
 };
+#define SVM_EXIT_INVALID UINT64_MAX // VMRUN refuses the state
 
 // vmcb.vintr
 #define SVM_V_IRQ	   BIT(8)
@@ -112,17 +114,21 @@ enum { SVM_TLB_KEEP = 0, SVM_TLB_FLUSH_ALL = 1 };
 
 // svm_registers.c: struct backend's get_register and set_register.
 struct vp;
-struct hv_register_value;
 bool svm_get_register(struct vp *vp, enum hv_register_name name, struct hv_register_value *value);
 bool svm_set_register(
 	struct vp *vp, enum hv_register_name name, const struct hv_register_value *value);
 
+// A VP's address space identifier (svm_asid.h) is good on the processor and in the generation that
+// gave it.
+struct svm_asid {
+	const void *giver; // struct svm_asids; NULL: none
+	uint64_t generation;
+};
+
 struct svm_vp {
 	struct vmcb *vmcb;
 	uint64_t vmcb_spa;
-	// The ASID is good on the processor and in the generation that gave it.
-	void *asid_cpu;
-	uint64_t asid_generation;
+	struct svm_asid asid;
 	// From an NMI to the end of the IRET from it no other one is injected. The IRET is known by
 	// its intercept, then by its RIP; its end, if an NMI waits, by a single step.
 	bool nmi_blocked, nmi_iret, nmi_step;

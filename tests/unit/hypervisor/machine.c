@@ -27,6 +27,7 @@ _Thread_local struct pcpu *machine_cpu;
 unsigned int machine_kicks;
 void (*machine_guest)(struct vp *vp, struct vp_exit *exit);
 void (*machine_idle)(void);
+_Thread_local void (*machine_walk)(void);
 static bool kicked[MACHINE_CPUS];
 
 struct pcpu *pcpus[PCPU_MAX];
@@ -356,7 +357,7 @@ static void flush_tlb(struct vp *vp)
 	machine_vp(vp)->flushes++;
 }
 
-enum { PRESENT = 1, LARGE = 1 << 3 };
+enum { PRESENT = 1, LARGE = 1 << 3, ACCESSED = 1 << 8, DIRTY = 1 << 9 };
 
 static enum gpa_order max_order(void)
 {
@@ -375,6 +376,8 @@ static uint64_t table(uint64_t page)
 
 static bool is_leaf(uint64_t entry, enum gpa_order order)
 {
+	if (machine_walk)
+		machine_walk();
 	return order == GPA_4K || entry & LARGE;
 }
 
@@ -390,7 +393,8 @@ static unsigned int entry_access(uint64_t entry)
 
 static const struct backend machine_backend = {
 	.name = "machine",
-	.gpa_format = { leaf, table, is_leaf, entry_page, entry_access, max_order },
+	.gpa_format = { leaf, table, is_leaf, entry_page, entry_access, max_order,
+		ACCESSED | DIRTY },
 	.hypercall_code = (const uint8_t[]){ 0x0f, 0x01, 0xd9, 0xc3 },
 	.hypercall_code_size = 4,
 	.vp_pages = 2,
@@ -456,9 +460,9 @@ static void boot_root(void)
 void machine_switch(unsigned int cpu)
 {
 	if (machine_cpu)
-		machine_cpu->guest_seq |= 1;
+		machine_cpu->guest_seq += !(machine_cpu->guest_seq & 1);
 	machine_cpu = &machine_cpus[cpu];
-	machine_cpu->guest_seq &= ~1ull;
+	machine_cpu->guest_seq += machine_cpu->guest_seq & 1;
 }
 
 void machine_setup(void)
@@ -501,13 +505,50 @@ void machine_run(struct vp *vp)
 
 // --- hypercalls ---
 
+// What the processor does to an entry on its way: the bit says that it was there.
+static bool note(uint64_t *entry, uint64_t *value, unsigned int access, bool last)
+{
+	uint64_t noted;
+
+	do {
+		if (!(*value & PRESENT) || (last && (entry_access(*value) & access) != access))
+			return false;
+		noted = *value | ACCESSED | (last && access & GPA_WRITE ? DIRTY : 0);
+	} while (noted != *value && !__atomic_compare_exchange_n(entry, value, noted, false,
+					    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+	return true;
+}
+
+void *machine_access(struct partition *partition, uint64_t gpa, unsigned int access)
+{
+	uint64_t *entry = partition->gpa.top, value = table(va_to_page(entry)), size;
+
+	if (gpa >> GPA_BITS)
+		return NULL;
+	for (int shift = 39;; shift -= 9) {
+		bool last;
+
+		entry = (uint64_t *)page_to_va(entry_page(value)) + (gpa >> shift & 511);
+		value = __atomic_load_n(entry, __ATOMIC_ACQUIRE);
+		last = shift == PAGE_SHIFT || value & LARGE;
+		size = 1ull << shift;
+		if (!note(entry, &value, access, last))
+			return NULL;
+		if (last)
+			break;
+	}
+	return (uint8_t *)page_to_va(entry_page(value)) + gpa % size;
+}
+
 void *machine_memory(struct partition *partition, uint64_t gpa)
 {
-	uint64_t page;
+	void *memory = machine_access(partition, gpa, GPA_READ | GPA_WRITE);
 
-	if (!gpa_map_lookup(&partition->gpa, gpa >> PAGE_SHIFT, GPA_READ, &page))
+	if (!memory)
+		memory = machine_access(partition, gpa, GPA_READ);
+	if (!memory)
 		fail("no such guest page");
-	return (uint8_t *)page_to_va(page) + gpa % PAGE_SIZE;
+	return memory;
 }
 
 static uint64_t in_page(const struct vp *vp)

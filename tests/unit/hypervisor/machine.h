@@ -53,6 +53,8 @@ extern unsigned int machine_wbinvds;
 extern void (*machine_guest)(struct vp *vp, struct vp_exit *exit);
 // What a processor does that has nothing to run.
 extern void (*machine_idle)(void);
+// If set: called for each entry above level 0 that this thread looks at, after it has been read.
+extern _Thread_local void (*machine_walk)(void);
 // Has this processor got an interrupt since it was last asked?
 bool machine_kicked(void);
 
@@ -67,7 +69,10 @@ void machine_run(struct vp *vp);
 struct machine_vp *machine_vp(const struct vp *vp);
 struct vp *root_vp(unsigned int index);
 
-// Memory of a partition by GPA, as its VPs see it. The page is mapped.
+// A VP's access to a GPA, as a processor makes it: sets the accessed bits of the second-level
+// entries on its way, and where it writes the dirty bit of the last. NULL: second-level fault.
+void *machine_access(struct partition *partition, uint64_t gpa, unsigned int access);
+// The same, to write if that is possible. The page is mapped.
 void *machine_memory(struct partition *partition, uint64_t gpa);
 
 // A hypercall as VP with CONTROL and the input and output pages of that VP; repeated until it is

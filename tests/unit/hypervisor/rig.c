@@ -145,7 +145,7 @@ bool partition_place_page(struct partition *partition, struct overlay *overlay, 
 	bool active = where & HV_X64_MSR_PAGE_ENABLE;
 
 	cr_assert_not_null(page);
-	if (active && gpa_page >> (GPA_BITS - PAGE_SHIFT))
+	if (rig.place_again)
 		return false;
 	if (active == overlay->active && (!active || overlay->gpa_page == gpa_page))
 		return true;
@@ -167,7 +167,7 @@ bool synic_read_msr(struct vp *vp, uint32_t msr, uint64_t *value)
 	return true;
 }
 
-bool synic_write_msr(struct vp *vp, uint32_t msr, uint64_t value)
+enum msr_result synic_write_msr(struct vp *vp, uint32_t msr, uint64_t value)
 {
 	rig.synic_written = msr;
 	return true;

@@ -36,6 +36,7 @@ struct rig {
 	unsigned int flushes, intercepted_crashes;
 	bool intercept_msrs; // the parent takes all MSR accesses
 	uint64_t synic_written;
+	bool place_again; // partition_place_page() cannot do it now
 };
 
 extern struct rig rig;

@@ -340,6 +340,28 @@ Test(msr_hv, assist_page, .init = setup)
 	cr_assert_not(vp->assist_overlay.active);
 }
 
+// A page that cannot be placed now: nothing has changed, and the write is to be made again.
+Test(msr_hv, a_page_that_cannot_be_placed_now, .init = setup)
+{
+	static const uint32_t msrs[] = { HV_X64_MSR_HYPERCALL, HV_X64_MSR_REFERENCE_TSC,
+		HV_X64_MSR_VP_ASSIST_PAGE };
+
+	wr(HV_X64_MSR_GUEST_OS_ID, 1);
+	for (unsigned int i = 0; i < ARRAY_SIZE(msrs); i++) {
+		wr(msrs[i], PAGE_AT(5 + i));
+		rig.place_again = true;
+		cr_assert_eq(msr_write(vp, msrs[i], PAGE_AT(9)), MSR_AGAIN);
+		cr_assert_eq(msr_write(vp, msrs[i], 0), MSR_AGAIN);
+		cr_assert_eq(rd(msrs[i]), PAGE_AT(5 + i));
+		rig.place_again = false;
+	}
+	rig.place_again = true;
+	cr_assert_eq(msr_write(vp, HV_X64_MSR_GUEST_OS_ID, 0), MSR_AGAIN);
+	cr_assert_eq(rd(HV_X64_MSR_GUEST_OS_ID), 1);
+	cr_assert_eq(rd(HV_X64_MSR_HYPERCALL), PAGE_AT(5));
+	cr_assert(no_wr(HV_X64_MSR_HYPERCALL, BIT(guest_address_bits()) | 1));
+}
+
 Test(msr_hv, constants, .init = setup)
 {
 	vp = &rig.vp[2];

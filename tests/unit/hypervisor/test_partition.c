@@ -304,8 +304,8 @@ Test(partition, an_overlay_cannot_be_deposited)
 {
 	uint64_t page = MACHINE_CHILD_PAGE + 9;
 
-	cr_assert(overlay_set(&root_partition->gpa, &vp->synic.sim_overlay, page,
-		vp->synic.sim_page, GPA_READ | GPA_WRITE));
+	cr_assert(partition_place_page(root_partition, &vp->synic.sim_overlay, vp->synic.sim_page,
+		PAGE(page) | 1, GPA_READ | GPA_WRITE));
 	cr_assert_eq(machine_deposit(HV_PARTITION_ID_SELF, page, 1), HV_STATUS_OPERATION_DENIED);
 	overlay_clear(&root_partition->gpa, &vp->synic.sim_overlay);
 	cr_assert_eq(machine_deposit(HV_PARTITION_ID_SELF, page, 1), 0);
@@ -321,8 +321,8 @@ Test(partition, withdrawal_meets_an_overlay)
 	uint32_t done;
 
 	cr_assert_eq(machine_deposit(id, page, 1), 0);
-	cr_assert(overlay_set(&root_partition->gpa, &vp->synic.sim_overlay, page,
-		vp->synic.sim_page, GPA_READ | GPA_WRITE));
+	cr_assert(partition_place_page(root_partition, &vp->synic.sim_overlay, vp->synic.sim_page,
+		PAGE(page) | 1, GPA_READ | GPA_WRITE));
 	machine_call_rep(vp, HvCallWithdrawMemory, 1, in, sizeof(in), &out, 8, &done);
 	overlay_clear(&root_partition->gpa, &vp->synic.sim_overlay);
 	if (done) {
@@ -423,8 +423,8 @@ Test(partition, sources_that_are_refused)
 	cr_assert_eq(map(child->id, UINT64_MAX, HV_MAP_GPA_PERMISSIONS_MASK, pages, 1, NULL),
 		HV_STATUS_INVALID_PARAMETER);
 	// The hypervisor's own pages, as the root sees them: its SIM page.
-	cr_assert(overlay_set(&root_partition->gpa, &vp->synic.sim_overlay, 2000,
-		vp->synic.sim_page, GPA_READ | GPA_WRITE));
+	cr_assert(partition_place_page(root_partition, &vp->synic.sim_overlay, vp->synic.sim_page,
+		PAGE(2000) | 1, GPA_READ | GPA_WRITE));
 	cr_assert_eq(map(child->id, 100, HV_MAP_GPA_READABLE, (const uint64_t[]){ 2000 }, 1, NULL),
 		HV_STATUS_OPERATION_DENIED);
 }
@@ -484,27 +484,6 @@ Test(partition, a_large_page_where_small_ones_were)
 	free = child->pool.free_pages;
 	cr_assert_eq(map_large(child, 512, 2048), 0, "only an empty table is there");
 	cr_assert_eq(child->pool.free_pages, free + 1, "which comes back");
-}
-
-Test(partition, tables_wait_for_the_flush)
-{
-	struct partition *child = machine_child(0, 1, 16);
-	struct overlay *overlay = &child->vps[0]->synic.sim_overlay;
-	struct gpa_map *map = &child->gpa;
-	uint64_t before = map->spares_lent, lent;
-	void *spares;
-
-	cr_assert(overlay_set(map, overlay, 1 << 20, child->vps[0]->synic.sim_page, GPA_READ));
-	lent = map->spares_lent;
-	spares = map->spares;
-	cr_assert_gt(lent, before);
-	overlay_clear(map, overlay);
-	cr_assert_eq(map->spares_lent, lent, "the processors may still walk them");
-	cr_assert_eq(map->spares, spares);
-	partition_flush_gpa(child);
-	cr_assert(overlay_reap(map, overlay));
-	cr_assert_eq(map->spares_lent, before);
-	cr_assert(!overlay_reap(map, overlay));
 }
 
 Test(partition, read_and_write_gpa)

@@ -329,6 +329,22 @@ static void root_step(struct vp *vp, struct vp_exit *exit)
 	}
 }
 
+// Where a child has its pages: in its memory, or far from any, where the tables come and go with
+// the page.
+static uint64_t page_of_child(void)
+{
+	return random_below(2) ? 20 + random_below(8) : random_below(4) << 27 | random_below(2);
+}
+
+// What would lead the hypervisor astray if it took it for a table.
+static void write_entries(struct vp *vp, uint64_t gpa)
+{
+	uint64_t *memory = machine_access(vp->partition, gpa, GPA_WRITE);
+
+	for (unsigned int i = 0; memory && i < PAGE_SIZE / 8; i++)
+		memory[i] = 1ull << 48 | 0x71;
+}
+
 static void child_step(struct vp *vp, struct vp_exit *exit)
 {
 	const uint64_t message[] = { random_below(8), 1 | 8ull << 32, 0 };
@@ -336,8 +352,10 @@ static void child_step(struct vp *vp, struct vp_exit *exit)
 	const uint64_t flush[] = { 0, 1, 0 };
 	const uint64_t ipi[] = { 0x41, 7 };
 
+	uint64_t page = page_of_child() << 12;
+
 	vp->partition->guest_os_id = 1;
-	switch (random_below(12)) {
+	switch (random_below(14)) {
 	case 0:
 	case 1:
 	case 2:
@@ -363,13 +381,19 @@ static void child_step(struct vp *vp, struct vp_exit *exit)
 			break;
 		} // fallthrough
 	case 9:
-		vp->regs.gpr[RCX] = HV_X64_MSR_SIMP + random_below(2);
-		vp->regs.gpr[RAX] = (20 + random_below(8)) << 12 | random_below(2);
-		vp->regs.gpr[RDX] = 0;
+	case 10:
+		vp->regs.gpr[RCX] = HV_X64_MSR_SIEFP + random_below(2);
+		vp->regs.gpr[RAX] = (uint32_t)page | (random_below(4) > 0);
+		vp->regs.gpr[RDX] = page >> 32;
 		exit->reason = EXIT_WRMSR;
 		exit->insn_length = 2;
 		break;
-	case 10:
+	case 11: // input where nothing is, or a page that moves
+		write_entries(vp, page);
+		hypercall(vp, exit, HvCallSignalEvent, event, ARRAY_SIZE(event));
+		vp->regs.gpr[RDX] = page;
+		break;
+	case 12:
 		vp->regs.rflags |= 1 << 9;
 		vp->apic.svr |= 0x100;
 		exit->reason = EXIT_HLT;
@@ -443,9 +467,17 @@ static void idle(void)
 
 // --- the test ---
 
+// Others get on in the middle of a lookup.
+static void dawdle(void)
+{
+	if (random_below(64) == 0)
+		sched_yield();
+}
+
 static void *processor(void *cpu)
 {
 	machine_cpu = cpu;
+	machine_walk = dawdle;
 	machine_cpu->guest_seq = 0;
 	seed = 88172645463325252ull + machine_cpu->index * 1000003 + (uint64_t)getpid() * 7919;
 	sched_run();
