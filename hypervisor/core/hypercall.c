@@ -303,8 +303,10 @@ static void execute(struct vp *vp, struct request *r)
 	// interrupts had their chance.
 	if (r->row->rep)
 		set_register(vp, r, RCX, hv_call_restart(r->control, r->start + reps_done));
-	if (status == HYPERCALL_RETRY || (!status && r->start + reps_done < r->count))
-		return; // RIP stays
+	if (status == HYPERCALL_RETRY || (!status && r->start + reps_done < r->count)) {
+		vp->recheck = true; // RIP stays, and with it an interrupt shadow
+		return;
+	}
 	finish(vp, r, hv_result(status, r->row->rep ? r->start + reps_done : 0));
 }
 

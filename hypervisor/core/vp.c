@@ -159,6 +159,7 @@ void vp_reset(struct vp *vp, bool power_on)
 	vp->regs.rip = RESET_RIP;
 	vp->regs.rflags = RFLAGS_RESET;
 	memset(vp->dr, 0, sizeof(vp->dr));
+	vp->event = (struct event){ 0 };
 	vp->nmi_waits = false;
 	backend->vp_reset(vp);
 	vapic_reset(vp, power_on);

@@ -8,6 +8,7 @@
 
 #include "hypercall/intercept.h"
 #include "hypercall/registers.h"
+#include "hypervisor/core/event.h"
 #include "hypervisor/core/synic.h"
 #include "hypervisor/core/timer.h"
 #include "hypervisor/x86/vapic.h"
@@ -83,7 +84,8 @@ struct vp {
 	bool explicit_suspend;	// TLFS: HvRegisterExplicitSuspend
 	bool intercept_suspend; // TLFS: HvRegisterInterceptSuspend
 	int offered_vector;	// what the backend was last asked to deliver, -1 = none
-	bool nmi_waits;		// for the end of another one
+	struct event event;	// what the next entry delivers
+	bool nmi_waits;		// for the end of another one, or for an exception to go first
 	bool recheck; // what prepare() decided may not hold any more (interrupts, suspension,
 		      // activity)
 	uint64_t xcr0;
@@ -175,7 +177,8 @@ static inline void vp_go_on_at(struct vp *vp, uint64_t rip)
 	vp->regs.interrupt_shadow = false;
 }
 
-// The instruction has been carried out. If the guest single-steps, its #DB is due.
+// The instruction has been carried out: RIP goes behind it, in the bits that it has in VP's mode.
+// If the guest single-steps, its #DB is due.
 void vp_skip_insn(struct vp *vp, unsigned int length);
 
 void vp_inject_ud(struct vp *vp);

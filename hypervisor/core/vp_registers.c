@@ -91,25 +91,44 @@ SETTER(set_activity)
 	return HV_STATUS_INVALID_REGISTER_VALUE;
 }
 
-// TLFS: HvRegisterPendingEvent0. Only an exception can be made pending; taking one back is not
-// offered, nor is reading.
+GETTER(get_interruption)
+{
+	value->reg64 = event_get_interruption(vp);
+	return HV_STATUS_SUCCESS;
+}
+
+SETTER(set_interruption)
+{
+	return event_set_interruption(vp, value->reg64);
+}
+
+GETTER(get_pending_event)
+{
+	value->reg128.low = event_get_pending(vp);
+	return HV_STATUS_SUCCESS;
+}
+
 SETTER(set_pending_event)
 {
-	uint64_t event = value->reg128.low;
-	unsigned int vector =
-		(event & HV_PENDING_EVENT_VECTOR_MASK) >> HV_PENDING_EVENT_VECTOR_SHIFT;
-	struct hv_register_value cr2 = { .reg64 = value->reg128.high };
+	return event_set_pending(vp, value->reg128.low, value->reg128.high);
+}
 
-	if (!(event & HV_PENDING_EVENT_PENDING))
-		return HV_STATUS_SUCCESS;
-	if ((event & HV_PENDING_EVENT_TYPE_MASK) >> HV_PENDING_EVENT_TYPE_SHIFT !=
-			HvX64PendingEventException ||
-		vector > 31 || vector == 2)
+GETTER(get_interrupt_state)
+{
+	value->reg64 = (vp->regs.interrupt_shadow ? HV_INTERRUPT_STATE_SHADOW : 0) |
+		       (backend->nmi_state(vp) != NMI_OPEN ? HV_INTERRUPT_STATE_NMI_MASKED : 0);
+	return HV_STATUS_SUCCESS;
+}
+
+SETTER(set_interrupt_state)
+{
+	bool blocked = value->reg64 & HV_INTERRUPT_STATE_NMI_MASKED;
+
+	if (value->reg64 & ~(HV_INTERRUPT_STATE_SHADOW | HV_INTERRUPT_STATE_NMI_MASKED))
 		return HV_STATUS_INVALID_REGISTER_VALUE;
-	if (vector == 14)
-		backend->set_register(vp, HvX64RegisterCr2, &cr2);
-	backend->inject_exception(vp, vector, event & HV_PENDING_EVENT_DELIVER_ERROR_CODE,
-		event >> HV_PENDING_EVENT_ERROR_CODE_SHIFT);
+	vp->regs.interrupt_shadow = value->reg64 & HV_INTERRUPT_STATE_SHADOW;
+	if (blocked != (backend->nmi_state(vp) != NMI_OPEN))
+		backend->set_nmi_blocked(vp, blocked);
 	return HV_STATUS_SUCCESS;
 }
 
@@ -233,7 +252,9 @@ static const struct row rows[] = {
 	{ HvRegisterGuestCrashP0, 5, get_field, set_field, FIELD(crash.p[0]) },
 	// What the guest has written there; the guest itself reads what is supported.
 	{ HvRegisterGuestCrashCtl, 1, get_field, set_field, FIELD(crash.ctl) },
-	{ HvRegisterPendingEvent0, 1, NULL, set_pending_event, 0 },
+	{ HvRegisterPendingInterruption, 1, get_interruption, set_interruption, 0 },
+	{ HvRegisterInterruptState, 1, get_interrupt_state, set_interrupt_state, 0 },
+	{ HvRegisterPendingEvent0, 1, get_pending_event, set_pending_event, 0 },
 	{ HvX64RegisterCr8, 1, get_cr8, set_cr8, 0 },
 	{ HvX64RegisterXfem, 1, get_xfem, set_xfem, 0 },
 	{ HvRegisterVpIndex, 1, get_field, NULL, FIELD(index) },
