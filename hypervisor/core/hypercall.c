@@ -280,7 +280,7 @@ static hv_status run(struct vp *vp, const struct request *r, uint32_t *reps_done
 	if (!copy_in(vp->partition, r, in))
 		return HV_STATUS_INVALID_ALIGNMENT;
 	memset(out, 0, out_bytes(r));
-	vp->recheck = true; // whatever the handler does to its caller
+	vp->recheck = true; // whatever the handler does to its caller, or if it is to call again
 	status = handle(&call, r->row);
 	*reps_done = call.reps_done;
 	copy_out(vp, r, in, &call, status);
@@ -303,10 +303,8 @@ static void execute(struct vp *vp, struct request *r)
 	// interrupts had their chance.
 	if (r->row->rep)
 		set_register(vp, r, RCX, hv_call_restart(r->control, r->start + reps_done));
-	if (status == HYPERCALL_RETRY || (!status && r->start + reps_done < r->count)) {
-		vp->recheck = true; // RIP stays, and with it an interrupt shadow
-		return;
-	}
+	if (status == HYPERCALL_RETRY || (!status && r->start + reps_done < r->count))
+		return; // RIP stays
 	finish(vp, r, hv_result(status, r->row->rep ? r->start + reps_done : 0));
 }
 
