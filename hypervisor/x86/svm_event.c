@@ -123,11 +123,14 @@ void svm_event_enter(struct vp *vp)
 
 	if (unlikely(s->stepping))
 		set_stepping(s, false); // for an entry that did not happen
+	s->vmcb->event_injection = 0;
 	if (unlikely(vp->event.pending)) {
 		s->vmcb->event_injection = encode(s->vmcb, &vp->event);
 		// What #BP and #OF push, if the processor has the field (APM2 15.20).
 		s->vmcb->next_rip = s->event_rip = vp->regs.rip;
 		vp->regs.interrupt_shadow = false;
+		if (vp->event.type == HvX64PendingNmi)
+			intercept(s->vmcb, SVM_EXIT_IRET, true); // it may be the first exit
 	} else if (unlikely(vp->nmi_waits && svm_nmi_state(vp) == NMI_ENDS)) {
 		step_over_iret(vp);
 	}

@@ -92,6 +92,16 @@ Test(svm_event, what_is_pending_goes_into_eventinj_and_ends_the_shadow)
 	cr_assert_eq(vmcb.next_rip, 0x1000, "what #BP pushes");
 }
 
+// By a parent, after an entry that did not happen.
+Test(svm_event, what_was_taken_back_is_not_delivered)
+{
+	pend(HvX64PendingException, 13, true, 0);
+	enter();
+	vp->event.pending = false;
+	enter();
+	cr_assert_eq(vmcb.event_injection, 0);
+}
+
 Test(svm_event, what_was_delivered_is_gone)
 {
 	for (unsigned int vector = 0; vector < EXCEPTIONS; vector++) {
@@ -208,6 +218,16 @@ Test(svm_event, an_nmi_blocks_the_next_until_its_iret)
 	cr_assert_not(INTERCEPTS(SVM_EXIT_IRET));
 	vp->regs.rip = 0x1000;
 	cr_assert_eq(svm_nmi_state(vp), NMI_OPEN);
+}
+
+Test(svm_event, the_iret_may_be_the_first_exit_from_an_nmis_handler)
+{
+	pend(HvX64PendingNmi, 2, false, 0);
+	enter();
+	cr_assert(INTERCEPTS(SVM_EXIT_IRET));
+	vp->regs.rip = 0x3000;
+	leave(SVM_EXIT_IRET, 0);
+	cr_assert_eq(svm_nmi_state(vp), NMI_ENDS);
 }
 
 Test(svm_event, an_nmi_whose_delivery_was_cut_short_blocks_nothing)
