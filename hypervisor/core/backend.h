@@ -25,6 +25,7 @@ enum exit_reason {
 	EXIT_UNDEFINED,	    // an instruction that guests do not have: #UD
 	EXIT_DENIED,	    // one that guests have, but nothing to apply it to: #GP
 	EXIT_FPU_FREEZE,    // an x87 error that waits for an interrupt from outside
+	EXIT_ICEBP,	    // INT1: a #DB of its own
 	EXIT_SHUTDOWN,	    // triple fault
 	EXIT_INVALID_STATE, // the processor refused the VP's state
 	EXIT_REASONS,
@@ -46,6 +47,8 @@ struct vp_exit {
 		struct {
 			uint64_t gpa;
 			unsigned int access; // one of enum gpa_access
+			bool by_insn;	     // of the instruction at RIP itself: not of a page
+				      // walk, not while an event was being delivered
 		} fault;
 	};
 };
@@ -55,6 +58,8 @@ enum cpu_mode { // bits; the lowest two are the CPL
 	CPU_MODE_PROTECTED = 1 << 2, // CR0.PE
 	CPU_MODE_64BIT = 1 << 3,     // EFER.LMA and CS.L
 };
+
+enum nmi_state { NMI_OPEN, NMI_BLOCKED, NMI_ENDS };
 
 struct backend {
 	const char *name;
@@ -85,14 +90,17 @@ struct backend {
 	// The vector (or -1) that the processor is to deliver as soon as the VP takes interrupts.
 	// Called before each entry.
 	void (*offer_interrupt)(struct vp *vp, int vector);
-	// After an exit: the offered vector was taken.
+	// After an exit: the offered vector was taken, and its delivery done.
 	bool (*interrupt_taken)(struct vp *vp);
 
-	void (*inject_exception)(struct vp *vp, unsigned int vector, bool has_code, uint32_t code);
-	bool (*inject_nmi)(struct vp *vp); // false: one is pending already, or NMIs are blocked
+	// An NMI blocks the next one from its delivery to the end of the IRET from it. What counts
+	// as delivered is vp->event: run() enters with it if it is pending. If it, or what it
+	// turned into, was not done, it is pending (cut) again and vp->recheck set. With NMI_ENDS
+	// and vp->nmi_waits, run() comes out at the end of that IRET: then no interrupt is offered.
+	enum nmi_state (*nmi_state)(struct vp *vp);
+	void (*set_nmi_blocked)(struct vp *vp, bool blocked);
 
-	// The processor's mode, enum cpu_mode, without the cost of get_register(). NULL: not
-	// offered.
+	// The processor's mode, enum cpu_mode, without the cost of get_register().
 	unsigned int (*cpu_mode)(const struct vp *vp);
 
 	// All of VP's address translations must be gone before its next entry. Own VP, or one that

@@ -280,7 +280,7 @@ static hv_status run(struct vp *vp, const struct request *r, uint32_t *reps_done
 	if (!copy_in(vp->partition, r, in))
 		return HV_STATUS_INVALID_ALIGNMENT;
 	memset(out, 0, out_bytes(r));
-	vp->recheck = true; // whatever the handler does to its caller
+	vp->recheck = true; // whatever the handler does to its caller, or if it is to call again
 	status = handle(&call, r->row);
 	*reps_done = call.reps_done;
 	copy_out(vp, r, in, &call, status);

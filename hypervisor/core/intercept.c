@@ -23,6 +23,7 @@ static uint16_t execution_state(struct vp *vp)
 	return vp_cpl(vp) | (cr0 & CR0_PE ? HV_X64_EXECUTION_STATE_CR0_PE : 0) |
 	       (cr0 & BIT(18) ? HV_X64_EXECUTION_STATE_CR0_AM : 0) |
 	       (vp_reg64(vp, HvX64RegisterEfer) & EFER_LMA ? HV_X64_EXECUTION_STATE_EFER_LMA : 0) |
+	       (vp->event.pending ? HV_X64_EXECUTION_STATE_INTERRUPTION_PENDING : 0) |
 	       (vp->regs.interrupt_shadow ? HV_X64_EXECUTION_STATE_INTERRUPT_SHADOW : 0);
 }
 
@@ -110,8 +111,10 @@ bool intercept_gpa(struct vp *vp, const struct vp_exit *exit)
 	m = begin(vp, exit->insn_length, access_type(exit->fault.access));
 	m->cache_type = HvCacheTypeWriteBack;
 	m->guest_physical_address = exit->fault.gpa;
-	m->instruction_byte_count =
-		gva_fetch(vp, m->instruction_bytes, sizeof(m->instruction_bytes));
+	// None: the instruction at RIP is not what to emulate.
+	if (exit->fault.by_insn)
+		m->instruction_byte_count =
+			gva_fetch(vp, m->instruction_bytes, sizeof(m->instruction_bytes));
 	m->tpr_priority = vapic_get_cr8(vp);
 	return send(vp, mapped ? HvMessageTypeGpaIntercept : HvMessageTypeUnmappedGpa, sizeof(*m));
 }

@@ -131,13 +131,14 @@ static bool suspended(const struct vp *vp)
 	return READ_ONCE(vp->pause_count) || vp->explicit_suspend || vp->intercept_suspend;
 }
 
-// TLFS: Virtual Processor Idle Sleep State: its end does not depend on whether the interrupt can be
-// taken.
-static bool interrupt_wakes(const struct vp *vp)
+// What ends a sleep: something to deliver, or an interrupt. TLFS: Virtual Processor Idle Sleep
+// State: its end does not depend on whether the interrupt can be taken.
+static bool wakes(const struct vp *vp)
 {
 	if (vp->activity == VP_IDLE)
-		return vapic_requested(vp);
-	return vp->activity == VP_HALTED && vapic_pending(vp) >= 0 && vp->regs.rflags & RFLAGS_IF;
+		return vp->event.pending || vapic_requested(vp);
+	return vp->activity == VP_HALTED &&
+	       (vp->event.pending || (vapic_pending(vp) >= 0 && vp->regs.rflags & RFLAGS_IF));
 }
 
 bool vp_runnable(const struct vp *vp)
@@ -148,7 +149,7 @@ bool vp_runnable(const struct vp *vp)
 		return false;
 	if (vp->activity == VP_ACTIVE || READ_ONCE(vp->requests) & WAKES)
 		return true;
-	return interrupt_wakes(vp);
+	return wakes(vp);
 }
 
 void vp_unload(struct vp *vp)
@@ -200,42 +201,89 @@ static void handle_requests(struct vp *vp)
 		vp->nmi_waits = true;
 }
 
-static void deliver_nmi(struct vp *vp)
+// A triple fault, or the processor refuses the VP's state.
+static void shut_down(struct vp *vp, const char *what)
 {
-	if (!backend->inject_nmi(vp))
+	if (vp->partition->is_root)
+		panic("the root's VP %u: %s at %lx", vp->index, what, vp->regs.rip);
+	log_limited(
+		"partition %lu VP %u: %s at %lx", vp->partition->id, vp->index, what, vp->regs.rip);
+	vp->explicit_suspend = !intercept_shutdown(vp);
+}
+
+// Decides what the next entry delivers. An exception goes before an NMI (APM2 8.5).
+static void settle_events(struct vp *vp)
+{
+	if (vp->event.pending && vp->event.type == EVENT_SHUTDOWN) {
+		vp->event.pending = false;
+		shut_down(vp, "triple fault");
+	}
+	if (!vp->nmi_waits || vp->event.pending || backend->nmi_state(vp) != NMI_OPEN)
 		return;
 	vp->nmi_waits = false;
-	vp->activity = VP_ACTIVE;
+	vp->event =
+		(struct event){ .pending = true, .type = HvX64PendingNmi, .vector = VECTOR_NMI };
 }
 
 static bool may_run(struct vp *vp)
 {
 	if (suspended(vp))
 		return false;
-	if (interrupt_wakes(vp))
+	if (wakes(vp))
 		vp->activity = VP_ACTIVE;
 	return vp->activity == VP_ACTIVE;
 }
 
+static void withdraw_interrupt(struct vp *vp)
+{
+	if (vp->offered_vector >= 0)
+		vapic_withdrawn(vp, vp->offered_vector);
+	vp->offered_vector = -1;
+}
+
+static void offer_interrupt(struct vp *vp)
+{
+	enum nmi_state nmi = vp->nmi_waits ? backend->nmi_state(vp) : NMI_OPEN;
+	int vector = nmi == NMI_ENDS ? -1 : vapic_pending(vp);
+
+	// An NMI that has to wait for an exception's delivery: out again right behind that.
+	if (unlikely(vp->nmi_waits && vp->event.pending && nmi != NMI_BLOCKED))
+		pcpu_kick(this_cpu());
+	vapic_assist_offer(vp);
+	backend->offer_interrupt(vp, vector);
+	vp->offered_vector = vector;
+	if (vector >= 0)
+		vapic_offered(vp, vector);
+}
+
+// Outside 64-bit mode RIP has 32 bits (what is beyond the segment's limit, the processor finds).
+static uint64_t truncate_rip(const struct vp *vp, uint64_t rip)
+{
+	return backend->cpu_mode(vp) & CPU_MODE_64BIT ? rip : (uint32_t)rip;
+}
+
 // Makes VP ready to enter. False: it leaves the processor (blocked, suspended, or somebody else's
 // turn).
+//
+// Physical interrupts are let in here, each time. A guest that executes an instruction lets them in
+// itself: the processor takes them before. But an entry that delivers something, or is in an
+// interrupt shadow, may come out without having executed one, and then again, for ever. Such an
+// entry always comes by here: vp_raise() asks for a recheck, and what does not has completed an
+// instruction, which ends the shadow.
 static bool prepare(struct vp *vp)
 {
 	struct pcpu *cpu = this_cpu();
-	int vector;
 
 	for (;;) {
-		if (vp->offered_vector >= 0)
-			vapic_withdrawn(vp, vp->offered_vector);
-		vp->offered_vector = -1;
+		irq_window();
+		withdraw_interrupt(vp);
 		if (cpu->irq_pending)
 			irq_dispatch();
 		if (cpu->timers_changed)
 			timers_update();
 		if (READ_ONCE(vp->requests))
 			handle_requests(vp);
-		if (vp->nmi_waits)
-			deliver_nmi(vp);
+		settle_events(vp);
 		if (vp->eoi_pending)
 			intercept_flush_eoi(vp);
 		if (may_run(vp))
@@ -245,34 +293,25 @@ static bool prepare(struct vp *vp)
 	}
 	if (READ_ONCE(cpu->reschedule) && sched_should_yield())
 		return false;
-	vector = vapic_pending(vp);
-	vapic_assist_offer(vp);
-	backend->offer_interrupt(vp, vector);
-	vp->offered_vector = vector;
-	if (vector >= 0)
-		vapic_offered(vp, vector);
+	if (unlikely(vp->regs.rip >> 32)) // a parent may have set it, and the mode afterwards
+		vp->regs.rip = truncate_rip(vp, vp->regs.rip);
+	offer_interrupt(vp);
 	vp->recheck = false;
 	return true;
 }
 
 void vp_skip_insn(struct vp *vp, unsigned int length)
 {
-	vp_go_on_at(vp, vp->regs.rip + length);
+	uint64_t rip = vp->regs.rip + length;
+
+	if (unlikely((rip ^ vp->regs.rip) >> 32))
+		rip = truncate_rip(vp, rip);
+	vp_go_on_at(vp, rip);
+	vp->regs.rflags &= ~RFLAGS_RF;
 	if (unlikely(vp->regs.rflags & RFLAGS_TF)) {
 		vp_set_reg64(vp, HvX64RegisterDr6, vp_reg64(vp, HvX64RegisterDr6) | DR6_BS);
-		backend->inject_exception(vp, 1, false, 0);
-		vp->recheck = true;
+		vp_raise(vp, VECTOR_DB, false, 0);
 	}
-}
-
-void vp_inject_ud(struct vp *vp)
-{
-	backend->inject_exception(vp, 6, false, 0);
-}
-
-void vp_inject_gp(struct vp *vp)
-{
-	backend->inject_exception(vp, 13, true, 0);
 }
 
 static void exit_nothing(struct vp *vp, const struct vp_exit *exit)
@@ -314,11 +353,13 @@ static bool writes_to_our_page(const struct partition *partition, const struct v
 
 static void exit_gpa_fault(struct vp *vp, const struct vp_exit *exit)
 {
-	if (vapic_mmio(vp, exit->fault.gpa)) {
+	bool apic = vapic_at(vp, exit->fault.gpa);
+
+	if (exit->fault.by_insn && vapic_mmio(vp, exit->fault.gpa)) {
 		vp_count(vp, VpApicMmioAccesses);
 		return;
 	}
-	if (!writes_to_our_page(vp->partition, exit) && intercept_gpa(vp, exit))
+	if (!apic && !writes_to_our_page(vp->partition, exit) && intercept_gpa(vp, exit))
 		return;
 	log_limited("partition %lu VP %u: no access to GPA %lx (%x, rip %lx)", vp->partition->id,
 		vp->index, exit->fault.gpa, exit->fault.access, vp->regs.rip);
@@ -360,19 +401,19 @@ static void exit_denied(struct vp *vp, const struct vp_exit *exit)
 // CR0.NE is clear, and nobody has wired FERR to an interrupt controller: as if it were set.
 static void exit_fpu_freeze(struct vp *vp, const struct vp_exit *exit)
 {
-	backend->inject_exception(vp, 16, false, 0);
+	vp_raise(vp, VECTOR_MF, false, 0);
 }
 
-// A triple fault, or the processor refuses the VP's state.
+// A trap: the handler finds RIP behind it, and nothing in DR6 unless it single-steps, too.
+static void exit_icebp(struct vp *vp, const struct vp_exit *exit)
+{
+	vp_skip_insn(vp, exit->insn_length);
+	vp_raise(vp, VECTOR_DB, false, 0);
+}
+
 static void exit_shutdown(struct vp *vp, const struct vp_exit *exit)
 {
-	const char *what = exit->reason == EXIT_SHUTDOWN ? "triple fault" : "invalid state";
-
-	if (vp->partition->is_root)
-		panic("the root's VP %u: %s at %lx", vp->index, what, vp->regs.rip);
-	log_limited(
-		"partition %lu VP %u: %s at %lx", vp->partition->id, vp->index, what, vp->regs.rip);
-	vp->explicit_suspend = !intercept_shutdown(vp);
+	shut_down(vp, exit->reason == EXIT_SHUTDOWN ? "triple fault" : "invalid state");
 }
 
 // The exits: what handles them, which of Hyper-V's counters counts them, and whether what was
@@ -395,6 +436,7 @@ static void exit_shutdown(struct vp *vp, const struct vp_exit *exit)
 	X(EXIT_UNDEFINED, exit_undefined, VpOtherInterceptsCount, false)                           \
 	X(EXIT_DENIED, exit_denied, VpOtherInterceptsCount, false)                                 \
 	X(EXIT_FPU_FREEZE, exit_fpu_freeze, VpOtherInterceptsCount, false)                         \
+	X(EXIT_ICEBP, exit_icebp, VpOtherInterceptsCount, false)                                   \
 	X(EXIT_SHUTDOWN, exit_shutdown, VpOtherInterceptsCount, false)                             \
 	X(EXIT_INVALID_STATE, exit_shutdown, VpOtherInterceptsCount, false)
 

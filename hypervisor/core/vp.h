@@ -8,6 +8,7 @@
 
 #include "hypercall/intercept.h"
 #include "hypercall/registers.h"
+#include "hypervisor/core/event.h"
 #include "hypervisor/core/synic.h"
 #include "hypervisor/core/timer.h"
 #include "hypervisor/core/vp_state.h"
@@ -136,7 +137,8 @@ static inline void vp_go_on_at(struct vp *vp, uint64_t rip)
 	vp->regs.interrupt_shadow = false;
 }
 
-// The instruction has been carried out. If the guest single-steps, its #DB is due.
+// The instruction has been carried out: RIP goes behind it, in the bits that it has in VP's mode.
+// If the guest single-steps, its #DB is due.
 void vp_skip_insn(struct vp *vp, unsigned int length);
 
 void vp_inject_ud(struct vp *vp);

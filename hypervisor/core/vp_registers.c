@@ -91,25 +91,44 @@ SETTER(set_activity)
 	return HV_STATUS_INVALID_REGISTER_VALUE;
 }
 
-// TLFS: HvRegisterPendingEvent0. Only an exception can be made pending; taking one back is not
-// offered, nor is reading.
+GETTER(get_interruption)
+{
+	value->reg64 = event_get_interruption(vp);
+	return HV_STATUS_SUCCESS;
+}
+
+SETTER(set_interruption)
+{
+	return event_set_interruption(vp, value->reg64);
+}
+
+GETTER(get_pending_event)
+{
+	value->reg128.low = event_get_pending(vp);
+	return HV_STATUS_SUCCESS;
+}
+
 SETTER(set_pending_event)
 {
-	uint64_t event = value->reg128.low;
-	unsigned int vector =
-		(event & HV_PENDING_EVENT_VECTOR_MASK) >> HV_PENDING_EVENT_VECTOR_SHIFT;
-	struct hv_register_value cr2 = { .reg64 = value->reg128.high };
+	return event_set_pending(vp, value->reg128.low, value->reg128.high);
+}
 
-	if (!(event & HV_PENDING_EVENT_PENDING))
-		return HV_STATUS_SUCCESS;
-	if ((event & HV_PENDING_EVENT_TYPE_MASK) >> HV_PENDING_EVENT_TYPE_SHIFT !=
-			HvX64PendingEventException ||
-		vector > 31 || vector == 2)
+GETTER(get_interrupt_state)
+{
+	value->reg64 = (vp->regs.interrupt_shadow ? HV_INTERRUPT_STATE_SHADOW : 0) |
+		       (backend->nmi_state(vp) != NMI_OPEN ? HV_INTERRUPT_STATE_NMI_MASKED : 0);
+	return HV_STATUS_SUCCESS;
+}
+
+SETTER(set_interrupt_state)
+{
+	bool blocked = value->reg64 & HV_INTERRUPT_STATE_NMI_MASKED;
+
+	if (value->reg64 & ~(HV_INTERRUPT_STATE_SHADOW | HV_INTERRUPT_STATE_NMI_MASKED))
 		return HV_STATUS_INVALID_REGISTER_VALUE;
-	if (vector == 14)
-		backend->set_register(vp, HvX64RegisterCr2, &cr2);
-	backend->inject_exception(vp, vector, event & HV_PENDING_EVENT_DELIVER_ERROR_CODE,
-		event >> HV_PENDING_EVENT_ERROR_CODE_SHIFT);
+	vp->regs.interrupt_shadow = value->reg64 & HV_INTERRUPT_STATE_SHADOW;
+	if (blocked != (backend->nmi_state(vp) != NMI_OPEN))
+		backend->set_nmi_blocked(vp, blocked);
 	return HV_STATUS_SUCCESS;
 }
 
@@ -255,7 +274,9 @@ SETTER(set_msr)
 #define PAGE_ROWS(name, ...)				__VA_ARGS__
 #define SYNIC_ROW(first, count, msrs)			R(first, count, get_msr, set_msr, msrs)
 static const struct row rows[] = {
-	{ HvRegisterPendingEvent0, 1, NULL, set_pending_event, 0 },
+	{ HvRegisterPendingInterruption, 1, get_interruption, set_interruption, 0 },
+	{ HvRegisterInterruptState, 1, get_interrupt_state, set_interrupt_state, 0 },
+	{ HvRegisterPendingEvent0, 1, get_pending_event, set_pending_event, 0 },
 	{ HvRegisterVpIndex, 1, get_field, NULL, FIELD(index) },
 	{ HvX64RegisterMsrMtrrCap, 1, get_msr, NULL, MSR_MTRR_CAP },
 	{ HvX64RegisterMsrMtrrDefType, 1, get_msr, set_msr, MSR_MTRR_DEF_TYPE },

@@ -42,7 +42,9 @@
 	X(bool, intercept_suspend, , KEPT, 0,                                                      \
 		R(HvRegisterInterceptSuspend, 1, get_field, set_suspend,                           \
 			FIELD(intercept_suspend)))                                                 \
-	X(bool, nmi_waits, , INIT, 0, ) /* for the end of another one */                           \
+	/* what the next entry delivers */                                                         \
+	X(struct event, event, , INIT, 0, )                                                        \
+	X(bool, nmi_waits, , INIT, 0, ) /* for the end of another one, or an exception goes first */ \
 	X(uint64_t, xcr0, , POWER, 1, R(HvX64RegisterXfem, 1, get_xfem, set_xfem, 0))              \
 	X(uint64_t, tsc_aux, , POWER, 0, R(HvX64RegisterTscAux, 1, get_msr, set_msr, MSR_TSC_AUX)) \
 	X(uint64_t, tsc_adjust, , POWER, 0, R(HvX64RegisterTsc, 1, get_msr, set_msr, MSR_TSC))     \

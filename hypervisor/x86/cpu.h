@@ -93,6 +93,7 @@ static inline void xcr0_write(uint64_t v)
 
 #define RFLAGS_TF BIT(8)
 #define RFLAGS_IF BIT(9)
+#define RFLAGS_RF BIT(16)
 
 #define DR6_BS BIT(14)
 

@@ -184,7 +184,7 @@ unsigned int gva_fetch(struct vp *vp, uint8_t *bytes, unsigned int max)
 			!guest_read(vp->partition, from, bytes + done, chunk))
 			break;
 		done += chunk;
-		address += chunk;
+		address = (address + chunk) & mask;
 	}
 	return done;
 }

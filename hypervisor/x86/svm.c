@@ -4,7 +4,6 @@
 #include "hypervisor/core/partition.h"
 #include "hypervisor/core/run.h"
 #include "hypervisor/x86/cpu.h"
-#include "hypervisor/x86/irq.h"
 #include "hypervisor/x86/memory.h"
 #include "hypervisor/x86/msr.h"
 #include "hypervisor/x86/speculation.h"
@@ -175,6 +174,7 @@ static const struct exit_row exit_rows[] = {
 	[SVM_EXIT_VMRUN] = { EXIT_UNDEFINED, 0 },
 	[SVM_EXIT_VMMCALL] = { EXIT_HYPERCALL, 3 },
 	[SVM_EXIT_VMLOAD... SVM_EXIT_SKINIT] = { EXIT_UNDEFINED, 0 },
+	[SVM_EXIT_ICEBP] = { EXIT_ICEBP, 1 },
 	[SVM_EXIT_WBINVD] = { EXIT_WBINVD, 0 },
 	[SVM_EXIT_MONITOR... SVM_EXIT_MWAIT_ARMED] = { EXIT_UNDEFINED, 0 },
 	[SVM_EXIT_XSETBV] = { EXIT_XSETBV, 3 },
@@ -182,21 +182,13 @@ static const struct exit_row exit_rows[] = {
 };
 _Static_assert(ARRAY_SIZE(exit_rows) <= SVM_EXIT_INTERCEPTS, "the first intercepts");
 
-static void unblock_nmi(struct svm_vp *s)
-{
-	s->nmi_blocked = s->nmi_iret = s->nmi_step = false;
-	s->vmcb->intercepts[SVM_EXIT_IRET / 32] &= ~(1u << SVM_EXIT_IRET % 32);
-}
-
 static void svm_vp_reset(struct vp *vp)
 {
 	struct vmcb *vmcb = svm_vp(vp)->vmcb;
 
-	vmcb->event_injection = 0;
-	vmcb->vintr = SVM_V_MASKING;
 	vmcb->tsc_offset = vp->partition->tsc_offset + vp->tsc_adjust;
 	svm_asid_drop(&svm_vp(vp)->asid);
-	unblock_nmi(svm_vp(vp));
+	svm_event_reset(vp);
 	svm_sync_back(vp);
 }
 
@@ -211,9 +203,6 @@ static void svm_vp_init(struct vp *vp, void *const *pages)
 	for (unsigned int code = 0; code < ARRAY_SIZE(exit_rows); code++)
 		if (exit_rows[code].reason)
 			vmcb->intercepts[code / 32] |= 1u << code % 32;
-	// #AC and #DB could keep the processor busy for ever in their own delivery; #MC is the
-	// machine's.
-	vmcb->intercepts[SVM_EXIT_EXCEPTION / 32] = 1 << 1 | 1 << 17 | 1 << 18;
 	vmcb->msrpm_base = image_spa(msr_map);
 	vmcb->iopm_base = image_spa(vp->partition->is_root ? io_map_root : io_map_child);
 	vmcb->nested_control = SVM_NESTED_PAGING;
@@ -270,96 +259,7 @@ static void svm_flush_tlb(struct vp *vp)
 	vp->recheck = true; // svm_run() starts anew
 }
 
-// --- events ---
-
-static void svm_offer_interrupt(struct vp *vp, int vector)
-{
-	struct vmcb *vmcb = svm_vp(vp)->vmcb;
-
-	// Priority against the TPR was decided by the virtual APIC; CR8 writes exit, so it cannot
-	// change behind its back.
-	vmcb->vintr = SVM_V_MASKING | vapic_get_cr8(vp);
-	if (vector >= 0)
-		vmcb->vintr |= SVM_V_IRQ | SVM_V_IGN_TPR | 15ull << SVM_V_PRIO_SHIFT |
-			       (uint64_t)vector << SVM_V_VECTOR_SHIFT;
-}
-
-// The processor clears V_IRQ when it starts to deliver. If that was cut short by an exit, it counts
-// as not taken: the request stays and is offered again.
-static bool svm_interrupt_taken(struct vp *vp)
-{
-	struct vmcb *vmcb = svm_vp(vp)->vmcb;
-
-	return !(vmcb->vintr & SVM_V_IRQ) &&
-	       !(vmcb->exit_int_info & SVM_EVENT_VALID &&
-		       (vmcb->exit_int_info >> SVM_EVENT_TYPE_SHIFT & 7) == SVM_EVENT_INTR);
-}
-
-static void svm_inject_exception(struct vp *vp, unsigned int vector, bool has_code, uint32_t code)
-{
-	svm_vp(vp)->vmcb->event_injection =
-		SVM_EVENT_VALID | SVM_EVENT_EXCEPTION << SVM_EVENT_TYPE_SHIFT | vector |
-		(has_code ? SVM_EVENT_ERROR_CODE | (uint64_t)code << 32 : 0);
-	vp->regs.interrupt_shadow = false;
-}
-
-// The VP is at the IRET from an NMI: it must come out behind it. TF of the flags that IRET loads
-// does not matter to that.
-static void step_over_iret(struct vp *vp)
-{
-	svm_vp(vp)->nmi_step = !(vp->regs.rflags & RFLAGS_TF);
-	vp->regs.rflags |= RFLAGS_TF;
-}
-
-static bool svm_inject_nmi(struct vp *vp)
-{
-	struct svm_vp *s = svm_vp(vp);
-	uint64_t *event = &s->vmcb->event_injection;
-
-	if (s->nmi_iret && vp->regs.rip != s->iret_rip)
-		unblock_nmi(s);
-	if (s->nmi_iret && !s->nmi_step)
-		step_over_iret(vp);
-	if (s->nmi_blocked || *event & SVM_EVENT_VALID)
-		return false;
-	*event = SVM_EVENT_VALID | SVM_EVENT_NMI << SVM_EVENT_TYPE_SHIFT | 2;
-	s->nmi_blocked = true;
-	s->vmcb->intercepts[SVM_EXIT_IRET / 32] |= 1u << SVM_EXIT_IRET % 32;
-	return true;
-}
-
-static void exit_iret(struct vp *vp)
-{
-	struct svm_vp *s = svm_vp(vp);
-
-	unblock_nmi(s); // takes the intercept away
-	s->nmi_blocked = s->nmi_iret = true;
-	s->iret_rip = vp->regs.rip;
-}
-
-// The #DB that step_over_iret() has asked for is not the guest's.
-static bool stepped_over_iret(struct vp *vp, unsigned int vector)
-{
-	struct svm_vp *s = svm_vp(vp);
-
-	if (vector != 1 || !s->nmi_step)
-		return false;
-	unblock_nmi(s);
-	s->vmcb->dr6 &= ~DR6_BS;
-	return true;
-}
-
-// An exit in the middle of the delivery of an exception or NMI: deliver it again at the next entry.
-// External interrupts are offered again by the virtual APIC; software interrupts, #BP and #OF
-// happen again as RIP is still at their instruction.
-static void redeliver(struct vmcb *vmcb)
-{
-	uint64_t event = vmcb->exit_int_info;
-	unsigned int type = event >> SVM_EVENT_TYPE_SHIFT & 7, vector = event & 0xff;
-
-	if (type == SVM_EVENT_NMI || (type == SVM_EVENT_EXCEPTION && vector != 3 && vector != 4))
-		vmcb->event_injection = event;
-}
+// --- exits ---
 
 static inline unsigned int cpu_mode(const struct vmcb *vmcb)
 {
@@ -372,8 +272,6 @@ static unsigned int svm_cpu_mode(const struct vp *vp)
 {
 	return cpu_mode(svm_vp(vp)->vmcb);
 }
-
-// --- exits ---
 
 static void exit_io(const struct vmcb *vmcb, struct vp_exit *exit)
 {
@@ -393,20 +291,11 @@ static void exit_npf(const struct vmcb *vmcb, struct vp_exit *exit)
 {
 	exit->reason = EXIT_GPA_FAULT;
 	exit->fault.gpa = vmcb->exit_info2;
+	exit->fault.by_insn =
+		!(vmcb->exit_info1 & SVM_NPF_WALK) && !(vmcb->exit_int_info & SVM_EVENT_VALID);
 	exit->fault.access = vmcb->exit_info1 & BIT(4)	 ? GPA_EXECUTE
 			     : vmcb->exit_info1 & BIT(1) ? GPA_WRITE
 							 : GPA_READ;
-}
-
-static void exit_exception(struct vp *vp, const struct vmcb *vmcb, struct vp_exit *exit)
-{
-	unsigned int vector = vmcb->exit_code - SVM_EXIT_EXCEPTION;
-
-	exit->reason = EXIT_NONE;
-	if (vector == 18)
-		panic("machine check while partition %lu ran", vp->partition->id);
-	if (!stepped_over_iret(vp, vector))
-		svm_inject_exception(vp, vector, vector == 17, vmcb->exit_info1);
 }
 
 // Without a next RIP, an instruction is taken to have no prefixes (docs/hypervisor.md, Limits).
@@ -422,11 +311,11 @@ static void decode_other_exit(struct vp *vp, struct vmcb *vmcb, struct vp_exit *
 
 	exit->reason = reason ? reason : EXIT_INVALID_STATE;
 	exit->insn_length = 0;
+	svm_event_exit(vp);
 	if (code >= SVM_EXIT_INTR && code <= SVM_EXIT_INIT)
 		return; // not by an instruction
-	if (code == SVM_EXIT_IRET) {
+	if (code == SVM_EXIT_IRET || code - SVM_EXIT_EXCEPTION < EXCEPTIONS) {
 		exit->reason = EXIT_NONE;
-		exit_iret(vp);
 	} else if (code == SVM_EXIT_MSR) {
 		exit->reason = vmcb->exit_info1 ? EXIT_WRMSR : EXIT_RDMSR;
 		exit->insn_length = insn_length(vmcb, 2);
@@ -434,8 +323,6 @@ static void decode_other_exit(struct vp *vp, struct vmcb *vmcb, struct vp_exit *
 		exit_io(vmcb, exit);
 	} else if (code == SVM_EXIT_NPF) {
 		exit_npf(vmcb, exit);
-	} else if (code - SVM_EXIT_EXCEPTION < 32) {
-		exit_exception(vp, vmcb, exit);
 	}
 }
 
@@ -501,6 +388,7 @@ static inline void enter(struct vp *vp, struct svm_vp *s, struct vmcb *vmcb, str
 	struct vp_exit exit;
 
 	svm_asid_enter(asids, &s->asid, vmcb);
+	svm_event_enter(vp);
 	do {
 		// A handler that changes other registers than these asks for a recheck, and so for
 		// a new start.
@@ -516,14 +404,11 @@ static inline void enter(struct vp *vp, struct svm_vp *s, struct vmcb *vmcb, str
 		vp->regs.rip = vmcb->rip;
 		vp->regs.rflags = vmcb->rflags;
 		vp->regs.interrupt_shadow = vmcb->interrupt_shadow & SVM_INTERRUPT_SHADOW;
-		vmcb->event_injection = 0;
 		vmcb->tlb_control = SVM_TLB_KEEP;
 
+		if (unlikely(vp->event.pending))
+			svm_event_injected(vp);
 		decode_exit(vp, vmcb, &exit);
-		if (unlikely(vmcb->exit_int_info & SVM_EVENT_VALID))
-			redeliver(vmcb);
-		if (exit.reason == EXIT_INTERRUPT)
-			irq_window();
 	} while (vp_handle_exit(vp, &exit));
 	svm_asid_left(asids, vmcb);
 }
@@ -558,8 +443,8 @@ const struct backend svm_backend = {
 	.run = svm_run,
 	.offer_interrupt = svm_offer_interrupt,
 	.interrupt_taken = svm_interrupt_taken,
-	.inject_exception = svm_inject_exception,
-	.inject_nmi = svm_inject_nmi,
+	.nmi_state = svm_nmi_state,
+	.set_nmi_blocked = svm_set_nmi_blocked,
 	.flush_tlb = svm_flush_tlb,
 	.cpu_mode = svm_cpu_mode,
 	.get_register = svm_get_register,

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "hypercall/registers.h"
-#include "hypervisor/core/lib.h"
+#include "hypervisor/core/backend.h"
 
 #define SVM_SEGMENT_LONG BIT(9) // attributes: a descriptor's L bit
 
@@ -84,6 +84,7 @@ enum svm_exit {
 	SVM_EXIT_VMMCALL = 0x81,
 	SVM_EXIT_VMLOAD = 0x82, // then VMSAVE, STGI, CLGI
 	SVM_EXIT_SKINIT = 0x86,
+	SVM_EXIT_ICEBP = 0x88,
 	SVM_EXIT_WBINVD = 0x89,
 	SVM_EXIT_MONITOR = 0x8a, // then MWAIT
 	SVM_EXIT_MWAIT_ARMED = 0x8c,
@@ -109,6 +110,8 @@ enum { SVM_EVENT_INTR = 0, SVM_EVENT_NMI = 2, SVM_EVENT_EXCEPTION = 3 };
 
 #define SVM_INTERRUPT_SHADOW BIT(0)
 
+#define SVM_NPF_WALK BIT(33) // exit_info1: the access was to the guest's page tables
+
 #define SVM_NESTED_PAGING BIT(0)
 enum { SVM_TLB_KEEP = 0, SVM_TLB_FLUSH_ALL = 1 };
 
@@ -131,11 +134,29 @@ struct svm_vp {
 	struct svm_asid asid;
 	// From an NMI to the end of the IRET from it no other one is injected. The IRET is known by
 	// its intercept, then by its RIP; its end, if an NMI waits, by a single step.
-	bool nmi_blocked, nmi_iret, nmi_step;
+	bool nmi_blocked, nmi_iret;
 	uint64_t iret_rip;
+	uint64_t event_rip; // where the last one was injected
+	bool stepping;	    // the entry under way is that step
+	uint64_t step_dr6;
 };
 
 // The VMCB of VP, and its debug registers, with what the processor holds of them brought up to
 // date; and back after a change.
 struct vmcb *svm_sync(struct vp *vp);
 void svm_sync_back(struct vp *vp);
+
+// svm_event.c: struct backend's part in events.
+void svm_offer_interrupt(struct vp *vp, int vector);
+bool svm_interrupt_taken(struct vp *vp);
+enum nmi_state svm_nmi_state(struct vp *vp);
+void svm_set_nmi_blocked(struct vp *vp, bool blocked);
+
+void svm_event_reset(struct vp *vp);
+// Before the first entry of a run, with VP's RFLAGS in the VMCB: puts in what is to be delivered.
+void svm_event_enter(struct vp *vp);
+// After the exit from an entry that had something to deliver.
+void svm_event_injected(struct vp *vp);
+// Then, after an exit that no instruction of a fixed length has caused: takes back what was being
+// delivered, and carries out what concerns events alone (intercepted exceptions, IRET).
+void svm_event_exit(struct vp *vp);

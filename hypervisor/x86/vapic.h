@@ -71,7 +71,10 @@ void vapic_set_cr8(struct vp *vp, uint64_t cr8);
 bool vapic_read_msr(struct vp *vp, uint32_t msr, uint64_t *value);
 bool vapic_write_msr(struct vp *vp, uint32_t msr, uint64_t value);
 
-// A second-level fault at GPA: true if it hit VP's xAPIC page (and was emulated, or gave #GP).
+// Is GPA in VP's xAPIC page?
+bool vapic_at(const struct vp *vp, uint64_t gpa);
+// A second-level fault at GPA by the instruction at RIP: true if it hit that page (and was
+// emulated, or gave #GP).
 bool vapic_mmio(struct vp *vp, uint64_t gpa);
 
 // The APIC timer (vp->timers[VP_APIC_TIMER]) expired; own VP.

@@ -64,11 +64,16 @@ static bool emulate(struct vp *vp, unsigned int offset, const struct insn *insn)
 	}
 }
 
+bool vapic_at(const struct vp *vp, uint64_t gpa)
+{
+	return vapic_mode(vp) == VAPIC_XAPIC && !((gpa ^ vp->apic_base) >> PAGE_SHIFT);
+}
+
 bool vapic_mmio(struct vp *vp, uint64_t gpa)
 {
 	struct insn insn;
 
-	if (vapic_mode(vp) != VAPIC_XAPIC || (gpa ^ vp->apic_base) >> PAGE_SHIFT)
+	if (!vapic_at(vp, gpa))
 		return false;
 	if (!gva_fetch_insn(vp, &insn) || !insn.memory || !emulate(vp, gpa % PAGE_SIZE, &insn)) {
 		log_limited("vp %u: cannot emulate xAPIC access %lx at rip %lx", vp->index, gpa,

@@ -93,7 +93,8 @@ static void *string_element(struct vp *vp, struct string_io *string)
 	const struct hv_x64_segment_register *segment =
 		string->in ? &string->io->es : &string->io->ds;
 	bool flat = exits_code_bits(&string->io->header) == 64;
-	uint64_t gva = (string->offset & string->address_mask) + (flat ? 0 : segment->base);
+	uint64_t offset = string->offset & string->address_mask;
+	uint64_t gva = flat ? offset : (uint32_t)(offset + segment->base);
 
 	// An element across a page border would need two translations. Nobody's console does that.
 	if ((gva & HV_PAGE_MASK) + string->size > HV_PAGE_SIZE || !string_page(vp, string, gva))

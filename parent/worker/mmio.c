@@ -66,6 +66,10 @@ bool exits_memory(struct vp *vp, const struct hv_message *message)
 
 	if (memory->header.intercept_access_type == HvInterceptAccessExecute)
 		return fail(vp, memory, "as code");
+	if (memory->header.execution_state & HV_X64_EXECUTION_STATE_INTERRUPTION_PENDING)
+		return fail(vp, memory, "as stack or table for an exception or interrupt");
+	if (!count)
+		return fail(vp, memory, "not by an instruction that can be read");
 	if (count > sizeof(memory->instruction_bytes))
 		count = sizeof(memory->instruction_bytes);
 	if (!instruction_decode(memory->instruction_bytes, count, exits_code_bits(&memory->header),

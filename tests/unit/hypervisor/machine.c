@@ -100,6 +100,13 @@ void irq_dispatch(void)
 {
 }
 
+_Thread_local unsigned int machine_windows;
+
+void irq_window(void)
+{
+	machine_windows++;
+}
+
 void irq_nmi(void)
 {
 }
@@ -310,6 +317,18 @@ static void save(struct vp *vp)
 {
 }
 
+static void deliver(struct vp *vp)
+{
+	struct machine_vp *m = machine_vp(vp);
+
+	m->delivered = vp->event;
+	if (!vp->event.pending)
+		return;
+	m->nmis += vp->event.type == HvX64PendingNmi;
+	m->exceptions += vp->event.type == HvX64PendingException;
+	vp->event.pending = false;
+}
+
 static void run(struct vp *vp)
 {
 	struct pcpu *cpu = this_cpu();
@@ -318,6 +337,7 @@ static void run(struct vp *vp)
 	do {
 		if (!guest_enter(vp, cpu))
 			return;
+		deliver(vp);
 		memset(&exit, 0, sizeof(exit));
 		machine_guest(vp, &exit);
 		guest_leave(cpu);
@@ -334,22 +354,27 @@ static bool interrupt_taken(struct vp *vp)
 	return machine_vp(vp)->offered >= 0;
 }
 
-static void inject_exception(struct vp *vp, unsigned int vector, bool has_code, uint32_t code)
+static enum nmi_state nmi_state(struct vp *vp)
 {
-	struct machine_vp *m = machine_vp(vp);
-
-	m->exceptions++;
-	m->last_exception = vector;
-	m->has_code = has_code;
-	m->last_code = code;
+	return machine_vp(vp)->nmi_blocked ? NMI_BLOCKED : NMI_OPEN;
 }
 
-static bool inject_nmi(struct vp *vp)
+static void set_nmi_blocked(struct vp *vp, bool blocked)
 {
-	struct machine_vp *m = machine_vp(vp);
+	machine_vp(vp)->nmi_blocked = blocked;
+}
 
-	m->nmis += !m->nmi_blocked;
-	return !m->nmi_blocked;
+static unsigned int cpu_mode(const struct vp *vp)
+{
+	return machine_vp(vp)->mode;
+}
+
+int machine_exception(struct vp *vp)
+{
+	bool pending = vp->event.pending && vp->event.type == HvX64PendingException;
+
+	vp->event.pending = false;
+	return pending ? vp->event.vector : -1;
 }
 
 static void flush_tlb(struct vp *vp)
@@ -405,8 +430,9 @@ static const struct backend machine_backend = {
 	.offer_interrupt = offer_interrupt,
 	.interrupt_taken = interrupt_taken,
 	.save = save,
-	.inject_exception = inject_exception,
-	.inject_nmi = inject_nmi,
+	.nmi_state = nmi_state,
+	.set_nmi_blocked = set_nmi_blocked,
+	.cpu_mode = cpu_mode,
 	.flush_tlb = flush_tlb,
 	.get_register = get_register,
 	.set_register = set_register,

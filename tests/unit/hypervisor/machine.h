@@ -23,9 +23,9 @@ struct machine_vp {
 	struct hv_register_assoc registers[64];
 	unsigned int count;
 	unsigned int mode; // enum cpu_mode
-	unsigned int flushes, exceptions, last_exception, last_code;
-	bool has_code;
-	unsigned int nmis;
+	unsigned int flushes;
+	unsigned int exceptions, nmis; // delivered by entries
+	struct event delivered;	       // by the last entry, if it is pending
 	bool nmi_blocked;
 	int offered;  // interrupt; delivered at the next exit
 	bool in_call; // test_smp.c: the hypercall at RIP is not done
@@ -34,10 +34,11 @@ struct machine_vp {
 
 extern uint8_t machine_ram[MACHINE_PAGES * 4096ul];
 extern struct pcpu machine_cpus[MACHINE_CPUS];
-extern _Thread_local struct pcpu *machine_cpu; // this_cpu()
-extern unsigned int machine_kicks;	       // IPIs sent
-extern char machine_log[256];		       // the last rate-limited line of the log
-extern _Thread_local uint8_t machine_xmm[96];  // XMM0 to XMM5 of this thread's VP
+extern _Thread_local struct pcpu *machine_cpu;	   // this_cpu()
+extern _Thread_local unsigned int machine_windows; // calls of irq_window()
+extern unsigned int machine_kicks;		   // IPIs sent
+extern char machine_log[256];			   // the last rate-limited line of the log
+extern _Thread_local uint8_t machine_xmm[96];	   // XMM0 to XMM5 of this thread's VP
 
 // The MSRs of the machine: what was written, in order, and what was written last.
 extern struct machine_msr {
@@ -68,6 +69,9 @@ void machine_switch(unsigned int cpu);
 void machine_run(struct vp *vp);
 struct machine_vp *machine_vp(const struct vp *vp);
 struct vp *root_vp(unsigned int index);
+
+// The exception that VP has got and not been entered with yet, or -1. It is gone then.
+int machine_exception(struct vp *vp);
 
 // A VP's access to a GPA, as a processor makes it: sets the accessed bits of the second-level
 // entries on its way, and where it writes the dirty bit of the last. NULL: second-level fault.

@@ -175,12 +175,12 @@ Test(grace, a_move_that_is_tried_again)
 		vp->regs.gpr[RAX] = (uint32_t)PAGE(page) | 1;
 		vp->regs.gpr[RDX] = PAGE(page) >> 32;
 		vp->regs.rip = 100;
-		exit_handlers[EXIT_WRMSR](vp, &exit);
+		vp_handle_other_exit(vp, &exit);
 		cr_assert_eq(vp->regs.rip, page == 2 * FAR ? 102 : 100);
 	}
 	cr_assert_eq(machine_vp(vp)->exceptions, 0);
 	machine_cpus[1].guest_seq++;
-	exit_handlers[EXIT_WRMSR](vp, &exit);
+	vp_handle_other_exit(vp, &exit);
 	cr_assert_eq(vp->regs.rip, 102);
 	cr_assert_not_null(machine_access(vp->partition, PAGE(3 * FAR), GPA_WRITE));
 }

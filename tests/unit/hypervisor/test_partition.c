@@ -827,12 +827,11 @@ Test(partition, a_single_step_over_an_instruction_of_ours_gives_db)
 
 	vp->regs.rip = 0x1000;
 	cpuid_exit(vp, &exit);
-	cr_assert_eq(machine_vp(vp)->exceptions, 0);
+	cr_assert_eq(machine_exception(vp), -1);
 	vp->regs.rflags |= RFLAGS_TF;
 	cpuid_exit(vp, &exit);
 	cr_assert_eq(vp->regs.rip, 0x1004);
-	cr_assert_eq(machine_vp(vp)->exceptions, 1);
-	cr_assert_eq(machine_vp(vp)->last_exception, 1);
+	cr_assert_eq(machine_exception(vp), 1);
 	backend->get_register(vp, HvX64RegisterDr6, &dr6);
 	cr_assert_eq(dr6.reg64 & DR6_BS, DR6_BS);
 }

@@ -653,16 +653,13 @@ Test(port, a_write_to_the_hypercall_page_is_a_protection_exception)
 {
 	struct vp_exit exit = { .reason = EXIT_GPA_FAULT,
 		.fault = { .gpa = 0x2008, .access = GPA_WRITE } };
-	struct machine_vp *m = machine_vp(sender);
 
 	machine_run(sender);
 	cr_assert(msr_write(sender, HV_X64_MSR_HYPERCALL, 0x2001));
 	cr_assert(msr_write(sender, HV_X64_MSR_REFERENCE_TSC, 0x3001));
 	for (exit.fault.gpa = 0x2008; exit.fault.gpa <= 0x3008; exit.fault.gpa += 0x1000) {
-		m->exceptions = 0;
 		vp_handle_other_exit(sender, &exit);
-		cr_assert_eq(m->exceptions, 1, "%lx", exit.fault.gpa);
-		cr_assert_eq(m->last_exception, 13);
+		cr_assert_eq(machine_exception(sender), 13, "%lx", exit.fault.gpa);
 		cr_assert_not(sender->intercept_suspend);
 	}
 	cr_assert(msr_write(sender, HV_X64_MSR_HYPERCALL, 0));

@@ -32,15 +32,13 @@ static int exception;
 static uint64_t exits(struct vp *vp, enum exit_reason reason, const char *code, unsigned int count)
 {
 	const struct vp_exit exit = { .reason = reason };
-	struct machine_vp *m = machine_vp(vp);
 	uint64_t rip = vp->partition->is_root ? CODE : CHILD_CODE;
 
 	memcpy(machine_memory(vp->partition, rip), code, count);
 	vp->regs.rip = rip;
-	m->exceptions = 0;
 	machine_run(vp);
 	vp_handle_exit(vp, &exit);
-	exception = m->exceptions ? (int)m->last_exception : -1;
+	exception = machine_exception(vp);
 	return vp->regs.rip - rip;
 }
 

@@ -398,7 +398,7 @@ bool partition_translate(
 	(void)vp;
 	(void)write;
 	*gpa = gva & ~(1ull << 63);
-	return gva >> 63;
+	return gva >> 63 || gva <= UINT32_MAX; // in the upper half, and as 32-bit code has it
 }
 
 int partition_open_messages(struct partition *partition, uint32_t connection)

@@ -424,6 +424,51 @@ static void ioapic_write_message(struct hv_message *message, uint64_t gpa, uint3
 	memcpy(memory->instruction_bytes, bytes, sizeof(bytes));
 }
 
+// The stack for an exception is at a device, and RIP at an instruction that could be emulated.
+static int delivering_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	struct hv_x64_memory_intercept_message *memory = (void *)message->payload;
+
+	if (step)
+		return fake_wait();
+	ioapic_write_message(message, LAYOUT_IOAPIC, 0x18);
+	memory->header.execution_state |= HV_X64_EXECUTION_STATE_INTERRUPTION_PENDING;
+	return 0;
+}
+
+Test(worker, a_fault_while_an_exception_is_delivered_is_not_the_instructions)
+{
+	cr_assert_eq(run(delivering_guest), LUMEN_EXIT_CRASHED);
+	cr_assert(strstr(read_text(RUNDIR_STATUS),
+		"memory that it does not have, 0xfec00000, as stack or table for an exception"));
+}
+
+// A segment's base and an offset make an address of 32 bits.
+static int wrapping_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	struct hv_x64_io_port_intercept_message *io = (void *)message->payload;
+
+	if (!step)
+		memset(guest_memory_at(fake_memory, 0x300000, 1), 'w', 1);
+	fake_out(message, step ? LAYOUT_SLEEP_CONTROL : LAYOUT_CONSOLE_PORT, 1, 0x34);
+	if (step)
+		return 0;
+	io->access_info |= HV_X64_IO_PORT_ACCESS_STRING;
+	io->instruction_byte_count = 1;
+	io->instruction_bytes[0] = 0x6e;
+	io->header.execution_state = HV_X64_EXECUTION_STATE_CR0_PE;
+	io->header.cs.attributes = HV_X64_SEGMENT_DEFAULT;
+	io->ds.base = 0xfff00000;
+	io->rsi = 0x400000;
+	return 0;
+}
+
+Test(worker, string_addresses_wrap_outside_64_bit_mode)
+{
+	cr_assert_eq(run(wrapping_guest), 0);
+	cr_assert_str_eq(read_text(RUNDIR_CONSOLE), "w");
+}
+
 // Routes the console's pin, enables "transmitter empty", and gets an interrupt.
 static int interrupt_guest(uint32_t vp, unsigned step, struct hv_message *message)
 {
