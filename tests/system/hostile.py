@@ -43,7 +43,7 @@ heart()
 	done
 }
 
-hostile()
+attack()
 {
 	mode=$1 wanted=$2
 	echo 0 >/tmp/gap
@@ -73,6 +73,10 @@ hostile()
 	[ "$status" = "$wanted" ] || { cat /tmp/wait.log; tail -n 8 "/run/lumen/$mode/console.log" "/run/lumen/$mode/log"; }
 	lumenctl delete "$mode"
 }
+
+# Twice if the root was away: the host may have been busy, and a processor that a child holds is not
+# given back the second time either.
+hostile() { attack "$@"; [ "$(cat /tmp/gap)" -le 100 ] || attack "$@"; }
 """
 
 
@@ -80,7 +84,8 @@ def _attack(t, modes, **options):
     """Run modes one after the other, each as a child, beside a heart that beats in the root."""
     calls = "".join(f"hostile {mode} {MODES[mode]}\n" for mode in modes)
     result = t.root(SCRIPT + calls, files={"hostile": HOSTILE}, memory=128, timeout=60 + 20 * len(modes), **options)
-    seen = re.findall(r"MODE (\S+) (\S+) gap (\d+) end (\d+)", result.console)
+    lines = re.findall(r"MODE (\S+) (\S+) gap (\d+) end (\d+)", result.console)
+    seen = {line[0]: line for line in lines}.values()  # the last of each
     t.equal(result.status, 0, "status of the script")
     t.equal([mode for mode, *_ in seen], list(modes), "modes")
     for mode, status, gap, end in seen:
