@@ -186,7 +186,7 @@ static void svm_vp_reset(struct vp *vp)
 {
 	struct vmcb *vmcb = svm_vp(vp)->vmcb;
 
-	vmcb->tsc_offset = vp->partition->tsc_offset + vp->tsc_adjust;
+	vmcb->tsc_offset = vp->partition->tsc_offset + vp->tsc_adjust - tsc_start;
 	svm_asid_drop(&svm_vp(vp)->asid);
 	svm_event_reset(vp);
 	svm_sync_back(vp);

@@ -125,6 +125,17 @@ def test_read_only_disk(t):
     t.equal(scratch.read_bytes() == before, True, "the disk as before")
 
 
+def test_disk_full(t):
+    """An image on a host file system that is full: I/O errors for this disk of the child, and no more."""
+    with t.small_file_system(4) as directory:
+        image = directory / "sparse.img"
+        with open(image, "wb") as file:
+            file.truncate(64 << 20)
+        result = t.linux("disk-full", disks=[t.disk(image)])
+    t.equal(result.status, 0, "status")
+    t.equal(result.console.count("PASS: "), 3, "checks passed")
+
+
 def test_too_little_memory(t):
     """A kernel that does not fit into its memory is refused with one sentence."""
     kernel, initrd, _ = t.example_files()

@@ -16,6 +16,19 @@ from lumen.status import bad
 # without nested virtualization it is there and of no use.
 HYPERVISOR_FLAGS = ("svm",)
 BARE_EXIT_PORT = 0xF4
+# What QEMU would otherwise choose by its version, or by what it finds. "pc" boots faster than q35 and
+# has all that is needed; the version fixes the rest of the machine. vmport is a second interface to
+# the host, dump-guest-core the memory of all guests in a core file.
+MACHINE = "pc-i440fx-7.2,vmport=off,dump-guest-core=off"
+# No default device, file or window of QEMU's, and no process of its own: each device is named here.
+ALONE = ["-nodefaults", "-no-user-config", "-monitor", "none", "-parallel", "none", "-display", "none",
+         "-vga", "none", "-nic", "none", "-no-reboot",
+         "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
+# An image is locked against other machines. An error of its file (disk full, I/O) is the guest's
+# error: QEMU's own way, to stop the machine, would stop every child and the root. Zeros are written
+# as zeros, so that what a guest has written has its place.
+DRIVE = ("if=none,format=raw,cache=writeback,aio=threads,discard=unmap,detect-zeroes=off,"
+         "werror=report,rerror=report,file.locking=on")
 PR_SET_PDEATHSIG = 1
 
 
@@ -87,7 +100,7 @@ def _escape(text):
 
 def _accel_arguments(machine):
     if machine.accel == "kvm":
-        return ["-accel", "kvm", "-cpu", "host"]
+        return ["-accel", "kvm", "-cpu", "host", "-rtc", "base=utc,clock=host"]
     # QEMU 7.2's CMPXCHG16B leaves nonsense in RFLAGS (docs/hacking.md); Linux can do without.
     words = ["-cpu", f"{machine.cpu},-cx16"]
     if machine.icount:
@@ -96,14 +109,13 @@ def _accel_arguments(machine):
         words += ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=on",
                   "-rtc", "base=2025-01-01,clock=vm", "-seed", "1"]
     else:
-        words += ["-accel", "tcg,thread=multi"]
+        words += ["-accel", "tcg,thread=multi", "-rtc", "base=utc,clock=host"]
     return words + (["-plugin", machine.plugin] if machine.plugin else [])
 
 
 def _drive(index, disk):
     option = "on" if disk.read_only else "off"
-    return ["-drive", f"if=none,id=disk{index},format=raw,cache=writeback,discard=unmap,"
-            f"read-only={option},file={_escape(disk.path)}"]
+    return ["-drive", f"{DRIVE},id=disk{index},read-only={option},file={_escape(disk.path)}"]
 
 
 def _disk_arguments(machine):
@@ -145,10 +157,11 @@ def _gdb_arguments(machine):
 
 
 def arguments(machine, console_fd, control_fd):
-    """QEMU's command line. The machine is "pc": it boots faster than q35 and has all that is needed."""
-    return ["qemu-system-x86_64", "-name", "lumen", "-machine", "pc", *_accel_arguments(machine),
-            "-smp", str(machine.cpus), "-m", str(machine.memory),
-            "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+    """QEMU's command line. What its defaults still decide is no choice: the firmware is Debian's, random
+    numbers are the emulated processor's RDRAND, queues and the like are the drivers' to negotiate."""
+    return ["qemu-system-x86_64", "-name", "lumen", "-machine", MACHINE, *_accel_arguments(machine),
+            "-smp", f"cpus={machine.cpus},sockets=1,cores={machine.cpus},threads=1",
+            "-m", str(machine.memory), *ALONE,
             *_kernel_arguments(machine),
             *_console_arguments(machine, console_fd, control_fd),
             *_disk_arguments(machine), *_gdb_arguments(machine)]

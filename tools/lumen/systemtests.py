@@ -4,8 +4,10 @@
 A test gets a Context. It passes if it returns, and fails if a check of the Context fails or if it
 raises anything else."""
 
+import contextlib
 import importlib.util
 import inspect
+import subprocess
 import time
 import traceback
 
@@ -108,6 +110,20 @@ class Context:
             with open(path, "wb") as file:
                 file.truncate(mib << 20)
         return path
+
+    @contextlib.contextmanager
+    def small_file_system(self, mib):
+        """A directory that is a file system of this size, while the context lasts."""
+        directory = paths.RUN / self.name / "small"
+        directory.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", directory],
+                              capture_output=True, text=True, check=False)
+        if done.returncode:
+            self.skip(f"a file system cannot be mounted here: {done.stderr.strip()}")
+        try:
+            yield directory
+        finally:
+            subprocess.run(["umount", directory], check=True)
 
     def copy_of(self, source, name):
         """A copy of an image, in this test's directory."""
