@@ -10,11 +10,7 @@
 
 uint64_t vmbus_deadline(const struct lumen_vmbus *bus)
 {
-	uint64_t deadline;
-
-	if (__builtin_add_overflow(lumen_now_ns(), bus->timeout_ns, &deadline))
-		return UINT64_MAX;
-	return deadline;
+	return lumen_deadline_ns(bus->timeout_ns);
 }
 
 static lumen_status post(struct lumen_vmbus *bus, const struct vmbus_client_post *message)
@@ -57,9 +53,9 @@ static bool worth_another_try(lumen_status status)
 
 static uint64_t soon(uint64_t deadline_ns)
 {
-	uint64_t now = lumen_now_ns();
+	uint64_t retry = lumen_deadline_ns(RETRY_NS);
 
-	return now < deadline_ns && deadline_ns - now > RETRY_NS ? now + RETRY_NS : deadline_ns;
+	return (int64_t)(deadline_ns - retry) > 0 ? retry : deadline_ns;
 }
 
 // Whether there was anything. A SynIC is its VP's own, and so is the interrupt that must not come
@@ -115,7 +111,7 @@ lumen_status vmbus_flush(struct lumen_vmbus *bus, uint64_t deadline_ns)
 			continue;
 		if (!worth_another_try(status))
 			return status;
-		if (lumen_now_ns() >= deadline_ns)
+		if (lumen_is_due(deadline_ns))
 			return timed_out(bus);
 		vmbus_sleep(bus, &bus->answers, seen, soon(deadline_ns));
 	}
@@ -183,7 +179,7 @@ lumen_status vmbus_wait(struct lumen_vmbus *bus, uint64_t deadline_ns, vmbus_con
 			return LUMEN_OK;
 		if (status)
 			return status;
-		if (lumen_now_ns() >= deadline_ns)
+		if (lumen_is_due(deadline_ns))
 			return timed_out(bus);
 		vmbus_sleep(bus, &bus->answers, seen, deadline_ns);
 	}

@@ -14,9 +14,9 @@
 
 static void wait(uint64_t ns)
 {
-	uint64_t until = lumen_now_ns() + ns;
+	uint64_t until = lumen_deadline_ns(ns);
 
-	while (lumen_now_ns() < until)
+	while (!lumen_is_due(until))
 		arch_pause();
 }
 

@@ -224,7 +224,7 @@ static void vsc_drain(struct vsc_queue *queue, uint64_t deadline)
 		vsc_service(queue, false);
 		in_flight = __atomic_load_n(&queue->in_flight, __ATOMIC_ACQUIRE);
 		if (in_flight == 0 || vsc_status(queue->storage) != LUMEN_OK ||
-			lumen_now_ns() >= deadline)
+			lumen_is_due(deadline))
 			return;
 		lumen_channel_wait(queue->channel, &queue->in_flight, in_flight, deadline);
 	}
@@ -237,7 +237,7 @@ void lumen_storage_close(struct lumen_storage *storage)
 	__atomic_store_n(&storage->closing, true, __ATOMIC_SEQ_CST);
 	for (uint32_t i = 0; i < storage->queue_count; i++)
 		vsc_cancel_waiting(storage->queues[i]);
-	deadline = lumen_now_ns() + storage->timeout_ns;
+	deadline = lumen_deadline_ns(storage->timeout_ns);
 	for (uint32_t i = 0; i < storage->queue_count; i++)
 		vsc_drain(storage->queues[i], deadline);
 	vsc_shut_down(storage);

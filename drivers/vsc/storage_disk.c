@@ -20,13 +20,13 @@ static bool vsc_wait(struct lumen_storage *storage, const uint32_t *pending, uin
 	lumen_storage_poll(storage);
 	if (!__atomic_load_n(pending, __ATOMIC_ACQUIRE))
 		return true;
-	deadline = lumen_now_ns() + timeout_ns;
+	deadline = lumen_deadline_ns(timeout_ns);
 	for (;;) {
 		lumen_channel_wait(storage->queues[0]->channel, pending, 1, deadline);
 		lumen_storage_poll(storage);
 		if (!__atomic_load_n(pending, __ATOMIC_ACQUIRE))
 			return true;
-		if (lumen_now_ns() >= deadline)
+		if (lumen_is_due(deadline))
 			return false;
 	}
 }
@@ -49,7 +49,7 @@ static lumen_status vsc_execute(struct lumen_request *request)
 		// It has ended just now, and somebody else calls done().
 		while (__atomic_load_n(&request->pending, __ATOMIC_ACQUIRE))
 			lumen_channel_wait(storage->queues[0]->channel, &request->pending, 1,
-				lumen_now_ns() + storage->timeout_ns);
+				lumen_deadline_ns(storage->timeout_ns));
 	}
 	return request->status;
 }

@@ -42,7 +42,7 @@ static lumen_status vsc_control(struct lumen_storage *storage, struct vstor_pack
 {
 	struct vsc_queue *queue = storage->queues[0];
 	const uint32_t *pending = &queue->control.pending;
-	const uint64_t deadline = lumen_now_ns() + storage->timeout_ns;
+	const uint64_t deadline = lumen_deadline_ns(storage->timeout_ns);
 	lumen_status status;
 
 	packet->flags = VSTOR_FLAG_REQUEST_COMPLETION;
@@ -52,7 +52,7 @@ static lumen_status vsc_control(struct lumen_storage *storage, struct vstor_pack
 		status = vsc_status(storage);
 		if (status != LUMEN_OK || !__atomic_load_n(pending, __ATOMIC_ACQUIRE))
 			break;
-		if (lumen_now_ns() >= deadline)
+		if (lumen_is_due(deadline))
 			return vsc_no_answer(storage);
 		lumen_channel_wait(storage->queues[0]->channel, pending, 1, deadline);
 	}
@@ -130,7 +130,7 @@ static bool vsc_open_sub(struct lumen_storage *storage, const struct lumen_stora
 		if (channel)
 			return vsc_queue_open(storage, channel, config, config->vps[index]) ==
 			       LUMEN_OK;
-		if (vsc_status(storage) != LUMEN_OK || lumen_now_ns() >= deadline)
+		if (vsc_status(storage) != LUMEN_OK || lumen_is_due(deadline))
 			return false;
 		lumen_channel_wait(storage->queues[0]->channel, changes, seen, deadline);
 	}
@@ -142,7 +142,7 @@ static lumen_status vsc_open_subs(struct lumen_storage *storage,
 	const struct vstor_channel_properties *properties)
 {
 	struct vstor_packet packet = { .operation = VSTOR_OPERATION_CREATE_SUB_CHANNELS };
-	const uint64_t deadline = lumen_now_ns() + storage->timeout_ns;
+	const uint64_t deadline = lumen_deadline_ns(storage->timeout_ns);
 	uint32_t count = config->vp_count ? config->vp_count - 1 : 0;
 	lumen_status status;
 

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The time base: the TSC, calibrated at boot, and its conversion to TLFS reference time (100 ns
-// units).
+// The time base: TSC ticks since the hypervisor began, calibrated at boot, and their conversion to
+// TLFS reference time (100 ns units).
 #pragma once
 
 #include "hypervisor/core/lib.h"
+#include "hypervisor/x86/tsc.h"
 
-extern uint64_t tsc_hz; // TSC frequency
+extern uint64_t tsc_start; // the TSC when the hypervisor began
+extern uint64_t tsc_hz;	   // TSC frequency
 extern uint64_t
 	tsc_to_100ns_scale; // reference time = tsc * scale / 2^64 (TLFS: reference TSC page)
 
+// The hypervisor's clock. Whatever the TSC stood at, also right before its end, this one begins at
+// 0: deadlines can be compared and do not wrap.
 static inline uint64_t tsc_read(void)
 {
-	uint32_t lo, hi;
-
-	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
-	return (uint64_t)hi << 32 | lo;
+	return rdtsc() - tsc_start;
 }
 
 static inline uint64_t tsc_to_100ns(uint64_t ticks)

@@ -95,7 +95,7 @@ void partition_init(struct partition *partition, struct partition *parent)
 	partition->tsc_origin = tsc_read();
 	// A child's clocks begin with it; the root's TSC is the machine's, which its firmware and
 	// its devices have seen.
-	partition->tsc_offset = parent ? -partition->tsc_origin : 0;
+	partition->tsc_offset = parent ? -partition->tsc_origin : tsc_start;
 }
 
 // Where PARTITION's pages are noted. NULL: no further one.

@@ -109,12 +109,23 @@ void apic_enable(void)
 	reg_write(APIC_LVT_TIMER, IRQ_VECTOR_TIMER | (tsc_deadline ? LVT_TSC_DEADLINE : 0));
 }
 
+// What the TSC is when DEADLINE comes, never 0. If that is behind its end the interrupt comes a
+// little before the end, and the deadline is set again.
+static uint64_t deadline_tsc(uint64_t deadline)
+{
+	uint64_t tsc, now = tsc_read();
+
+	if (__builtin_add_overflow(tsc_start + now, deadline - MIN(deadline, now), &tsc))
+		return UINT64_MAX - tsc_hz / 1000;
+	return MAX(tsc, 1);
+}
+
 void apic_timer_set(uint64_t deadline)
 {
 	uint64_t now, ticks;
 
 	if (tsc_deadline) {
-		msr_wr(MSR_TSC_DEADLINE, deadline == UINT64_MAX ? 0 : MAX(deadline, 1));
+		msr_wr(MSR_TSC_DEADLINE, deadline == UINT64_MAX ? 0 : deadline_tsc(deadline));
 		return;
 	}
 	if (deadline == UINT64_MAX) {

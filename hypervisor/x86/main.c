@@ -22,7 +22,7 @@ void boot_call_on_stack(void *stack_top, void (*go_on)(void)) __attribute__((nor
 const struct backend *backend = &svm_backend;
 struct pcpu *pcpus[PCPU_MAX];
 uint32_t pcpu_count;
-uint64_t tsc_hz, tsc_to_100ns_scale;
+uint64_t tsc_start, tsc_hz, tsc_to_100ns_scale;
 
 // Measures the TSC against channel 2 of the 8254, whose clock is 1,193,182 Hz.
 static void calibrate_tsc(void)
@@ -172,6 +172,7 @@ void boot_main(uint32_t magic, uint32_t info)
 {
 	const char *why_not;
 
+	tsc_start = rdtsc();
 	boot_info_read(magic, info);
 	console_init();
 	log_info("Lumen hypervisor, image %lx-%lx", (uint64_t)image_start, (uint64_t)image_end);

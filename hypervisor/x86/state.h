@@ -32,7 +32,7 @@ unsigned int vp_cpl(struct vp *vp);
 void xmm_read(void *to);
 void xmm_write(const void *from);
 
-// Guest TSC = host TSC + this.
+// Guest TSC = tsc_read() + this.
 static inline uint64_t vp_tsc_offset(const struct vp *vp)
 {
 	return vp->partition->tsc_offset + vp->tsc_adjust;

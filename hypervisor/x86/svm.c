@@ -171,7 +171,7 @@ static void svm_vp_reset(struct vp *vp)
 	vmcb->pat = 0x0007040600070406ull;
 	vmcb->event_injection = 0;
 	vmcb->vintr = SVM_V_MASKING;
-	vmcb->tsc_offset = vp->partition->tsc_offset + vp->tsc_adjust;
+	vmcb->tsc_offset = vp->partition->tsc_offset + vp->tsc_adjust - tsc_start;
 	svm_vp(vp)->asid_cpu = NULL;
 	unblock_nmi(svm_vp(vp));
 	svm_sync_back(vp);

@@ -90,7 +90,7 @@ bool svm_get_register(struct vp *vp, enum hv_register_name name, struct hv_regis
 		value->reg64 = at->word & ~EFER_SVME;
 		break;
 	case TSC:
-		value->reg64 = tsc_read() + at->word;
+		value->reg64 = rdtsc() + at->word;
 		break;
 	default:
 		value->reg64 = at->word;
@@ -152,7 +152,7 @@ bool svm_set_register(
 		at->segment.limit = value->table.limit;
 		break;
 	case TSC:
-		at->word = value->reg64 - tsc_read();
+		at->word = value->reg64 - rdtsc();
 		break;
 	case PLAIN:
 	case DEBUG:

@@ -10,19 +10,18 @@
 
 enum { LINE_MAX_BYTES = 600 };
 
-static struct timespec log_start(void)
-{
-	static struct timespec start;
+static struct timespec start;
 
-	if (!start.tv_sec)
-		clock_gettime(CLOCK_MONOTONIC, &start);
-	return start;
+// Before there are threads: each of them may write a line.
+__attribute__((constructor)) static void begin(void)
+{
+	clock_gettime(CLOCK_MONOTONIC, &start);
 }
 
 // One write per line: lines of several threads do not mix.
 static void write_line(const char *end, const char *format, va_list arguments)
 {
-	struct timespec start = log_start(), now;
+	struct timespec now;
 	char line[LINE_MAX_BYTES];
 	long ms;
 	int length;

@@ -6,6 +6,7 @@
 #ifndef LUMEN_PLATFORM_H
 #define LUMEN_PLATFORM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -63,6 +64,19 @@ void lumen_wake(const uint32_t *word);
 // Nanoseconds since any fixed moment, never backwards, the same on all processors. Any context.
 // Default: lumen_clock_ns() of <lumen/clock.h>.
 uint64_t lumen_now_ns(void);
+
+// What lumen_now_ns() says after so long (at most 292 years). The clock may overflow on the way:
+// deadlines are not compared but by lumen_is_due(). Any context.
+static inline uint64_t lumen_deadline_ns(uint64_t timeout_ns)
+{
+	return lumen_now_ns() + (timeout_ns < INT64_MAX ? timeout_ns : INT64_MAX);
+}
+
+// Whether lumen_now_ns() has reached a deadline. Any context.
+static inline bool lumen_is_due(uint64_t deadline_ns)
+{
+	return (int64_t)(lumen_now_ns() - deadline_ns) >= 0;
+}
 
 // --- telling ---
 

@@ -876,12 +876,22 @@ Test(vsc_open, close_waits_for_what_the_host_has)
 
 Test(vsc_open, close_does_not_wait_for_ever)
 {
+	uint64_t began;
+
 	open_with(&(struct lumen_storage_config){ .timeout_ns = 5000 });
 	submit(prepare(0, LUMEN_READ, 0, 8, buffer));
 	vsc_host.mute = true;
+	began = vsc_host.now;
 	lumen_storage_close(storage);
 	expect_done(&tracks[0], LUMEN_CANCELLED);
-	cr_assert_eq(vsc_host.now, 6000);
+	cr_assert_eq(vsc_host.now - began, 5000);
+}
+
+Test(vsc_open, the_longest_timeout_is_not_over_at_once)
+{
+	open_with(&(struct lumen_storage_config){ .timeout_ns = UINT64_MAX });
+	cr_assert_eq(lumen_disk_read(disk, 0, 8, buffer), LUMEN_OK);
+	lumen_storage_close(storage);
 }
 
 Test(vsc, a_disk_that_takes_too_long)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lumen/spin.h"
+#include "tests/unit/start_clock.h"
 
 #define GPA_FLIP (1ull << 50) // so that an address is no guest physical address
 
@@ -137,7 +138,7 @@ void lumen_wait(const uint32_t *word, uint32_t value, uint64_t deadline_ns)
 	vsc_host.waits++;
 	if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value)
 		return;
-	if (!vsc_host_run() && vsc_host.now < deadline_ns)
+	if (!vsc_host_run() && !lumen_is_due(deadline_ns))
 		vsc_host.now = deadline_ns;
 }
 
@@ -250,7 +251,7 @@ void vsc_host_create_sized(uint32_t flags, uint32_t blocks)
 	vsc_host.interrupts = true;
 	vsc_host.max_transfer = 256 << 10;
 	vsc_host.slots = 64;
-	vsc_host.now = 1000;
+	vsc_host.now = start_clock();
 	for (uint32_t i = 0; i < VSC_HOST_CHANNELS; i++)
 		vsc_host.channels[i].index = i;
 	vsc_host_add_disk(0, 0, 0, 512, flags);

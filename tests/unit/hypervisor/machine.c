@@ -20,6 +20,7 @@
 #include "hypervisor/x86/cpu.h"
 #include "hypervisor/x86/irq.h"
 #include "hypervisor/x86/state.h"
+#include "tests/unit/start_clock.h"
 
 _Alignas(1 << 21) uint8_t machine_ram[MACHINE_PAGES * 4096ul];
 struct pcpu machine_cpus[MACHINE_CPUS];
@@ -31,7 +32,8 @@ static bool kicked[MACHINE_CPUS];
 
 struct pcpu *pcpus[PCPU_MAX];
 uint32_t pcpu_count = MACHINE_CPUS;
-uint64_t tsc_hz = 1000000000, tsc_to_100ns_scale = UINT64_MAX / 100;
+uint64_t tsc_start, tsc_hz = 1000000000, tsc_to_100ns_scale = UINT64_MAX / 100;
+static uint64_t tsc_ahead; // of the host's
 static uint16_t frame_words[MACHINE_PAGES];
 static uint8_t parameter_pages[MACHINE_CPUS][2][PAGE_SIZE];
 
@@ -43,6 +45,12 @@ static void fail(const char *what)
 }
 
 // --- processor and RAM ---
+
+// It goes on as the host's does, as processors are threads; but it began where the test says.
+uint64_t rdtsc(void)
+{
+	return __builtin_ia32_rdtsc() + tsc_ahead;
+}
 
 struct pcpu *this_cpu(void)
 {
@@ -449,6 +457,8 @@ void machine_switch(unsigned int cpu)
 
 void machine_setup(void)
 {
+	tsc_ahead = start_clock() - __builtin_ia32_rdtsc();
+	tsc_start = start_clock() - tsc_hz;
 	for (unsigned int i = 0; i < MACHINE_CPUS; i++)
 		boot_cpu(i);
 	trace_mask = 0;

@@ -7,13 +7,20 @@
 #include "hypervisor/core/trace.h"
 #include "hypervisor/x86/apic.h"
 #include "hypervisor/x86/cpu.h"
+#include "tests/unit/start_clock.h"
 
 struct rig rig;
-uint64_t tsc_hz = RIG_TSC_HZ;
-uint64_t tsc_to_100ns_scale;
+uint64_t tsc_start, tsc_hz = RIG_TSC_HZ, tsc_to_100ns_scale;
 uint64_t host_xcr0 = 7;
 uint64_t trace_spa = 0x123456000, trace_bytes = 0x10000;
 uint32_t trace_mask;
+
+// --- time ---
+
+uint64_t rdtsc(void)
+{
+	return rig.tsc++;
+}
 
 // --- the backend ---
 
@@ -249,6 +256,8 @@ static void setup_vp(unsigned int index)
 void rig_setup(void)
 {
 	memset(&rig, 0, sizeof(rig));
+	rig.tsc = start_clock();
+	tsc_start = rig.tsc - 10 * RIG_TSC_HZ;
 	tsc_to_100ns_scale = (uint64_t)(((unsigned __int128)10000000 << 64) / tsc_hz);
 	rig.partition.id = 2;
 	rig.partition.privileges = UINT64_MAX;

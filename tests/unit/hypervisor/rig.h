@@ -13,7 +13,6 @@
 
 enum { RIG_VPS = 4, RIG_PAGES = 64, RIG_REGISTERS = 32, RIG_NO_EXCEPTION = -1 };
 
-// Far faster than any: what a test waits for does not come while it looks.
 #define RIG_TSC_HZ 1000000000000ull
 
 struct rig_vp {
@@ -33,6 +32,7 @@ struct rig {
 	struct rig_vp of[RIG_VPS];
 	_Alignas(PAGE_SIZE) uint8_t memory[RIG_PAGES * PAGE_SIZE]; // GPA 0 and up
 	_Alignas(PAGE_SIZE) uint8_t hypercall_page[PAGE_SIZE], reference_tsc_page[PAGE_SIZE];
+	uint64_t tsc; // the host's; each reading takes a tick
 	unsigned int flushes, intercepted_crashes;
 	bool intercept_msrs; // the parent takes all MSR accesses
 	uint64_t synic_written;
@@ -57,6 +57,12 @@ static inline struct rig_vp *rig_of(const struct vp *vp)
 static inline uint64_t rig_skipped(const struct vp *vp)
 {
 	return vp->regs.rip - rig_of(vp)->start_rip;
+}
+
+// The hypervisor's clock becomes NOW: not before it was.
+static inline void rig_set_clock(uint64_t now)
+{
+	rig.tsc = tsc_start + now;
 }
 
 static inline void rig_put(uint64_t gpa, const void *data, size_t size)

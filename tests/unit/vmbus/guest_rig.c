@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "guest_rig_host.h"
+#include "tests/unit/start_clock.h"
 
 struct guest_rig *guest_rig_current;
 
@@ -344,7 +345,7 @@ struct guest_rig *guest_rig_create(uint32_t host_version)
 	config.memory = guest_rig_memory(rig);
 	if (!vmbus_server_init(&rig->server, &config))
 		guest_rig_fail("bad version");
-	rig->now_ns = 1000000000;
+	rig->start_ns = rig->now_ns = start_clock();
 	rig->pages_left = UINT32_MAX;
 	guest_rig_current = rig;
 	return rig;

@@ -72,7 +72,7 @@ struct guest_rig {
 	struct guest_rig_device devices[GUEST_RIG_CHANNELS];
 
 	// Knobs, free to be changed at any time.
-	uint64_t now_ns;
+	uint64_t start_ns, now_ns;
 	uint32_t this_vp;
 	bool deaf;		// the host takes no messages (they wait in its port)
 	bool mute;		// the host's messages wait

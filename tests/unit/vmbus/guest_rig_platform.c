@@ -9,6 +9,8 @@
 #include "lumen/detect.h"
 #include "lumen/hypercall.h"
 
+#define FOR_EVER_NS 1000000000000000ull // eleven days: no timeout of the SDK's is so long
+
 static struct guest_rig *current(void)
 {
 	if (!guest_rig_current)
@@ -163,10 +165,11 @@ void lumen_wait(const uint32_t *word, uint32_t value, uint64_t deadline_ns)
 	if (rig->on_wait ? rig->on_wait(rig->hook_context, rig)
 			 : !rig->sleeps && guest_rig_run(rig))
 		return;
-	if (deadline_ns == UINT64_MAX)
+	if (lumen_is_due(deadline_ns))
+		return;
+	if (deadline_ns - rig->now_ns > FOR_EVER_NS)
 		guest_rig_fail("the guest waits for ever");
-	if (rig->now_ns < deadline_ns)
-		rig->now_ns = deadline_ns;
+	rig->now_ns = deadline_ns;
 }
 
 void lumen_wake(const uint32_t *word)

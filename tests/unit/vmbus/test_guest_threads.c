@@ -3,6 +3,7 @@
 // channels and share buffers, while devices come and go. Here a thread is a processor, and the
 // host's two threads (one for messages, one for devices) are their interrupts. Unlike in
 // guest_rig.h, time is real and the order of things is the scheduler's.
+#define _GNU_SOURCE // pthread_cond_clockwait()
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
@@ -101,7 +102,7 @@ uint64_t lumen_now_ns(void)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_REALTIME, &now);
+	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
@@ -113,7 +114,7 @@ void lumen_wait(const uint32_t *word, uint32_t value, uint64_t deadline_ns)
 
 	pthread_mutex_lock(&sleepers);
 	while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == value && error != ETIMEDOUT)
-		error = pthread_cond_timedwait(&woken, &sleepers, &until);
+		error = pthread_cond_clockwait(&woken, &sleepers, CLOCK_MONOTONIC, &until);
 	pthread_mutex_unlock(&sleepers);
 }
 
