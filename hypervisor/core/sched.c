@@ -138,13 +138,30 @@ bool sched_should_yield(void)
 	return now >= rq->slice_end || first->vruntime + slice_ticks() / 4 < rq->current->vruntime;
 }
 
+// A paused VP leaves the queue: vp_resume() wakes it. If that came before VP was seen to be
+// blocked, nobody does, and it stays.
+static bool leaves_paused(struct run_queue *rq, struct vp *vp)
+{
+	if (!READ_ONCE(vp->pause_count))
+		return false;
+	vp->run_state = VP_BLOCKED;
+	__atomic_thread_fence(
+		__ATOMIC_SEQ_CST); // pairs with vp_resume(): pause_count first, then run_state
+	if (READ_ONCE(vp->pause_count)) {
+		dequeue(rq, vp, VP_BLOCKED);
+		return true;
+	}
+	vp->run_state = VP_QUEUED;
+	return false;
+}
+
 static struct vp *pick(struct run_queue *rq)
 {
 	struct vp *vp;
 
 	spin_guard(&rq->lock);
-	while ((vp = first_queued(rq)) && READ_ONCE(vp->pause_count))
-		dequeue(rq, vp, VP_BLOCKED); // vp_resume() wakes it
+	while ((vp = first_queued(rq)) && leaves_paused(rq, vp))
+		;
 	if (!vp)
 		return NULL;
 	dequeue(rq, vp, VP_RUNNING);

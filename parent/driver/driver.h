@@ -9,6 +9,7 @@
 #include <linux/bits.h>
 #include <linux/err.h>
 #include <linux/list.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/poll.h>
@@ -35,7 +36,14 @@
 
 #include "mshv_uapi.h"
 
-#define MSHV_MAX_VPS 64
+/*
+ * What one partition may have, so that there is something left for the others, and each search in
+ * its lists is short. The event flags of all partitions are HV_EVENT_FLAGS_COUNT.
+ */
+#define MSHV_MAX_VPS	 64
+#define MSHV_MAX_REGIONS 1024
+#define MSHV_MAX_PORTS	 LUMEN_MSHV_PORTS_MAX
+#define MSHV_MAX_FLAGS	 LUMEN_MSHV_EVENT_FLAGS_MAX
 
 /*
  * Lifetimes. A partition lives as long as a file descriptor of it or of one of its VPs; the last
@@ -164,8 +172,11 @@ struct mshv_partition {
 	struct mutex lock; /* guards the rest; vps[] is read without it */
 	bool initialized;
 	struct mshv_vp *vps[MSHV_MAX_VPS];
-	struct list_head regions; /* struct mshv_region */
-	struct list_head ports;	  /* struct mshv_port */
+	struct list_head regions; /* struct mshv_region; at most MSHV_MAX_REGIONS */
+	unsigned int region_count;
+	struct list_head ports; /* struct mshv_port; at most MSHV_MAX_PORTS */
+	unsigned int port_count;
+	unsigned int flag_count; /* event flags that they have, at most MSHV_MAX_FLAGS */
 	struct mshv_stats stats;
 };
 
@@ -210,6 +221,32 @@ void mshv_vp_free_all(struct mshv_partition *partition);
 
 /* A message on the intercept SINT. Interrupt context. */
 void mshv_vp_intercept(const struct hv_message *message);
+
+/* ---- pin.c: user memory that is held where it is ---- */
+
+#define MSHV_PIN_CHUNK (PAGE_SIZE / sizeof(struct page *)) /* pages whose list is one page */
+
+struct mshv_pins {
+	struct mm_struct *mm; /* whose RLIMIT_MEMLOCK they count against */
+	unsigned long count;  /* pages */
+	struct page ***chunks;
+};
+
+/*
+ * Pins COUNT pages from USER_ADDR (of this process) on. -ENOMEM: beyond the process's
+ * RLIMIT_MEMLOCK, which does not bind CAP_IPC_LOCK, or beyond what the machine has; -EFAULT;
+ * -EINTR: a fatal signal. May sleep.
+ */
+int mshv_pin(struct mshv_pins *pins, u64 user_addr, unsigned long count);
+void mshv_unpin(struct mshv_pins *pins);
+
+/* Frees what PINS itself takes; the pages stay pinned and charged for ever. */
+void mshv_pins_forget(struct mshv_pins *pins);
+
+static inline unsigned long mshv_pin_pfn(const struct mshv_pins *pins, unsigned long i)
+{
+	return page_to_pfn(pins->chunks[i / MSHV_PIN_CHUNK][i % MSHV_PIN_CHUNK]);
+}
 
 /* ---- memory.c ---- */
 

@@ -91,8 +91,10 @@ static void hvcall_once(struct mshv_hvcall *call)
 	// What earlier rounds of a rep call gave stays where it is.
 	memcpy(pages->out, call->out, call->out_size);
 
+	// Always pages of ours, also if the caller expects no output: what the call gives is not
+	// his to say (physical address 0 is somebody's memory).
 	result = issue(hv_call_control(call->code, 0, call->reps, call->reps_done),
-		virt_to_phys(pages->in), call->out_size ? virt_to_phys(pages->out) : 0);
+		virt_to_phys(pages->in), virt_to_phys(pages->out));
 
 	memcpy(call->out, pages->out, call->out_size);
 	local_irq_restore(flags);

@@ -2,13 +2,15 @@
 // A partition's memory: ranges of the worker's memory, pinned and mapped (TLFS: HvCallMapGpaPages).
 #include "driver.h"
 
-#include <linux/mm.h>
 #include <linux/overflow.h>
 
 #define LARGE_PAGES (PMD_SIZE / PAGE_SIZE) // 4 KiB pages per large page
 
 // The list of HvCallMapGpaPages must fit into the input page; an unmap takes the same steps.
 #define LIST_MAX ((PAGE_SIZE - sizeof(struct hv_input_map_gpa_pages)) / sizeof(u64))
+
+// Architectural: a physical address has at most 52 bits. Which of them the hypervisor has, it says.
+#define GUEST_PAGES_MAX BIT_ULL(52 - PAGE_SHIFT)
 
 struct mshv_region {
 	struct list_head link; // in partition->regions
@@ -18,7 +20,7 @@ struct mshv_region {
 	unsigned long mapped; // pages from the start that are mapped
 	u32 flags;	      // HV_MAP_GPA_*
 	bool large_pages;     // large ones may be used
-	struct page **pages;
+	struct mshv_pins pins;
 };
 
 // Can page I and those after it be mapped as a large page: aligned and contiguous on both sides?
@@ -29,11 +31,11 @@ static bool large_at(const struct mshv_region *region, unsigned long i)
 	if (!region->large_pages || !IS_ALIGNED(region->gpa_page + i, LARGE_PAGES) ||
 		region->count - i < LARGE_PAGES)
 		return false;
-	pfn = page_to_pfn(region->pages[i]);
+	pfn = mshv_pin_pfn(&region->pins, i);
 	if (!IS_ALIGNED(pfn, LARGE_PAGES))
 		return false;
 	for (k = 1; k < LARGE_PAGES; k++)
-		if (page_to_pfn(region->pages[i + k]) != pfn + k)
+		if (mshv_pin_pfn(&region->pins, i + k) != pfn + k)
 			return false;
 	return true;
 }
@@ -75,7 +77,7 @@ static int map_run(struct mshv_partition *partition, struct mshv_region *region,
 	input->map_flags = region->flags | (large ? HV_MAP_GPA_LARGE_PAGE : 0);
 	for (i = 0; i < reps; i++)
 		input->source_gpa_page_list[i] =
-			page_to_pfn(region->pages[region->mapped + i * step]);
+			mshv_pin_pfn(&region->pins, region->mapped + i * step);
 	ret = mshv_hvcall(&call, &partition->pool);
 	region->mapped += call.reps_done * step;
 	return ret;
@@ -127,35 +129,10 @@ static bool region_unmap(struct mshv_partition *partition, struct mshv_region *r
 	return true;
 }
 
-static int region_pin(struct mshv_region *region)
-{
-	unsigned long done = 0;
-
-	while (done < region->count) {
-		int n = pin_user_pages_fast(region->user_addr + done * PAGE_SIZE,
-			min_t(unsigned long, region->count - done, 1u << 16),
-			FOLL_LONGTERM | FOLL_WRITE, region->pages + done);
-
-		if (n <= 0) {
-			unpin_user_pages(region->pages, done);
-			return n ?: -EFAULT;
-		}
-		done += n;
-	}
-	atomic_long_add(done, &mshv_counters.pinned_pages);
-	return 0;
-}
-
-static void region_unpin(struct mshv_region *region)
-{
-	unpin_user_pages_dirty_lock(region->pages, region->count, true);
-	atomic_long_sub(region->count, &mshv_counters.pinned_pages);
-}
-
 static struct mshv_region *region_alloc(
 	const struct mshv_partition *partition, const struct mshv_user_mem_region *args)
 {
-	struct mshv_region *region = kzalloc(sizeof(*region), GFP_KERNEL);
+	struct mshv_region *region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
 
 	if (!region)
 		return NULL;
@@ -168,29 +145,22 @@ static struct mshv_region *region_alloc(
 		region->flags |= HV_MAP_GPA_WRITABLE;
 	if (args->flags & BIT(MSHV_SET_MEM_BIT_EXECUTABLE))
 		region->flags |= HV_MAP_GPA_KERNEL_EXECUTABLE | HV_MAP_GPA_USER_EXECUTABLE;
-	region->pages = kvcalloc(region->count, sizeof(*region->pages), GFP_KERNEL);
-	if (region->pages)
-		return region;
-	kfree(region);
-	return NULL;
-}
-
-static void region_free(struct mshv_region *region)
-{
-	kvfree(region->pages);
-	kfree(region);
+	return region;
 }
 
 // Undoes region_add(). What the hypervisor does not let go is never given back to the kernel.
 static void region_remove(struct mshv_partition *partition, struct mshv_region *region)
 {
 	list_del(&region->link);
-	if (region_unmap(partition, region))
-		region_unpin(region);
-	else
+	partition->region_count--;
+	if (region_unmap(partition, region)) {
+		mshv_unpin(&region->pins);
+	} else {
 		pr_err("partition 0x%llx: %lu pages are lost: they stay mapped\n",
 			(u64)partition->id, region->count);
-	region_free(region);
+		mshv_pins_forget(&region->pins);
+	}
+	kfree(region);
 }
 
 static int region_add(struct mshv_partition *partition, const struct mshv_user_mem_region *args)
@@ -200,12 +170,13 @@ static int region_add(struct mshv_partition *partition, const struct mshv_user_m
 
 	if (!region)
 		return -ENOMEM;
-	ret = region_pin(region);
+	ret = mshv_pin(&region->pins, region->user_addr, region->count);
 	if (ret) {
-		region_free(region);
+		kfree(region);
 		return ret;
 	}
 	list_add_tail(&region->link, &partition->regions);
+	partition->region_count++;
 	ret = region_map(partition, region);
 	if (ret)
 		region_remove(partition, region);
@@ -228,6 +199,8 @@ static int memory_map(struct mshv_partition *partition, const struct mshv_user_m
 {
 	if (region_overlapping(partition, args->guest_pfn, args->size / PAGE_SIZE))
 		return -EEXIST;
+	if (partition->region_count == MSHV_MAX_REGIONS)
+		return -ENOSPC;
 	return region_add(partition, args);
 }
 
@@ -243,13 +216,14 @@ static int memory_unmap(struct mshv_partition *partition, const struct mshv_user
 	return 0;
 }
 
+// Guest pages and user addresses do not wrap; what else an address may be is for pinning to say.
 static bool args_valid(const struct mshv_user_mem_region *args)
 {
-	u64 end;
+	u64 pages = args->size / PAGE_SIZE, end;
 
 	return args->size && PAGE_ALIGNED(args->size) && PAGE_ALIGNED(args->userspace_addr) &&
 	       !check_add_overflow(args->userspace_addr, args->size, &end) &&
-	       args->guest_pfn < BIT_ULL(40) && args->size / PAGE_SIZE <= BIT_ULL(28) &&
+	       args->guest_pfn < GUEST_PAGES_MAX && pages <= GUEST_PAGES_MAX - args->guest_pfn &&
 	       !(args->flags & ~(BIT(MSHV_SET_MEM_BIT_COUNT) - 1)) &&
 	       !memchr_inv(args->rsvd, 0, sizeof(args->rsvd));
 }
@@ -263,7 +237,7 @@ long mshv_memory_set(struct mshv_partition *partition, void __user *arg)
 		return -EFAULT;
 	if (!args_valid(&args))
 		return -EINVAL;
-	if (mutex_lock_interruptible(&partition->lock))
+	if (mutex_lock_killable(&partition->lock))
 		return -EINTR;
 	if (args.flags & BIT(MSHV_SET_MEM_BIT_UNMAP))
 		ret = memory_unmap(partition, &args);

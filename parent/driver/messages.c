@@ -13,8 +13,8 @@ void mshv_messages_init(struct mshv_messages *messages)
 int mshv_messages_prepare(struct mshv_messages *messages)
 {
 	if (!messages->slots)
-		messages->slots =
-			kvcalloc(LUMEN_MSHV_MESSAGES_MAX, sizeof(*messages->slots), GFP_KERNEL);
+		messages->slots = kvcalloc(
+			LUMEN_MSHV_MESSAGES_MAX, sizeof(*messages->slots), GFP_KERNEL_ACCOUNT);
 	return messages->slots ? 0 : -ENOMEM;
 }
 

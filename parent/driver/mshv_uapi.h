@@ -74,7 +74,8 @@ enum {
 
 /*
  * Regions may not overlap in guest physical space. To unmap, size, guest_pfn and userspace_addr
- * must be those of one earlier call. The pages are pinned while they are mapped.
+ * must be those of one earlier call. The pages are pinned while they are mapped, and count against
+ * RLIMIT_MEMLOCK. ENOMEM: beyond that, or beyond what the machine has; ENOSPC: 1024 regions.
  */
 struct mshv_user_mem_region {
 	__u64 size;	      /* bytes, multiple of 4096 */
@@ -140,10 +141,14 @@ _Static_assert(sizeof(struct mshv_run_vp) == 256, "mshv_run_vp");
  */
 #define LUMEN_MSHV_MESSAGES_MAX 1024
 
+/* Message and event ports that a partition may have, and flags that its event ports may. */
+#define LUMEN_MSHV_PORTS_MAX	   512
+#define LUMEN_MSHV_EVENT_FLAGS_MAX 256
+
 /*
  * What the child posts to CONNECTION_ID (HvCallPostMessage) goes to the partition's message queue,
  * in order. EEXIST: the connection is there; ENOENT: DEASSIGN of one that is not; EINVAL: before
- * MSHV_INITIALIZE_PARTITION.
+ * MSHV_INITIALIZE_PARTITION; ENOSPC: the partition has LUMEN_MSHV_PORTS_MAX.
  */
 struct lumen_mshv_message_port {
 	__u32 connection_id;
@@ -162,13 +167,14 @@ _Static_assert(sizeof(struct lumen_mshv_get_message) == 264, "lumen_mshv_get_mes
 
 /*
  * When the child signals CONNECTION_ID (HvCallSignalEvent, any flag number below FLAG_COUNT), the
- * eventfd is signalled. Errors as for message ports; ENOSPC: no event flags left (2048 for all
- * children). DEASSIGN: flag_count and fd are ignored; when it returns the eventfd is not signalled
- * any more.
+ * eventfd is signalled. Errors as for message ports; ENOSPC also: the partition has its share of
+ * the event flags, or there are none left (2048 for all children). DEASSIGN: flag_count and fd are
+ * ignored; when it returns the eventfd is not signalled any more.
  */
 struct lumen_mshv_signal_eventfd {
 	__u32 connection_id;
-	__u16 flag_count; /* 1 to 2048 */
+	__u16 flag_count; /* 1 to 2048; LUMEN_MSHV_EVENT_FLAGS_MAX for the partition's ports
+			     together */
 	__u16 rsvd;
 	__s32 fd;
 	__u32 flags; /* LUMEN_MSHV_PORT_DEASSIGN */

@@ -90,7 +90,8 @@ static long partition_initialize(struct mshv_partition *partition, void __user *
 	struct hv_input_initialize_partition input = { .partition_id = partition->id };
 	long ret;
 
-	mutex_lock(&partition->lock);
+	if (mutex_lock_killable(&partition->lock))
+		return -EINTR;
 	ret = partition->initialized
 		      ? -EINVAL
 		      : mshv_simple_call(HvCallInitializePartition, input, &partition->pool);
@@ -204,7 +205,7 @@ static int partition_create(const struct mshv_create_partition_v2 *args, hv_part
 
 static struct mshv_partition *partition_alloc(const struct mshv_create_partition_v2 *args)
 {
-	struct mshv_partition *partition = kzalloc(sizeof(*partition), GFP_KERNEL);
+	struct mshv_partition *partition = kzalloc(sizeof(*partition), GFP_KERNEL_ACCOUNT);
 
 	if (!partition)
 		return NULL;

@@ -39,13 +39,15 @@ static void page_return(struct page *page)
 	__free_page(page);
 }
 
-// Splits a free block into single pages. NULL: no memory.
-static struct page *block_alloc(unsigned int *pages)
+// Splits a free block into single pages. NULL: no memory. A child's are charged to the cgroup of
+// the process that it is; our own pool's outlive it.
+static struct page *block_alloc(const struct mshv_pool *pool, unsigned int *pages)
 {
+	gfp_t gfp = pool == &mshv_own_pool ? GFP_KERNEL : GFP_KERNEL_ACCOUNT;
 	unsigned int order;
 
 	for (order = BLOCK_ORDER_MAX; order; order--) {
-		struct page *block = alloc_pages(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN, order);
+		struct page *block = alloc_pages(gfp | __GFP_NORETRY | __GFP_NOWARN, order);
 
 		if (block) {
 			split_page(block, order);
@@ -91,7 +93,7 @@ int mshv_pool_deposit(struct mshv_pool *pool)
 	struct page *guard;
 	int error;
 
-	guard = block_alloc(&pages);
+	guard = block_alloc(pool, &pages);
 	if (!guard)
 		return -ENOMEM;
 	taken = deposit_pages(pool, guard + 1, pages - 1, &error);

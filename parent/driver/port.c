@@ -106,7 +106,7 @@ static void port_disconnect(struct mshv_port *port)
 // A port with an id, known to the interrupt handler.
 static struct mshv_port *port_alloc(struct mshv_partition *partition, u32 connection_id)
 {
-	struct mshv_port *port = kzalloc(sizeof(*port), GFP_KERNEL);
+	struct mshv_port *port = kzalloc(sizeof(*port), GFP_KERNEL_ACCOUNT);
 
 	if (!port)
 		return NULL;
@@ -151,6 +151,20 @@ static void port_free(struct mshv_port *port)
 	ports_free(&list);
 }
 
+static void port_link(struct mshv_port *port)
+{
+	list_add(&port->link, &port->partition->ports);
+	port->partition->port_count++;
+	port->partition->flag_count += port->flag_count;
+}
+
+static void port_unlink(struct mshv_port *port)
+{
+	list_del(&port->link);
+	port->partition->port_count--;
+	port->partition->flag_count -= port->flag_count;
+}
+
 // Makes the port and its connection; then it is the partition's. Or frees it.
 static int port_establish(struct mshv_port *port)
 {
@@ -164,7 +178,7 @@ static int port_establish(struct mshv_port *port)
 	if (ret)
 		port_free(port);
 	else
-		list_add(&port->link, &port->partition->ports);
+		port_link(port);
 	return ret;
 }
 
@@ -184,7 +198,7 @@ static int port_deassign(struct mshv_partition *partition, u32 connection_id, bo
 
 	if (!port || !!port->eventfd != event)
 		return -ENOENT;
-	list_del(&port->link);
+	port_unlink(port);
 	port_disconnect(port);
 	port_delete(port);
 	port_free(port);
@@ -196,7 +210,9 @@ static int port_assignable(struct mshv_partition *partition, u32 connection_id)
 {
 	if (!partition->initialized)
 		return -EINVAL;
-	return port_find(partition, connection_id) ? -EEXIST : 0;
+	if (port_find(partition, connection_id))
+		return -EEXIST;
+	return partition->port_count < MSHV_MAX_PORTS ? 0 : -ENOSPC;
 }
 
 static int message_port_assign(struct mshv_partition *partition, u32 connection_id)
@@ -221,6 +237,8 @@ static int event_port_assign(
 
 	if (ret)
 		return ret;
+	if (args->flag_count > MSHV_MAX_FLAGS - partition->flag_count)
+		return -ENOSPC;
 	eventfd = eventfd_ctx_fdget(args->fd);
 	if (IS_ERR(eventfd))
 		return PTR_ERR(eventfd);
@@ -246,7 +264,8 @@ long mshv_port_message(struct mshv_partition *partition, void __user *arg)
 		return -EFAULT;
 	if (args.connection_id > ID_MAX || args.flags & ~LUMEN_MSHV_PORT_DEASSIGN)
 		return -EINVAL;
-	mutex_lock(&partition->lock);
+	if (mutex_lock_killable(&partition->lock))
+		return -EINTR;
 	if (args.flags & LUMEN_MSHV_PORT_DEASSIGN)
 		ret = port_deassign(partition, args.connection_id, false);
 	else
@@ -272,7 +291,8 @@ long mshv_port_event(struct mshv_partition *partition, void __user *arg)
 		return -EFAULT;
 	if (!event_args_valid(&args))
 		return -EINVAL;
-	mutex_lock(&partition->lock);
+	if (mutex_lock_killable(&partition->lock))
+		return -EINTR;
 	if (args.flags & LUMEN_MSHV_PORT_DEASSIGN)
 		ret = port_deassign(partition, args.connection_id, true);
 	else

@@ -19,7 +19,7 @@ static int stats_map(
 		.type = type,
 		.identity = identity(partition, vp_index),
 	};
-	void *page = (void *)get_zeroed_page(GFP_KERNEL);
+	void *page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	int ret;
 
 	if (!page)
@@ -75,7 +75,8 @@ long mshv_stats_read(struct mshv_partition *partition, void __user *arg)
 		return -EFAULT;
 	if (args.rsvd || args.buf_sz > MSHV_HV_PAGE_SIZE)
 		return -EINVAL;
-	mutex_lock(&partition->lock);
+	if (mutex_lock_killable(&partition->lock))
+		return -EINTR;
 	page = stats_page(partition, args.object_type, args.vp_index);
 	if (IS_ERR(page))
 		ret = PTR_ERR(page);

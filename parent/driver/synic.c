@@ -8,6 +8,7 @@
 #include <linux/io.h>
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
+#include <linux/workqueue.h>
 #include <asm/irq_vectors.h>
 #include <asm/msr.h>
 #include <asm/processor.h>
@@ -22,6 +23,8 @@ void hv_remove_vmbus_handler(void);
 
 #define FLAG_WORDS (HV_EVENT_FLAGS_COUNT / BITS_PER_LONG)
 
+#define MESSAGES_PER_TURN 16 // of one SINT; each is a copy and perhaps an MSR write
+
 // Written by its own processor with interrupts off. The pages stay for the life of the module.
 struct synic_cpu {
 	struct hv_message *messages;  // the SIM page: a slot per SINT; NULL: not enabled
@@ -29,6 +32,7 @@ struct synic_cpu {
 	void *sim_page, *sief_page;   // ours
 	bool sim_mapped, sief_mapped; // somebody had enabled them before: theirs, mapped
 	hv_vp_index vp;
+	struct work_struct next_turn;
 };
 static DEFINE_PER_CPU(struct synic_cpu, synic_cpu);
 
@@ -52,13 +56,17 @@ static u64 sint_value; // of an unmasked SINT
 // TLFS: SynIC Message Flags. The copy is made before the slot is freed: afterwards the hypervisor
 // may write into it. Then freed before the pending bit is read: it sets the bit before it gives up
 // because the slot is in use, so that either it finds the slot free or we find the bit and ask it
-// to try again.
-static void drain_messages(
+// to try again. A child that sends without end has the slot filled again each time: after
+// MESSAGES_PER_TURN the rest waits for the next turn. False: there may be more.
+static bool drain_messages(
 	struct hv_message *slot, void (*received)(const struct hv_message *message))
 {
 	struct hv_message message;
+	unsigned int i;
 
-	while (READ_ONCE(slot->header.message_type) != HvMessageTypeNone) {
+	for (i = 0; i < MESSAGES_PER_TURN; i++) {
+		if (READ_ONCE(slot->header.message_type) == HvMessageTypeNone)
+			return true;
 		rmb(); // the type is written last
 		memcpy(&message, slot, sizeof(message));
 		WRITE_ONCE(slot->header.message_type, HvMessageTypeNone);
@@ -67,6 +75,7 @@ static void drain_messages(
 			wrmsrl(HV_X64_MSR_EOM, 0);
 		received(&message);
 	}
+	return false;
 }
 
 // Each flag is cleared before its eventfd is signalled: a signal that comes in between sets it
@@ -83,18 +92,31 @@ static void scan_flags(unsigned long *flags)
 	}
 }
 
-static void synic_interrupt(void)
+// One turn: what has arrived on this processor, up to a number of messages. Interrupts are off. The
+// next turn, if there has to be one, is a work item's: others get the processor in between.
+static void synic_turn(void)
 {
 	struct synic_cpu *cpu = this_cpu_ptr(&synic_cpu);
+	bool all = true;
 	unsigned int i;
 
 	if (!cpu->messages)
 		return;
 	rcu_read_lock();
 	for (i = 0; i < ARRAY_SIZE(message_sints); i++)
-		drain_messages(cpu->messages + message_sints[i].sint, message_sints[i].received);
+		all &= drain_messages(
+			cpu->messages + message_sints[i].sint, message_sints[i].received);
 	scan_flags(cpu->flags + MSHV_SINT_EVENTS * FLAG_WORDS);
 	rcu_read_unlock();
+	if (!all)
+		schedule_work_on(smp_processor_id(), &cpu->next_turn);
+}
+
+static void synic_next_turn(struct work_struct *work)
+{
+	local_irq_disable();
+	synic_turn();
+	local_irq_enable();
 }
 
 hv_vp_index mshv_synic_message_vp(void)
@@ -159,6 +181,7 @@ static void synic_disable(struct synic_cpu *cpu)
 	cpu->messages = NULL;
 	cpu->flags = NULL;
 	local_irq_restore(irq);
+	cancel_work_sync(&cpu->next_turn); // no interrupt asks for one any more
 	page_disable(HV_X64_MSR_SIMP, messages, cpu->sim_mapped);
 	page_disable(HV_X64_MSR_SIEFP, flags, cpu->sief_mapped);
 	if (!cpu->sim_mapped)
@@ -219,6 +242,7 @@ static int pages_alloc(void)
 
 		cpu->sim_page = (void *)get_zeroed_page(GFP_KERNEL);
 		cpu->sief_page = (void *)get_zeroed_page(GFP_KERNEL);
+		INIT_WORK(&cpu->next_turn, synic_next_turn);
 		if (!cpu->sim_page || !cpu->sief_page) {
 			pages_free();
 			return -ENOMEM;
@@ -252,7 +276,7 @@ int mshv_synic_init(void)
 	ret = pages_alloc();
 	if (ret)
 		return ret;
-	hv_setup_vmbus_handler(synic_interrupt);
+	hv_setup_vmbus_handler(synic_turn);
 	ret = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "mshv:online", synic_online, synic_offline);
 	if (ret < 0) {
 		hv_remove_vmbus_handler();

@@ -216,7 +216,7 @@ static const struct file_operations vp_fops = {
 
 static struct mshv_vp *vp_alloc(struct mshv_partition *partition, hv_vp_index index)
 {
-	struct mshv_vp *vp = kzalloc(sizeof(*vp), GFP_KERNEL);
+	struct mshv_vp *vp = kzalloc(sizeof(*vp), GFP_KERNEL_ACCOUNT);
 
 	if (!vp)
 		return NULL;
@@ -301,7 +301,8 @@ long mshv_vp_create(struct mshv_partition *partition, void __user *arg)
 		return -EFAULT;
 	if (args.vp_index >= MSHV_MAX_VPS)
 		return -EINVAL;
-	mutex_lock(&partition->lock);
+	if (mutex_lock_killable(&partition->lock))
+		return -EINTR;
 	ret = vp_create(partition, args.vp_index);
 	mutex_unlock(&partition->lock);
 	return ret;

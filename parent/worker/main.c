@@ -5,10 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "parent/worker/log.h"
 #include "parent/worker/worker.h"
+
+#define LOCKED_SLACK (64ull << 20) // bytes: io_uring's rings and what else is locked
 
 static struct worker worker;
 
@@ -28,6 +31,14 @@ static void tell(int ready_fd, int status, const char *sentence)
 	close(ready_fd);
 }
 
+// The driver counts the child's memory as locked by this process (RLIMIT_MEMLOCK). To raise the
+// limit takes rights that the worker has only at its start; if it has none, mapping says ENOMEM.
+static void allow_locked(uint64_t memory)
+{
+	const struct rlimit limit = { memory + LOCKED_SLACK, memory + LOCKED_SLACK };
+
+	setrlimit(RLIMIT_MEMLOCK, &limit);
+}
 static int lock_fd = -1;
 
 static bool start(struct failure *failure)
@@ -42,6 +53,7 @@ static bool start(struct failure *failure)
 	snprintf(path, sizeof(path), "%.90s/%s", worker.directory, RUNDIR_CONFIG);
 	if (!child_config_read(&worker.config, path, error, sizeof(error)))
 		return failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS, "%s", error);
+	allow_locked(worker.config.memory);
 	return worker_start(&worker, failure);
 }
 

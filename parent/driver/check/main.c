@@ -18,30 +18,13 @@
 #include "hypercall/stats.h"
 #include "hypercall/status.h"
 #include "hypercall/table.h"
-#include "parent/driver/check/child.h"
+#include "parent/driver/check/check.h"
 #include "parent/driver/mshv_uapi.h"
-
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 #define CONNECTION 0x10001
 #define ROUNDS	   20
 
-// Fails the check it stands in.
-#define EXPECT(condition)                                                                          \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			fprintf(stderr, "  line %d: %s (errno %d)\n", __LINE__, #condition,        \
-				errno);                                                            \
-			return false;                                                              \
-		}                                                                                  \
-	} while (0)
-
-static bool fails_with(int ret, int error)
-{
-	return ret == -1 && errno == error;
-}
-
-static long counter(const char *name)
+long counter(const char *name)
 {
 	char path[128], text[32] = "";
 	FILE *file;
@@ -80,6 +63,15 @@ static const uint8_t code_post[] = {
 	0x31, 0xf6, 0x31, 0xff, 0x0f, 0x01, 0xd9, 0xe6, CHILD_PORT, // no output
 };
 
+// The same without end; the type of each message is one more than that of the last.
+static const uint8_t code_flood[] = {
+	0xb9, 0x00, 0x00, 0x00, 0x40, 0x31, 0xc0, 0xba, 0x00, 0x00, 0x00, 0x81, 0x0f, 0x30, // wrmsr
+	0x31, 0xdb, 0xb9, 0x00, 0x20, 0x00, 0x00, 0x31, 0xf6, 0x31, 0xff, // input, no output
+	0x31, 0xd2, 0xb8, 0x5c, 0x00, 0x00, 0x00, 0x0f, 0x01, 0xd9,	  // again: vmmcall
+	0x66, 0x85, 0xc0, 0x75, 0xf1,					  // test %ax,%ax; jnz again
+	0xff, 0x05, 0x08, 0x20, 0x00, 0x00, 0xeb, 0xe9, // incl CHILD_DATA+8; jmp again
+};
+
 // Sets vector SELF_IPI pending in x2APIC mode, then jumps to an STI that is the last byte of the
 // memory.
 #define SELF_IPI 0x40
@@ -101,32 +93,6 @@ static const uint8_t code_sti[] = {
 // The interrupt's handler gives the address that was interrupted: pop %eax; out
 static const uint8_t code_handler[] = { 0x58, 0xe6, CHILD_PORT };
 
-static bool check_arguments(struct child *child)
-{
-	struct mshv_user_mem_region region = {
-		.size = 4096,
-		.guest_pfn = 1,
-		.userspace_addr = (uintptr_t)child->memory,
-	};
-	struct lumen_mshv_message_port port = { .connection_id = 1u << 24 };
-	struct mshv_create_vp vp = { .vp_index = 0 };
-	uint64_t input[2] = { 0 };
-
-	EXPECT(fails_with(ioctl(child->partition, _IO(MSHV_IOCTL, 0x03)), ENOTTY));
-	EXPECT(fails_with(ioctl(child->partition, MSHV_INITIALIZE_PARTITION), EINVAL));
-	EXPECT(fails_with(ioctl(child->partition, MSHV_CREATE_VP, &vp), EEXIST));
-	EXPECT(fails_with(ioctl(child->partition, MSHV_SET_GUEST_MEMORY, &region), EEXIST));
-	region.flags = 1 << MSHV_SET_MEM_BIT_UNMAP;
-	EXPECT(fails_with(ioctl(child->partition, MSHV_SET_GUEST_MEMORY, &region), EINVAL));
-	region.size = 1;
-	EXPECT(fails_with(ioctl(child->partition, MSHV_SET_GUEST_MEMORY, &region), EINVAL));
-	EXPECT(fails_with(ioctl(child->partition, LUMEN_MSHV_CREATE_MESSAGE_PORT, &port), EINVAL));
-	port = (struct lumen_mshv_message_port){ 1, LUMEN_MSHV_PORT_DEASSIGN };
-	EXPECT(fails_with(ioctl(child->partition, LUMEN_MSHV_CREATE_MESSAGE_PORT, &port), ENOENT));
-	EXPECT(child_hvcall(child->partition, HvCallDeletePartition, 0, input, 8, NULL, 0) == -1);
-	return true;
-}
-
 static bool check_io(struct child *child)
 {
 	uint32_t eax;
@@ -135,6 +101,15 @@ static bool check_io(struct child *child)
 	EXPECT(child_run_to_out(child, &eax));
 	EXPECT(eax == 0x12345678);
 	return true;
+}
+
+// What is refused changes nothing.
+static bool check_arguments(struct child *child)
+{
+	EXPECT(arguments_refused(child));
+	EXPECT(counter("partitions") == 1 && counter("vps") == 1 && counter("ports") == 0);
+	EXPECT(counter("pinned_pages") == CHILD_MEMORY / 4096);
+	return check_io(child);
 }
 
 static void on_alarm(int signal)
@@ -183,16 +158,23 @@ static bool check_event(struct child *child)
 	return true;
 }
 
-// The child posts a message of type TYPE with the payload "hello".
-static bool post(struct child *child, uint32_t type)
+// What the child's post is to be.
+static void prepare_post(struct child *child, uint32_t type)
 {
 	struct hv_input_post_message *input = (void *)(child->memory + CHILD_DATA);
-	uint32_t eax;
 
 	*input = (struct hv_input_post_message){
 		.connection_id = CONNECTION, .message_type = type, .payload_size = 6
 	};
 	memcpy(input->payload, "hello", 6);
+}
+
+// The child posts a message of type TYPE with the payload "hello".
+static bool post(struct child *child, uint32_t type)
+{
+	uint32_t eax;
+
+	prepare_post(child, type);
 	EXPECT(child_set_code(child, code_post, sizeof(code_post)));
 	EXPECT(child_run_to_out(child, &eax));
 	EXPECT((eax & 0xffff) == HV_STATUS_SUCCESS);
@@ -237,6 +219,31 @@ static bool check_overflow(struct child *child)
 		EXPECT(((struct hv_message *)got.msg_buf)->header.message_type == i + 1);
 	}
 	EXPECT(fails_with(ioctl(child->partition, LUMEN_MSHV_GET_MESSAGE, &got), EOVERFLOW));
+	return true;
+}
+
+// A child that posts without end, and as fast as it can: what is kept is in order and whole, and
+// the rest of the machine goes on.
+static bool check_flood(struct child *child)
+{
+	struct lumen_mshv_message_port port = { .connection_id = CONNECTION };
+	struct pollfd poll_message = { .fd = child->partition, .events = 0 };
+	struct lumen_mshv_get_message got;
+	pid_t pid;
+
+	prepare_post(child, 1);
+	EXPECT(!ioctl(child->partition, LUMEN_MSHV_CREATE_MESSAGE_PORT, &port));
+	EXPECT(child_set_code(child, code_flood, sizeof(code_flood)));
+	pid = fork();
+	if (!pid)
+		_exit(child_run(child, &(struct hv_message){ 0 }));
+	EXPECT(poll(&poll_message, 1, 60000) == 1 && poll_message.revents == POLLERR);
+	for (uint32_t i = 0; i < LUMEN_MSHV_MESSAGES_MAX; i++) {
+		EXPECT(!ioctl(child->partition, LUMEN_MSHV_GET_MESSAGE, &got));
+		EXPECT(((struct hv_message *)got.msg_buf)->header.message_type == i + 1);
+	}
+	EXPECT(fails_with(ioctl(child->partition, LUMEN_MSHV_GET_MESSAGE, &got), EOVERFLOW));
+	EXPECT(!kill(pid, SIGKILL) && waitpid(pid, NULL, 0) == pid);
 	return true;
 }
 
@@ -397,11 +404,16 @@ static const struct {
 	bool own_child; // it makes its child itself
 } checks[] = {
 	{ "arguments", check_arguments, false },
+	{ "partition id", check_partition_id, false },
+	{ "no output", check_no_output, false },
+	{ "quotas", check_quotas, false },
+	{ "memlock", check_memlock, true },
 	{ "io", check_io, false },
 	{ "signal", check_signal, false },
 	{ "event", check_event, false },
 	{ "message", check_message, false },
 	{ "overflow", check_overflow, false },
+	{ "flood", check_flood, false },
 	{ "remap", check_remap, false },
 	{ "interrupt shadow", check_interrupt_shadow, false },
 	{ "stats", check_stats, false },
