@@ -13,7 +13,8 @@
 #define ENABLE HV_X64_MSR_PAGE_ENABLE
 #define MIB    (1ull << 20)
 #define NEAR   (1ull << 33) // nothing is there, but it can be mapped
-#define APART  (1ull << 39) // places have no second-level table in common
+#define APART  (1ull << 39) // a processor moves between two places
+#define OTHER  (1ull << 46) // that have no second-level table in common
 
 // --- moving apart ---
 
@@ -39,12 +40,12 @@ static bool fill_sim(void)
 
 static void move(void *context)
 {
-	uint64_t place = 1 + kernel_this_processor();
+	uint64_t place = (1 + kernel_this_processor()) * APART;
 
 	(void)context;
 	kernel_check(fill_sim(), "processor %u has a SIM page", kernel_this_processor());
-	for (; lumen_clock_100ns() < end; place = place % 200 + 1) {
-		kernel_wrmsr(HV_X64_MSR_SIMP, place * APART | ENABLE);
+	for (; lumen_clock_100ns() < end; place ^= OTHER) {
+		kernel_wrmsr(HV_X64_MSR_SIMP, place | ENABLE);
 		__atomic_fetch_add(&moves, 1, __ATOMIC_RELAXED);
 	}
 	kernel_wrmsr(HV_X64_MSR_SIMP, 0);
@@ -52,11 +53,11 @@ static void move(void *context)
 
 static void call(void *context)
 {
-	uint64_t page = APART;
+	uint64_t place = kernel_this_processor() * APART; // its neighbour's
 
 	(void)context;
-	for (; lumen_clock_100ns() < end; page = page % (200 * APART) + APART) {
-		lumen_hypercall_issue(HvCallSignalEvent, page + page / APART % 2 * 4096, 0);
+	for (uint64_t n = 0; lumen_clock_100ns() < end; n++, place ^= OTHER) {
+		lumen_hypercall_issue(HvCallSignalEvent, place + n / 2 % 2 * 4096, 0);
 		__atomic_fetch_add(&calls, 1, __ATOMIC_RELAXED);
 	}
 }
