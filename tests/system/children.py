@@ -196,7 +196,7 @@ cat /tmp/after
 echo "$((i - 1)) rounds, $before KiB free before, $after KiB after"
 cmp /tmp/before /tmp/after || { cat /tmp/before; fail "counters differ"; }
 [ $((before - after)) -lt 1024 ] || fail "memory is missing"
-""" % ROUNDS, 200 + 40 * ROUNDS)
+""" % ROUNDS, 300 + 60 * ROUNDS)
     t.equal(result.status, 0, "status of the script")
     t.contains(result.console, "partitions:0")
     t.note(re.search(r"\d+ rounds,.*", result.console)[0].strip())

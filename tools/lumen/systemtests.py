@@ -17,7 +17,7 @@ from lumen.schedule import Task
 from lumen.status import Failure
 
 DIRECTORY = paths.ROOT / "tests/system"
-TIMEOUT = 180  # seconds for a child, unless the test says otherwise
+TIMEOUT = 300  # seconds for a child, unless the test says otherwise: there are others beside it
 
 
 class CheckFailed(Exception):
@@ -253,23 +253,25 @@ class _Done(Exception):
     """A test has returned."""
 
 
-def _is(kind, wish):
-    return isinstance(wish[0] if isinstance(wish, list) else wish, kind)
+def _as_list(wished):
+    return wished if isinstance(wished, list) else [wished]
+
+
+def _share(results, wished):
+    """From all results the next ones, in the form in which they were asked for."""
+    return [next(results) for _ in wished] if isinstance(wished, list) else next(results)
 
 
 def _run_shared(report, wishes, run_all):
     """wishes: [(attempt, what it has yielded)]. All of it is run together, until nobody wants more."""
     while wishes:
-        flat = [wish for _, wished in wishes for wish in (wished if isinstance(wished, list) else [wished])]
         try:
-            results = iter(run_all(flat))
+            results = iter(run_all([wish for _, wished in wishes for wish in _as_list(wished)]))
         except Failure as failure:
             for attempt, _ in wishes:
                 attempt.give_up(report, failure)
             return
-        wishes = [(attempt, attempt.go_on(report, [next(results) for _ in wished]
-                                          if isinstance(wished, list) else next(results)))
-                  for attempt, wished in wishes]
+        wishes = [(attempt, attempt.go_on(report, _share(results, wished))) for attempt, wished in wishes]
         wishes = [(attempt, wished) for attempt, wished in wishes if wished is not None]
 
 
@@ -288,14 +290,18 @@ class _Shared:
 
     def begin(self, report):
         """A task."""
-        begun = [(attempt, attempt.begin(report)) for attempt in self._attempts]
+        left = [(attempt, wish) for attempt in self._attempts if (wish := attempt.begin(report)) is not None]
         for name, kind, width, run_all in (
                 ("shared root", sharedroot.Job, 2, lambda jobs: sharedroot.run(jobs, self._kernel)),
                 ("shared referee", referee.Guest, 1, _referee)):
-            wishes = [(attempt, wish) for attempt, wish in begun if wish is not None and _is(kind, wish)]
+            wishes = [(attempt, wished) for attempt, wished in left
+                      if wished and all(isinstance(wish, kind) for wish in _as_list(wished))]
+            left = [begun for begun in left if begun not in wishes]
             if wishes:
                 self._schedule.add(Task(
                     name, lambda part, w=wishes, r=run_all: _run_shared(part, w, r), width, rank=0))
+        for attempt, wished in left:
+            attempt.give_up(report, Failure(f"it yields {wished!r}, which nobody can run."))
 
 
 def add_tasks(schedule, kernel, only=""):
