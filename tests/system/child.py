@@ -2,6 +2,7 @@
 """One child: that a stock Linux runs, and what is said about children that do not end well."""
 
 from lumen import paths
+from lumen.systemtests import processors
 
 CALIBRATE = paths.RELEASE / "tests/guests/guest-calibrate"
 SPIN = paths.RELEASE / "tests/guests/guest-spin"
@@ -25,12 +26,14 @@ def test_self_check(t):
     t.contains(result.console, "on /dev/sda (driver hv_storvsc)")
 
 
+@processors(2)
 def test_self_check_two_processors(t):
     """The same with two virtual processors."""
     result = _self_check(t, cpus=2)
     t.contains(result.console, "2 processor(s)")
 
 
+@processors(2)
 def test_self_check_four_on_two(t):
     """The same with four virtual processors on a machine with two."""
     result = _self_check(t, cpus=4, timeout=300)
@@ -49,12 +52,13 @@ def test_status(t):
 
 def test_reset(t):
     """A child that asks for a reset gets status 124."""
-    t.equal(t.linux("reset").status, 124, "status")
+    result = yield t.shared_linux("reset")
+    t.equal(result.status, 124, "status")
 
 
 def test_panic(t):
     """A panic is a crash, reported with the kernel's crash parameters and registers."""
-    result = t.linux("panic")
+    result = yield t.shared_linux("panic")
     t.equal(result.status, 120, "status")
     t.contains(result.console, "Kernel panic - not syncing")
     t.contains("\n".join(result.notes).lower(), "rip", "the report")
@@ -62,21 +66,21 @@ def test_panic(t):
 
 def test_hang(t):
     """A child that does not end is ended, with the status for that."""
-    result = t.linux("hang", timeout=40)
+    result = yield t.shared_linux("hang", timeout=60)
     t.equal(result.status, 121, "status")
     t.contains(result.console, "hang: waiting for ever")
 
 
 def test_spin(t):
     """So is one that spins with interrupts off."""
-    result = t.child(SPIN, memory=64, timeout=15)
+    result = yield t.shared_child(SPIN, memory=64, timeout=8)
     t.equal(result.status, 121, "status")
     t.contains(result.console, "spin: interrupts are off")
 
 
 def test_waits_for_a_timer(t):
     """A kernel that waits for a PC's timer is ended, and it is said what it waited for."""
-    result = t.child(CALIBRATE, memory=64, timeout=10)
+    result = yield t.shared_child(CALIBRATE, memory=64, timeout=10)
     t.equal(result.status, 121, "status")
     said = "\n".join(result.notes)
     t.contains(said, "It seems to wait for the 8254 timer (PIT)", "the report")
@@ -87,14 +91,14 @@ def test_waits_for_a_timer(t):
 
 def test_legacy_timer(t):
     """With --legacy-timer it measures the TSC's frequency in four ways, within 5 %."""
-    result = t.child(CALIBRATE, memory=64, legacy_timer=True)
+    result = yield t.shared_child(CALIBRATE, memory=64, options=["--legacy-timer"])
     t.equal(result.status, 0, "status")
     t.equal(result.console.count("PASS: "), 4, "ways that work")
 
 
 def test_triple_fault(t):
     """A triple fault is a crash, reported with registers."""
-    result = t.child(TRIPLE_FAULT, memory=64)
+    result = yield t.shared_child(TRIPLE_FAULT, memory=64)
     t.equal(result.status, 120, "status")
     t.contains(result.console, "triple-fault: now")
     t.contains("\n".join(result.notes).lower(), "rip", "the report")
@@ -110,7 +114,7 @@ def test_hidden_features(t):
 def test_no_disk(t):
     """A child without a disk boots, and its initrd says what is missing."""
     kernel, initrd, _ = t.example_files()
-    result = t.child(kernel, initrd=initrd, append="console=ttyS0 quiet lumen.wait=5")
+    result = yield t.shared_child(kernel, initrd=initrd, append="console=ttyS0 quiet lumen.wait=5")
     t.equal(result.status, 90, "status")
     t.contains(result.console, "no disk after 5 s")
 
@@ -120,7 +124,7 @@ def test_read_only_disk(t):
     scratch = t.scratch("second.img", 8)
     scratch.write_bytes(b"lumen" * 1000 + b"\0" * (8 * 1048576 - 5000))
     before = scratch.read_bytes()
-    result = t.linux("read-only", disks=[t.disk(scratch, read_only=True)])
+    result = yield t.shared_linux("read-only", disks=[t.disk(scratch, read_only=True)])
     t.equal(result.status, 0, "status")
     t.equal(scratch.read_bytes() == before, True, "the disk as before")
 
@@ -131,7 +135,7 @@ def test_disk_full(t):
         image = directory / "sparse.img"
         with open(image, "wb") as file:
             file.truncate(64 << 20)
-        result = t.linux("disk-full", disks=[t.disk(image)])
+        result = yield t.shared_linux("disk-full", disks=[t.disk(image)])
     t.equal(result.status, 0, "status")
     t.equal(result.console.count("PASS: "), 3, "checks passed")
 
@@ -139,7 +143,7 @@ def test_disk_full(t):
 def test_too_little_memory(t):
     """A kernel that does not fit into its memory is refused with one sentence."""
     kernel, initrd, _ = t.example_files()
-    result = t.child(kernel, initrd=initrd, memory=16)
+    result = yield t.shared_child(kernel, initrd=initrd, memory=16)
     t.equal(result.status, 122, "status")
     t.equal(result.console, "", "the console")
     t.check(result.notes, "there is no sentence")

@@ -9,42 +9,42 @@ ROUNDS = number_from_environment("CHILDREN_ROUNDS", 3)  # of test_again_and_agai
 
 # Shell functions for scripts that run in the root.
 PRELUDE = r"""
-fail() { echo "FAIL: $1"; [ -z "$2" ] || tail -n 20 "/run/lumen/$2/console.log" "/run/lumen/$2/log"; exit 1; }
+fail() { echo "FAIL: $1"; [ -z "$2" ] || tail -n 20 "$(of "$2")/console.log" "$(of "$2")/log"; exit 1; }
 
-# child NAME DISK ACTION [ARGUMENTS]: starts examples/linux on a disk (none for "-")
+# of NAME: the directory of this job's child
+of() { echo "/run/lumen/$JOB-$1"; }
+
+# child NAME DISK ACTION: starts examples/linux on a disk (the variable DISK0 and so on)
 child()
 {
-	name=$1 disk=$2 action=$3
-	shift 3
-	[ "$disk" = - ] || set -- --disk "/dev/lumen-disk$disk" "$@"
-	lumenctl create "$name" --kernel /lumen/kernel --initrd /lumen/initrd --memory 256M \
-		--append "console=ttyS0 quiet lumen.action=$action $MORE" "$@" || fail "create $name"
-	lumenctl start "$name" || fail "start $name"
+	lumenctl create "$JOB-$1" --kernel "$FILES/kernel" --initrd "$FILES/initrd" --memory 256M \
+		--append "console=ttyS0 quiet lumen.action=$3 $MORE" --disk "$2" || fail "create $1"
+	lumenctl start "$JOB-$1" || fail "start $1"
 }
 
 # until_says NAME TEXT: waits (at most 2 minutes) until the child's console says it
 until_says()
 {
 	tries=0
-	until grep -q "$2" "/run/lumen/$1/console.log" 2>/dev/null; do
+	until grep -q "$2" "$(of "$1")/console.log" 2>/dev/null; do
 		tries=$((tries + 1))
-		[ $tries -le 1200 ] || fail "$1 does not say $2" "$1"
-		usleep 100000
+		[ $tries -le 600 ] || fail "$1 does not say $2" "$1"
+		usleep 200000
 	done
 }
 
 # ends NAME STATUS: waits for the child's end
 ends()
 {
-	lumenctl wait "$1" >/tmp/wait.log 2>&1
+	lumenctl wait "$JOB-$1" >wait.log 2>&1
 	status=$?
-	[ $status = "$2" ] || { cat /tmp/wait.log; fail "$1 ended with $status, not $2" "$1"; }
+	[ $status = "$2" ] || { cat wait.log; fail "$1 ended with $status, not $2" "$1"; }
 }
 
 worker_of()
 {
 	for process in /proc/[0-9]*; do
-		if grep -q "lumen-worker.*/run/lumen/$1" "$process/cmdline" 2>/dev/null; then
+		if grep -q "lumen-worker.*$(of "$1")" "$process/cmdline" 2>/dev/null; then
 			echo "${process#/proc/}"
 			return
 		fi
@@ -63,108 +63,127 @@ free_kib()
 """
 
 
-def _disks(t, count):
-    """Copies of the example's disk."""
+# Without a shared root: what is the job's own there.
+ALONE = """
+export JOB=alone FILES=/lumen DISK0=/dev/lumen-disk0
+cd /tmp
+"""
+
+
+def _job(t, script, disks, **options):
+    """A job with so many copies of the example's disk."""
     kernel, initrd, pristine = t.example_files()
-    return {"kernel": kernel, "initrd": initrd, "memory": 320 * count,
-            "disks": [t.disk(t.copy_of(pristine, f"disk{i}.img")) for i in range(count)]}
+    return t.shared_root(PRELUDE + script, files={"kernel": kernel, "initrd": initrd}, memory=320 * max(disks, 1),
+                         disks=[t.disk(t.copy_of(pristine, f"disk{i}.img")) for i in range(disks)], **options)
 
 
-def _beside(t, middle, timeout=400):
+def _alone(t, script, timeout):
+    """The same without others, for what they would disturb."""
+    kernel, initrd, pristine = t.example_files()
+    return t.root(ALONE + PRELUDE + script, kernel=kernel, initrd=initrd, memory=320, timeout=timeout,
+                  disks=[t.disk(t.copy_of(pristine, "disk.img"))])
+
+
+def _beside(t, middle):
     """A busy child, and beside it something that goes wrong in another one; the first must not notice."""
-    result = t.root(PRELUDE + 'MORE="lumen.rounds=4"\nchild steady 0 busy\nMORE=\n' + middle + """
+    return _job(t, 'MORE="lumen.rounds=4"\nchild steady $DISK0 busy\nMORE=\n' + middle + """
 ends steady 0
-grep -q "PASS: 4 rounds" /run/lumen/steady/console.log || fail "steady did not finish" steady
+grep -q "PASS: 4 rounds" "$(of steady)/console.log" || fail "steady did not finish" steady
 ls /dev/mshv >/dev/null || fail "no /dev/mshv"
 ! dmesg | grep -E 'BUG:|Oops|WARNING:' || fail "the root's kernel complains"
-""", timeout=timeout, **_disks(t, 2))
-    t.equal(result.status, 0, "status of the script")
+""", disks=2, timeout=500)
 
 
 def test_disk_that_is_no_raw_one(t):
     """An image of another format is refused, with the command that converts it, unless it is insisted on."""
-    kernel, initrd, _ = t.example_files()
-    result = t.root(PRELUDE + r"""
-truncate -s 1M /tmp/head.img /tmp/tail.img
-printf 'QFI\373\0\0\0\3' | dd of=/tmp/head.img conv=notrunc 2>/dev/null
-printf conectix | dd of=/tmp/tail.img conv=notrunc bs=1 seek=$((1048576 - 512)) 2>/dev/null
+    result = yield _job(t, r"""
+truncate -s 1M head.img tail.img
+printf 'QFI\373\0\0\0\3' | dd of=head.img conv=notrunc 2>/dev/null
+printf conectix | dd of=tail.img conv=notrunc bs=1 seek=$((1048576 - 512)) 2>/dev/null
 for disk in head tail; do
-	lumenctl create $disk --kernel /lumen/kernel --disk /tmp/$disk.img || fail "create $disk"
-	lumenctl start $disk 2>/tmp/$disk.says
+	lumenctl create "$JOB-$disk" --kernel "$FILES/kernel" --memory 128M \
+		--disk "$FILES/$disk.img" || fail "create $disk"
+	lumenctl start "$JOB-$disk" 2>$disk.says
 	[ $? = 122 ] || fail "start $disk"
-	cat /tmp/$disk.says
-	lumenctl delete $disk
-	lumenctl create $disk --kernel /lumen/kernel --disk /tmp/$disk.img,format=raw,ro || fail "insist on $disk"
-	lumenctl start $disk || fail "start $disk as raw"
-	lumenctl kill $disk
+	cat $disk.says
+	lumenctl delete "$JOB-$disk"
+	lumenctl create "$JOB-$disk" --kernel "$FILES/kernel" --memory 128M \
+		--disk "$FILES/$disk.img,format=raw,ro" || fail "insist on $disk"
+	lumenctl start "$JOB-$disk" || fail "start $disk as raw"
+	lumenctl kill "$JOB-$disk"
 done
-""", kernel=kernel, initrd=initrd)
+""", disks=0)
     t.equal(result.status, 0, "status of the script")
-    t.contains(result.console, "qemu-img convert -f qcow2 -O raw /tmp/head.img")
-    t.contains(result.console, "qemu-img convert -f vpc -O raw /tmp/tail.img")
+    t.contains(result.console, "qemu-img convert -f qcow2 -O raw /run/jobs/")
+    t.contains(result.console, "qemu-img convert -f vpc -O raw /run/jobs/")
 
 
 def test_two_busy(t):
     """Two children with a disk each, both busy: the data of both is right."""
-    _beside(t, 'MORE="lumen.rounds=4"\nchild other 1 busy\nends other 0\n')
+    result = yield _beside(t, 'MORE="lumen.rounds=4"\nchild other $DISK1 busy\nends other 0\n')
+    t.equal(result.status, 0, "status of the script")
 
 
 def test_one_panics(t):
     """One panics beside a busy one."""
-    _beside(t, "child other 1 panic\nends other 120\n")
+    result = yield _beside(t, "child other $DISK1 panic\nends other 120\n")
+    t.equal(result.status, 0, "status of the script")
 
 
 def test_one_worker_is_killed(t):
     """The worker of one is killed with -9 while both are busy."""
-    _beside(t, """
+    result = yield _beside(t, """
 MORE="lumen.rounds=1000"
-child other 1 busy
+child other $DISK1 busy
 until_says other "round 1 of"
 kill -9 "$(worker_of other)"
 ends other 123
 """)
+    t.equal(result.status, 0, "status of the script")
 
 
 def test_one_is_killed(t):
     """lumenctl kill ends a child that is busy, and only that one."""
-    _beside(t, """
+    result = yield _beside(t, """
 MORE="lumen.rounds=1000"
-child other 1 busy
+child other $DISK1 busy
 until_says other "round 1 of"
-lumenctl kill other || fail "kill"
+lumenctl kill "$JOB-other" || fail "kill"
 ends other 123
-lumenctl delete other || fail "delete"
-! lumenctl list | grep -q other || fail "other is still listed"
+lumenctl delete "$JOB-other" || fail "delete"
+! lumenctl list | grep -q "$JOB-other" || fail "other is still listed"
 """)
+    t.equal(result.status, 0, "status of the script")
 
 
 def test_stop(t):
     """lumenctl stop has a busy child power off in order, and waits for it. Its disk is nobody else's."""
-    result = t.root(PRELUDE + """
+    result = yield _job(t, """
 MORE="lumen.rounds=1000"
-child busy 0 busy
+child busy $DISK0 busy
 until_says busy "round 1 of"
-mknod /twin b $(tr : " " <"/sys/class/block/$(readlink /dev/lumen-disk0)/dev") || fail "mknod"
+mknod twin b $(tr : " " <"/sys/class/block/$(readlink $DISK0)/dev") || fail "mknod"
 for option in rw ro; do
-	lumenctl create twin --kernel /lumen/kernel --memory 128M --disk "/twin,$option" || fail "create twin"
-	! lumenctl start twin || fail "two children have one disk ($option)"
-	lumenctl delete twin || fail "delete twin"
+	lumenctl create "$JOB-twin" --kernel "$FILES/kernel" --memory 64M --disk "$FILES/twin,$option" ||
+		fail "create twin"
+	! lumenctl start "$JOB-twin" || fail "two children have one disk ($option)"
+	lumenctl delete "$JOB-twin" || fail "delete twin"
 done
-lumenctl stop busy || fail "stop" busy
+lumenctl stop "$JOB-busy" || fail "stop" busy
 lumenctl list
 ends busy 0
-grep "asked to power off: the child does" /run/lumen/busy/log || fail "it was not asked" busy
-! lumenctl stop busy || fail "stop of a child that does not run"
-""", timeout=200, **_disks(t, 1))
+grep "asked to power off: the child does" "$(of busy)/log" || fail "it was not asked" busy
+! lumenctl stop "$JOB-busy" || fail "stop of a child that does not run"
+""", disks=1)
     t.equal(result.status, 0, "status of the script")
-    t.contains(result.console, "The child busy does not run.")
-    t.contains(result.console, "The disk /twin is in use")
+    t.contains(result.console, "-busy does not run.")
+    t.contains(result.console, "/twin is in use")
 
 
 def test_again_and_again(t):
     """All that children had is back, by the driver's counters and the root's memory."""
-    result = t.root(PRELUDE + """
-once() { child "$1" 0 nothing; ends "$1" 0; lumenctl delete "$1" || fail "delete"; }
+    result = _alone(t, """
+once() { child "$1" $DISK0 nothing; ends "$1" 0; lumenctl delete "$JOB-$1" || fail "delete"; }
 counters() { (cd /sys/class/misc/mshv && grep . partitions vps ports connections *_pages); }
 once warm
 counters >/tmp/before
@@ -177,7 +196,7 @@ cat /tmp/after
 echo "$((i - 1)) rounds, $before KiB free before, $after KiB after"
 cmp /tmp/before /tmp/after || { cat /tmp/before; fail "counters differ"; }
 [ $((before - after)) -lt 1024 ] || fail "memory is missing"
-""" % ROUNDS, timeout=200 + 40 * ROUNDS, **_disks(t, 1))
+""" % ROUNDS, 300 + 60 * ROUNDS)
     t.equal(result.status, 0, "status of the script")
     t.contains(result.console, "partitions:0")
     t.note(re.search(r"\d+ rounds,.*", result.console)[0].strip())
@@ -185,18 +204,18 @@ cmp /tmp/before /tmp/after || { cat /tmp/before; fail "counters differ"; }
 
 def test_synced_data_survives_a_killed_worker(t):
     """What a child synced before its worker was killed is there after the next boot."""
-    result = t.root(PRELUDE + """
-child writer 0 journal
+    result = yield _job(t, """
+child writer $DISK0 journal
 until_says writer "journal: 12 synced"
 kill -9 "$(worker_of writer)"
 ends writer 123
-last=$(sed -n 's/.*journal: \\([0-9]*\\) synced.*/\\1/p' /run/lumen/writer/console.log | tail -n 1)
+last=$(sed -n 's/.*journal: \\([0-9]*\\) synced.*/\\1/p' "$(of writer)/console.log" | tail -n 1)
 echo "synced: $last"
 MORE="lumen.records=$last"
-child reader 0 journal-verify
+child reader $DISK0 journal-verify
 ends reader 0
-tr -d '\\r' </run/lumen/reader/console.log
-""", timeout=400, **_disks(t, 1))
+tr -d '\\r' <"$(of reader)/console.log"
+""", disks=1, timeout=500)
     t.equal(result.status, 0, "status of the script")
     synced = re.search(r"synced: (\d+)", result.console)
     t.check(synced and int(synced[1]) >= 12, "no records were synced")
@@ -206,13 +225,13 @@ tr -d '\\r' </run/lumen/reader/console.log
 
 def test_reading_takes_no_emulation(t):
     """While a child reads 256 MiB from its disk it makes no port or memory access that is emulated."""
-    result = t.root(PRELUDE + """
+    result = _alone(t, """
 MORE=lumen.mib=1000000
-child reader 0 read
+child reader $DISK0 read
 until_says reader "read: start"
 read_mib()
 {
-	bytes=$(lumenctl stat reader | sed -n 's/^disk0.read.bytes //p')
+	bytes=$(lumenctl stat "$JOB-reader" | sed -n 's/^disk0.read.bytes //p')
 	[ -n "$bytes" ] || fail "no counter of bytes read" reader
 	echo $((bytes >> 20))
 }
@@ -226,14 +245,14 @@ until_read()
 		usleep 100000
 	done
 }
-stat() { lumenctl stat reader | grep -E '^vp[0-9]+.(exits|VpApicMmio)|^disk0.read.bytes' | sed "s/^/$1 /"; }
+stat() { lumenctl stat "$JOB-reader" | grep -E '^vp[0-9]+.(exits|VpApicMmio)|^disk0.read.bytes' | sed "s/^/$1 /"; }
 until_read $(($(read_mib) + 16)) # the last line on the console is out by then
 stat before
 until_read $(($(read_mib) + 256))
 stat after
-lumenctl kill reader || fail "kill"
+lumenctl kill "$JOB-reader" || fail "kill"
 ends reader 123
-""", timeout=300, **_disks(t, 1))
+""", 300)
     t.equal(result.status, 0, "status of the script")
     during = {}
     for when, name, count in re.findall(r"(before|after) (\S+) (\d+)", result.console):

@@ -13,20 +13,23 @@ example()
 {
 	name=$1-$2 kernel=$1 cpus=$2 wanted=$3
 	shift 3
-	lumenctl create "$name" --kernel "/lumen/$kernel" --memory 64M --cpus "$cpus" "$@" || exit 1
-	lumenctl start "$name" || exit 1
-	lumenctl wait "$name" >/tmp/wait.log 2>&1
+	lumenctl create "$JOB-$name" --kernel "$FILES/$kernel" --memory 64M --cpus "$cpus" "$@" || exit 1
+	lumenctl start "$JOB-$name" || exit 1
+	lumenctl wait "$JOB-$name" >wait.log 2>&1
 	status=$?
 	echo "=== $name $status"
-	tr -d '\r' <"/run/lumen/$name/console.log"
-	[ $status = "$wanted" ] || { cat /tmp/wait.log; exit 1; }
+	tr -d '\r' <"/run/lumen/$JOB-$name/console.log"
+	[ $status = "$wanted" ] || { cat wait.log; exit 1; }
 }
 """
 
 
-def _on_lumen(t, script, **options):
+def _job(t, script, **options):
     files = {name: examples.kernel(name) for name in examples.KERNELS}
-    result = t.root(PRELUDE + script, files=files, memory=128, **options)
+    return t.shared_root(PRELUDE + script, files=files, memory=128, **options)
+
+
+def _consoles(t, result):
     t.equal(result.status, 0, "status of the script")
     return dict(re.findall(r"^=== (\S+) \d+\n(.*?)(?=^===|\Z)", result.console, re.M | re.S))
 
@@ -50,13 +53,14 @@ def _smp(processors):
 
 def test_on_lumen(t):
     """hello, tick and smp, one after the other, on 1 to 4 processors."""
-    seen = _on_lumen(t, """
+    result = yield _job(t, """
 example hello 1 0
 example tick 1 0
 example tick 2 0
 example smp 2 0
 example smp 4 0
 """)
+    seen = _consoles(t, result)
     t.equal(len(seen), 5, "examples that ran")
     _check(t, seen["hello-1"], ("It is Lumen", "the reference TSC page", *HELLO))
     _check(t, seen["tick-1"], TICK)
@@ -70,11 +74,12 @@ def test_disk(t):
     a disk it says so."""
     image = t.copy_of(examples.pristine_disk(), "disk.img")
     before = image.read_bytes()
-    seen = _on_lumen(t, """
-example disk 1 0 --disk /dev/lumen-disk0
-example disk 2 0 --disk /dev/lumen-disk0
+    result = yield _job(t, """
+example disk 1 0 --disk $DISK0
+example disk 2 0 --disk $DISK0
 example disk 3 1
 """, disks=[t.disk(image)])
+    seen = _consoles(t, result)
     for name in ("disk-1", "disk-2"):
         _check(t, seen[name], (examples.GREETING, "all 120000 bytes of it are right",
                                "it is the same", "said goodbye"))

@@ -11,7 +11,8 @@ BENCH_HYPERCALL = paths.RELEASE / "tests/bench/bench-hypercall"
 def test_bad_ends(t):
     """One boot, several kernels: a triple fault, a hang, and again a triple fault, on 1 and 2 processors."""
     crash, spin = GUESTS / "guest-triple-fault", GUESTS / "guest-spin"
-    results = t.referee([(crash, {}), (spin, {"timeout": 10, "cpus": 2}), (crash, {"cpus": 2})])
+    results = yield [t.shared_referee(crash), t.shared_referee(spin, timeout=10, cpus=2),
+                     t.shared_referee(crash, cpus=2)]
     t.equal([r.status for r in results], [120, 121, 120], "statuses")
     t.equal([r.console for r in results],
             ["triple-fault: now\r\n", "spin: interrupts are off\r\n", "triple-fault: now\r\n"],
@@ -22,7 +23,7 @@ def test_bad_ends(t):
 def test_examples(t):
     """The examples that need no VMBus check themselves, as on Lumen: hello, tick, smp."""
     runs = [("hello", 1), ("tick", 1), ("tick", 2), ("smp", 1), ("smp", 2), ("smp", 4)]
-    results = t.referee([(examples.kernel(name), {"cpus": cpus}) for name, cpus in runs])
+    results = yield [t.shared_referee(examples.kernel(name), cpus=cpus) for name, cpus in runs]
     for (name, cpus), result in zip(runs, results):
         what = f"{name} on {cpus}"
         t.equal(result.status, 0, f"status of {what}")
@@ -34,7 +35,7 @@ def test_examples(t):
 
 def test_hypercall(t):
     """A hypercall with an unknown code, a thousand times."""
-    result, = t.referee([(BENCH_HYPERCALL, {})])
+    result = yield t.shared_referee(BENCH_HYPERCALL)
     t.equal(result.status, 0, "status")
     t.contains(result.console, " wrong 0")
 

@@ -62,8 +62,9 @@ def test_kernel_outside_this_tree(t):
             kernels[which] = t.scratch(f"{which}.elf")
             shutil.copy(_kernel(t, Path(name, which), compiler, KERNELS[kind], pkg_config_path),
                         kernels[which])
-    for which, kernel in kernels.items():
-        result = t.child(kernel, memory=64, disks=[t.disk(disk, read_only=True)])
+    results = yield [t.shared_child(kernel, memory=64, disks=[t.disk(disk, read_only=True)])
+                     for kernel in kernels.values()]
+    for which, result in zip(kernels, results):
         t.equal(result.status, 0, f"status, {which}")
         t.check(re.search(r"Running for [1-9]\d* us, it says\.", result.console),
                 f"{which}: no time on the console")

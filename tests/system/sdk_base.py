@@ -14,14 +14,14 @@ def _check(t, result, where):
 
 def test_on_lumen(t):
     """Hypercalls of all forms, sets, APIC, SynIC, timers, idle."""
-    result = t.child(KERNEL, memory=64)
+    result = yield t.shared_child(KERNEL, memory=64)
     _check(t, result, "Lumen")
     t.contains(result.console, "PASS: XMM input (0), registers preserved")
 
 
 def test_crash(t):
     """A crash report with numbers and a message: the run ends as one that has crashed."""
-    result = t.child(KERNEL, memory=64, append="crash")
+    result = yield t.shared_child(KERNEL, memory=64, append="crash")
     t.equal(result.status, 120, "status")
     t.contains("\n".join(result.notes), "P2 0000000000003333", "the report")
     t.contains("\n".join(result.notes), "the test guest says goodbye", "the report")
@@ -29,5 +29,6 @@ def test_crash(t):
 
 def test_on_kvm(t):
     """The same on another implementation, on 1 and 2 processors."""
-    for result in t.referee([(KERNEL, {}), (KERNEL, {"cpus": 2})]):
+    results = yield [t.shared_referee(KERNEL), t.shared_referee(KERNEL, cpus=2)]
+    for result in results:
         _check(t, result, "KVM")

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 
 from lumen import paths, ui
 from lumen.status import Failure
@@ -14,16 +15,46 @@ from lumen.status import Failure
 SANITIZE = "-Db_sanitize=address,undefined"
 
 
-@contextlib.contextmanager
-def lock():
-    """Only one ./lumen at a time installs, builds and makes images."""
-    paths.BUILD.mkdir(exist_ok=True)
-    with open(paths.BUILD / ".lock", "w", encoding="ascii") as handle:
+class _ProcessLock:
+    """Held by this process as long as any of its threads wants it."""
+
+    def __init__(self):
+        self._users = 0
+        self._handle = None
+        self._guard = threading.Lock()
+
+    def _acquire(self):
+        paths.BUILD.mkdir(exist_ok=True)
+        self._handle = open(paths.BUILD / ".lock", "w", encoding="ascii")
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             ui.say("waiting for another ./lumen to finish its build")
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            fcntl.flock(self._handle, fcntl.LOCK_EX)
+
+    def __enter__(self):
+        with self._guard:
+            if not self._users:
+                self._acquire()
+            self._users += 1
+
+    def __exit__(self, *_):
+        with self._guard:
+            self._users -= 1
+            if not self._users:
+                self._handle.close()
+
+
+# Only one ./lumen at a time installs, builds and makes images; its own threads may build different
+# directories side by side.
+process_lock = _ProcessLock()
+_thread_lock = threading.RLock()
+
+
+@contextlib.contextmanager
+def lock():
+    """The same, and only one thread of it: what is made may be what another thread makes."""
+    with process_lock, _thread_lock:
         yield
 
 
@@ -54,24 +85,25 @@ def _configure(directory, options, env):
     stamp.write_text(json.dumps(wanted))
 
 
-def _ninja(directory, targets=()):
+def _ninja(directory, targets, jobs):
     ui.command(f"building {paths.relative(directory)}",
-               ["ninja", "-C", directory, "-j", str(os.cpu_count() or 1), *targets])
+               ["ninja", "-C", directory, "-j", str(jobs or os.cpu_count() or 1), *targets])
 
 
-def release(kernel, targets=()):
-    """build/release, all of it or some targets; kernel is the one for the root's module."""
+def release(kernel, targets=(), jobs=None):
+    """build/release, all of it or some targets; kernel is the one for the root's module. jobs: how many
+    compilers at once (as many as there are processors)."""
     _configure(paths.RELEASE, [f"-Dkdir={kernel.build_dir}"], {})
-    _ninja(paths.RELEASE, targets)
+    _ninja(paths.RELEASE, targets, jobs)
 
 
-def unit():
+def unit(jobs=None):
     """build/unit: the unit tests and what they link, under ASan and UBSan."""
     _configure(paths.UNIT, ["-Dunit=true", SANITIZE], {})
-    _ninja(paths.UNIT, ["meson-test-prereq"])
+    _ninja(paths.UNIT, ["meson-test-prereq"], jobs)
 
 
-def fuzz():
+def fuzz(jobs=None):
     """build/fuzz: the fuzz targets, with clang. Returns their paths."""
     _configure(paths.FUZZ, ["-Dfuzz=true", SANITIZE], {"CC": "clang"})
     out = subprocess.run(["meson", "introspect", "--targets", str(paths.FUZZ)],
@@ -81,7 +113,7 @@ def fuzz():
     targets = sorted(t["filename"][0] for t in json.loads(out.stdout)
                      if t["type"] == "executable" and t["name"].startswith("fuzz_"))
     if targets:
-        _ninja(paths.FUZZ, [os.path.relpath(t, paths.FUZZ) for t in targets])
+        _ninja(paths.FUZZ, [os.path.relpath(t, paths.FUZZ) for t in targets], jobs)
     return targets
 
 

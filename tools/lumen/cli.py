@@ -8,7 +8,7 @@ import textwrap
 import traceback
 from pathlib import Path
 
-from lumen import examples, kernels, status, ui
+from lumen import examples, kernels, paths, status, ui
 from lumen.qemu import Disk
 from lumen.status import Failure
 
@@ -30,7 +30,7 @@ class Parser(argparse.ArgumentParser):
 
 def memory_size(text):
     """512M, 1G, 262144K or a number of MiB, to MiB."""
-    match = re.fullmatch(r"(\d+)([KMG]?)i?B?", text, re.I)
+    match = re.fullmatch(r"([0-9]{1,9})([KMG]?)i?B?", text, re.I | re.A)
     size = match and int(int(match[1]) * UNITS[match[2].upper() or "M"])
     if not match or not 16 <= size <= 60 * 1024:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size from 16M to 60G")
@@ -38,16 +38,13 @@ def memory_size(text):
 
 
 def processors(text):
-    if not text.isdigit() or not 1 <= int(text) <= MAX_CPUS:
+    if not re.fullmatch("[0-9]{1,3}", text) or not 1 <= int(text) <= MAX_CPUS:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of processors from 1 to {MAX_CPUS}")
     return int(text)
 
 
 def seconds(text):
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
+    value = float(text) if re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,6})?", text) else 0.0
     if not 0 < value < 1e6:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time in seconds")
     return value
@@ -67,13 +64,22 @@ def disk(text):
         if comma and word.startswith("format=") and not option:
             raise argparse.ArgumentTypeError(f"{word}: the only format is raw")
         if not (comma and option) or option[0] in said:
-            return Disk(Path(text).absolute(), **said)
+            return Disk(file_path(text), **said)
         said[option[0]] = option[1]
         text = path
 
 
 def file_path(text):
+    if not text:
+        raise argparse.ArgumentTypeError("'' is no file name")
     return Path(text).absolute()
+
+
+def package_name(text):
+    """As Debian has it (policy 5.6.7)."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]{1,100}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a Debian package")
+    return text
 
 
 def run_name(text):
@@ -135,7 +141,7 @@ def _add_run(commands):
     parser.add_argument("--legacy-timer", action="store_true",
                         help="a PC's timer, without interrupts, for kernels that calibrate by it "
                         "(docs/sdk.md)")
-    parser.add_argument("--kernel-package", default=kernels.CLOUD, metavar="PACKAGE",
+    parser.add_argument("--kernel-package", type=package_name, default=kernels.CLOUD, metavar="PACKAGE",
                         help=f"for an example: the Debian package with its kernel ({kernels.CLOUD})")
     parser.add_argument("--on", choices=("lumen", "kvm"), default="lumen",
                         help="kvm: on KVM's Hyper-V interface instead, nested in the same machine; "
@@ -254,11 +260,32 @@ def parser():
     return top
 
 
+def _what_failed(error):
+    """An error of the operating system in one sentence."""
+    where = error.filename or "a file below build/ or the output"
+    more = f" and {error.filename2}" if error.filename2 else ""
+    return f"{ui.printable(str(where))}{ui.printable(str(more))}: {error.strerror or error}."
+
+
+def _our_mistake(error):
+    """A traceback is for us, not for whoever runs this."""
+    try:
+        paths.LOG.mkdir(parents=True, exist_ok=True)
+        log = paths.LOG / "traceback.log"
+        log.write_text(traceback.format_exc(), errors="backslashreplace")
+        where = f"its traceback is in {paths.relative(log)}"
+    except OSError:
+        where = traceback.format_exc().splitlines()[-2].strip()
+    return f"a mistake in ./lumen itself: {type(error).__name__}: {error} ({where})."
+
+
 def main(argv):
-    """Returns the exit status."""
+    """Returns the exit status. Whatever goes wrong is one sentence."""
     try:
         args = parser().parse_args(argv)
-        return args.call(args)
+        code = args.call(args)
+        sys.stdout.flush()
+        return code
     except Failure as failure:
         ui.say(str(failure))
         return failure.status
@@ -268,6 +295,12 @@ def main(argv):
         return status.OUR_FAULT
     except BrokenPipeError:
         return status.OUR_FAULT
-    except Exception:  # pylint: disable=broad-except
-        traceback.print_exc()
+    except OSError as error:
+        ui.say(_what_failed(error))
+        return status.OUR_FAULT
+    except UnicodeError as error:
+        ui.say(f"a name or a text that is not UTF-8: {error}.")
+        return status.OUR_FAULT
+    except Exception as error:  # pylint: disable=broad-except
+        ui.say(_our_mistake(error))
         return status.OUR_FAULT

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The fuzz targets: each for some seconds, from the seeds in tests/fuzz/seeds/<target>."""
 
-import concurrent.futures
-import os
 import re
 import subprocess
 from pathlib import Path
 
-from lumen import paths, ui
+from lumen import paths
+from lumen.schedule import Task
 from lumen.status import Failure, number_from_environment
 
 DEFAULT_SECONDS = 30
@@ -48,20 +47,16 @@ def _judge(report, target, code, output):
         report.not_ok(name, "\n".join(output.splitlines()[-60:]))
 
 
-def run(report, targets):
+def seconds():
+    """How long each target runs."""
+    return number_from_environment("FUZZ_SECONDS", DEFAULT_SECONDS)
+
+
+def add_tasks(schedule, targets):
     """targets: paths of the programs."""
-    limit = number_from_environment("FUZZ_SECONDS", DEFAULT_SECONDS)
+    limit = seconds()
     if not targets:
         raise Failure("there are no fuzz targets in build/fuzz.")
-    workers = os.cpu_count() or 1
-    step = ui.Step(f"fuzzing {len(targets)} targets, {limit} s each")
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        jobs = [pool.submit(_one, Path(t), limit) for t in targets]
-        while jobs:
-            done, _ = concurrent.futures.wait(jobs, timeout=0.5,
-                                              return_when=concurrent.futures.FIRST_COMPLETED)
-            for job in done:
-                jobs.remove(job)
-                _judge(report, *job.result())
-            step.tick(f"{len(jobs)} to go")
-    step.done()
+    for target in map(Path, targets):
+        schedule.add(Task(f"fuzz.{target.name.removeprefix('fuzz_')}",
+                          lambda report, t=target: _judge(report, *_one(t, limit)), rank=2))

@@ -109,7 +109,7 @@ def run_initrd(base, out_path, config, files):
         with open(base, "rb") as source:
             shutil.copyfileobj(source, out)
         archive = cpio.Archive(out)
-        archive.file("lumen/run.conf", shell_assignments(config).encode())
+        archive.file("lumen/run.conf", os.fsencode(shell_assignments(config)))
         for name, path in files.items():
             archive.copy(f"lumen/{name}", path)
         archive.finish()

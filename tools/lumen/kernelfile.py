@@ -4,20 +4,25 @@
 import contextlib
 import struct
 
+from lumen import userfiles
 from lumen.status import bad
 
 PVH_NOTE_TYPE = 18  # XEN_ELFNOTE_PHYS32_ENTRY
 PT_NOTE = 4
 SHT_NOTE = 7
 MULTIBOOT_MAGIC = 0x1BADB002
+# How the file of a compressed kernel begins, and what shows its contents.
+COMPRESSED = {b"\x1f\x8b": ("gzip", "zcat"), b"\xfd7zXZ\0": ("xz", "xzcat"), b"BZh": ("bzip2", "bzcat"),
+              b"\x28\xb5\x2f\xfd": ("zstd", "zstdcat"), b"\x04\x22\x4d\x18": ("lz4", "lz4cat"),
+              b"\x02\x21\x4c\x18": ("lz4", "lz4cat"), b"\x89LZO": ("lzo", "lzop -dc")}
 
 
 def _is_bzimage(data):
-    """Linux boot protocol 2.12 or later with a 64-bit entry."""
+    """Linux boot protocol 2.10 or later, loaded high: what the worker boots."""
     if len(data) < 0x268 or data[0x202:0x206] != b"HdrS":
         return False
     version, = struct.unpack_from("<H", data, 0x206)
-    return version >= 0x20C and data[0x211] & 1 == 1
+    return version >= 0x20A and data[0x211] & 1 == 1
 
 
 # Where the two tables of an ELF file are described, and what is taken of an entry: (of the header: where
@@ -66,11 +71,8 @@ def _has_multiboot_header(data):
 
 def check(path):
     """Raise a Failure with one sentence unless the file looks like a kernel."""
-    try:
-        with open(path, "rb") as source:
-            data = source.read()
-    except OSError as error:
-        raise bad(f"the kernel {path} cannot be read: {error.strerror}.") from None
+    with userfiles.open_binary(path, "the kernel") as source:
+        data = source.read()
     if _has_multiboot_header(data):
         return
     if data[:4] == b"\x7fELF":
@@ -81,5 +83,9 @@ def check(path):
             "not 'Xen')" if owners else ""
         raise bad(f"{path} is an ELF file without a PVH note{other} and without a Multiboot header: "
                   "no kernel that Lumen can boot.")
+    for magic, (name, program) in COMPRESSED.items():
+        if data.startswith(magic):
+            raise bad(f"{path} is compressed with {name}: what is in it may be a kernel "
+                      f"({program} <{path} >KERNEL).")
     if not _is_bzimage(data):
         raise bad(f"{path} is no kernel: neither a Linux bzImage nor an ELF file.")

@@ -71,6 +71,11 @@ def _download(packages, directory):
         ui.command("downloading the stock kernel", words, cwd=directory)
 
 
+def _parts(image):
+    """The packages that hold what used to be in the image's (Debian since forky: kernel and modules)."""
+    return [name for name in _depends(image) if name.startswith(("linux-binary-", "linux-modules-"))]
+
+
 def _header_packages(release):
     """The packages that a module build for this kernel release needs."""
     headers = f"linux-headers-{release}"
@@ -104,7 +109,7 @@ def _fetch(meta, release_file, headers):
     shutil.rmtree(partial, ignore_errors=True)
     (partial / "debs").mkdir(parents=True)
     ui.say(f"fetching {image} (unpacked under build/kernels, not installed)")
-    packages = [image] + (_header_packages(release) if headers else [])
+    packages = [image, *_parts(image)] + (_header_packages(release) if headers else [])
     _download(packages, partial / "debs")
     _unpack(sorted((partial / "debs").glob("*.deb")), partial, release)
     shutil.rmtree(partial / "debs")

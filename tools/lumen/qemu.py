@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The machine: QEMU's command line, and QEMU as a child process that cannot outlive us."""
 
-import ctypes
 import os
-import signal
 import socket
 import subprocess
 from dataclasses import dataclass, field
@@ -29,7 +27,8 @@ ALONE = ["-nodefaults", "-no-user-config", "-monitor", "none", "-parallel", "non
 # as zeros, so that what a guest has written has its place.
 DRIVE = ("if=none,format=raw,cache=writeback,aio=threads,discard=unmap,detect-zeroes=off,"
          "werror=report,rerror=report,file.locking=on")
-PR_SET_PDEATHSIG = 1
+# QEMU ends with the thread that started it: setpriv (util-linux) asks for that and becomes QEMU.
+DIE_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL"]
 
 
 @dataclass
@@ -167,10 +166,6 @@ def arguments(machine, console_fd, control_fd):
             *_disk_arguments(machine), *_gdb_arguments(machine)]
 
 
-def _die_with_parent():
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 class Running:
     """A started machine: its process and our ends of its console and control channel."""
 
@@ -180,12 +175,12 @@ class Running:
         fds = (console.fileno(), control.fileno())
         argv = arguments(machine, *fds)
         with open(messages_path, "wb") as messages:
-            messages.write((" ".join(argv) + "\n").encode())
+            messages.write(os.fsencode(" ".join(map(str, argv)) + "\n"))
             messages.flush()
             # A process group of its own: Ctrl-C at a terminal is for us to handle.
             self.process = subprocess.Popen(
-                argv, cwd=paths.ROOT, pass_fds=fds, stdin=subprocess.DEVNULL, stdout=messages,
-                stderr=messages, preexec_fn=_die_with_parent, process_group=0)
+                DIE_WITH_PARENT + argv, cwd=paths.ROOT, pass_fds=fds, stdin=subprocess.DEVNULL,
+                stdout=messages, stderr=messages, process_group=0)
         console.close()
         control.close()
 

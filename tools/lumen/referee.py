@@ -64,6 +64,12 @@ class Result:
     notes: list = field(default_factory=list)
     seconds: float = 0.0
 
+    def evidence(self):
+        """For a test that failed."""
+        yield f"-- guest {self.guest.kernel.name}: status {self.status}"
+        yield from self.console.replace("\r", "").splitlines()[-15:]
+        yield from (f"note: {note}" for note in self.notes[-10:])
+
 
 # How a guest ended.
 

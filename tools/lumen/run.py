@@ -10,7 +10,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lumen import build, deps, diskfile, examples, images, kernelfile, kernels, paths, qemu, session, status, ui
+from lumen import (build, deps, diskfile, examples, images, kernelfile, kernels, paths, qemu, session, status,
+                   ui, userfiles)
 from lumen.status import Failure, bad
 
 ROOT_APPEND = "console=ttyS0 panic=-1 tsc=reliable rdinit=/init"
@@ -28,6 +29,7 @@ UNATTENDED_TIMEOUT = 600
 ROOT_TIME = 180
 WORKER_TIME = 30
 MAX_DISKS = 8
+APPEND_MAX = 2047  # bytes
 SECTOR = 512
 EXAMPLES = ("linux", *examples.KERNELS)
 EXAMPLE_PROGRAMS = ("examples/linux/lumen-report", "examples/linux/lumen-diskbench")
@@ -67,12 +69,25 @@ class Result:
     """How a run ended, with all that was seen."""
 
     status: int
-    console: str
+    raw: bytes  # the console
     notes: list
     messages: list
     seconds: float
     directory: Path
     ready_after: float | None
+
+    @property
+    def console(self):
+        """As text."""
+        return self.raw.decode(errors="replace")
+
+    def evidence(self):
+        """For a test that failed: where the logs are and how they end."""
+        yield f"status {self.status}, logs in {paths.relative(self.directory)}"
+        for name, lines in (("console.log", 15), ("root.log", 15), ("qemu.log", 3)):
+            yield f"-- {name}:"
+            yield from ui.tail(self.directory / name, lines).splitlines()
+        yield from (f"note: {note}" for note in self.notes[-10:])
 
     @property
     def root_log(self):
@@ -111,16 +126,11 @@ class Directory:
 def check_disk(disk):
     """A disk must exist, be readable (and writable) and hold whole sectors."""
     path, read_only = disk.path, disk.read_only
-    try:
-        info = os.stat(path)
-        with open(path, "rb" if read_only else "r+b") as file:
-            size = file.seek(0, os.SEEK_END)
-    except OSError as error:
-        hint = " (add ,ro to use it read-only)" if not read_only and os.access(path, os.R_OK) else ""
-        raise bad(f"the disk {path} cannot be opened: {error.strerror}{hint}.") from None
-    if not (stat.S_ISREG(info.st_mode) or stat.S_ISBLK(info.st_mode)):
-        raise bad(f"the disk {path} is neither a file nor a block device.")
-    if not size and stat.S_ISREG(info.st_mode):
+    with userfiles.open_binary(path, "the disk", not read_only, (stat.S_IFREG, stat.S_IFBLK)) as file:
+        size = file.seek(0, os.SEEK_END)
+        is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        userfiles.check_unused(file, path)
+    if not size and is_file:
         raise bad(f"the disk {path} is empty; 'truncate -s 1G {path}' makes it a disk of 1 GiB.")
     if size < SECTOR or size % SECTOR:
         raise bad(f"the disk {path} has {size} bytes: not a whole number of {SECTOR}-byte sectors, "
@@ -134,8 +144,9 @@ def check_files(options):
     qemu.choose_accelerator(options.accel, options.bare)
     if options.kernel:
         kernelfile.check(options.kernel)
-    if options.initrd and not os.access(options.initrd, os.R_OK):
-        raise bad(f"the initrd {options.initrd} cannot be read.")
+    if options.initrd:
+        userfiles.check_readable(options.initrd, "the initrd")
+    _check_append(options.append)
     if len(options.disks) > MAX_DISKS:
         raise bad(f"{len(options.disks)} disks are too many: at most {MAX_DISKS}.")
     for disk in options.disks:
@@ -143,14 +154,22 @@ def check_files(options):
     _check_shared(options.disks)
 
 
+def _check_append(text):
+    """What the worker takes (parent/common/child_config.c)."""
+    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in text):
+        raise bad(f"--append {text!r}: a line break or another control character has no place there.")
+    if len(os.fsencode(text)) > APPEND_MAX:
+        raise bad(f"--append is {len(os.fsencode(text))} bytes long: at most {APPEND_MAX}.")
+
+
 def _check_shared(disks):
     """One file may be several disks only if all of them are read-only."""
     seen = {}
     for disk in disks:
-        path = os.path.realpath(disk.path)
-        if path in seen and not (disk.read_only and seen[path]):
+        which = userfiles.identity(disk.path)
+        if which in seen and not (disk.read_only and seen[which]):
             raise bad(f"the disk {disk.path} is given twice, and not read-only each time.")
-        seen[path] = disk.read_only
+        seen[which] = disk.read_only
 
 
 def prepare(bare=False, update=False, kernel_package=kernels.CLOUD):
@@ -181,10 +200,14 @@ def example(options, child_kernel, directory):
     options.disks = [qemu.Disk(disk), *options.disks]
 
 
+def disk_options(disk):
+    """What follows its name, for lumenctl."""
+    return (",ro" if disk.read_only else "") + (",format=raw" if disk.raw else "")
+
+
 def _words(options):
     """Disks as the root names them."""
-    return " ".join(f"lumen-disk{i}" + (",ro" if d.read_only else "") + (",format=raw" if d.raw else "")
-                    for i, d in enumerate(options.disks))
+    return " ".join(f"lumen-disk{i}{disk_options(d)}" for i, d in enumerate(options.disks))
 
 
 def _root_config(options, terminal_size):
@@ -197,9 +220,11 @@ def _root_config(options, terminal_size):
 
 
 def _terminal_size():
+    """(columns, rows) if there is a terminal that knows."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return None
-    return tuple(os.get_terminal_size(sys.stdout.fileno()))
+    size = tuple(os.get_terminal_size(sys.stdout.fileno()))
+    return size if all(size) else None
 
 
 def _run_files(options, directory):
@@ -278,7 +303,8 @@ def start(options, root_kernel, directory, attach=False, prepare_session=None):
     """Boot and wait for the end. attach: our standard input and output are the console."""
     for old in ("root.log", "console.log", "qemu.log"):
         (directory / old).unlink(missing_ok=True)
-    machine = _machine(options, root_kernel, directory)
+    with build.lock():
+        machine = _machine(options, root_kernel, directory)
     running = qemu.Running(machine, directory / "qemu.log")
     stdin = sys.stdin.fileno() if attach and sys.stdin else None
     echo = sys.stdout.fileno() if attach else None
@@ -291,7 +317,7 @@ def start(options, root_kernel, directory, attach=False, prepare_session=None):
             code = current.run()
     if machine.bare and not current.hung and not current.left:
         code = _bare_status(running.process.returncode)
-    return Result(code, current.console.decode(errors="replace"), current.notes, current.messages,
+    return Result(code, bytes(current.console), current.notes, current.messages,
                   current.elapsed(), directory, current.ready_after)
 
 

@@ -2,7 +2,8 @@
 """The system tests: functions test_* in tests/system/*.py, each of which boots something.
 
 A test gets a Context. It passes if it returns, and fails if a check of the Context fails or if it
-raises anything else."""
+raises anything else. One that yields what it wants to be run (Context.shared_...) shares a boot with
+others that do, and is given the result; that is the cheap way (docs/hacking.md)."""
 
 import contextlib
 import importlib.util
@@ -11,11 +12,12 @@ import subprocess
 import time
 import traceback
 
-from lumen import build, images, kernels, paths, qemu, referee, run as runs, status, ui
+from lumen import build, images, kernels, paths, qemu, referee, run as runs, sharedroot, status, ui
+from lumen.schedule import Task
 from lumen.status import Failure
 
 DIRECTORY = paths.ROOT / "tests/system"
-TIMEOUT = 180  # seconds for a child, unless the test says otherwise
+TIMEOUT = 300  # seconds for a child, unless the test says otherwise: there are others beside it
 
 
 class CheckFailed(Exception):
@@ -26,15 +28,24 @@ class Skipped(Exception):
     """A test cannot be done here."""
 
 
+def processors(count):
+    """A decorator for a test whose machine keeps so many processors busy (otherwise one)."""
+    def mark(function):
+        function.processors = count
+        return function
+    return mark
+
+
 class Context:
     """What a system test works with."""
 
     def __init__(self, name, root_kernel):
+        self.test = name
         self.name = name.replace(".", "-").replace("_", "-")[:31]
         self.kernel = root_kernel
-        self.result = None
-        self.referee_results = []
+        self.results = []  # of what it had run, for a test that fails
         self.notes = []
+        self._copies = 0
 
     # Checks.
 
@@ -65,8 +76,9 @@ class Context:
             if options.kernel is None and options.mode == "run":
                 with build.lock():
                     runs.example(options, self.kernel, directory)
-            self.result = runs.start(options, self.kernel, directory, False, prepare_session)
-        return self.result
+            result = runs.start(options, self.kernel, directory, False, prepare_session)
+        self.results = [result]
+        return result
 
     def linux(self, action="check", append="", session=None, **options):
         """Boot examples/linux as a child with one of its actions, its kernel quiet: each character on
@@ -91,8 +103,31 @@ class Context:
         for each. Returns a referee.Result for each. machine: what referee.run() takes."""
         guests = [referee.Guest(kernel, **more) for kernel, more in guests]
         with runs.Directory(self.name) as directory:
-            self.referee_results = referee.run(guests, directory, **machine)
-        return self.referee_results
+            self.results = referee.run(guests, directory, **machine)
+        return self.results
+
+    # What a test may yield: one of these gives its result, a list of them a list.
+
+    def shared_root(self, script, **options):
+        """A script in the root that it shares with other tests: sharedroot.py says what it finds there,
+        and sharedroot.Job which options there are. Result: sharedroot.JobResult."""
+        return sharedroot.Job(script, **options)
+
+    def shared_child(self, kernel, **options):
+        """A child there (options: of sharedroot.child). The result has its status and console."""
+        return sharedroot.child(kernel, **options)
+
+    def shared_linux(self, action="check", append="", disks=(), **options):
+        """examples/linux there, as linux() has it."""
+        kernel, initrd, pristine = self.example_files()
+        words = f"{runs.CHILD_APPEND} quiet lumen.action={action} {append}".strip()
+        self._copies += 1
+        disk = self.disk(self.copy_of(pristine, f"shared{self._copies}.img"))
+        return sharedroot.child(kernel, initrd, words, [disk, *disks], **options)
+
+    def shared_referee(self, kernel, **options):
+        """A kernel on KVM (options: of referee.Guest), in a boot of the referee that others share."""
+        return referee.Guest(kernel, **options)
 
     def example_files(self):
         """(kernel, initrd, pristine disk) of examples/linux, for scripts that start children."""
@@ -156,53 +191,129 @@ def names():
         yield name, (inspect.getdoc(function) or "").partition("\n\n")[0]
 
 
-def _referee_evidence(context):
-    yield f"logs in {paths.relative(paths.RUN / context.name)}"
-    for number, result in enumerate(context.referee_results):
-        yield f"-- guest {number} ({result.guest.kernel.name}): status {result.status}"
-        yield from result.console.replace("\r", "").splitlines()[-15:]
-        yield from (f"note: {note}" for note in result.notes[-10:])
-
-
 def _evidence(context):
     """Where the logs are and how they end, for a test that failed."""
-    if context.referee_results:
-        return "\n".join(_referee_evidence(context))
-    if context.result is None:
-        return ""
-    directory = context.result.directory
-    text = [f"status {context.result.status}, logs in {paths.relative(directory)}"]
-    for name, lines in (("console.log", 15), ("root.log", 15), ("qemu.log", 3)):
-        text.append(f"-- {name}:")
-        text.append(ui.tail(directory / name, lines))
-    return "\n".join(text + [f"note: {note}" for note in context.result.notes[-10:]])
+    return "\n".join(line for result in context.results for line in result.evidence())
 
 
-def _one(report, name, function, kernel):
-    context = Context(name, kernel)
-    started = time.monotonic()
-    step = ui.Step(f"system test {name}")
-    step.tick()
-    try:
-        function(context)
-    except Skipped as why:
-        report.skip(f"system.{name}", str(why))
-    except (CheckFailed, Failure) as failure:
-        report.not_ok(f"system.{name}", f"{failure}\n{_evidence(context)}")
-    except Exception:  # a test's own mistake is a failure like any other
-        report.not_ok(f"system.{name}", f"{traceback.format_exc()}\n{_evidence(context)}")
-    else:
-        seconds = f"{time.monotonic() - started:.1f} s"
-        report.ok(f"system.{name}", "; ".join([seconds, *context.notes]))
+class _Attempt:
+    """One test on its way, and what came of it."""
+
+    def __init__(self, name, function, kernel):
+        self.context = Context(name, kernel)
+        self.name = f"system.{name}"
+        self._function = function
+        self._generator = None
+        self._seconds = 0.0  # without what it waited for others
+
+    def judge(self, report, step):
+        """Calls step; whatever comes out of it is a result for the report."""
+        started = time.monotonic()
+        try:
+            wish = step()
+            self._seconds += time.monotonic() - started
+            return wish
+        except (StopIteration, _Done):
+            seconds = self._seconds + time.monotonic() - started
+            report.ok(self.name, "; ".join([f"{seconds:.1f} s", *self.context.notes]))
+        except Skipped as why:
+            report.skip(self.name, str(why))
+        except (CheckFailed, Failure) as failure:
+            report.not_ok(self.name, f"{failure}\n{_evidence(self.context)}")
+        except Exception:  # a test's own mistake is a failure like any other
+            report.not_ok(self.name, f"{traceback.format_exc()}\n{_evidence(self.context)}")
+        return None
+
+    def whole(self, report):
+        """A test that runs its machines itself."""
+        def step():
+            self._function(self.context)
+            raise _Done
+        self.judge(report, step)
+
+    def begin(self, report):
+        """A test that yields: what it wants first, or None if it has ended."""
+        def step():
+            self._generator = self._function(self.context)
+            return next(self._generator)
+        return self.judge(report, step)
+
+    def go_on(self, report, results):
+        """The next thing it wants, or None."""
+        self.context.results = results if isinstance(results, list) else [results]
+        self._seconds += sum(result.seconds for result in self.context.results)
+        return self.judge(report, lambda: self._generator.send(results))
+
+    def give_up(self, report, failure):
+        """What it wants could not be run."""
+        self.judge(report, lambda: self._generator.throw(failure))
 
 
-def run(report, only=""):
-    """Run all tests whose names contain only."""
-    with build.lock():
-        kernel = kernels.get()
-        build.release(kernel)
+class _Done(Exception):
+    """A test has returned."""
+
+
+def _as_list(wished):
+    return wished if isinstance(wished, list) else [wished]
+
+
+def _share(results, wished):
+    """From all results the next ones, in the form in which they were asked for."""
+    return [next(results) for _ in wished] if isinstance(wished, list) else next(results)
+
+
+def _run_shared(report, wishes, run_all):
+    """wishes: [(attempt, what it has yielded)]. All of it is run together, until nobody wants more."""
+    while wishes:
+        try:
+            results = iter(run_all([wish for _, wished in wishes for wish in _as_list(wished)]))
+        except Failure as failure:
+            for attempt, _ in wishes:
+                attempt.give_up(report, failure)
+            return
+        wishes = [(attempt, attempt.go_on(report, _share(results, wished))) for attempt, wished in wishes]
+        wishes = [(attempt, wished) for attempt, wished in wishes if wished is not None]
+
+
+def _referee(guests):
+    with runs.Directory("shared-referee", others=True) as directory:
+        return referee.run(guests, directory)
+
+
+class _Shared:
+    """The tests that yield: begun one after the other, then run together, by where."""
+
+    def __init__(self, schedule, attempts, kernel):
+        self._schedule = schedule
+        self._attempts = attempts
+        self._kernel = kernel
+
+    def begin(self, report):
+        """A task."""
+        left = [(attempt, wish) for attempt in self._attempts if (wish := attempt.begin(report)) is not None]
+        for name, kind, width, run_all in (
+                ("shared root", sharedroot.Job, 2, lambda jobs: sharedroot.run(jobs, self._kernel)),
+                ("shared referee", referee.Guest, 1, _referee)):
+            wishes = [(attempt, wished) for attempt, wished in left
+                      if wished and all(isinstance(wish, kind) for wish in _as_list(wished))]
+            left = [begun for begun in left if begun not in wishes]
+            if wishes:
+                self._schedule.add(Task(
+                    name, lambda part, w=wishes, r=run_all: _run_shared(part, w, r), width, rank=0))
+        for attempt, wished in left:
+            attempt.give_up(report, Failure(f"it yields {wished!r}, which nobody can run."))
+
+
+def add_tasks(schedule, kernel, only=""):
+    """All tests whose names contain only; build/release is there."""
     chosen = [(name, function) for name, function in _all() if only in name]
     if not chosen:
         raise Failure(f"no system test has {only!r} in its name.", status.BAD_ARGUMENTS)
+    shared = [_Attempt(*test, kernel) for test in chosen if inspect.isgeneratorfunction(test[1])]
+    if shared:
+        schedule.add(Task("tests that share", _Shared(schedule, shared, kernel).begin, rank=0))
     for name, function in chosen:
-        _one(report, name, function, kernel)
+        if not inspect.isgeneratorfunction(function):
+            width = getattr(function, "processors", 1)
+            schedule.add(Task(f"system.{name}", lambda part, n=name, f=function:
+                              _Attempt(n, f, kernel).whole(part), width, rank=1 if width == 1 else 3))

@@ -1,47 +1,71 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""./lumen test: which suites there are, and the sum of what they say."""
+"""./lumen test: which suites there are, what each needs, and the sum of what they say."""
 
 import textwrap
 
-from lumen import build, conformance, deps, fuzz, status, systemtests, unittests
+from lumen import build, conformance, deps, fuzz, kernels, status, systemtests, unittests
 from lumen.report import Report
-from lumen.status import Failure, bad
+from lumen.schedule import Schedule, Task
+from lumen.status import bad
 
-
-def _unit(report, _only):
-    with build.lock():
-        build.unit()
-    unittests.run(report)
-
-
-def _conformance(report, _only):
-    conformance.suite(report)
-
-
-def _system(report, only):
-    systemtests.run(report, only)
-
-
-def _fuzz(report, _only):
-    with build.lock():
-        targets = build.fuzz()
-    fuzz.run(report, targets)
-
-
-SUITES = {"unit": _unit, "conformance": _conformance, "system": _system, "fuzz": _fuzz}
 NEEDS = {
     "unit": [deps.BUILD, deps.TEST],
     "conformance": [deps.BUILD, deps.MACHINE],
     "system": [deps.BUILD, deps.MACHINE, deps.GRUB, deps.SDK],
     "fuzz": [deps.BUILD, deps.TEST],
 }
+SUITES = tuple(NEEDS)
 
 
-def test_command(wanted, only, list_only):
-    """Runs the suites in the order of SUITES; a suite that cannot even start counts as a failure."""
+class _Plan:
+    """The tasks of a run: builds first, side by side; each adds what can be run then."""
+
+    def __init__(self, schedule, suites, only):
+        self._schedule = schedule
+        self._suites = suites
+        self._only = only
+        builds = {"release": {"conformance", "system"}, "unit": {"unit"}, "fuzz": {"fuzz"}}
+        chosen = [name for name, serves in builds.items() if serves & set(suites)]
+        self._jobs = max(schedule.processors // len(chosen), 1)
+        for name in chosen:
+            schedule.add(Task(f"building build/{name}", getattr(self, f"_{name}"), self._jobs,
+                              rank=1 if name == "fuzz" else 0))
+
+    def _release(self, _report):
+        with build.process_lock:
+            kernel = kernels.get()
+            build.release(kernel, jobs=self._jobs)
+        if "conformance" in self._suites:
+            self._schedule.add(Task("conformance", conformance.suite, rank=0))
+        if "system" in self._suites:
+            systemtests.add_tasks(self._schedule, kernel, self._only)
+
+    def _unit(self, _report):
+        with build.process_lock:
+            build.unit(self._jobs)
+        self._schedule.add(Task("unit tests", lambda report: unittests.run(report, self._jobs), self._jobs,
+                                rank=0))
+
+    def _fuzz(self, _report):
+        with build.process_lock:
+            targets = build.fuzz(self._jobs)
+        fuzz.add_tasks(self._schedule, targets)
+
+
+def _check(wanted, only):
+    """All that can be found wrong before anything is built."""
     for name in wanted:
         if name not in SUITES:
             raise bad(f"there is no test suite {name}; there are: {', '.join(SUITES)}.")
+    fuzz.seconds()
+    names = [name for name, _ in systemtests.names()]
+    if not any(only in name for name in names):
+        raise bad(f"no system test has {only!r} in its name.")
+
+
+def test_command(wanted, only, list_only):
+    """Runs the suites side by side; what cannot even be built counts as a failure."""
+    _check(wanted, only)
     if list_only:
         for name, doc in systemtests.names():
             print(name, textwrap.indent(textwrap.fill(doc, 90), "    "), sep="\n")
@@ -50,11 +74,8 @@ def test_command(wanted, only, list_only):
     with build.lock():
         deps.need(*{id(t): t for name in chosen for t in NEEDS[name]}.values())
     report = Report()
-    for name in chosen:
-        report.remark(f"suite {name}")
-        try:
-            SUITES[name](report, only)
-        except Failure as failure:
-            report.not_ok(name, str(failure))
+    schedule = Schedule(report)
+    _Plan(schedule, chosen, only)
+    schedule.run()
     report.sum()
     return status.count(report.failed)

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Progress on standard error, and commands whose output goes to a log unless they fail."""
 
+import contextlib
 import os
 import selectors
+import shutil
 import subprocess
 import sys
+import threading
 import time
 
 from lumen import paths
@@ -14,32 +17,55 @@ QUIET_BELOW = 0.7  # seconds: a step that is done sooner says nothing
 HEARTBEAT = 20.0  # seconds between signs of life when nobody looks at a terminal
 
 
+def printable(text):
+    """One line, whatever a name in it contains."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
 def say(text):
-    print(f"lumen: {text}", file=sys.stderr, flush=True)
+    """Nobody may listen: that is no reason to end."""
+    with contextlib.suppress(OSError, ValueError):
+        print(f"lumen: {printable(text)}", file=sys.stderr, flush=True)
+
+
+def _terminal():
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def clear_line():
+    """Take away the line of a Step on the terminal: something else is to be printed."""
+    if _terminal():
+        sys.stderr.write("\r\033[K")
+        sys.stderr.flush()
 
 
 class Step:
-    """One long step: shows itself once it is known to be long, then how long it took."""
+    """One long step: shows itself once it is known to be long, then how long it took. On a terminal
+    only the main thread's has the line that is written again and again."""
 
     def __init__(self, what):
         self.what = what
         self.started = time.monotonic()
         self.shown = 0.0
-        self.terminal = sys.stderr.isatty()
+        self.terminal = _terminal()
+        self.draws = self.terminal and threading.current_thread() is threading.main_thread()
 
     def elapsed(self):
         return time.monotonic() - self.started
 
-    def tick(self, detail=""):
-        """Call this now and then; detail is the latest line of output."""
+    def tick(self, detail="", heartbeat=True):
+        """Call this now and then; detail is the latest line of output. heartbeat: say something now and
+        then when nobody looks at a terminal."""
         now = self.elapsed()
         if now < QUIET_BELOW:
             return
-        if self.terminal:
-            width = os.get_terminal_size(sys.stderr.fileno()).columns
+        if self.draws:
+            width = shutil.get_terminal_size().columns
             line = f"lumen: {self.what} ({now:.0f} s) {detail}"[: max(width - 1, 20)]
             sys.stderr.write(f"\r\033[K{line}")
             sys.stderr.flush()
+        elif self.terminal or not heartbeat:
+            return
         elif not self.shown:
             say(f"{self.what} ...")
         elif now - self.shown > HEARTBEAT:
@@ -49,8 +75,8 @@ class Step:
         self.shown = now
 
     def done(self, outcome="done"):
-        if self.terminal and self.shown:
-            sys.stderr.write("\r\033[K")
+        if self.draws and self.shown:
+            clear_line()
         if self.shown:
             say(f"{self.what}: {outcome} in {self.elapsed():.1f} s")
 

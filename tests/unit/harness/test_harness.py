@@ -127,7 +127,7 @@ class Kernels(Files):
 
     def test_bzimage(self):
         kernelfile.check(self.write("kernel", bzimage()))
-        self.refused(bzimage(version=0x20A))
+        self.refused(bzimage(version=0x209))
         self.refused(bzimage(flags=0))
 
     def test_elf(self):
