@@ -3,11 +3,16 @@
 #include "parent/common/child_config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "parent/common/text.h"
+
+// The last line of the file: what has none was not written to its end.
+#define END_MARK "end"
 
 enum { MEMORY_UNIT = 2 << 20, TIMEOUT_MAX_S = 365 * 24 * 3600 };
 
@@ -53,8 +58,6 @@ static const char *set_text(char *to, size_t room, const char *value)
 {
 	if (strlen(value) >= room)
 		return "is too long";
-	if (strpbrk(value, "\n\r"))
-		return "has a line break in it";
 	strcpy(to, value);
 	return NULL;
 }
@@ -243,69 +246,96 @@ const char *child_config_set(struct child_config *config, const char *key, const
 	return "is not known";
 }
 
+static void print_text(const char *key, const char *value, FILE *file)
+{
+	fprintf(file, "%s ", key);
+	text_quote(value, file);
+	putc('\n', file);
+}
+
 static void print_config(const struct child_config *config, FILE *file)
 {
-	fprintf(file, "kernel %s\ninitrd %s\nappend %s\n", config->kernel, config->initrd,
-		config->append);
+	print_text("kernel", config->kernel, file);
+	print_text("initrd", config->initrd, file);
+	print_text("append", config->append, file);
 	fprintf(file, "memory %llu\ncpus %u\ntimeout %u\n", (unsigned long long)config->memory,
 		config->vps, config->timeout_s);
 	fprintf(file, "test-devices %s\n", config->test_devices ? "on" : "off");
 	fprintf(file, "legacy-timer %s\n", config->legacy_timer ? "on" : "off");
 	fprintf(file, "on-crash %s\n", on_crash_names[config->on_crash]);
 	// Always with all options: a path may end in what looks like one.
-	for (uint32_t i = 0; i < config->disk_count; i++)
-		fprintf(file, "disk %s,serial=%s,format=%s,%s\n", config->disks[i].path,
-			config->disks[i].serial, config->disks[i].raw ? "raw" : "auto",
+	for (uint32_t i = 0; i < config->disk_count; i++) {
+		fprintf(file, "disk ");
+		text_quote(config->disks[i].path, file);
+		fprintf(file, ",serial=%s,format=%s,%s\n", config->disks[i].serial,
+			config->disks[i].raw ? "raw" : "auto",
 			config->disks[i].read_only ? "ro" : "rw");
+	}
+	fprintf(file, END_MARK "\n");
 }
 
-int child_config_write(const struct child_config *config, const char *path)
+char *child_config_text(const struct child_config *config)
 {
-	FILE *file = fopen(path, "we");
-	int failed;
+	char *text = NULL;
+	size_t size;
+	FILE *file = open_memstream(&text, &size);
 
 	if (!file)
-		return errno;
+		return NULL;
 	print_config(config, file);
-	failed = ferror(file);
-	if (fclose(file) || failed)
-		return EIO;
-	return 0;
+	if (!fclose(file))
+		return text;
+	free(text);
+	return NULL;
+}
+
+// Takes one line, without its line break. Returns NULL or the end of a sentence about it.
+static const char *read_line(struct child_config *config, char *line)
+{
+	char *value = strchr(line, ' ');
+
+	if (!value)
+		return "has no value";
+	*value++ = 0;
+	return text_unquote(value) ? child_config_set(config, line, value) : "is not quoted well";
 }
 
 static bool read_lines(struct child_config *config, FILE *file, char *error, unsigned int size)
 {
-	static char line[CHILD_PATH_MAX + 64];
+	static char line[3 * CHILD_PATH_MAX + 64]; // every byte quoted
+	const char *why;
 
 	while (fgets(line, sizeof(line), file)) {
-		char *value = strchr(line, ' ');
-		const char *why;
+		char *end = strchr(line, '\n');
 
-		line[strcspn(line, "\n")] = 0;
-		if (!value) {
-			snprintf(error, size, "The child's config has a line without a value.");
-			return false;
-		}
-		*value++ = 0;
-		why = child_config_set(config, line, value);
-		if (why) {
-			snprintf(error, size, "The child's %s %.200s %s.", line, value, why);
-			return false;
-		}
+		if (!end)
+			break;
+		*end = 0;
+		if (!strcmp(line, END_MARK))
+			return true;
+		why = read_line(config, line);
+		if (!why)
+			continue;
+		snprintf(error, size, "The child's config is damaged: its %.40s %s.", line, why);
+		return false;
 	}
-	return true;
+	snprintf(error, size,
+		"The child's config is cut short: delete the child and create it again.");
+	return false;
 }
 
-bool child_config_read(
-	struct child_config *config, const char *path, char *error, unsigned int size)
+bool child_config_read(struct child_config *config, int directory, const char *name, char *error,
+	unsigned int size)
 {
-	FILE *file = fopen(path, "re");
+	int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
 	bool done;
 
 	child_config_init(config);
 	if (!file) {
-		snprintf(error, size, "The child's config %s cannot be read: %s.", path,
-			strerror(errno));
+		snprintf(error, size, "The child's config cannot be read: %s.", strerror(errno));
+		if (fd >= 0)
+			close(fd);
 		return false;
 	}
 	done = read_lines(config, file, error, size);

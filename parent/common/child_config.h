@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What a child is made of: written by `lumenctl create`, read by its worker. A text file, one
-// `key value` per line; a value ends at the line's end.
+// `key value` per line, and a last line `end`. A value ends at the line's end; what it has of
+// control characters is quoted (text.h), so that no path can be taken for a line.
 #ifndef PARENT_CHILD_CONFIG_H
 #define PARENT_CHILD_CONFIG_H
 
@@ -64,11 +65,12 @@ bool child_config_parse_number(const char *text, uint64_t max, uint64_t *number)
 // key and the text.
 const char *child_config_set(struct child_config *config, const char *key, const char *value);
 
-// Writes the file. Returns 0 or an errno.
-int child_config_write(const struct child_config *config, const char *path);
+// Returns the file's text, which is the caller's to free; NULL: out of memory.
+char *child_config_text(const struct child_config *config);
 
-// Reads the file. Returns true, or false with a sentence in error (`size` bytes).
-bool child_config_read(
-	struct child_config *config, const char *path, char *error, unsigned int size);
+// Reads the file `name` in a directory. Returns true, or false with a sentence in error (`size`
+// bytes): also if the file is not whole.
+bool child_config_read(struct child_config *config, int directory, const char *name, char *error,
+	unsigned int size);
 
 #endif

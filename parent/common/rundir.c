@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// See rundir.h.
+// See rundir.h: names, directories and states.
 #include "parent/common/rundir.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "parent/common/exit_status.h"
+#include "parent/common/text.h"
+
+// What the status file says while the child runs.
+#define STARTED "started\n"
 
 const char *rundir_base(void)
 {
@@ -28,18 +36,78 @@ bool rundir_name_valid(const char *name)
 	       strspn(name, letters) == length;
 }
 
-static bool join(char *path, const char *directory, const char *file)
+int rundir_open(const char *name)
 {
-	int length = snprintf(path, RUNDIR_PATH_MAX, "%s/%s", directory, file);
+	char path[PATH_MAX];
 
-	return length > 0 && length < RUNDIR_PATH_MAX;
+	if (!rundir_name_valid(name)) {
+		errno = ENOENT;
+		return -1;
+	}
+	if (snprintf(path, sizeof(path), "%s/%s", rundir_base(), name) >= (int)sizeof(path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-bool rundir_path(char *path, const char *name, const char *file)
+static bool same_file(int fd, int other)
 {
-	char directory[RUNDIR_PATH_MAX];
+	struct stat first, second;
 
-	return join(directory, rundir_base(), name) && join(path, directory, file);
+	return other >= 0 && !fstat(fd, &first) && !fstat(other, &second) &&
+	       first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
+
+// Locks a directory, if it still is that of the child when the lock is ours. Returns false with an
+// errno; EAGAIN if it is not.
+static bool lock_to_change(const char *name, int fd)
+{
+	bool same;
+	int now;
+
+	if (flock(fd, LOCK_EX))
+		return false;
+	now = rundir_open(name);
+	if (now < 0)
+		return false;
+	same = same_file(fd, now);
+	close(now);
+	errno = EAGAIN;
+	return same;
+}
+
+int rundir_open_to_change(const char *name)
+{
+	int fd, error;
+
+	do {
+		fd = rundir_open(name);
+		if (fd < 0 || lock_to_change(name, fd))
+			return fd;
+		error = errno;
+		close(fd);
+	} while (error == EAGAIN);
+	errno = error;
+	return -1;
+}
+
+void rundir_socket_address(int directory, struct sockaddr_un *address)
+{
+	memset(address, 0, sizeof(*address));
+	address->sun_family = AF_UNIX;
+	snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/" RUNDIR_SOCKET,
+		directory);
+}
+
+bool rundir_owns(int directory, int lock)
+{
+	int fd = openat(directory, RUNDIR_LOCK, O_PATH | O_CLOEXEC);
+	bool same = fd >= 0 && same_file(lock, fd);
+
+	if (fd >= 0)
+		close(fd);
+	return same;
 }
 
 const char *rundir_state_name(enum rundir_state state)
@@ -54,143 +122,72 @@ const char *rundir_state_name(enum rundir_state state)
 	return names[state];
 }
 
-// The status file: the number, a space, the reason, a newline.
-static bool read_status_file(const char *name, struct rundir_status *status)
+static void set_lost(struct rundir_status *status, const char *reason)
 {
-	char path[RUNDIR_PATH_MAX];
-	FILE *file;
-	bool found;
-
-	if (!rundir_path(path, name, RUNDIR_STATUS))
-		return false;
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	found = fscanf(file, "%d ", &status->status) == 1 &&
-		fgets(status->reason, sizeof(status->reason), file);
-	fclose(file);
-	status->reason[strcspn(status->reason, "\n")] = 0;
-	return found;
-}
-
-static int open_lock(const char *name)
-{
-	char path[RUNDIR_PATH_MAX];
-
-	if (rundir_path(path, name, RUNDIR_LOCK))
-		return open(path, O_RDONLY | O_CLOEXEC);
-	errno = ENAMETOOLONG;
-	return -1;
-}
-
-// Returns whether somebody holds the lock for writing: the worker. Takes no lock, so that no worker
-// that is just starting meets one.
-static bool is_locked(int fd)
-{
-	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
-
-	return !fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type == F_WRLCK;
-}
-
-static void fill_in_ended(const char *name, struct rundir_status *status)
-{
-	if (read_status_file(name, status)) {
-		status->state = RUNDIR_ENDED;
-		return;
-	}
 	status->state = RUNDIR_LOST;
 	status->status = LUMEN_EXIT_OUR_FAULT;
-	snprintf(status->reason, sizeof(status->reason),
-		"The worker ended without a word: it was killed.");
+	snprintf(status->reason, sizeof(status->reason), "%s", reason);
 }
 
-int rundir_read_status(const char *name, struct rundir_status *status)
+// The status file of a child that does not run: STARTED, or a number, a space, the reason; the line
+// break is its end mark.
+static void parse_status(char *text, struct rundir_status *status)
 {
-	char path[RUNDIR_PATH_MAX];
-	int fd;
+	char *end = strchr(text, '\n');
+	char *reason;
 
+	if (!strcmp(text, STARTED)) {
+		set_lost(status, "The worker ended without a word: it was killed.");
+		return;
+	}
+	status->status = (int)strtol(text, &reason, 10);
+	if (!end || reason == text || *reason != ' ') {
+		set_lost(status, "The child's status file makes no sense.");
+		return;
+	}
+	*end = 0;
+	text_make_printable(reason);
+	status->state = RUNDIR_ENDED;
+	snprintf(status->reason, sizeof(status->reason), "%s", reason + 1);
+}
+
+static void read_status_file(int directory, struct rundir_status *status)
+{
+	char text[RUNDIR_REASON_MAX + 16];
+	int fd = openat(directory, RUNDIR_STATUS, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	ssize_t length;
+
+	status->state = RUNDIR_CREATED;
+	if (fd < 0)
+		return;
+	length = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[length > 0 ? length : 0] = 0;
+	parse_status(text, status);
+}
+
+void rundir_read_status(int directory, struct rundir_status *status)
+{
 	memset(status, 0, sizeof(*status));
-	if (!rundir_path(path, name, RUNDIR_CONFIG))
-		return ENAMETOOLONG;
-	if (access(path, F_OK))
-		return errno;
-	fd = open_lock(name);
-	if (fd < 0)
-		return errno == ENOENT ? 0 : errno;
-	if (is_locked(fd))
+	if (rundir_is_locked(directory))
 		status->state = RUNDIR_RUNNING;
+	else if (faccessat(directory, RUNDIR_CONFIG, F_OK, 0))
+		set_lost(status, "The child's config is gone: it can only be deleted.");
 	else
-		fill_in_ended(name, status);
-	close(fd);
-	return 0;
+		read_status_file(directory, status);
 }
 
-int rundir_wait(const char *name)
+int rundir_write_started(int directory)
 {
-	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
-	int fd = open_lock(name);
-	int error = 0;
-
-	if (fd < 0)
-		return errno == ENOENT ? 0 : errno;
-	while (fcntl(fd, F_OFD_SETLKW, &lock)) {
-		error = errno;
-		if (error != EINTR)
-			break;
-		error = 0;
-	}
-	close(fd);
-	return error;
+	return rundir_write(directory, RUNDIR_STATUS, STARTED);
 }
 
-int rundir_write_status(const char *directory, int status, const char *reason)
+int rundir_write_status(int directory, int status, const char *reason)
 {
-	char path[RUNDIR_PATH_MAX], temporary[RUNDIR_PATH_MAX];
-	FILE *file;
+	char line[RUNDIR_REASON_MAX + 16], printable[RUNDIR_REASON_MAX];
 
-	if (!join(path, directory, RUNDIR_STATUS) ||
-		!join(temporary, directory, RUNDIR_STATUS ".new"))
-		return ENAMETOOLONG;
-	file = fopen(temporary, "we");
-	if (!file)
-		return errno;
-	fprintf(file, "%d %s\n", status, reason);
-	if (fclose(file))
-		return EIO;
-	return rename(temporary, path) ? errno : 0;
-}
-
-// Locks for writing. What stands in the way is another worker, or for a moment a reader:
-// rundir_wait() gets the lock when the worker ends, and closes it at once.
-static int take_lock(int fd)
-{
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-
-	while (fcntl(fd, F_OFD_SETLK, &lock)) {
-		if (errno != EAGAIN && errno != EACCES && errno != EINTR)
-			return errno;
-		if (is_locked(fd))
-			return EWOULDBLOCK;
-	}
-	return 0;
-}
-
-int rundir_lock(const char *directory)
-{
-	char path[RUNDIR_PATH_MAX];
-	int fd, error;
-
-	if (!join(path, directory, RUNDIR_LOCK)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return fd;
-	error = take_lock(fd);
-	if (!error)
-		return fd;
-	close(fd);
-	errno = error;
-	return -1;
+	snprintf(printable, sizeof(printable), "%s", reason);
+	text_make_printable(printable);
+	snprintf(line, sizeof(line), "%d %s\n", status, printable);
+	return rundir_write(directory, RUNDIR_STATUS, line);
 }

@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The files of a child: /run/lumen/NAME/ (docs/worker.md lists them), and what state it is in.
+//
+// A directory with a child's name appears whole, config and all, and goes as a whole. Two locks:
+// flock() of the directory is for whoever changes something (start, delete); the file `lock` is
+// locked by those who run the child, as long as one of them lives. Nothing else says that a child
+// runs, so nothing that a kill -9 leaves behind can say so wrongly.
 #ifndef PARENT_RUNDIR_H
 #define PARENT_RUNDIR_H
 
 #include <stdbool.h>
 #include <sys/types.h>
+#include <sys/un.h>
 
-enum { RUNDIR_NAME_MAX = 31, RUNDIR_PATH_MAX = 108, RUNDIR_REASON_MAX = 400 };
+enum { RUNDIR_NAME_MAX = 31, RUNDIR_REASON_MAX = 400 };
 
-// The files, for rundir_path(). RUNDIR_LOCK is locked by the worker as long as it lives.
+// The files.
 #define RUNDIR_CONFIG	   "config"
 #define RUNDIR_LOCK	   "lock"
 #define RUNDIR_SOCKET	   "ctl"
@@ -17,14 +23,14 @@ enum { RUNDIR_NAME_MAX = 31, RUNDIR_PATH_MAX = 108, RUNDIR_REASON_MAX = 400 };
 #define RUNDIR_CONSOLE_OLD "console.log.old"
 #define RUNDIR_STATUS	   "status"
 
-// CREATED: nobody has started it. RUNNING: its worker lives. ENDED: it has ended, and status and
-// reason say how. LOST: its worker ended without a word (it was killed).
+// CREATED: it has never run. RUNNING: its worker lives. ENDED: it has ended, and status and reason
+// say how. LOST: its worker was killed before it could say so, or its files are not whole.
 enum rundir_state { RUNDIR_CREATED, RUNDIR_RUNNING, RUNDIR_ENDED, RUNDIR_LOST };
 
 struct rundir_status {
 	enum rundir_state state;
 	int status;			// enum lumen_exit_status or the child's own; ENDED and LOST
-	char reason[RUNDIR_REASON_MAX]; // a sentence; ENDED and LOST
+	char reason[RUNDIR_REASON_MAX]; // a printable sentence; ENDED and LOST
 };
 
 // Returns the directory of all children: /run/lumen, or $LUMEN_RUN_DIR.
@@ -33,24 +39,56 @@ const char *rundir_base(void);
 // Returns whether a name can be a child's: 1 to 31 letters, digits, - and _, not - first.
 bool rundir_name_valid(const char *name);
 
-// Puts the path of `file` of the child `name` into `path` (RUNDIR_PATH_MAX bytes); with an empty
-// `file`, that of its directory. Returns false if it is too long.
-bool rundir_path(char *path, const char *name, const char *file);
+// Opens a child's directory. Returns a descriptor, or -1 and errno: ENOENT if there is no such
+// child.
+int rundir_open(const char *name);
+
+// As rundir_open(), and locks it for a change. Waits for those who do; EINTR if a signal ends that.
+int rundir_open_to_change(const char *name);
+
+// Gives the address of the child's control socket, for bind() and connect(): however long the path
+// of the directory is, it fits. Good as long as `directory` is open.
+void rundir_socket_address(int directory, struct sockaddr_un *address);
 
 // Returns the word for a state, as `lumenctl list` prints it.
 const char *rundir_state_name(enum rundir_state state);
 
-// Finds out a child's state. Returns 0, or ENOENT if there is no such child, or another errno.
-int rundir_read_status(const char *name, struct rundir_status *status);
+// Finds out a child's state.
+void rundir_read_status(int directory, struct rundir_status *status);
 
-// Waits until the child's worker has ended (at once if none runs). Returns 0 or an errno.
-int rundir_wait(const char *name);
+// Writes a file as a whole, or leaves what there was. Returns 0 or an errno.
+int rundir_write(int directory, const char *file, const char *text);
 
-// Writes the status file at once and as a whole, in the directory `directory`. Returns 0 or errno.
-int rundir_write_status(const char *directory, int status, const char *reason);
+// Notes that the child has been started, or how it has ended. Returns 0 or an errno.
+int rundir_write_started(int directory);
+int rundir_write_status(int directory, int status, const char *reason);
 
-// Takes the worker's lock in `directory`. Returns the descriptor to keep, or -1 and errno
-// (EWOULDBLOCK: another worker has it).
-int rundir_lock(const char *directory);
+// Makes the directory of a child that does not exist. Returns 0 or an errno (EEXIST).
+int rundir_create(const char *name, const char *config);
+
+// Removes the directory of a child, opened to change; whatever is in it. Returns 0 or an errno.
+int rundir_remove(const char *name, int directory);
+
+// The lock of those who run the child (rundir_lock.c).
+
+// Takes it. Returns the descriptor to keep, also over fork() and exec(), or -1 and errno
+// (EWOULDBLOCK: somebody has it).
+int rundir_lock(int directory);
+
+// Returns whether somebody has it.
+bool rundir_is_locked(int directory);
+
+// Returns whether `lock` is the lock of this directory, and not of one of the same name before it.
+bool rundir_owns(int directory, int lock);
+
+// Makes this process the one that rundir_owner() names: until it ends, or closes any descriptor of
+// the lock's file. Returns 0 or an errno.
+int rundir_claim(int lock);
+
+// Returns the process that runs the child, 0 if there is none (or none in this PID namespace).
+pid_t rundir_owner(int directory);
+
+// Waits until nobody has it. Returns 0 or an errno: EINTR if a signal came.
+int rundir_wait(int directory);
 
 #endif

@@ -1,26 +1,37 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// lumenctl's end of the control socket, and the requests that are only that: stop and kill.
+// lumenctl's end of the control socket, and the commands that are only that.
 #include "parent/ctl/ctl.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-static int connect_to(const char *name, bool quiet)
+#include "parent/ctl/deadline.h"
+
+enum {
+	ANSWER_MAX = 16 << 20, // bytes: no worker says more
+	CHUNK = 65536,
+	SHUTDOWN_S = 300, // for the child to say that it powers off, and to do it
+};
+
+static const char *why_not(void)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	return deadline_passed() ? "it does not answer" : strerror(errno);
+}
+
+static int connect_to(int directory, bool quiet)
+{
+	struct sockaddr_un address;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	_Static_assert(RUNDIR_PATH_MAX <= sizeof(address.sun_path), "a path fits a socket address");
-	if (fd >= 0 && rundir_path(address.sun_path, name, RUNDIR_SOCKET) &&
-		!connect(fd, (struct sockaddr *)&address, sizeof(address)))
+	rundir_socket_address(directory, &address);
+	if (fd >= 0 && !connect(fd, (struct sockaddr *)&address, sizeof(address)))
 		return fd;
 	if (!quiet)
-		ctl_fail(LUMEN_EXIT_OUR_FAULT, "The worker of %s cannot be reached: %s.", name,
-			strerror(errno));
+		ctl_fail(LUMEN_EXIT_OUR_FAULT, "The worker cannot be reached: %s.", why_not());
 	if (fd >= 0)
 		close(fd);
 	return -1;
@@ -48,16 +59,17 @@ static const char *converse(int fd, const char *request, char *line, size_t size
 	static const char error[] = "error ";
 
 	if (dprintf(fd, "%s\n", request) < 0 || !read_answer(fd, line, size))
-		return "The worker did not answer: the child has just ended.";
+		return deadline_passed() ? "The worker does not answer."
+					 : "The worker did not answer: the child has just ended.";
 	if (!strcmp(line, "ok"))
 		return NULL;
 	return strncmp(line, error, strlen(error)) ? "The worker's answer makes no sense."
 						   : line + strlen(error);
 }
 
-int ctl_request(const char *name, const char *request, bool quiet)
+static int request(int directory, const char *request, bool quiet)
 {
-	int fd = connect_to(name, quiet);
+	int fd = connect_to(directory, quiet);
 	const char *why;
 	char line[300];
 
@@ -72,39 +84,91 @@ int ctl_request(const char *name, const char *request, bool quiet)
 	return -1;
 }
 
-static int find_running(const char *name)
+int ctl_request(int directory, const char *what, unsigned int seconds, bool quiet)
 {
-	struct rundir_status child;
-	int status = ctl_find(name, &child);
+	int fd;
 
-	if (!status && child.state != RUNDIR_RUNNING)
-		status = ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The child %s does not run.", name);
-	return status;
+	deadline_start(seconds);
+	fd = request(directory, what, quiet);
+	deadline_end();
+	return fd;
 }
 
-// A request after which the child ends: waits for that.
-static int request_end(int argc, char **argv, const char *request)
+// Copies a socket to its end. Returns false if that does not come.
+static bool copy_answer(int fd, FILE *copy)
 {
-	const char *name;
-	int fd, status = ctl_one_name(argc, argv, &name, false, NULL);
+	static char chunk[CHUNK];
+	ssize_t length = 0;
+	size_t all = 0;
 
-	if (!status)
-		status = find_running(name);
-	if (status)
-		return status;
-	fd = ctl_request(name, request, false);
+	while (all < ANSWER_MAX && (length = read(fd, chunk, sizeof(chunk))) > 0) {
+		fwrite(chunk, 1, (size_t)length, copy);
+		all += (size_t)length;
+	}
+	return !length;
+}
+
+// The whole answer is taken before any of it is shown: nobody who reads us slowly is the worker's
+// concern.
+static char *take_answer(int fd)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *copy = open_memstream(&text, &size);
+	bool whole = copy && copy_answer(fd, copy);
+
+	if (copy && fclose(copy))
+		whole = false;
+	if (whole)
+		return text;
+	free(text);
+	ctl_fail(LUMEN_EXIT_OUR_FAULT, "The worker's answer has no end: %s.", why_not());
+	return NULL;
+}
+
+char *ctl_ask(int directory, const char *what)
+{
+	char *text;
+	int fd;
+
+	deadline_start(CTL_ANSWER_S);
+	fd = request(directory, what, false);
+	text = fd >= 0 ? take_answer(fd) : NULL;
+	deadline_end();
+	if (fd >= 0)
+		close(fd);
+	return text;
+}
+
+// Asks the child to power off, and waits until it has.
+static int stop_child(const char *name, int directory)
+{
+	int fd, error;
+
+	deadline_start(SHUTDOWN_S);
+	fd = request(directory, "stop", false);
+	error = fd >= 0 ? rundir_wait(directory) : 0;
+	deadline_end();
 	if (fd < 0)
 		return LUMEN_EXIT_OUR_FAULT;
 	close(fd);
-	return rundir_wait(name) ? LUMEN_EXIT_OUR_FAULT : 0;
+	if (error == EINTR)
+		return ctl_fail(LUMEN_EXIT_OUR_FAULT,
+			"%s was asked to power off, but still runs after %d s.", name, SHUTDOWN_S);
+	return error ? LUMEN_EXIT_OUR_FAULT : 0;
 }
 
 int ctl_stop(int argc, char **argv)
 {
-	return request_end(argc, argv, "stop");
-}
+	const char *name;
+	int directory, status = ctl_one_name(argc, argv, &name, false, NULL);
 
-int ctl_kill(int argc, char **argv)
-{
-	return request_end(argc, argv, "kill");
+	if (status)
+		return status;
+	directory = ctl_find_running(name, &status);
+	if (directory < 0)
+		return status;
+	status = stop_child(name, directory);
+	close(directory);
+	return status;
 }

@@ -3,6 +3,7 @@
 #include "parent/ctl/ctl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,95 +35,134 @@ static void terminal_restore(void)
 	terminal_changed = false;
 }
 
-static bool write_all(int fd, const char *bytes, size_t length)
-{
-	while (length) {
-		ssize_t done = write(fd, bytes, length);
+// Bytes on their way from one descriptor to another. Nothing is read before what was read is
+// written, and nothing is written that could wait: neither side ever holds up the other one, nor
+// Ctrl-].
+struct flow {
+	int from, to;
+	bool ended; // `from` has no more
+	size_t first, count;
+	char bytes[CHUNK];
+};
 
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			return false;
-		bytes += done;
-		length -= (size_t)done;
-	}
-	return true;
-}
-
-// Copies the child's output. Returns false at its end.
-static bool copy_output(int fd)
+// Returns false if there is no more to come.
+static bool flow_read(struct flow *flow)
 {
-	char chunk[CHUNK];
-	ssize_t length = read(fd, chunk, sizeof(chunk));
+	ssize_t length = read(flow->from, flow->bytes, sizeof(flow->bytes));
 
 	if (length < 0 && errno == EINTR)
 		return true;
-	return length > 0 && write_all(STDOUT_FILENO, chunk, (size_t)length);
+	flow->first = 0;
+	flow->count = length > 0 ? (size_t)length : 0;
+	flow->ended = !flow->count;
+	return flow->count;
 }
 
-enum input { INPUT_MORE, INPUT_END, INPUT_LEAVE };
-
-static enum input copy_input(int fd)
+// poll() has said that there is room: for a pipe that is a chunk, and a socket takes what it can.
+// Returns false if nobody takes it any more.
+static bool flow_write(struct flow *flow)
 {
-	char chunk[CHUNK];
-	ssize_t length = read(STDIN_FILENO, chunk, sizeof(chunk));
+	const char *bytes = flow->bytes + flow->first;
+	ssize_t length = send(flow->to, bytes, flow->count, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (length < 0 && errno == ENOTSOCK)
+		length = write(flow->to, bytes, flow->count);
+	if (length < 0)
+		return errno == EINTR || errno == EAGAIN;
+	flow->first += (size_t)length;
+	flow->count -= (size_t)length;
+	return true;
+}
+
+// What is typed. While the child does not read, only Ctrl-] counts; the rest is lost, with a bell.
+// Returns false for Ctrl-].
+static bool type(struct flow *input)
+{
+	struct flow typed = { .from = input->from };
 	char *leave;
 
-	if (length <= 0)
-		return length < 0 && errno == EINTR ? INPUT_MORE : INPUT_END;
-	leave = terminal_changed ? memchr(chunk, LEAVE, (size_t)length) : NULL;
-	if (leave)
-		length = leave - chunk;
-	// MSG_NOSIGNAL: if the child has just ended, its last output still comes.
-	if (length && send(fd, chunk, (size_t)length, MSG_NOSIGNAL) < 0)
-		return INPUT_END;
-	return leave ? INPUT_LEAVE : INPUT_MORE;
-}
-
-static bool copy_both(int fd)
-{
-	struct pollfd polls[2] = { { .fd = fd, .events = POLLIN },
-		{ .fd = STDIN_FILENO, .events = POLLIN } };
-
-	for (;;) {
-		if (poll(polls, 2, -1) < 0 && errno != EINTR)
-			return false;
-		if (polls[0].revents && !copy_output(fd))
-			return false;
-		if (!polls[1].revents)
-			continue;
-		switch (copy_input(fd)) {
-		case INPUT_LEAVE:
-			return true;
-		case INPUT_END:
-			polls[1].fd = -1; // poll() skips it: there is output still
-			polls[1].revents = 0;
-			break;
-		case INPUT_MORE:
-			break;
-		}
+	if (!flow_read(&typed)) {
+		input->ended = true;
+		return true;
 	}
+	leave = memchr(typed.bytes, LEAVE, typed.count);
+	if (!leave && input->count)
+		return write(STDERR_FILENO, "\a", 1) <= 1;
+	typed.count = leave ? (size_t)(leave - typed.bytes) : typed.count;
+	if (!input->count) {
+		memcpy(input->bytes, typed.bytes, typed.count);
+		input->first = 0;
+		input->count = typed.count;
+	}
+	return !leave;
 }
 
-int ctl_attach(const char *name, bool *left, bool quiet)
+// An fd to poll, or -1, which poll() skips.
+static struct pollfd when(bool wanted, int fd, short events)
 {
-	int fd = ctl_request(name, "console", quiet);
+	return (struct pollfd){ .fd = wanted ? fd : -1, .events = events };
+}
+
+// One turn. Returns false at the end: the child's, or with *left ours.
+static bool turn(struct flow *input, struct flow *output, bool *left)
+{
+	struct pollfd polls[] = {
+		when(!output->count, output->from, POLLIN),
+		when(output->count, output->to, POLLOUT),
+		when(!input->ended && (terminal_changed || !input->count), input->from, POLLIN),
+		when(input->count, input->to, POLLOUT),
+	};
+
+	if (poll(polls, sizeof(polls) / sizeof(*polls), -1) < 0)
+		return errno == EINTR;
+	if (polls[0].revents && !flow_read(output) && output->ended)
+		return false;
+	if (polls[1].revents && !flow_write(output))
+		return false;
+	if (polls[2].revents) {
+		if (terminal_changed)
+			*left = !type(input);
+		else
+			flow_read(input);
+	}
+	// If the child has just ended, its last output still comes.
+	if (polls[3].revents && !flow_write(input))
+		input->ended = true, input->count = 0;
+	return !*left;
+}
+
+static void copy_both(int fd, bool *left)
+{
+	static struct flow input = { .from = STDIN_FILENO }, output = { .to = STDOUT_FILENO };
+
+	input.to = fd;
+	output.from = fd;
+	while (turn(&input, &output, left))
+		;
+	if (*left && input.count)
+		flow_write(&input); // what was typed before
+}
+
+int ctl_attach(int directory, bool *left, bool quiet)
+{
+	int fd = ctl_request(directory, "console", CTL_ANSWER_S, quiet);
 
 	*left = false;
 	if (fd < 0)
 		return LUMEN_EXIT_OUR_FAULT;
 	terminal_raw();
-	*left = copy_both(fd);
+	copy_both(fd, left);
 	terminal_restore();
 	close(fd);
 	return 0;
 }
 
 // Copies one of the child's files.
-static void print_file(const char *name, const char *file, FILE *to)
+static void print_file(int directory, const char *name, FILE *to)
 {
-	char path[RUNDIR_PATH_MAX], line[1024];
-	FILE *from = rundir_path(path, name, file) ? fopen(path, "re") : NULL;
+	int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	FILE *from = fd >= 0 ? fdopen(fd, "r") : NULL;
+	char line[1024];
 
 	if (!from)
 		return;
@@ -132,23 +172,23 @@ static void print_file(const char *name, const char *file, FILE *to)
 	fclose(from);
 }
 
-int ctl_wait_child(const char *name)
+int ctl_wait_child(const char *name, int directory)
 {
 	struct rundir_status child;
-	int error = rundir_wait(name);
-	int status;
+	int error;
 
+	do
+		error = rundir_wait(directory);
+	while (error == EINTR);
 	if (error)
 		return ctl_fail(LUMEN_EXIT_OUR_FAULT, "The end of %s cannot be waited for: %s.",
 			name, strerror(error));
-	status = ctl_find(name, &child);
-	if (status)
-		return status;
+	rundir_read_status(directory, &child);
 	if (child.state == RUNDIR_CREATED)
 		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The child %s was never started.", name);
 	// What went wrong: registers, crash parameters, what failed.
 	if (child.status > LUMEN_EXIT_CHILD_MAX)
-		print_file(name, RUNDIR_LOG, stderr);
+		print_file(directory, RUNDIR_LOG, stderr);
 	return child.status ? ctl_fail(child.status, "%s: %s", name, child.reason) : 0;
 }
 
@@ -157,50 +197,67 @@ int ctl_console(int argc, char **argv)
 	struct rundir_status child;
 	const char *name;
 	bool left;
-	int status = ctl_one_name(argc, argv, &name, false, NULL);
+	int directory, status = ctl_one_name(argc, argv, &name, false, NULL);
 
-	if (!status)
-		status = ctl_find(name, &child);
 	if (status)
 		return status;
-	if (child.state != RUNDIR_RUNNING)
-		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS,
+	directory = ctl_find(name, &child, &status);
+	if (directory < 0)
+		return status;
+	if (child.state == RUNDIR_RUNNING)
+		status = ctl_attach(directory, &left, false);
+	else
+		status = ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS,
 			"The child %s does not run; its console's log is %s/%s/" RUNDIR_CONSOLE ".",
 			name, rundir_base(), name);
-	return ctl_attach(name, &left, false);
+	close(directory);
+	return status;
 }
 
 int ctl_wait(int argc, char **argv)
 {
 	const char *name;
 	struct rundir_status child;
-	int status = ctl_one_name(argc, argv, &name, false, NULL);
+	int directory, status = ctl_one_name(argc, argv, &name, false, NULL);
 
-	if (!status)
-		status = ctl_find(name, &child);
-	return status ? status : ctl_wait_child(name);
+	if (status)
+		return status;
+	directory = ctl_find(name, &child, &status);
+	if (directory < 0)
+		return status;
+	status = ctl_wait_child(name, directory);
+	close(directory);
+	return status;
+}
+
+// The console of a child that has just been started, until it ends or Ctrl-] ends it.
+static int follow(const char *name)
+{
+	struct rundir_status child;
+	int status, directory = ctl_find(name, &child, &status);
+	bool left;
+
+	if (directory < 0)
+		return status;
+	// A child that has ended already has no worker to connect to, but its output is there.
+	if (ctl_attach(directory, &left, true))
+		print_file(directory, RUNDIR_CONSOLE, stdout);
+	if (left)
+		ctl_end_child(name, directory);
+	status = ctl_wait_child(name, directory);
+	close(directory);
+	return status;
 }
 
 int ctl_run(int argc, char **argv)
 {
 	static struct child_config config;
 	const char *name;
-	bool left = false;
-	int fd, status = ctl_parse_child(argc, argv, &name, &config);
+	int status = ctl_parse_child(argc, argv, &name, &config);
 
 	if (!status)
 		status = ctl_make_child(name, &config, true);
 	if (!status)
 		status = ctl_start_child(name);
-	if (status)
-		return status;
-	// A child that has ended already has no worker to connect to, but its output is there.
-	if (ctl_attach(name, &left, true))
-		print_file(name, RUNDIR_CONSOLE, stdout);
-	if (left) {
-		fd = ctl_request(name, "kill", false);
-		if (fd >= 0)
-			close(fd);
-	}
-	return ctl_wait_child(name);
+	return status ? status : follow(name);
 }

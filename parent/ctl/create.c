@@ -2,14 +2,12 @@
 // lumenctl create and delete: the files of a child.
 #include "parent/ctl/ctl.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const struct option child_options[] = {
@@ -27,6 +25,8 @@ static const struct option child_options[] = {
 	{ 0 },
 };
 
+enum { OPTION_ROOM = 80 }; // behind a disk's path: all of its options
+
 // The worker may have another working directory: makes a path absolute, and finds out at once
 // whether the file can be opened.
 static int check_file(const char *what, char *path, int mode)
@@ -36,7 +36,9 @@ static int check_file(const char *what, char *path, int mode)
 	if (!realpath(path, resolved) || access(resolved, mode))
 		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The %s %s cannot be opened: %s.", what,
 			path, strerror(errno));
-	snprintf(path, CHILD_PATH_MAX, "%s", resolved);
+	if (snprintf(path, CHILD_PATH_MAX, "%s", resolved) >= CHILD_PATH_MAX - OPTION_ROOM)
+		return ctl_fail(
+			LUMEN_EXIT_BAD_ARGUMENTS, "The path of the %s %s is too long.", what, path);
 	return 0;
 }
 
@@ -96,56 +98,53 @@ int ctl_parse_child(int argc, char **argv, const char **name, struct child_confi
 	return check_files(config);
 }
 
-int ctl_remove_child(const char *name)
+// Removes a child that does not run; `status` is what its directory, opened to change, says.
+static int remove_child(const char *name, int directory, const struct rundir_status *status)
 {
-	static const char *const files[] = { RUNDIR_CONFIG, RUNDIR_LOCK, RUNDIR_SOCKET, RUNDIR_LOG,
-		RUNDIR_CONSOLE, RUNDIR_CONSOLE_OLD, RUNDIR_STATUS };
-	char path[RUNDIR_PATH_MAX];
+	int error;
 
-	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
-		if (rundir_path(path, name, files[i]))
-			unlink(path);
-	if (!rundir_path(path, name, "") || (rmdir(path) && errno != ENOENT))
-		return ctl_fail(LUMEN_EXIT_OUR_FAULT, "The directory of %s cannot be removed: %s.",
-			name, strerror(errno));
-	return 0;
+	if (status->state == RUNDIR_RUNNING)
+		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The child %s is running.", name);
+	error = rundir_remove(name, directory);
+	if (!error)
+		return 0;
+	return ctl_fail(LUMEN_EXIT_OUR_FAULT, "The files of %s cannot be removed: %s.", name,
+		strerror(error));
 }
 
-static int make_room(const char *name, bool replace)
+static int replace_child(const char *name)
 {
-	struct rundir_status status;
+	struct rundir_status child;
+	int directory, status;
 
-	if (rundir_read_status(name, &status))
-		return 0;
-	if (status.state == RUNDIR_RUNNING)
-		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The child %s is running.", name);
-	if (!replace)
-		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS,
-			"There is a child %s already: delete it first.", name);
-	return ctl_remove_child(name);
+	directory = rundir_open(name);
+	if (directory < 0)
+		return 0; // what else may be wrong, rundir_create() finds
+	close(directory);
+	directory = ctl_find_to_change(name, &child, &status);
+	if (directory < 0)
+		return status;
+	status = remove_child(name, directory, &child);
+	close(directory);
+	return status;
 }
 
 int ctl_make_child(const char *name, const struct child_config *config, bool replace)
 {
-	char path[RUNDIR_PATH_MAX];
-	int error, status = make_room(name, replace);
+	int error, status = replace ? replace_child(name) : 0;
+	char *text;
 
 	if (status)
 		return status;
-	if (!rundir_path(path, name, "ctl"))
-		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The path of %s is too long.", name);
-	if (mkdir(rundir_base(), 0700) && errno != EEXIST)
-		return ctl_fail(LUMEN_EXIT_OUR_FAULT, "%s cannot be made: %s.", rundir_base(),
-			strerror(errno));
-	rundir_path(path, name, "");
-	if (mkdir(path, 0700) && errno != EEXIST)
-		return ctl_fail(
-			LUMEN_EXIT_OUR_FAULT, "%s cannot be made: %s.", path, strerror(errno));
-	rundir_path(path, name, RUNDIR_CONFIG);
-	error = child_config_write(config, path);
-	if (!error)
-		return 0;
-	return ctl_fail(LUMEN_EXIT_OUR_FAULT, "%s cannot be written: %s.", path, strerror(error));
+	text = child_config_text(config);
+	error = text ? rundir_create(name, text) : ENOMEM;
+	free(text);
+	if (error == EEXIST)
+		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS,
+			"There is a child %s already: delete it first.", name);
+	return error ? ctl_fail(LUMEN_EXIT_OUR_FAULT, "The files of %s cannot be made in %s: %s.",
+			       name, rundir_base(), strerror(error))
+		     : 0;
 }
 
 int ctl_create(int argc, char **argv)
@@ -161,13 +160,14 @@ int ctl_delete(int argc, char **argv)
 {
 	struct rundir_status child;
 	const char *name;
-	int status = ctl_one_name(argc, argv, &name, false, NULL);
+	int directory, status = ctl_one_name(argc, argv, &name, false, NULL);
 
-	if (!status)
-		status = ctl_find(name, &child);
 	if (status)
 		return status;
-	if (child.state == RUNDIR_RUNNING)
-		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The child %s is running.", name);
-	return ctl_remove_child(name);
+	directory = ctl_find_to_change(name, &child, &status);
+	if (directory < 0)
+		return status;
+	status = remove_child(name, directory, &child);
+	close(directory);
+	return status;
 }

@@ -42,8 +42,15 @@ __attribute__((format(printf, 1, 2))) int ctl_wrong(const char *format, ...);
 // NAME (or at most one, if `optional`; *name is then NULL). Returns 0 or an exit status.
 int ctl_one_name(int argc, char **argv, const char **name, bool optional, bool *json);
 
-// Returns 0 if there is such a child, with its status; else says so and returns an exit status.
-int ctl_find(const char *name, struct rundir_status *status);
+// Opens the directory of a child and finds out its state. Returns a descriptor, or -1 after saying
+// why, with an exit status in *error.
+int ctl_find(const char *name, struct rundir_status *status, int *error);
+
+// The same, for a child that is to run.
+int ctl_find_running(const char *name, int *error);
+
+// The same as ctl_find(), and locks the directory for a change; waits for those who do that.
+int ctl_find_to_change(const char *name, struct rundir_status *status, int *error);
 
 // Reads the arguments of create and run: NAME and the options. Checks that the files are there and
 // makes their paths absolute. Returns 0 or an exit status.
@@ -52,23 +59,33 @@ int ctl_parse_child(int argc, char **argv, const char **name, struct child_confi
 // Makes the child's directory and config. `replace`: a child of that name that does not run goes.
 int ctl_make_child(const char *name, const struct child_config *config, bool replace);
 
-// Removes the files of a child that does not run.
-int ctl_remove_child(const char *name);
-
 // Starts the child's worker and waits until it says that the child runs.
 int ctl_start_child(const char *name);
 
-// Connects to the child's worker and makes a request. Returns the socket, from which the rest of
-// the answer can be read, or -1 after saying why (unless `quiet`).
-int ctl_request(const char *name, const char *request, bool quiet);
+enum {
+	CTL_START_S = 300, // seconds that a worker has to load its child
+	CTL_ANSWER_S = 10, // and to answer, other than to a request for a shutdown
+};
 
-// Connects standard input and output to the console until the child ends or `leave` bytes
-// (Ctrl-]) are typed; *left says which it was. Returns 0, or an exit status if there is no worker
-// to connect to (after saying so, unless `quiet`).
-int ctl_attach(const char *name, bool *left, bool quiet);
+// Connects to the child's worker and makes a request, which is answered in so many seconds. Returns
+// the socket, from which the rest of the answer can be read, or -1 after saying why (unless
+// `quiet`).
+int ctl_request(int directory, const char *request, unsigned int seconds, bool quiet);
+
+// Makes a request whose answer has an end, and returns that: text of the caller's to free. NULL
+// after saying why not.
+char *ctl_ask(int directory, const char *request);
+
+// Ends the child whatever it does. Returns 0, or an exit status after saying why not.
+int ctl_end_child(const char *name, int directory);
+
+// Connects standard input and output to the console until the child ends or Ctrl-] is typed; *left
+// says which it was. Returns 0, or an exit status if there is no worker to connect to (after saying
+// so, unless `quiet`).
+int ctl_attach(int directory, bool *left, bool quiet);
 
 // Waits for the child's end, says why if it was not in order, and returns its status.
-int ctl_wait_child(const char *name);
+int ctl_wait_child(const char *name, int directory);
 
 // Prints `text` as a JSON string, quotes included.
 void ctl_print_json_string(const char *text);

@@ -45,6 +45,17 @@ static void print_child(const char *name, const struct rundir_status *child)
 	printf("\n");
 }
 
+static bool find(const char *name, struct rundir_status *child)
+{
+	int directory = rundir_open(name);
+
+	if (directory < 0)
+		return false;
+	rundir_read_status(directory, child);
+	close(directory);
+	return true;
+}
+
 static void print_all(struct dirent **entries, int count, bool json)
 {
 	struct rundir_status child;
@@ -55,7 +66,7 @@ static void print_all(struct dirent **entries, int count, bool json)
 	for (int i = 0; i < count; i++) {
 		const char *name = entries[i]->d_name;
 
-		if (!rundir_name_valid(name) || rundir_read_status(name, &child))
+		if (!find(name, &child))
 			continue;
 		if (json)
 			print_json_child(name, &child, first);
@@ -108,15 +119,15 @@ static void print_stat_line(char *line, bool json, bool first)
 		ctl_print_json_string(value);
 }
 
-static void print_stat(FILE *answer, bool json)
+static void print_stat(char *answer, bool json)
 {
-	char line[300];
+	char *rest = answer;
+	char *line;
 	bool first = true;
 
 	if (json)
 		printf("{");
-	while (fgets(line, sizeof(line), answer)) {
-		line[strcspn(line, "\n")] = 0;
+	while ((line = strtok_r(rest, "\n", &rest))) {
 		print_stat_line(line, json, first);
 		first = false;
 	}
@@ -126,23 +137,21 @@ static void print_stat(FILE *answer, bool json)
 
 int ctl_stat(int argc, char **argv)
 {
-	struct rundir_status child;
 	const char *name;
 	bool json = false;
-	FILE *answer;
-	int fd, status = ctl_one_name(argc, argv, &name, false, &json);
+	char *answer;
+	int directory, status = ctl_one_name(argc, argv, &name, false, &json);
 
-	if (!status)
-		status = ctl_find(name, &child);
 	if (status)
 		return status;
-	if (child.state != RUNDIR_RUNNING)
-		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The child %s does not run.", name);
-	fd = ctl_request(name, "stat", false);
-	if (fd < 0)
+	directory = ctl_find_running(name, &status);
+	if (directory < 0)
+		return status;
+	answer = ctl_ask(directory, "stat");
+	close(directory);
+	if (!answer)
 		return LUMEN_EXIT_OUR_FAULT;
-	answer = fdopen(fd, "r");
 	print_stat(answer, json);
-	fclose(answer);
+	free(answer);
 	return 0;
 }

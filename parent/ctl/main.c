@@ -4,9 +4,17 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "parent/common/text.h"
+#include "parent/ctl/deadline.h"
+
+// As long as a start by another lumenctl may take, and a little more.
+enum { CHANGE_S = CTL_START_S + 20, SENTENCE_MAX = 8192 };
 
 #define CHILD_OPTIONS                                                                              \
 	"  --kernel F      a Linux bzImage, an ELF file with a PVH note, or a file with a\n"       \
@@ -40,7 +48,8 @@ static const struct ctl_command commands[] = {
 	{ "stop", ctl_stop, "NAME", "ask the child to shut down",
 		"Waits for the child's end. A child without a driver for Hyper-V's shutdown "
 		"component\ncannot be asked: then this fails and says so.\n" },
-	{ "kill", ctl_kill, "NAME", "end the child at once", "" },
+	{ "kill", ctl_kill, "NAME", "end the child at once",
+		"Takes at most a few seconds, whatever the child and its worker do.\n" },
 	{ "wait", ctl_wait, "NAME", "wait for the child's end; ends with its status", "" },
 	{ "stat", ctl_stat, "NAME [--json]", "counters of a running child", "" },
 	{ "trace", ctl_trace, "[NAME] [--json]",
@@ -79,16 +88,25 @@ static int print_command_help(const struct ctl_command *command)
 	return 0;
 }
 
+// Names, paths and the words of a worker that may be no longer ours are in it: nothing of that is
+// for the terminal to obey.
+static void say(const char *format, va_list arguments, const char *end)
+{
+	static char sentence[SENTENCE_MAX];
+
+	vsnprintf(sentence, sizeof(sentence), format, arguments);
+	text_make_printable(sentence);
+	fflush(stdout);
+	fprintf(stderr, "lumenctl: %s%s\n", sentence, end);
+}
+
 int ctl_fail(int status, const char *format, ...)
 {
 	va_list arguments;
 
-	fflush(stdout);
-	fprintf(stderr, "lumenctl: ");
 	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
+	say(format, arguments, "");
 	va_end(arguments);
-	fprintf(stderr, "\n");
 	return status;
 }
 
@@ -96,11 +114,9 @@ int ctl_wrong(const char *format, ...)
 {
 	va_list arguments;
 
-	fprintf(stderr, "lumenctl: ");
 	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
+	say(format, arguments, " (lumenctl --help says more)");
 	va_end(arguments);
-	fprintf(stderr, " (lumenctl --help says more)\n");
 	return LUMEN_EXIT_BAD_ARGUMENTS;
 }
 
@@ -125,16 +141,50 @@ int ctl_one_name(int argc, char **argv, const char **name, bool optional, bool *
 	return 0;
 }
 
-int ctl_find(const char *name, struct rundir_status *status)
+static int fail_to_find(const char *name)
 {
-	int error = rundir_name_valid(name) ? rundir_read_status(name, status) : ENOENT;
-
-	if (!error)
-		return 0;
-	if (error == ENOENT)
+	if (errno == ENOENT)
 		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "There is no child %s.", name);
+	if (errno == EINTR)
+		return ctl_fail(LUMEN_EXIT_OUR_FAULT,
+			"%s is being changed by another lumenctl, which takes too long.", name);
 	return ctl_fail(
-		LUMEN_EXIT_OUR_FAULT, "The files of %s cannot be read: %s.", name, strerror(error));
+		LUMEN_EXIT_OUR_FAULT, "The files of %s cannot be read: %s.", name, strerror(errno));
+}
+
+int ctl_find(const char *name, struct rundir_status *status, int *error)
+{
+	int directory = rundir_open(name);
+
+	*error = directory < 0 ? fail_to_find(name) : 0;
+	if (directory >= 0)
+		rundir_read_status(directory, status);
+	return directory;
+}
+
+int ctl_find_running(const char *name, int *error)
+{
+	struct rundir_status child;
+	int directory = ctl_find(name, &child, error);
+
+	if (directory < 0 || child.state == RUNDIR_RUNNING)
+		return directory;
+	close(directory);
+	*error = ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The child %s does not run.", name);
+	return -1;
+}
+
+int ctl_find_to_change(const char *name, struct rundir_status *status, int *error)
+{
+	int directory;
+
+	deadline_start(CHANGE_S);
+	directory = rundir_open_to_change(name);
+	deadline_end();
+	*error = directory < 0 ? fail_to_find(name) : 0;
+	if (directory >= 0)
+		rundir_read_status(directory, status);
+	return directory;
 }
 
 static bool wants_help(int argc, char **argv)
@@ -144,6 +194,8 @@ static bool wants_help(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	signal(SIGPIPE,
+		SIG_IGN); // a worker that ends while it is spoken to is an error like others
 	if (argc < 2)
 		return ctl_wrong("A command is missing.");
 	if (wants_help(argc, argv))

@@ -5,11 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "parent/ctl/deadline.h"
 
 // The worker lies beside lumenctl, or where $LUMEN_WORKER says.
 static bool worker_path(char *path, size_t size)
@@ -32,41 +35,57 @@ static bool worker_path(char *path, size_t size)
 	return snprintf(path, size, "%s/lumen-worker", self) < (int)size;
 }
 
-// In the new process: never returns.
-static void become_worker(const char *name, int ready_fd)
-{
-	char path[PATH_MAX], directory[RUNDIR_PATH_MAX], log[RUNDIR_PATH_MAX], ready[16];
-	int log_fd, null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+// What a worker is given.
+struct start {
+	const char *name;
+	int directory;
+	int lock;  // the child's, taken: the worker never is without it
+	int ready; // the worker's end of a pipe, on which it says how the start went
+};
 
-	if (!rundir_path(log, name, RUNDIR_LOG) ||
-		snprintf(directory, sizeof(directory), "%s/%s", rundir_base(), name) >=
-			(int)sizeof(directory) ||
-		!worker_path(path, sizeof(path)))
+static bool worker_arguments(const struct start *start, char *fds, size_t fds_size, char *path)
+{
+	return snprintf(fds, fds_size, "%d,%d", start->ready, start->lock) < (int)fds_size &&
+	       snprintf(path, PATH_MAX, "%s/%s", rundir_base(), start->name) < PATH_MAX;
+}
+
+static bool keep(int fd)
+{
+	return !fcntl(fd, F_SETFD, 0);
+}
+
+// In the new process: never returns.
+static void become_worker(const struct start *start)
+{
+	char worker[PATH_MAX], child[PATH_MAX], fds[32];
+	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int log_fd = openat(start->directory, RUNDIR_LOG,
+		O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (!worker_path(worker, sizeof(worker)) ||
+		!worker_arguments(start, fds, sizeof(fds), child) || !keep(start->ready) ||
+		!keep(start->lock))
 		_exit(LUMEN_EXIT_OUR_FAULT);
-	log_fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
 	setsid();
 	dup2(null_fd, STDIN_FILENO);
 	dup2(null_fd, STDOUT_FILENO);
 	dup2(log_fd >= 0 ? log_fd : null_fd, STDERR_FILENO);
-	snprintf(ready, sizeof(ready), "%d", ready_fd);
-	execl(path, path, "--ready-fd", ready, directory, (char *)NULL);
-	dprintf(ready_fd, "%d The worker %s cannot be started: %s.\n", LUMEN_EXIT_OUR_FAULT, path,
-		strerror(errno));
+	execl(worker, worker, "--fds", fds, child, (char *)NULL);
+	dprintf(start->ready, "%d The worker %s cannot be started: %s.\n", LUMEN_EXIT_OUR_FAULT,
+		worker, strerror(errno));
 	_exit(LUMEN_EXIT_OUR_FAULT);
 }
 
-// The worker says "0" when the child runs, or its exit status and a sentence.
-static int read_verdict(const char *name, int fd)
+// Reads the worker's verdict: "0" when the child runs, or its exit status and a sentence. Returns
+// its length.
+static size_t read_verdict(int fd, char *text, size_t size)
 {
-	char text[RUNDIR_REASON_MAX + 16];
 	size_t length = 0;
-	char *sentence;
-	long status;
 
-	while (length + 1 < sizeof(text)) {
-		ssize_t got = read(fd, text + length, sizeof(text) - 1 - length);
+	while (length + 1 < size && !memchr(text, '\n', length)) {
+		ssize_t got = read(fd, text + length, size - 1 - length);
 
-		if (got < 0 && errno == EINTR)
+		if (got < 0 && errno == EINTR && !deadline_passed())
 			continue;
 		if (got <= 0)
 			break;
@@ -74,6 +93,22 @@ static int read_verdict(const char *name, int fd)
 	}
 	text[length] = 0;
 	text[strcspn(text, "\n")] = 0;
+	return length;
+}
+
+static int judge(const char *name, int fd)
+{
+	char text[RUNDIR_REASON_MAX + 16];
+	char *sentence;
+	size_t length;
+	long status;
+
+	deadline_start(CTL_START_S);
+	length = read_verdict(fd, text, sizeof(text));
+	deadline_end();
+	if (!length && deadline_passed())
+		return ctl_fail(LUMEN_EXIT_OUR_FAULT, "%s was not ready to run after %d s.", name,
+			CTL_START_S);
 	if (!length)
 		return ctl_fail(LUMEN_EXIT_OUR_FAULT,
 			"The worker of %s ended without a word; its log may say why.", name);
@@ -81,46 +116,65 @@ static int read_verdict(const char *name, int fd)
 	return status ? ctl_fail((int)status, "%s", sentence + (*sentence == ' ')) : 0;
 }
 
-static int start_worker(const char *name)
+// The child of a fork() that has failed to start it.
+static void end_worker(pid_t pid, bool late)
+{
+	if (late)
+		kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static int start_worker(struct start *start)
 {
 	int ends[2];
 	pid_t pid;
 	int status;
 
-	// The worker's end must stay open across exec: only its own, the other has CLOEXEC.
 	if (pipe2(ends, O_CLOEXEC))
 		return ctl_fail(
 			LUMEN_EXIT_OUR_FAULT, "A pipe cannot be made: %s.", strerror(errno));
+	start->ready = ends[1];
 	pid = fork();
-	if (pid == 0) {
-		fcntl(ends[1], F_SETFD, 0);
-		become_worker(name, ends[1]);
-	}
+	if (pid == 0)
+		become_worker(start);
 	close(ends[1]);
 	if (pid < 0)
 		status = ctl_fail(
 			LUMEN_EXIT_OUR_FAULT, "The worker cannot be started: %s.", strerror(errno));
 	else
-		status = read_verdict(name, ends[0]);
+		status = judge(start->name, ends[0]);
 	close(ends[0]);
 	if (status && pid > 0)
-		waitpid(pid, NULL, 0);
+		end_worker(pid, deadline_passed());
+	return status;
+}
+
+static int start_locked(const char *name, int directory)
+{
+	struct start start = { .name = name, .directory = directory };
+	int status;
+
+	start.lock = rundir_lock(directory);
+	if (start.lock < 0 && errno == EWOULDBLOCK)
+		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The child %s is running already.", name);
+	if (start.lock < 0)
+		return ctl_fail(LUMEN_EXIT_OUR_FAULT, "The lock of %s cannot be taken: %s.", name,
+			strerror(errno));
+	status = start_worker(&start);
+	close(start.lock);
 	return status;
 }
 
 int ctl_start_child(const char *name)
 {
-	char path[RUNDIR_PATH_MAX];
 	struct rundir_status child;
-	int status = ctl_find(name, &child);
+	int status, directory = ctl_find_to_change(name, &child, &status);
 
-	if (status)
+	if (directory < 0)
 		return status;
-	if (child.state == RUNDIR_RUNNING)
-		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The child %s is running already.", name);
-	if (rundir_path(path, name, RUNDIR_STATUS))
-		unlink(path);
-	return start_worker(name);
+	status = start_locked(name, directory);
+	close(directory);
+	return status;
 }
 
 int ctl_start(int argc, char **argv)

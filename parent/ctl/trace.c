@@ -144,26 +144,20 @@ static void print_trace(const struct trace_copy *copy, long partition, bool json
 // The partition id is one of the worker's statistics.
 static int find_partition(const char *name, long *partition)
 {
-	unsigned long long id = 0;
-	struct rundir_status child;
-	int fd, status = ctl_find(name, &child);
-	char line[300];
-	FILE *answer;
+	static const char key[] = "\npartition_id ";
+	int status, directory = ctl_find_running(name, &status);
+	const char *found;
+	char *answer;
 
-	if (status)
+	if (directory < 0)
 		return status;
-	if (child.state != RUNDIR_RUNNING)
-		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The child %s does not run.", name);
-	fd = ctl_request(name, "stat", false);
-	if (fd < 0)
-		return LUMEN_EXIT_OUR_FAULT;
-	answer = fdopen(fd, "r");
-	while (fgets(line, sizeof(line), answer))
-		if (sscanf(line, "partition_id %llu", &id) == 1)
-			break;
-	fclose(answer);
-	*partition = (long)id;
-	return 0;
+	answer = ctl_ask(directory, "stat");
+	close(directory);
+	found = answer ? strstr(answer, key) : NULL;
+	*partition = found ? strtol(found + strlen(key), NULL, 10) : 0;
+	free(answer);
+	return found ? 0
+		     : ctl_fail(LUMEN_EXIT_OUR_FAULT, "The partition of %s is not known.", name);
 }
 
 int ctl_trace(int argc, char **argv)

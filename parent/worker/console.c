@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include "parent/common/rundir.h"
@@ -14,20 +16,16 @@
 // The log is in memory (/run): two files of at most this many bytes each.
 enum { LOG_FILE_MAX = 4 << 20, LOG_CHUNK = 4096 };
 
-static void log_path(const struct console *console, const char *file, char *path)
+static int open_log(const char *directory, const char *file)
 {
-	snprintf(path, RUNDIR_PATH_MAX, "%s/%s", console->directory, file);
-}
+	char path[PATH_MAX];
+	int fd = -1;
 
-static void open_log(struct console *console)
-{
-	char path[RUNDIR_PATH_MAX];
-
-	log_path(console, RUNDIR_CONSOLE, path);
-	console->log_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	console->log_length = 0;
-	if (console->log_fd < 0)
+	if (snprintf(path, sizeof(path), "%s/%s", directory, file) < (int)sizeof(path))
+		fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
 		log_line("the console log %s cannot be written: %s", path, strerror(errno));
+	return fd;
 }
 
 void console_init(struct console *console, const char *directory, const struct console_wake *wake)
@@ -35,8 +33,9 @@ void console_init(struct console *console, const char *directory, const struct c
 	memset(console, 0, sizeof(*console));
 	pthread_mutex_init(&console->lock, NULL);
 	console->wake = *wake;
-	console->directory = directory;
-	open_log(console);
+	// Both at once: when the first is full there is no directory to find the second in.
+	console->log_fd = open_log(directory, RUNDIR_CONSOLE);
+	console->old_log_fd = open_log(directory, RUNDIR_CONSOLE_OLD);
 }
 
 void console_put(struct console *console, uint8_t byte)
@@ -151,17 +150,19 @@ size_t console_read(struct console *console, uint64_t *position, uint8_t *to, si
 	return length;
 }
 
-// Keeps the current log file as the old one and begins a new one.
+// Keeps what is in the log as the old one, and begins anew.
 static void rotate_log(struct console *console)
 {
-	char path[RUNDIR_PATH_MAX], old[RUNDIR_PATH_MAX];
+	off_t from = 0;
 
-	log_path(console, RUNDIR_CONSOLE, path);
-	log_path(console, RUNDIR_CONSOLE_OLD, old);
-	close(console->log_fd);
-	if (rename(path, old))
-		log_line("the console log %s cannot be renamed: %s", path, strerror(errno));
-	open_log(console);
+	if (console->old_log_fd >= 0 &&
+		(ftruncate(console->old_log_fd, 0) || lseek(console->old_log_fd, 0, SEEK_SET) ||
+			sendfile(console->old_log_fd, console->log_fd, &from, console->log_length) <
+				0))
+		log_line("the old console log is not whole: %s", strerror(errno));
+	if (ftruncate(console->log_fd, 0) || lseek(console->log_fd, 0, SEEK_SET))
+		log_line("the console log cannot begin anew: %s", strerror(errno));
+	console->log_length = 0;
 }
 
 bool console_log(struct console *console)

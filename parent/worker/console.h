@@ -30,8 +30,8 @@ struct console {
 	bool awake;	    // the main thread knows that there is output
 	struct console_wake wake;
 	// The main thread's own.
-	const char *directory;
 	int log_fd;	     // -1: no log
+	int old_log_fd;	     // likewise
 	uint64_t logged;     // bytes of output that are in the log files
 	uint64_t log_length; // bytes in the current one
 };

@@ -163,11 +163,10 @@ static nfds_t send_rest(struct control *control, struct pollfd *polls)
 	return count;
 }
 
-void control_close(struct control *control, const char *directory)
+void control_close(struct control *control)
 {
 	const deadline_ns deadline = deadline_in_ms(CLOSE_MS);
 	struct pollfd polls[CONTROL_CLIENTS_MAX];
-	char path[RUNDIR_PATH_MAX];
 	nfds_t count;
 
 	while ((count = send_rest(control, polls)) && deadline_left_ms(deadline))
@@ -177,6 +176,4 @@ void control_close(struct control *control, const char *directory)
 			control_client_drop(&control->clients[i]);
 	loop_remove(control->loop, &control->listener);
 	close(control->listener.fd);
-	snprintf(path, sizeof(path), "%s/%s", directory, RUNDIR_SOCKET);
-	unlink(path);
 }

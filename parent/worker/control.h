@@ -85,7 +85,7 @@ void control_stopped(struct control *control, const char *error);
 
 // Sends what is left of all answers and of the console's output, for a second at most, and closes
 // everything.
-void control_close(struct control *control, const char *directory);
+void control_close(struct control *control);
 
 // Parts of the above (control_client.c).
 

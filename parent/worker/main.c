@@ -1,35 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// lumen-worker: one process per child. Started by lumenctl; see docs/worker.md.
+// lumen-worker: one child. Started by lumenctl; see docs/worker.md. Two processes: one that stands
+// over it (supervisor.h), and the worker.
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "parent/worker/launch.h"
 #include "parent/worker/log.h"
+#include "parent/worker/supervisor.h"
 #include "parent/worker/worker.h"
 
 #define LOCKED_SLACK (64ull << 20) // bytes: io_uring's rings and what else is locked
 
 static struct worker worker;
-
-static int usage(void)
-{
-	fprintf(stderr, "usage: lumen-worker [--ready-fd N] DIRECTORY\n\n"
-			"Runs the child whose files are in DIRECTORY. Use lumenctl start.\n");
-	return LUMEN_EXIT_BAD_ARGUMENTS;
-}
-
-// Tells lumenctl how the start went (lumenctl's start.c reads it).
-static void tell(int ready_fd, int status, const char *sentence)
-{
-	if (ready_fd < 0)
-		return;
-	dprintf(ready_fd, "%d %s\n", status, sentence);
-	close(ready_fd);
-}
 
 // The driver counts the child's memory as locked by this process (RLIMIT_MEMLOCK). To raise the
 // limit takes rights that the worker has only at its start; if it has none, mapping says ENOMEM.
@@ -39,49 +24,64 @@ static void allow_locked(uint64_t memory)
 
 	setrlimit(RLIMIT_MEMLOCK, &limit);
 }
-static int lock_fd = -1;
 
-static bool start(struct failure *failure)
+static bool start(const struct launch *launch, struct failure *failure)
 {
-	char path[RUNDIR_PATH_MAX], error[sizeof(failure->text)];
+	static char directory[32];
+	char error[sizeof(failure->text)];
 
-	// Held until the process ends, however it ends: that is how others know that it runs.
-	lock_fd = rundir_lock(worker.directory);
-	if (lock_fd < 0)
-		return failure_set(failure, LUMEN_EXIT_OUR_FAULT,
-			"The lock of %s cannot be taken: %s.", worker.directory, strerror(errno));
-	snprintf(path, sizeof(path), "%.90s/%s", worker.directory, RUNDIR_CONFIG);
-	if (!child_config_read(&worker.config, path, error, sizeof(error)))
+	// However long its path is, this one is short enough for a socket's address.
+	snprintf(directory, sizeof(directory), "/proc/self/fd/%d", launch->directory);
+	worker.directory = directory;
+	worker.name = launch->name;
+	if (!child_config_read(
+		    &worker.config, launch->directory, RUNDIR_CONFIG, error, sizeof(error)))
 		return failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS, "%s", error);
 	allow_locked(worker.config.memory);
 	return worker_start(&worker, failure);
 }
 
-int main(int argc, char **argv)
+static int end(int reason_fd, int status, const char *reason)
 {
-	struct failure failure;
-	int ready_fd = -1, status;
-	char *end;
+	dprintf(reason_fd, "%s", reason);
+	return status;
+}
 
-	signal(SIGPIPE, SIG_IGN); // as worker_start() says, and before it
-	if (argc == 4 && !strcmp(argv[1], "--ready-fd")) {
-		ready_fd = (int)strtol(argv[2], &end, 10);
-		if (*end || ready_fd < 0)
-			return usage();
-		argc -= 2;
-		argv += 2;
-	}
-	if (argc != 2 || *argv[1] == '-')
-		return usage();
-	worker.directory = argv[1];
-	if (start(&failure)) {
-		tell(ready_fd, 0, "");
-		status = worker_run(&worker);
-		close(lock_fd); // the kernel may keep this process for a while
-		return status;
+static int run(void *context, int reason_fd)
+{
+	struct launch *launch = context;
+	struct failure failure;
+
+	if (start(launch, &failure)) {
+		launch_tell(launch, 0, "");
+		worker_run(&worker);
+		return end(reason_fd, worker.end.status, worker.end.reason);
 	}
 	log_line("%s", failure.text);
-	rundir_write_status(worker.directory, failure.status, failure.text);
-	tell(ready_fd, failure.status, failure.text);
+	launch_tell(launch, failure.status, failure.text);
+	return end(reason_fd, failure.status, failure.text);
+}
+
+int main(int argc, char **argv)
+{
+	struct supervised supervised = { .body = run };
+	struct failure failure;
+	struct launch launch;
+	int status = -1;
+
+	if (launch_read(argc, argv, &launch, &failure)) {
+		supervised.directory = launch.directory;
+		supervised.lock = launch.lock;
+		supervised.ready_fd = launch.ready_fd;
+		supervised.context = &launch;
+		status = supervise(&supervised);
+		if (status < 0)
+			failure_set(&failure, LUMEN_EXIT_OUR_FAULT,
+				"The worker cannot be started: %s.", strerror(errno));
+	}
+	if (status >= 0)
+		return status;
+	fprintf(stderr, "%s\n", failure.text);
+	launch_tell(&launch, failure.status, failure.text);
 	return failure.status;
 }

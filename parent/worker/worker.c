@@ -119,7 +119,8 @@ static bool signals_ready(struct loop_source *source, uint32_t events)
 	(void)events;
 	if (read(source->fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return false;
-	worker_end(worker, LUMEN_EXIT_OUR_FAULT, "The worker was ended by a signal (%s).",
+	worker->killed = true;
+	worker_end(worker, LUMEN_EXIT_OUR_FAULT, "The child was killed on request (%s).",
 		strsignal((int)info.ssi_signo));
 	return true;
 }
@@ -357,13 +358,6 @@ static bool start_partition(
 	return start_services(worker, failure) && vps_run(worker, failure);
 }
 
-static const char *child_name(const struct worker *worker)
-{
-	const char *slash = strrchr(worker->directory, '/');
-
-	return slash ? slash + 1 : worker->directory;
-}
-
 bool worker_start(struct worker *worker, struct failure *failure)
 {
 	struct loader_entry entry;
@@ -375,7 +369,7 @@ bool worker_start(struct worker *worker, struct failure *failure)
 	if (!check_memory(worker, failure) || !make_loop(worker, failure) ||
 		!guest_memory_create(&worker->memory, worker->config.memory, failure) ||
 		!load_child(worker, &entry, failure) ||
-		!storage_device_open_disks(&worker->storage, child_name(worker), &worker->config,
+		!storage_device_open_disks(&worker->storage, worker->name, &worker->config,
 			&worker->memory, failure))
 		return false;
 	make_devices(worker);
@@ -431,17 +425,12 @@ static void take_apart(struct worker *worker)
 
 int worker_run(struct worker *worker)
 {
-	int error;
-
 	if (worker->config.timeout_s)
 		loop_timer_start(&worker->time_limit, worker->config.timeout_s * 1000ull);
 	loop_run(&worker->loop);
 	take_apart(worker);
 	console_log(&worker->console);
 	log_line("%s", worker->end.reason);
-	error = rundir_write_status(worker->directory, worker->end.status, worker->end.reason);
-	if (error)
-		log_line("the status cannot be written: %s", strerror(error));
-	control_close(&worker->control, worker->directory);
+	control_close(&worker->control);
 	return worker->end.status;
 }

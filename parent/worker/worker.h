@@ -33,7 +33,8 @@ struct worker_end {
 };
 
 struct worker {
-	const char *directory; // /run/lumen/NAME
+	const char *name;
+	const char *directory; // a path of /run/lumen/NAME; only until the child runs
 	struct child_config config;
 	struct guest_memory memory;
 	struct partition partition;
@@ -71,8 +72,9 @@ __attribute__((format(printf, 2, 3))) void worker_crashed(
 // Makes everything, enters the child, and returns true when it runs. On failure nothing is left.
 bool worker_start(struct worker *worker, struct failure *failure);
 
-// Serves the child until its end, gives everything back, and writes the status file: within 5 s of
-// that end, whatever the kernel does with the disks. Returns the status. Threads may be left that
+// Serves the child until its end, and gives everything back: within 5 s of that
+// end, whatever the kernel does with the disks. Returns the status;
+// worker->end has the reason, too. Threads may be left that
 // hang in the kernel, and that use *worker: exit.
 int worker_run(struct worker *worker);
 

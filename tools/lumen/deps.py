@@ -37,6 +37,7 @@ TEST = [
     ("busybox-static", "/usr/share/doc/busybox-static", "for the harness's own tests"),
     ("libcriterion-dev", "/usr/include/criterion/criterion.h", "for the unit tests"),
     ("clang", "clang", "for the fuzz targets"),
+    ("strace", "strace", "to kill lumenctl at each of its system calls"),
     ("libclang-rt-dev", "/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-x86_64.a",
      "for the fuzz targets"),
     ("llvm", "/usr/lib/llvm-*/bin/llvm-symbolizer", "for readable fuzz reports"),

@@ -3,6 +3,7 @@
 // apart.
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,8 @@
 
 static struct child_config config, copy;
 static char base[] = "/tmp/lumen-run-XXXXXX";
-static char directory[RUNDIR_PATH_MAX];
+static char directory[64];
+static int directory_fd;
 
 static void setup(void)
 {
@@ -24,6 +26,8 @@ static void setup(void)
 	setenv("LUMEN_RUN_DIR", base, 1);
 	snprintf(directory, sizeof(directory), "%s/a", base);
 	cr_assert_eq(mkdir(directory, 0700), 0);
+	directory_fd = rundir_open("a");
+	cr_assert_geq(directory_fd, 0);
 	child_config_init(&config);
 }
 
@@ -37,12 +41,27 @@ static void teardown(void)
 
 TestSuite(config, .init = setup, .fini = teardown);
 
-static const char *path_of(const char *file)
+static void write_config(void)
 {
-	static char path[RUNDIR_PATH_MAX];
+	char *text = child_config_text(&config);
 
-	cr_assert(rundir_path(path, "a", file));
-	return path;
+	cr_assert_eq(rundir_write(directory_fd, RUNDIR_CONFIG, text), 0);
+	free(text);
+}
+
+static bool read_config(void)
+{
+	static char error[300];
+
+	return child_config_read(&copy, directory_fd, RUNDIR_CONFIG, error, sizeof(error));
+}
+
+static enum rundir_state state_now(void)
+{
+	struct rundir_status status;
+
+	rundir_read_status(directory_fd, &status);
+	return status.state;
 }
 
 Test(config, comes_back_as_written)
@@ -52,13 +71,10 @@ Test(config, comes_back_as_written)
 		{ "timeout", "90" }, { "test-devices", "on" }, { "disk", "/a,ro" },
 		{ "disk", "/b,serial=A-1_b.c" }, { "disk", "/odd,ro,rw" },
 		{ "disk", "/like,serial=x,rw,serial=" } };
-	char error[300] = "";
-
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++)
 		cr_assert_null(child_config_set(&config, pairs[i][0], pairs[i][1]));
-	cr_assert_eq(child_config_write(&config, path_of(RUNDIR_CONFIG)), 0);
-	cr_assert(child_config_read(&copy, path_of(RUNDIR_CONFIG), error, sizeof(error)), "%s",
-		error);
+	write_config();
+	cr_assert(read_config());
 	cr_assert_str_eq(copy.kernel, "/boot/vm linuz");
 	cr_assert_str_eq(copy.append, "root=/dev/sda  quiet");
 	cr_assert_eq(copy.vps, 4);
@@ -92,7 +108,6 @@ Test(config, a_disk_has_options_at_its_end)
 		{ "/a,b", "/a,b", false, false },
 		{ "/a,b,ro", "/a,b", true, false },
 	};
-	char error[300];
 
 	for (size_t i = 0; i < sizeof(disks) / sizeof(*disks); i++) {
 		const struct child_disk *disk = &config.disks[0];
@@ -103,9 +118,8 @@ Test(config, a_disk_has_options_at_its_end)
 			cr_expect_str_eq(disk->path, disks[i].path, "%s", disks[i].text);
 			cr_expect_eq(disk->read_only, disks[i].read_only, "%s", disks[i].text);
 			cr_expect_eq(disk->raw, disks[i].raw, "%s", disks[i].text);
-			cr_assert_eq(child_config_write(&config, path_of(RUNDIR_CONFIG)), 0);
-			cr_assert(child_config_read(
-				&copy, path_of(RUNDIR_CONFIG), error, sizeof(error)));
+			write_config();
+			cr_assert(read_config());
 			disk = &copy.disks[0];
 		}
 	}
@@ -123,7 +137,7 @@ Test(config, wrong_values_are_refused)
 		{ "on-crash", "" }, { "on-crash", "Kill" }, { "legacy-timer", "1" },
 		{ "timeout", "1.5" }, { "disk", "" }, { "disk", ",ro" },
 		{ "disk", "/a,serial=a b" },
-		{ "disk", "/a,serial=012345678901234567890123456789012" }, { "kernel", "a\nb" },
+		{ "disk", "/a,serial=012345678901234567890123456789012" },
 		{ "nonsense", "1" } };
 
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++)
@@ -150,31 +164,110 @@ Test(config, names_are_checked)
 	cr_assert(!rundir_name_valid("a b"));
 }
 
+// A path that looks like a line of the config, and one with every byte that a path can have.
+Test(config, no_byte_of_a_value_makes_a_line)
+{
+	char all[256];
+
+	for (int i = 0; i < 255; i++)
+		all[i] = (char)(i + 1);
+	all[255] = 0;
+	cr_assert_null(child_config_set(&config, "kernel", all));
+	cr_assert_null(child_config_set(&config, "append", "quiet\ndisk /dev/sda,rw"));
+	cr_assert_null(child_config_set(&config, "disk", "/a\nend\n,ro"));
+	write_config();
+	cr_assert(read_config());
+	cr_assert_str_eq(copy.kernel, all);
+	cr_assert_str_eq(copy.append, "quiet\ndisk /dev/sda,rw");
+	cr_assert_eq(copy.disk_count, 1);
+	cr_assert_str_eq(copy.disks[0].path, "/a\nend\n");
+	cr_assert(copy.disks[0].read_only);
+}
+
+// Every way to cut a config, as a full file system does: a disk must not become a writable one.
+Test(config, one_that_is_cut_is_refused)
+{
+	char *text;
+
+	cr_assert_null(child_config_set(&config, "kernel", "/k"));
+	cr_assert_null(child_config_set(&config, "disk", "/d,ro"));
+	text = child_config_text(&config);
+	for (size_t length = strlen(text); length-- > 0;) {
+		text[length] = 0;
+		cr_assert_eq(rundir_write(directory_fd, RUNDIR_CONFIG, text), 0);
+		cr_assert(!read_config(), "%zu bytes", length);
+	}
+	free(text);
+}
+
+Test(config, one_that_is_quoted_badly_is_refused)
+{
+	static const char *const texts[] = { "kernel a\\\nend\n", "kernel a\\0\nend\n",
+		"kernel a\\00\nend\n", "kernel a\\61\nend\n", "kernel a\\0A\nend\n",
+		"kernel a\tb\nend\n", "kernel\nend\n", "nonsense 1\nend\n" };
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		cr_assert_eq(rundir_write(directory_fd, RUNDIR_CONFIG, texts[i]), 0);
+		cr_expect(!read_config(), "%s", texts[i]);
+	}
+}
+
 Test(config, states_follow_the_lock)
 {
 	struct rundir_status status;
 	int lock;
 
-	cr_assert_eq(rundir_read_status("a", &status), ENOENT);
-	cr_assert_eq(child_config_write(&config, path_of(RUNDIR_CONFIG)), 0);
-	cr_assert_eq(rundir_read_status("a", &status), 0);
-	cr_assert_eq(status.state, RUNDIR_CREATED);
-	cr_assert_eq(rundir_wait("a"), 0, "nobody to wait for");
-	lock = rundir_lock(directory);
+	cr_assert_eq(state_now(), RUNDIR_LOST, "no config");
+	write_config();
+	cr_assert_eq(state_now(), RUNDIR_CREATED);
+	cr_assert_eq(rundir_wait(directory_fd), 0, "nobody to wait for");
+	lock = rundir_lock(directory_fd);
 	cr_assert_geq(lock, 0);
-	rundir_read_status("a", &status);
-	cr_assert_eq(status.state, RUNDIR_RUNNING);
-	cr_assert_eq(rundir_lock(directory), -1);
+	cr_assert(rundir_owns(directory_fd, lock));
+	cr_assert_eq(state_now(), RUNDIR_RUNNING);
+	cr_assert_eq(rundir_lock(directory_fd), -1);
 	cr_assert_eq(errno, EWOULDBLOCK);
 	close(lock);
-	rundir_read_status("a", &status);
+	cr_assert_eq(state_now(), RUNDIR_CREATED, "a start that went no further");
+	cr_assert_eq(rundir_write_started(directory_fd), 0);
+	rundir_read_status(directory_fd, &status);
 	cr_assert_eq(status.state, RUNDIR_LOST);
 	cr_assert_eq(status.status, LUMEN_EXIT_OUR_FAULT);
-	cr_assert_eq(rundir_write_status(directory, 120, "It broke, in two."), 0);
-	rundir_read_status("a", &status);
+	cr_assert_eq(rundir_write_status(directory_fd, 120, "It broke,\n in \033[2Jtwo."), 0);
+	rundir_read_status(directory_fd, &status);
 	cr_assert_eq(status.state, RUNDIR_ENDED);
 	cr_assert_eq(status.status, 120);
-	cr_assert_str_eq(status.reason, "It broke, in two.");
+	cr_assert_str_eq(status.reason, "It broke,? in ?[2Jtwo.");
+}
+
+Test(config, a_status_that_is_cut_is_no_status)
+{
+	static const char *const texts[] = { "", "0", "0 ", "0 The child powered off", "x\n", " \n",
+		"0\n" };
+
+	write_config();
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		cr_assert_eq(rundir_write(directory_fd, RUNDIR_STATUS, texts[i]), 0);
+		cr_expect_eq(state_now(), RUNDIR_LOST, "%s", texts[i]);
+	}
+}
+
+Test(config, a_lock_of_another_directory_is_not_owned)
+{
+	int lock = rundir_lock(directory_fd);
+
+	cr_assert_geq(lock, 0);
+	cr_assert_eq(rundir_write(directory_fd, RUNDIR_LOCK, ""), 0);
+	cr_assert(!rundir_owns(directory_fd, lock));
+}
+
+static void run_until_killed(int ready)
+{
+	int lock = rundir_lock(directory_fd);
+
+	if (rundir_claim(lock) || write(ready, "x", 1) != 1)
+		_exit(1);
+	pause();
 }
 
 Test(config, waiting_ends_when_the_worker_is_killed)
@@ -183,18 +276,32 @@ Test(config, waiting_ends_when_the_worker_is_killed)
 	char byte;
 	pid_t pid;
 
-	cr_assert_eq(child_config_write(&config, path_of(RUNDIR_CONFIG)), 0);
+	write_config();
+	cr_assert_eq(rundir_owner(directory_fd), 0);
 	cr_assert_eq(pipe(ends), 0);
 	pid = fork();
-	if (!pid) {
-		rundir_lock(directory);
-		if (write(ends[1], "x", 1) != 1)
-			_exit(1);
-		pause();
-	}
+	if (!pid)
+		run_until_killed(ends[1]);
 	cr_assert_eq(read(ends[0], &byte, 1), 1);
+	cr_assert_eq(rundir_owner(directory_fd), pid);
 	kill(pid, SIGKILL);
-	cr_assert_eq(rundir_wait("a"), 0);
+	cr_assert_eq(rundir_wait(directory_fd), 0);
+	cr_assert_eq(rundir_owner(directory_fd), 0);
 	waitpid(pid, &state, 0);
-	cr_assert_geq(rundir_lock(directory), 0);
+	cr_assert_geq(rundir_lock(directory_fd), 0);
+}
+
+Test(config, a_child_is_made_and_removed_as_a_whole)
+{
+	int made;
+
+	cr_assert_eq(rundir_create("b", "end\n"), 0);
+	cr_assert_eq(rundir_create("b", "end\n"), EEXIST);
+	made = rundir_open_to_change("b");
+	cr_assert_geq(made, 0);
+	cr_assert_eq(rundir_write(made, "what nobody knows", ""), 0);
+	cr_assert_eq(mkdirat(made, "directory", 0700), 0);
+	cr_assert_eq(rundir_remove("b", made), 0);
+	cr_assert_eq(rundir_open("b"), -1);
+	cr_assert_eq(errno, ENOENT);
 }

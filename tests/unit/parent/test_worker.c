@@ -60,6 +60,7 @@ static void setup(void)
 	write_kernel();
 	worker = calloc(1, sizeof(*worker));
 	worker->directory = directory;
+	worker->name = "child";
 	child_config_init(&worker->config);
 	cr_assert_null(child_config_set(&worker->config, "kernel", path_of("kernel")));
 	cr_assert_null(child_config_set(&worker->config, "memory", "16M"));
@@ -125,8 +126,7 @@ Test(worker, a_child_prints_reports_and_powers_off)
 {
 	cr_assert_eq(run(hello_guest), 7);
 	cr_assert_str_eq(read_text(RUNDIR_CONSOLE), "hello\n");
-	cr_assert_str_eq(
-		read_text(RUNDIR_STATUS), "7 The child powered off and reported status 7.\n");
+	cr_assert_str_eq(worker->end.reason, "The child powered off and reported status 7.");
 }
 
 Test(worker, vp_0_enters_the_kernel_and_rip_advances)
@@ -183,7 +183,7 @@ Test(worker, a_triple_fault_of_any_vp_ends_the_child)
 {
 	worker->config.vps = 4;
 	cr_assert_eq(run(faulty_guest), LUMEN_EXIT_CRASHED);
-	cr_assert(strstr(read_text(RUNDIR_STATUS), "triple fault of VP 3"));
+	cr_assert(strstr(worker->end.reason, "triple fault of VP 3"));
 }
 
 static int panicking_guest(uint32_t vp, unsigned step, struct hv_message *message)
@@ -251,8 +251,7 @@ Test(worker, a_panic_is_reported_in_its_own_words)
 {
 	worker->config.on_crash = CHILD_CRASH_KILL;
 	cr_assert_eq(run(talking_guest), LUMEN_EXIT_CRASHED);
-	cr_assert_str_eq(read_text(RUNDIR_STATUS),
-		"120 The child crashed: Kernel panic - not syncing: why.\n");
+	cr_assert_str_eq(worker->end.reason, "The child crashed: Kernel panic - not syncing: why.");
 }
 
 static int lying_guest(uint32_t vp, unsigned step, struct hv_message *message)
@@ -269,7 +268,7 @@ Test(worker, a_crash_message_outside_the_childs_memory_is_not_read)
 {
 	worker->config.on_crash = CHILD_CRASH_KILL;
 	cr_assert_eq(run(lying_guest), LUMEN_EXIT_CRASHED);
-	cr_assert(strstr(read_text(RUNDIR_STATUS), "0xffffffffffffff9b 0xffffffffffffffff"));
+	cr_assert(strstr(worker->end.reason, "0xffffffffffffff9b 0xffffffffffffffff"));
 }
 
 // The lines that the worker has logged, on standard error, since log_to_file().
@@ -349,9 +348,9 @@ Test(worker, a_child_that_hangs_says_what_it_waits_for)
 	log_to_file();
 	worker->config.timeout_s = 1;
 	cr_assert_eq(run(calibrating_guest), LUMEN_EXIT_HUNG);
-	cr_assert(strstr(read_text(RUNDIR_STATUS),
+	cr_assert(strstr(worker->end.reason,
 			  "within 1 s. It seems to wait for the 8254 timer (PIT)"),
-		"%s", read_text(RUNDIR_STATUS));
+		"%s", worker->end.reason);
 	cr_assert(strstr(read_text("log"), "  port 0x61: "));
 	cr_assert(strstr(read_text("log"), "  | calibrating"));
 }
@@ -361,7 +360,7 @@ Test(worker, with_a_legacy_timer_it_does_not_wait)
 	worker->config.legacy_timer = true;
 	worker->config.timeout_s = 1;
 	cr_assert_eq(run(calibrating_guest), LUMEN_EXIT_HUNG);
-	cr_assert_str_eq(read_text(RUNDIR_STATUS), "121 The child did not end within 1 s.\n");
+	cr_assert_str_eq(worker->end.reason, "The child did not end within 1 s.");
 }
 
 static int odd_guest(uint32_t vp, unsigned step, struct hv_message *message)
@@ -1119,7 +1118,7 @@ Test(worker, a_disk_is_read_and_written_over_vmbus)
 	int fd;
 
 	write_disk();
-	cr_assert_eq(run(disk_guest), 0, "%s", read_text(RUNDIR_STATUS));
+	cr_assert_eq(run(disk_guest), 0, "%s", worker->end.reason);
 	fd = open(path_of("disk"), O_RDONLY);
 	cr_assert_eq(read(fd, got, sizeof(got)), (ssize_t)sizeof(got));
 	close(fd);
@@ -1178,7 +1177,7 @@ static int ring_breakers(uint32_t vp, unsigned step, struct hv_message *message)
 Test(worker, a_broken_channel_is_offered_to_the_next_kernel)
 {
 	write_disk();
-	cr_assert_eq(run(ring_breakers), 0, "%s", read_text(RUNDIR_STATUS));
+	cr_assert_eq(run(ring_breakers), 0, "%s", worker->end.reason);
 	cr_assert_eq(worker->storage.closed.requests, 2);
 }
 
@@ -1234,7 +1233,7 @@ static int overflowing_guest(uint32_t vp, unsigned step, struct hv_message *mess
 Test(worker, a_lost_message_ends_the_child)
 {
 	cr_assert_eq(run(overflowing_guest), LUMEN_EXIT_CRASHED);
-	cr_assert(strstr(read_text(RUNDIR_STATUS), "floods the VMBus"));
+	cr_assert(strstr(worker->end.reason, "floods the VMBus"));
 }
 
 // A disk whose kernel hangs.
@@ -1282,7 +1281,7 @@ static void kill_while_it_hangs(uint8_t opcode)
 	write_disk();
 	cr_expect_eq(run_beside(hanging_guest, kill_when_started), LUMEN_EXIT_OUR_FAULT);
 	cr_expect_str_eq(answer, "ok\n");
-	cr_expect(strstr(read_text(RUNDIR_STATUS), "was killed on request"));
+	cr_expect(strstr(worker->end.reason, "was killed on request"));
 	cr_expect(!fake_open(), "the partition is given back");
 	leave_behind();
 }
@@ -1302,7 +1301,7 @@ Test(worker, a_child_is_killed_though_a_disk_does_not_close)
 	write_disk();
 	fake_block_system.close_hangs = true;
 	cr_expect_eq(run_beside(waiting_guest, kill_it), LUMEN_EXIT_OUR_FAULT);
-	cr_expect(strstr(read_text(RUNDIR_STATUS), "was killed on request"));
+	cr_expect(strstr(worker->end.reason, "was killed on request"));
 	leave_behind();
 }
 

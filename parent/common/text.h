@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Text from elsewhere (paths, sentences of a worker that nobody trusts) on lines of our own.
+#ifndef PARENT_TEXT_H
+#define PARENT_TEXT_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+// Writes a text so that it stays on its line: a backslash, and bytes that are control characters of
+// ASCII, as \ and two hexadecimal digits. text_unquote() gives back the same bytes.
+void text_quote(const char *text, FILE *file);
+
+// Takes the quoting back, in place. Returns false if text_quote() cannot have written this.
+bool text_unquote(char *text);
+
+// Makes every control character a question mark: what is left can be shown on a terminal.
+void text_make_printable(char *text);
+
+#endif

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What lumenctl gives a worker, made fit for use: the first thing that the worker's process does.
+#ifndef WORKER_LAUNCH_H
+#define WORKER_LAUNCH_H
+
+#include "parent/worker/failure.h"
+
+struct launch {
+	const char *name; // the child's
+	int directory; // the child's
+	int lock;      // its lock, taken: those who have it run the child
+	int ready_fd;  // lumenctl waits on it for launch_tell(); -1: nobody does
+};
+
+// Reads the command line, [--fds READY,LOCK] DIRECTORY. Closes every other descriptor, and claims
+// the child. On failure ready_fd is good, if there is one.
+bool launch_read(int argc, char **argv, struct launch *launch, struct failure *failure);
+
+// Tells lumenctl how the start went (parent/ctl/start.c reads it): 0, or an exit status and why.
+void launch_tell(struct launch *launch, int status, const char *sentence);
+
+#endif

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The process that stands over a worker: it keeps what the worker must not have (the child's
+// directory), and says how it ended, however that was. Of the worker it hears its exit status and
+// one sentence, and believes neither.
+#ifndef WORKER_SUPERVISOR_H
+#define WORKER_SUPERVISOR_H
+
+struct supervised {
+	int directory; // the child's
+	int lock;      // taken; both processes hold it
+	// The worker: runs in a process of its own, which ends with its result, and dies with this
+	// one. It may write one sentence to reason_fd: why the child has ended.
+	int (*body)(void *context, int reason_fd);
+	void *context;
+	int ready_fd; // the body's; -1 for none
+};
+
+// Runs the body to its end. Signals that end other processes (SIGTERM, SIGINT, SIGHUP) are passed
+// on to it as SIGTERM. Writes the child's status, removes its socket. Returns the status, or -1 if
+// there is no process, and the body has not run.
+int supervise(const struct supervised *supervised);
+
+// In the body: has the kernel kill this process when the supervisor ends, or ends it if that has
+// happened already. Changing its ids undoes this: call it again then.
+void supervisor_hold(int reason_fd);
+
+#endif

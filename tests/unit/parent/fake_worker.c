@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// A worker without a child: what lumenctl starts, with the true launch and supervisor, to do what
+// the child's --append says. FAKE_ALIVE names a file that it locks while it lives.
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "parent/common/child_config.h"
+#include "parent/common/rundir.h"
+#include "parent/worker/launch.h"
+#include "parent/worker/supervisor.h"
+
+static struct child_config config;
+
+static int listen_here(int directory)
+{
+	struct sockaddr_un address;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	rundir_socket_address(directory, &address);
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 1))
+		_exit(99);
+	return fd;
+}
+
+// A worker that answers every request with ok, and then with nothing.
+static int accept_only(int listener)
+{
+	char line[64];
+
+	for (;;) {
+		int fd = accept(listener, NULL, NULL);
+
+		if (read(fd, line, sizeof(line)) <= 0 || write(fd, "ok\n", 3) != 3)
+			return 98;
+	}
+}
+
+// More than any buffer on its way, and a last line that must come through.
+static int talk(int listener)
+{
+	int fd = accept(listener, NULL, NULL);
+	char line[64];
+
+	if (read(fd, line, sizeof(line)) <= 0)
+		return 98;
+	dprintf(fd, "ok\n");
+	for (int i = 0; i < 40000; i++)
+		dprintf(fd, "counter%d %d\n", i, i);
+	dprintf(fd, "last 1\n");
+	close(fd);
+	return accept_only(listener);
+}
+
+static int be(const char *what, int listener)
+{
+	if (!strcmp(what, "stubborn"))
+		signal(SIGTERM, SIG_IGN);
+	if (!strncmp(what, "exit ", 5))
+		return atoi(what + 5);
+	if (!strcmp(what, "abort"))
+		abort();
+	if (!strcmp(what, "mute"))
+		return accept_only(listener);
+	if (!strcmp(what, "talk"))
+		return talk(listener);
+	for (;;)
+		pause();
+}
+
+// Only one of a child may live.
+static void be_alive(void)
+{
+	FILE *file = fopen(getenv("FAKE_ALIVE"), "a");
+	char path[4096];
+
+	if (!file || !flock(fileno(file), LOCK_EX | LOCK_NB))
+		return;
+	snprintf(path, sizeof(path), "%s.two", getenv("FAKE_ALIVE"));
+	fclose(fopen(path, "w"));
+}
+
+static int body(void *context, int reason_fd)
+{
+	struct launch *launch = context;
+	char error[300];
+	int listener;
+
+	be_alive();
+	if (!child_config_read(&config, launch->directory, RUNDIR_CONFIG, error, sizeof(error))) {
+		launch_tell(launch, 122, error);
+		dprintf(reason_fd, "%s", error);
+		return 122;
+	}
+	listener = listen_here(launch->directory);
+	if (!strcmp(config.append, "silent"))
+		_exit(7);
+	launch_tell(launch, 0, "");
+	if (strcmp(config.append, "abort"))
+		dprintf(reason_fd, "It was asked to:\n %s.", config.append);
+	return be(config.append, listener);
+}
+
+int main(int argc, char **argv)
+{
+	struct supervised supervised = { .body = body };
+	struct failure failure;
+	struct launch launch;
+
+	if (!launch_read(argc, argv, &launch, &failure)) {
+		launch_tell(&launch, failure.status, failure.text);
+		return failure.status;
+	}
+	supervised.directory = launch.directory;
+	supervised.lock = launch.lock;
+	supervised.ready_fd = launch.ready_fd;
+	supervised.context = &launch;
+	return supervise(&supervised);
+}

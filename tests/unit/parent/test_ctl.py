@@ -1,0 +1,444 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""lumenctl over a worker that runs no child (fake_worker.c): killed at each of its system calls, raced
+against itself, spoken to by workers that do not answer. TAP.
+
+    test_ctl.py LUMENCTL FAKE_WORKER [NAME]    with NAME, only tests whose names contain it"""
+
+import collections
+import contextlib
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+LUMENCTL, WORKER = (str(Path(arg).resolve()) for arg in sys.argv[1:3])
+ONLY = sys.argv[3] if len(sys.argv) > 3 else ""
+PATIENCE = 100  # seconds: none of the waits here needs one
+# Calls that change nothing outside of the process, so that a kill at the next one that does is the same.
+HARMLESS = {"execve", "brk", "mmap", "munmap", "mprotect", "arch_prctl", "set_tid_address", "rseq",
+            "set_robust_list", "prlimit64", "getrandom", "readlink", "rt_sigaction", "newfstatat", "access",
+            "fstat", "lseek", "getpid", "uname", "rt_sigprocmask", "exit_group", "getdents64",
+            "ioctl", "faccessat", "setitimer"}
+
+
+class Failed(Exception):
+    """Something was not as a test wants it."""
+
+
+def check(condition, sentence):
+    if not condition:
+        raise Failed(sentence)
+
+
+class Bench:
+    """A run directory of its own, and lumenctl to work in it."""
+
+    def __init__(self, directory):
+        self.directory = Path(directory)
+        self.run_dir = self.directory / "run"
+        self.kernel = self.directory / "kernel"
+        self.kernel.write_bytes(b"")
+        self.alive = self.directory / "alive"
+        self.environment = {"LUMEN_RUN_DIR": str(self.run_dir), "LUMEN_WORKER": WORKER,
+                            "FAKE_ALIVE": str(self.alive), "PATH": os.environ["PATH"]}
+
+    def start(self, *words, wrapper=(), **more):
+        more.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.Popen([*wrapper, LUMENCTL, *words], env=self.environment, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
+
+    def run(self, *words, wrapper=(), **more):
+        process = self.start(*words, wrapper=wrapper, **more)
+        try:
+            out, err = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise Failed(f"lumenctl {' '.join(words)} does not end") from None
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+    def do(self, *words, **more):
+        result = self.run(*words, **more)
+        check(result.returncode == 0, f"lumenctl {' '.join(words)}: {result.returncode} {result.stderr}")
+        return result.stdout
+
+    def create(self, name, what, *options):
+        self.do("create", name, "--kernel", str(self.kernel), "--append", what, *options)
+
+    def state(self, name):
+        """The state of a child by lumenctl list, and its status; None if it is not listed."""
+        for child in json.loads(self.do("list", "--json")):
+            if child["name"] == name:
+                return child["state"], child.get("status")
+        return None
+
+    def workers(self):
+        """Processes of this bench's workers."""
+        mark = f"FAKE_ALIVE={self.alive}".encode()
+        found = []
+        for process in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if process.name.isdigit() and mark in (process / "environ").read_bytes():
+                    state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+                    if state != "Z" and "strace" not in (process / "cmdline").read_text():
+                        found.append(int(process.name))
+        return found
+
+    def settled_state(self, name):
+        """The state and whether there are processes, at one moment: neither has changed in between."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            before = self.state(name)
+            workers = self.workers()
+            if self.state(name) == before and bool(workers) == (before is not None and before[0] == "running"):
+                return before
+        raise Failed(f"{before} with the processes {workers}")
+
+    def clean(self, name):
+        """What every leftover must allow: end it, delete it, and nothing is left."""
+        state = self.settled_state(name)
+        if state and state[0] == "running":
+            result = self.run("kill", name)
+            check(result.returncode == 0 or "does not run" in result.stderr, result.stderr)
+        if state:
+            self.do("delete", name)
+        check(self.run("delete", name).returncode == 122, "delete of nothing")
+        self.create("sweeper", "")  # who comes next removes what a killed one has left
+        self.do("delete", "sweeper")
+        check(not os.listdir(self.run_dir), f"left: {os.listdir(self.run_dir)}")
+        check(not self.alive.with_suffix(".two").exists(), "two workers lived at once")
+
+
+def calls_of(trace):
+    """{system call: how often} of a strace log, without those that cannot matter."""
+    found = collections.Counter(re.findall(r"^(?:\d+ +)?(\w+)\(", trace, re.M))
+    return {call: count for call, count in found.items() if call not in HARMLESS}
+
+
+def kills(bench, *words, prepare):
+    """Run a command once for each of its system calls, killed there; yields what was done. The command
+    itself must succeed when it is not killed."""
+    log = bench.directory / "strace"
+    prepare()
+    bench.do(*words, wrapper=("strace", "-qq", "-o", log))
+    yield "not killed"
+    for call, count in calls_of(log.read_text()).items():
+        for number in range(1, count + 1):
+            prepare()
+            bench.run(*words, wrapper=("strace", "-qq", "-o", "/dev/null", "-e",
+                                       f"inject={call}:signal=KILL:when={number}"))
+            yield f"killed at {call} {number}"
+
+
+def survive(bench, *words, prepare=lambda: None, states):
+    """After each kill the child is in one of the states, and can be deleted."""
+    count = 0
+    for count, where in enumerate(kills(bench, *words, prepare=prepare)):
+        try:
+            state = bench.settled_state("a")
+            check(state in states, f"{state}")
+            bench.clean("a")
+        except Failed as failure:
+            raise Failed(f"{words[0]}, {where}: {failure}") from None
+    check(count > 10, f"only {count} system calls were seen")
+
+
+RUNNING, CREATED, LOST = ("running", None), ("created", None), ("lost", 123)
+
+
+def test_create_killed_at_each_system_call(bench):
+    survive(bench, "create", "a", "--kernel", str(bench.kernel), states=(None, CREATED))
+
+
+def test_start_killed_at_each_system_call(bench):
+    survive(bench, "start", "a", prepare=lambda: bench.create("a", "wait"), states=(CREATED, RUNNING, LOST))
+
+
+def test_a_start_that_was_killed_does_not_forget_how_the_child_ended(bench):
+    def prepare():
+        bench.create("a", "exit 7")
+        bench.do("start", "a")
+        check(bench.run("wait", "a").returncode == 7, "its status")
+
+    survive(bench, "start", "a", prepare=prepare, states=(RUNNING, ("ended", 7)))
+
+
+def test_delete_killed_at_each_system_call(bench):
+    survive(bench, "delete", "a", prepare=lambda: bench.create("a", "wait"), states=(None, CREATED))
+
+
+def test_run_killed_at_each_system_call(bench):
+    def prepare():
+        bench.create("a", "exit 7")
+        bench.do("start", "a")
+        bench.run("wait", "a")
+
+    survive(bench, "run", "a", "--kernel", str(bench.kernel), "--append", "exit 0", prepare=prepare,
+            states=(None, CREATED, RUNNING, ("ended", 7), ("ended", 0)))
+
+
+def test_kill_killed_at_each_system_call(bench):
+    def prepare():
+        bench.create("a", "wait")
+        bench.do("start", "a")
+
+    survive(bench, "kill", "a", prepare=prepare, states=(RUNNING, ("ended", 123)))
+
+
+def test_supervisor_killed_at_each_system_call(bench):
+    """Of the worker's two processes the one that stands over the other; that dies with it."""
+    wrapper = bench.directory / "worker.sh"
+    log = bench.directory / "strace"
+    bench.environment["LUMEN_WORKER"] = str(wrapper)
+
+    def once(how):
+        wrapper.write_text(f"#!/bin/sh\nexec strace -qq {how} {WORKER} \"$@\"\n")
+        wrapper.chmod(0o755)
+        bench.create("a", "wait")
+        bench.run("start", "a")
+        state = bench.settled_state("a")
+        check(state in (CREATED, RUNNING, LOST), f"{how}: {state}")
+        bench.clean("a")
+
+    once(f"-o {log}")
+    seen = calls_of(log.read_text())
+    check(sum(seen.values()) > 10, f"{seen}")
+    for call, count in seen.items():
+        for number in range(1, count + 1):
+            once(f"-o /dev/null -e inject={call}:signal=KILL:when={number}")
+
+
+def test_two_starts_make_one_worker(bench):
+    for _ in range(10):
+        bench.create("a", "wait")
+        starts = [bench.start("start", "a") for _ in range(4)]
+        results = sorted(start.wait(PATIENCE) for start in starts)
+        check(results == [0, 122, 122, 122], f"{results}")
+        check(bench.settled_state("a") == RUNNING, "it does not run")
+        bench.clean("a")
+
+
+def test_start_and_delete_at_once(bench):
+    """Either there is no child, or it runs and could not be deleted."""
+    seen = collections.Counter()
+    for number in range(20):
+        bench.create("a", "wait")
+        words = [("start", "a"), ("delete", "a")]
+        first = bench.start(*words[number % 2])
+        second = bench.start(*words[1 - number % 2])
+        results = first.wait(PATIENCE), second.wait(PATIENCE)
+        started, deleted = results if number % 2 == 0 else results[::-1]
+        state = bench.settled_state("a")
+        seen[state] += 1
+        check((state, started, deleted) in ((RUNNING, 0, 122), (None, 122, 0)),
+              f"{state}, start {started}, delete {deleted}")
+        bench.clean("a")
+
+
+def test_two_creates_make_one_child(bench):
+    for _ in range(10):
+        creates = [bench.start("create", "a", "--kernel", str(bench.kernel)) for _ in range(4)]
+        results = sorted(create.wait(PATIENCE) for create in creates)
+        check(results == [0, 122, 122, 122], f"{results}")
+        bench.clean("a")
+
+
+def test_how_a_worker_ends_is_known(bench):
+    for what, status, reason in (("exit 0", 0, "It was asked to:? exit 0."),
+                                 ("exit 42", 42, "It was asked to:? exit 42."),
+                                 ("exit 111", 123, "It was asked to:? exit 111."),
+                                 ("abort", 123, "The worker was killed (Aborted).")):
+        bench.create("a", what)
+        bench.do("start", "a")
+        result = bench.run("wait", "a")
+        check(result.returncode == status, f"{what}: {result.returncode}")
+        child = json.loads(bench.do("list", "--json"))[0]
+        check((child["state"], child["status"], child["reason"]) == ("ended", status, reason), f"{child}")
+        bench.clean("a")
+
+
+def test_a_worker_that_says_nothing_fails_the_start(bench):
+    bench.create("a", "silent")
+    result = bench.run("start", "a")
+    check(result.returncode == 123 and "without a word" in result.stderr, result.stderr)
+    check(bench.settled_state("a") == ("ended", 7), "its status")
+    bench.clean("a")
+
+
+def test_a_worker_gets_no_descriptors_but_its_own(bench):
+    """What lumenctl was started with (in the root: the way to the machine's owner) stays out."""
+    ends = os.pipe()
+    os.set_inheritable(ends[1], True)
+    high = os.dup2(ends[1], 700, inheritable=True)
+    bench.create("a", "wait")
+    bench.do("start", "a", pass_fds=(ends[1], high))
+    seen = [os.readlink(link) for worker in bench.workers() for link in Path(f"/proc/{worker}/fd").iterdir()]
+    ours = os.readlink(f"/proc/self/fd/{ends[1]}")
+    for fd in (*ends, high):
+        os.close(fd)
+    check(len(bench.workers()) == 2 and ours not in seen, f"{seen}")
+    bench.clean("a")
+
+
+def test_kill_needs_no_good_will(bench):
+    """A worker that ignores SIGTERM and whose socket is full of connections that say nothing."""
+    bench.create("a", "stubborn")
+    bench.do("start", "a")
+    idle = []
+    directory = os.open(bench.run_dir / "a", os.O_RDONLY)
+    with contextlib.suppress(BlockingIOError):
+        while len(idle) < 64:
+            idle.append(socket.socket(socket.AF_UNIX))
+            idle[-1].setblocking(False)
+            idle[-1].connect(f"/proc/self/fd/{directory}/ctl")
+    check(1 < len(idle) < 64, "its queue is not full")
+    before = time.monotonic()
+    bench.do("kill", "a")
+    check(time.monotonic() - before < 30, "kill waits for it")
+    check(bench.settled_state("a") in (LOST, ("ended", 123)), "its state")
+    os.close(directory)
+    bench.clean("a")
+
+
+def test_requests_to_a_worker_that_does_not_answer_end(bench):
+    bench.create("a", "wait")
+    bench.do("start", "a")
+    asked = [bench.start(*words) for words in (("stat", "a"), ("console", "a"), ("trace", "a"))]
+    for process in asked:
+        _, err = process.communicate(timeout=PATIENCE)
+        check(process.returncode == 123 and "not answer" in err, f"{process.returncode} {err}")
+    bench.clean("a")
+
+
+def test_an_answer_of_any_length_is_whole(bench):
+    bench.create("a", "talk")
+    bench.do("start", "a")
+    counters = json.loads(bench.do("stat", "a", "--json"))
+    check(len(counters) == 40001 and counters["last"] == 1, f"{len(counters)} counters")
+    bench.clean("a")
+
+
+def test_a_console_that_reads_nothing_can_be_left(bench):
+    """More than all buffers is typed; then Ctrl-]."""
+    bench.create("a", "mute")
+    bench.do("start", "a")
+    ours, theirs = pty.openpty()
+    console = bench.start("console", "a", stdin=theirs)
+    os.close(theirs)
+    os.set_blocking(ours, False)
+    typed, deadline = 0, time.monotonic() + PATIENCE
+    while typed < 2 << 20 and time.monotonic() < deadline:
+        select.select([], [ours], [], 1)
+        with contextlib.suppress(BlockingIOError):
+            typed += os.write(ours, b"x" * 1000)
+    check(typed >= 2 << 20, f"it takes no more after {typed} bytes")
+    os.set_blocking(ours, True)
+    os.write(ours, b"\x1d")
+    check(console.wait(PATIENCE) == 0, "its status")
+    os.close(ours)
+    bench.clean("a")
+
+
+def test_a_reader_that_is_gone_is_no_crash(bench):
+    bench.create("a", "talk")
+    bench.do("start", "a")
+    process = bench.start("stat", "a")
+    process.stdout.close()
+    check(process.wait(PATIENCE) >= 0, "killed by a signal")
+    bench.clean("a")
+
+
+def test_directories_of_any_length(bench):
+    """Up to and beyond what a socket's address holds (108)."""
+    for length in (*range(85, 110), 300, 2000):
+        path = str(bench.directory)
+        while len(path) < length:
+            path += "/" + "d" * min(200, max(length - len(path) - 1, 1))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        bench.environment["LUMEN_RUN_DIR"] = path
+        bench.run_dir = Path(path)
+        bench.create("a23456789", "talk")
+        bench.do("start", "a23456789")
+        check(bench.settled_state("a23456789") == RUNNING, f"{length} bytes")
+        check("last 1" in bench.do("stat", "a23456789"), f"{length} bytes: no answer")
+        bench.clean("a23456789")
+
+
+def test_paths_with_line_breaks(bench):
+    """By the link's target, too: no value may become a line of the config."""
+    target = bench.directory / "x\ndisk \\evil,rw"
+    target.write_bytes(b"")
+    link = bench.directory / "link"
+    link.symlink_to(target)
+    bench.do("create", "a", "--kernel", str(link), "--disk", f"{link},ro", "--append", "one\ntwo")
+    lines = (bench.run_dir / "a/config").read_text().splitlines()
+    check([line.split(" ")[0] for line in lines] == ["kernel", "initrd", "append", "memory", "cpus", "timeout",
+                                                     "test-devices", "disk", "end"], f"{lines}")
+    bench.do("start", "a")
+    bench.clean("a")
+
+
+def test_a_config_that_is_cut_is_refused(bench):
+    bench.create("a", "wait", "--disk", f"{bench.kernel},ro")
+    config = bench.run_dir / "a/config"
+    config.write_text(config.read_text()[:-8])
+    result = bench.run("start", "a")
+    check(result.returncode == 122 and "cut short" in result.stderr, result.stderr)
+    bench.clean("a")
+
+
+def test_a_full_file_system_leaves_no_child(bench):
+    """Every write fails (as on a full /run): there is no child, and no directory."""
+    for call in ("write", "fsync", "renameat", "mkdirat", "openat"):
+        for number in range(1, 4):
+            bench.run("create", "a", "--kernel", str(bench.kernel), wrapper=(
+                "strace", "-qq", "-o", "/dev/null", "-e", f"inject={call}:error=ENOSPC:when={number}"))
+            check(bench.settled_state("a") in (None, CREATED), f"{call} {number}")
+            bench.clean("a")
+
+
+def test_whatever_is_left_can_be_deleted(bench):
+    for files in ((), ("lock",), ("config",), ("status",), ("lock", "status"), ("config", "console.log", "x")):
+        os.makedirs(bench.run_dir / "a", exist_ok=True)
+        for file in files:
+            (bench.run_dir / "a" / file).write_text("0 It powered off.\n")
+        check(bench.state("a") is not None, f"{files} are not listed")
+        check(bench.run("start", "a").returncode in (122, 123), f"{files} start")
+        bench.clean("a")
+
+
+def main():
+    tests = [(name[5:], test) for name, test in globals().items()
+             if name.startswith("test_") and ONLY in name]
+    failed = 0
+    print(f"1..{len(tests)}")
+    for number, (name, test) in enumerate(tests, 1):
+        if not shutil.which("strace"):
+            print(f"ok {number} {name} # SKIP there is no strace")
+            continue
+        with tempfile.TemporaryDirectory() as directory:
+            bench = Bench(directory)
+            started = time.monotonic()
+            try:
+                test(bench)
+            except Failed as failure:
+                failed += 1
+                print(f"not ok {number} {name}\n# {failure}", flush=True)
+            else:
+                print(f"ok {number} {name} # {time.monotonic() - started:.1f} s", flush=True)
+            finally:
+                for worker in bench.workers():
+                    with contextlib.suppress(OSError):
+                        os.kill(worker, 9)
+    return failed != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
