@@ -58,7 +58,8 @@ static void *block_pool_thread(void *argument)
 	return NULL;
 }
 
-// Signals are for the thread that asked for them.
+// Signals are for the thread that asked for them. Not before there is something to do: a worker has
+// no threads when it is confined.
 static int block_pool_start_threads(struct block_file *file)
 {
 	struct block_pool_state *pool = &file->pool;
@@ -94,7 +95,6 @@ static void block_pool_close(struct block_file *file)
 static int block_pool_open(struct block_file *file)
 {
 	struct block_pool_state *pool = &file->pool;
-	int error;
 
 	pool->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (pool->event_fd < 0)
@@ -103,16 +103,18 @@ static int block_pool_open(struct block_file *file)
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work, NULL);
 	pool->queue_end = &pool->queue;
-	error = block_pool_start_threads(file);
-	if (error)
-		block_pool_close(file);
-	return error;
+	return 0;
 }
 
 static void block_pool_start(struct block_file *file, struct block_request *request)
 {
 	struct block_pool_state *pool = &file->pool;
+	int error = pool->threads ? 0 : block_pool_start_threads(file);
 
+	if (error) {
+		block_file_end(file, request, error);
+		return;
+	}
 	request->next = NULL;
 	pthread_mutex_lock(&pool->lock);
 	*pool->queue_end = request;

@@ -103,9 +103,22 @@ bool launch_read(int argc, char **argv, struct launch *launch, struct failure *f
 
 void launch_tell(struct launch *launch, int status, const char *sentence)
 {
+	char line[RUNDIR_REASON_MAX + 16];
+	int length = snprintf(line, sizeof(line), "%d %s\n", status, sentence);
+
 	if (launch->ready_fd < 0)
 		return;
-	dprintf(launch->ready_fd, "%d %s\n", status, sentence);
+	if (length >= (int)sizeof(line)) {
+		length = sizeof(line) - 1;
+		line[length - 1] = '\n';
+	}
+	if (write(launch->ready_fd, line, (size_t)length) < 0 && errno != EPIPE)
+		fprintf(stderr, "%s", line);
 	close(launch->ready_fd);
 	launch->ready_fd = -1;
+}
+
+void launch_tell_end(struct launch *launch, int status, const char *reason)
+{
+	launch_tell(launch, status > LUMEN_EXIT_CHILD_MAX ? status : LUMEN_EXIT_OUR_FAULT, reason);
 }

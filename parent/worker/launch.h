@@ -17,6 +17,10 @@ struct launch {
 bool launch_read(int argc, char **argv, struct launch *launch, struct failure *failure);
 
 // Tells lumenctl how the start went (parent/ctl/start.c reads it): 0, or an exit status and why.
+// The first word counts, whichever process says it.
 void launch_tell(struct launch *launch, int status, const char *sentence);
+
+// Tells that the child has ended, in case that nobody has told anything before.
+void launch_tell_end(struct launch *launch, int status, const char *reason);
 
 #endif

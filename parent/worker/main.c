@@ -4,81 +4,120 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "parent/worker/launch.h"
 #include "parent/worker/log.h"
+#include "parent/worker/sandbox.h"
 #include "parent/worker/supervisor.h"
 #include "parent/worker/worker.h"
 
-#define LOCKED_SLACK (64ull << 20) // bytes: io_uring's rings and what else is locked
+#define DEVICE "/dev/mshv"
 
 static struct worker worker;
+static struct sandbox sandbox;
+static struct launch launch;
+static int reason_fd;
 
-// The driver counts the child's memory as locked by this process (RLIMIT_MEMLOCK). To raise the
-// limit takes rights that the worker has only at its start; if it has none, mapping says ENOMEM.
-static void allow_locked(uint64_t memory)
+// The largest disk that can be written, in bytes.
+static uint64_t largest_file(const struct storage_device *storage)
 {
-	const struct rlimit limit = { memory + LOCKED_SLACK, memory + LOCKED_SLACK };
+	uint64_t largest = 0;
 
-	setrlimit(RLIMIT_MEMLOCK, &limit);
+	for (unsigned i = 0; i < storage->disk_count; i++) {
+		const struct block_device *device = &storage->disks[i].device;
+		uint64_t size = device->block_count * device->block_size;
+
+		if (!(device->flags & BLOCK_DEVICE_READ_ONLY) && size > largest)
+			largest = size;
+	}
+	return largest;
 }
 
-static bool start(const struct launch *launch, struct failure *failure)
+static bool confine(struct worker *confined, struct failure *failure)
+{
+	const struct sandbox_needs needs = {
+		.memory = confined->config.memory,
+		.file_size = largest_file(&confined->storage),
+		.vps = confined->config.vps,
+		.reason_fd = reason_fd,
+	};
+
+	close(launch.directory);
+	launch.directory = -1;
+	return sandbox_enter(&sandbox, &needs, failure);
+}
+
+static bool start(struct failure *failure)
 {
 	static char directory[32];
 	char error[sizeof(failure->text)];
 
 	// However long its path is, this one is short enough for a socket's address.
-	snprintf(directory, sizeof(directory), "/proc/self/fd/%d", launch->directory);
+	snprintf(directory, sizeof(directory), "/proc/self/fd/%d", launch.directory);
 	worker.directory = directory;
-	worker.name = launch->name;
+	worker.name = launch.name;
+	worker.confine = confine;
 	if (!child_config_read(
-		    &worker.config, launch->directory, RUNDIR_CONFIG, error, sizeof(error)))
+		    &worker.config, launch.directory, RUNDIR_CONFIG, error, sizeof(error)))
 		return failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS, "%s", error);
-	allow_locked(worker.config.memory);
+	sandbox_begin(&sandbox, worker.config.memory);
 	return worker_start(&worker, failure);
 }
 
-static int end(int reason_fd, int status, const char *reason)
+static int end(int status, const char *reason)
 {
-	dprintf(reason_fd, "%s", reason);
+	if (write(reason_fd, reason, strlen(reason)) < 0)
+		log_line("nobody hears the reason: %s", strerror(errno));
 	return status;
 }
 
-static int run(void *context, int reason_fd)
+static int run(void *context, int fd)
 {
-	struct launch *launch = context;
 	struct failure failure;
 
-	if (start(launch, &failure)) {
-		launch_tell(launch, 0, "");
+	(void)context;
+	reason_fd = fd;
+	if (start(&failure)) {
+		launch_tell(&launch, 0, "");
 		worker_run(&worker);
-		return end(reason_fd, worker.end.status, worker.end.reason);
+		return end(worker.end.status, worker.end.reason);
 	}
 	log_line("%s", failure.text);
-	launch_tell(launch, failure.status, failure.text);
-	return end(reason_fd, failure.status, failure.text);
+	launch_tell(&launch, failure.status, failure.text);
+	return end(failure.status, failure.text);
+}
+
+// Returns the child's status, or -1: it has no process.
+static int supervise_worker(struct failure *failure)
+{
+	const struct supervised supervised = {
+		.directory = launch.directory,
+		.lock = launch.lock,
+		.body = run,
+	};
+	char reason[RUNDIR_REASON_MAX];
+	int status;
+
+	worker.pid = getpid();
+	if (!sandbox_prepare(&sandbox, DEVICE, failure))
+		return -1;
+	status = supervise(&supervised, reason);
+	if (status < 0)
+		failure_set(failure, LUMEN_EXIT_OUR_FAULT, "The worker cannot be started: %s.",
+			strerror(errno));
+	else
+		launch_tell_end(&launch, status, reason);
+	return status;
 }
 
 int main(int argc, char **argv)
 {
-	struct supervised supervised = { .body = run };
 	struct failure failure;
-	struct launch launch;
 	int status = -1;
 
-	if (launch_read(argc, argv, &launch, &failure)) {
-		supervised.directory = launch.directory;
-		supervised.lock = launch.lock;
-		supervised.ready_fd = launch.ready_fd;
-		supervised.context = &launch;
-		status = supervise(&supervised);
-		if (status < 0)
-			failure_set(&failure, LUMEN_EXIT_OUR_FAULT,
-				"The worker cannot be started: %s.", strerror(errno));
-	}
+	if (launch_read(argc, argv, &launch, &failure))
+		status = supervise_worker(&failure);
 	if (status >= 0)
 		return status;
 	fprintf(stderr, "%s\n", failure.text);

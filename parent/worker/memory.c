@@ -26,6 +26,7 @@ static uint8_t *map_aligned(uint64_t size)
 		munmap(base + head + size, slack - head);
 	madvise(base + head, size, MADV_HUGEPAGE); // a hint: a kernel without it is only slower
 	madvise(base + head, size, MADV_DONTFORK);
+	madvise(base + head, size, MADV_DONTDUMP);
 	return base + head;
 }
 

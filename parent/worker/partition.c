@@ -84,12 +84,6 @@ bool partition_map_memory(
 	return true;
 }
 
-void partition_unmap_memory(struct partition *partition, const struct guest_memory *memory)
-{
-	for (int i = 0; i < GUEST_MEMORY_PARTS; i++)
-		map_part(partition, &memory->parts[i], 1u << MSHV_SET_MEM_BIT_UNMAP);
-}
-
 int partition_create_vp(struct partition *partition, uint32_t index)
 {
 	struct mshv_create_vp create = { .vp_index = index };

@@ -21,10 +21,9 @@ struct partition {
 // Creates and initializes a partition. On failure there is nothing to close.
 bool partition_create(struct partition *partition, struct failure *failure);
 
-// Gives the child its memory, or (fails never) takes it back.
+// Gives the child its memory, until the partition is closed.
 bool partition_map_memory(
 	struct partition *partition, const struct guest_memory *memory, struct failure *failure);
-void partition_unmap_memory(struct partition *partition, const struct guest_memory *memory);
 
 // Creates a VP, suspended. Returns its descriptor, or -1 and errno.
 int partition_create_vp(struct partition *partition, uint32_t index);

@@ -3,7 +3,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "hypercall/stats.h"
 #include "parent/worker/exits.h"
@@ -265,7 +264,7 @@ static void stat_child(struct stat_text *stat, struct worker *worker)
 {
 	uint64_t page[HV_STATS_COUNTERS];
 
-	number(stat, "pid", (uint64_t)getpid());
+	number(stat, "pid", (uint64_t)worker->pid);
 	number(stat, "partition_id", worker->partition.id);
 	number(stat, "memory", worker->config.memory);
 	number(stat, "cpus", worker->config.vps);

@@ -88,10 +88,9 @@ static int read_end(int state, int reason_fd, char *reason, size_t size)
 	return is_known(status) ? status : LUMEN_EXIT_OUR_FAULT;
 }
 
-static int report(const struct supervised *supervised, int state, int reason_fd)
+static int report(const struct supervised *supervised, int state, int reason_fd, char *reason)
 {
-	char reason[RUNDIR_REASON_MAX];
-	int status = read_end(state, reason_fd, reason, sizeof(reason));
+	int status = read_end(state, reason_fd, reason, RUNDIR_REASON_MAX);
 	int error = rundir_write_status(supervised->directory, status, reason);
 
 	if (error)
@@ -100,7 +99,7 @@ static int report(const struct supervised *supervised, int state, int reason_fd)
 	return status;
 }
 
-int supervise(const struct supervised *supervised)
+int supervise(const struct supervised *supervised, char *reason)
 {
 	sigset_t signals, before;
 	int ends[2], state, status;
@@ -115,14 +114,12 @@ int supervise(const struct supervised *supervised)
 		become_body(supervised, ends[1], &before);
 	}
 	close(ends[1]);
-	if (supervised->ready_fd >= 0)
-		close(supervised->ready_fd);
 	if (pid < 0) {
 		close(ends[0]);
 		return -1;
 	}
 	state = wait_for(pid, &signals);
-	status = report(supervised, state, ends[0]);
+	status = report(supervised, state, ends[0], reason);
 	close(ends[0]);
 	return status;
 }

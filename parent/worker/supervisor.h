@@ -12,13 +12,13 @@ struct supervised {
 	// one. It may write one sentence to reason_fd: why the child has ended.
 	int (*body)(void *context, int reason_fd);
 	void *context;
-	int ready_fd; // the body's; -1 for none
 };
 
 // Runs the body to its end. Signals that end other processes (SIGTERM, SIGINT, SIGHUP) are passed
-// on to it as SIGTERM. Writes the child's status, removes its socket. Returns the status, or -1 if
-// there is no process, and the body has not run.
-int supervise(const struct supervised *supervised);
+// on to it as SIGTERM. Writes the child's status, removes its socket. Returns the status, with
+// the reason (RUNDIR_REASON_MAX bytes), or -1 and errno if there is no process: the body has not
+// run.
+int supervise(const struct supervised *supervised, char *reason);
 
 // In the body: has the kernel kill this process when the supervisor ends, or ends it if that has
 // happened already. Changing its ids undoes this: call it again then.

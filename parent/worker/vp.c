@@ -51,10 +51,17 @@ static int set_entry_state(struct worker *worker, const struct loader_entry *ent
 		&worker->partition, 0, registers, sizeof(registers) / sizeof(*registers));
 }
 
+static void on_stop_signal(int number)
+{
+	(void)number; // its only purpose is to interrupt the ioctl
+}
+
 bool vps_create(struct worker *worker, const struct loader_entry *entry, struct failure *failure)
 {
+	struct sigaction action = { .sa_handler = on_stop_signal }; // no SA_RESTART
 	int status;
 
+	sigaction(STOP_SIGNAL, &action, NULL); // now: a confined worker cannot
 	for (uint32_t i = 0; i < CHILD_VPS_MAX; i++)
 		worker->vps[i] = (struct vp){ .worker = worker, .index = i, .fd = -1 };
 	for (uint32_t i = 0; i < worker->config.vps; i++) {
@@ -96,16 +103,8 @@ static void *run_vp(void *context)
 	return NULL;
 }
 
-static void on_stop_signal(int number)
-{
-	(void)number; // its only purpose is to interrupt the ioctl
-}
-
 bool vps_run(struct worker *worker, struct failure *failure)
 {
-	struct sigaction action = { .sa_handler = on_stop_signal }; // no SA_RESTART
-
-	sigaction(STOP_SIGNAL, &action, NULL);
 	for (uint32_t i = 0; i < worker->config.vps; i++) {
 		struct vp *vp = &worker->vps[i];
 		int error = pthread_create(&vp->thread, NULL, run_vp, vp);

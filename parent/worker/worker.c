@@ -111,6 +111,17 @@ static bool time_limit_ready(struct loop_source *source, uint32_t events)
 	return loop_event_take(source);
 }
 
+// By the control socket, or by a signal, which the supervisor passes on.
+static void kill_on_request(void *context)
+{
+	struct worker *worker = context;
+	char sentence[MISSING_SENTENCE_MAX];
+
+	worker->killed = true;
+	worker_end(worker, LUMEN_EXIT_OUR_FAULT, "The child was killed on request.%s",
+		waits_for(worker, sentence, sizeof(sentence)));
+}
+
 static bool signals_ready(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = WORKER_OF(source, signals);
@@ -119,9 +130,7 @@ static bool signals_ready(struct loop_source *source, uint32_t events)
 	(void)events;
 	if (read(source->fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return false;
-	worker->killed = true;
-	worker_end(worker, LUMEN_EXIT_OUR_FAULT, "The child was killed on request (%s).",
-		strsignal((int)info.ssi_signo));
+	kill_on_request(worker);
 	return true;
 }
 
@@ -171,16 +180,6 @@ static void input_from_control(void *context)
 	struct worker *worker = context;
 
 	devices_input_ready(&worker->devices);
-}
-
-static void kill_from_control(void *context)
-{
-	struct worker *worker = context;
-	char sentence[MISSING_SENTENCE_MAX];
-
-	worker->killed = true;
-	worker_end(worker, LUMEN_EXIT_OUR_FAULT, "The child was killed on request.%s",
-		waits_for(worker, sentence, sizeof(sentence)));
 }
 
 static const char *stop_from_control(void *context)
@@ -327,7 +326,7 @@ static bool start_services(struct worker *worker, struct failure *failure)
 		.context = worker,
 		.stat = stat_from_control,
 		.stop = stop_from_control,
-		.kill = kill_from_control,
+		.kill = kill_on_request,
 		.input = input_from_control,
 	};
 
@@ -355,7 +354,8 @@ static bool start_partition(
 	status = partition_intercept_msr_write(&worker->partition, HV_X64_MSR_CRASH_CTL);
 	if (status)
 		log_line("a crash of the child will go unnoticed: hypercall status %d", status);
-	return start_services(worker, failure) && vps_run(worker, failure);
+	return start_services(worker, failure) &&
+	       (!worker->confine || worker->confine(worker, failure)) && vps_run(worker, failure);
 }
 
 bool worker_start(struct worker *worker, struct failure *failure)
@@ -402,7 +402,7 @@ static void log_last_state(struct worker *worker)
 }
 
 // Everything of the child goes back, in the order in which nobody uses what is gone: VPs, devices
-// and their threads, memory, partition. What the kernel does not let go of in time stays behind: a
+// and their threads, the partition with what it has mapped, memory. What the kernel does not let go of in time stays behind: a
 // disk may hang for ever, and whoever ends a child wants its end.
 static void take_apart(struct worker *worker)
 {
@@ -414,7 +414,6 @@ static void take_apart(struct worker *worker)
 	done = vmbus_host_stop(&worker->vmbus, deadline) && done;
 	done = done && storage_device_close_disks(&worker->storage, deadline);
 	vps_close(worker);
-	partition_unmap_memory(&worker->partition, &worker->memory);
 	partition_close(&worker->partition);
 	if (done)
 		guest_memory_destroy(&worker->memory);

@@ -35,6 +35,9 @@ struct worker_end {
 struct worker {
 	const char *name;
 	const char *directory; // a path of /run/lumen/NAME; only until the child runs
+	pid_t pid;	       // what others know it by: the supervisor's
+	// Called when all is open and no thread runs yet; NULL: nothing to do.
+	bool (*confine)(struct worker *worker, struct failure *failure);
 	struct child_config config;
 	struct guest_memory memory;
 	struct partition partition;

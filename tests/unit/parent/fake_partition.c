@@ -269,13 +269,6 @@ bool partition_map_memory(
 	return true;
 }
 
-void partition_unmap_memory(struct partition *partition, const struct guest_memory *memory)
-{
-	(void)partition;
-	(void)memory;
-	fake_memory = NULL;
-}
-
 // The descriptor of a VP is a number of its own.
 enum { VP_FD = 1000 };
 

@@ -109,7 +109,9 @@ int main(int argc, char **argv)
 {
 	struct supervised supervised = { .body = body };
 	struct failure failure;
+	char reason[RUNDIR_REASON_MAX];
 	struct launch launch;
+	int status;
 
 	if (!launch_read(argc, argv, &launch, &failure)) {
 		launch_tell(&launch, failure.status, failure.text);
@@ -117,7 +119,8 @@ int main(int argc, char **argv)
 	}
 	supervised.directory = launch.directory;
 	supervised.lock = launch.lock;
-	supervised.ready_fd = launch.ready_fd;
 	supervised.context = &launch;
-	return supervise(&supervised);
+	status = supervise(&supervised, reason);
+	launch_tell_end(&launch, status, reason);
+	return status;
 }
