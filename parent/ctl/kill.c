@@ -11,9 +11,10 @@
 
 #include "parent/ctl/deadline.h"
 
-// Seconds: for an orderly end, with the console's last words; then for an end by SIGKILL, in which
-// the kernel takes back the child's memory and its disks' last requests.
-enum { ORDERLY_S = 3, KILLED_S = 60 };
+// Seconds. The supervisor needs at most 5 to end the worker, whatever that does (supervisor.c). If
+// it does not, it is killed itself, and the worker with it; then the kernel has this long to take
+// back the child's memory and its disks' last requests.
+enum { ORDERLY_S = 8, KILLED_S = 60 };
 
 // Opens the process that runs the child. If it still has the lock then, it is the one: its number
 // cannot have become somebody else's. Returns -1 if there is none.

@@ -7,9 +7,9 @@
 
 struct launch {
 	const char *name; // the child's
-	int directory; // the child's
-	int lock;      // its lock, taken: those who have it run the child
-	int ready_fd;  // lumenctl waits on it for launch_tell(); -1: nobody does
+	int directory;	  // the child's
+	int lock;	  // its lock, taken: those who have it run the child
+	int ready_fd;	  // lumenctl waits on it for launch_tell(); -1: nobody does
 };
 
 // Reads the command line, [--fds READY,LOCK] DIRECTORY. Closes every other descriptor, and claims

@@ -17,7 +17,7 @@
 static struct worker worker;
 static struct sandbox sandbox;
 static struct launch launch;
-static int reason_fd;
+static int message_fd;
 
 // The largest disk that can be written, in bytes.
 static uint64_t largest_file(const struct storage_device *storage)
@@ -40,7 +40,7 @@ static bool confine(struct worker *confined, struct failure *failure)
 		.memory = confined->config.memory,
 		.file_size = largest_file(&confined->storage),
 		.vps = confined->config.vps,
-		.reason_fd = reason_fd,
+		.message_fd = message_fd,
 	};
 
 	close(launch.directory);
@@ -65,10 +65,11 @@ static bool start(struct failure *failure)
 	return worker_start(&worker, failure);
 }
 
+// The child is over. The kernel may keep this process for a while; the lock is for who runs it.
 static int end(int status, const char *reason)
 {
-	if (write(reason_fd, reason, strlen(reason)) < 0)
-		log_line("nobody hears the reason: %s", strerror(errno));
+	close(launch.lock);
+	supervisor_tell_end(message_fd, status, reason);
 	return status;
 }
 
@@ -77,7 +78,7 @@ static int run(void *context, int fd)
 	struct failure failure;
 
 	(void)context;
-	reason_fd = fd;
+	message_fd = fd;
 	if (start(&failure)) {
 		launch_tell(&launch, 0, "");
 		worker_run(&worker);

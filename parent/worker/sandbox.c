@@ -80,6 +80,8 @@ void sandbox_begin(struct sandbox *sandbox, uint64_t memory)
 {
 	close(sandbox->slot_fd);
 	sandbox->slot_fd = -1;
+	// The driver counts the child's memory as locked by this process. To raise the limit takes
+	// rights that it has only now; if it has none, mapping says ENOMEM.
 	if (!limit(RLIMIT_MEMLOCK, memory + MEMORY_SLACK))
 		log_line("the limit of locked memory stays as it is: %s", strerror(errno));
 }
@@ -179,7 +181,7 @@ bool sandbox_enter(
 		return fail(failure, "namespaces");
 	if (!drop_rights(sandbox->id))
 		return fail(failure, "rights");
-	supervisor_hold(needs->reason_fd);
-	sandbox_report_faults(needs->reason_fd);
+	supervisor_hold(needs->message_fd);
+	sandbox_report_faults(needs->message_fd);
 	return sandbox_forbid_calls() || fail(failure, "system calls");
 }

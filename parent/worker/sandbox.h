@@ -19,7 +19,7 @@ struct sandbox_needs {
 	uint64_t memory;    // bytes: the child's
 	uint64_t file_size; // bytes: of the largest file that it writes
 	uint32_t vps;
-	int reason_fd; // see supervisor.h
+	int message_fd; // see supervisor.h
 };
 
 // In the supervisor: takes a user id that no other child has, by a lock on the file `slots` (which
@@ -43,8 +43,8 @@ bool sandbox_leave_the_world(void);
 // Has no system calls but those of a table (sandbox_calls.c). Returns false and errno if not.
 bool sandbox_forbid_calls(void);
 
-// Ends the process and says why, in the log and on reason_fd, if it makes a system call that it
+// Ends the process and says why, in the log and on message_fd, if it makes a system call that it
 // must not make, or fails in another way that the kernel tells by a signal.
-void sandbox_report_faults(int reason_fd);
+void sandbox_report_faults(int message_fd);
 
 #endif

@@ -4,15 +4,15 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 #include "parent/worker/log.h"
+#include "parent/worker/supervisor.h"
 
 extern const char __executable_start[]; // the linker's: where the program lies
 
-static int sentence_fd = -1;
+static int supervisor_fd = -1;
 
 // Where the program was, as `addr2line` wants it.
 static unsigned long long place(const ucontext_t *context)
@@ -45,18 +45,17 @@ static void on_fault(int number, siginfo_t *info, void *context)
 	(void)number;
 	describe(info, context, sentence, sizeof(sentence));
 	log_line("%s", sentence);
-	if (write(sentence_fd, sentence, strlen(sentence)) < 0)
-		_exit(LUMEN_EXIT_OUR_FAULT); // the log has it
+	supervisor_tell_end(supervisor_fd, LUMEN_EXIT_OUR_FAULT, sentence);
 	_exit(LUMEN_EXIT_OUR_FAULT);
 }
 
-void sandbox_report_faults(int reason_fd)
+void sandbox_report_faults(int message_fd)
 {
 	static const int signals[] = { SIGSYS, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
 	struct sigaction action = { .sa_sigaction = on_fault,
 		.sa_flags = SA_SIGINFO | (int)SA_RESETHAND };
 
-	sentence_fd = reason_fd;
+	supervisor_fd = message_fd;
 	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
 		sigaction(signals[i], &action, NULL);
 }

@@ -369,8 +369,8 @@ bool worker_start(struct worker *worker, struct failure *failure)
 	if (!check_memory(worker, failure) || !make_loop(worker, failure) ||
 		!guest_memory_create(&worker->memory, worker->config.memory, failure) ||
 		!load_child(worker, &entry, failure) ||
-		!storage_device_open_disks(&worker->storage, worker->name, &worker->config,
-			&worker->memory, failure))
+		!storage_device_open_disks(
+			&worker->storage, worker->name, &worker->config, &worker->memory, failure))
 		return false;
 	make_devices(worker);
 	if (!partition_create(&worker->partition, failure) ||
@@ -402,8 +402,8 @@ static void log_last_state(struct worker *worker)
 }
 
 // Everything of the child goes back, in the order in which nobody uses what is gone: VPs, devices
-// and their threads, the partition with what it has mapped, memory. What the kernel does not let go of in time stays behind: a
-// disk may hang for ever, and whoever ends a child wants its end.
+// and their threads, the partition with what it has mapped, memory. What the kernel does not let go
+// of in time stays behind: a disk may hang for ever, and whoever ends a child wants its end.
 static void take_apart(struct worker *worker)
 {
 	const deadline_ns deadline = deadline_in_ms(STOP_MS);

@@ -18,15 +18,16 @@
 // The linker's: the true functions, and those that stand in for them (--wrap).
 void __stack_chk_fail(void) __attribute__((noreturn));
 void __real_test_synic_command(void *synic, uint32_t command);
-void __real_sandbox_report_faults(int reason_fd);
+void __real_sandbox_report_faults(int message_fd);
 bool __real_sandbox_forbid_calls(void);
 void __wrap_test_synic_command(void *synic, uint32_t command);
-void __wrap_sandbox_report_faults(int reason_fd);
+void __wrap_sandbox_report_faults(int message_fd);
 bool __wrap_sandbox_forbid_calls(void);
 
 enum { COMMAND = 0xa7, CALLS = 470 };
 
 static sigjmp_buf behind;
+static volatile uintptr_t nowhere = 3;
 
 static bool overcome(const char *what)
 {
@@ -41,14 +42,14 @@ static void go_on(int number)
 	siglongjmp(behind, 1);
 }
 
-void __wrap_sandbox_report_faults(int reason_fd)
+void __wrap_sandbox_report_faults(int message_fd)
 {
 	const struct sigaction action = { .sa_handler = go_on, .sa_flags = SA_NODEFER };
 
 	if (overcome("faults"))
 		sigaction(SIGSYS, &action, NULL);
 	else
-		__real_sandbox_report_faults(reason_fd);
+		__real_sandbox_report_faults(message_fd);
 }
 
 bool __wrap_sandbox_forbid_calls(void)
@@ -131,7 +132,7 @@ void __wrap_test_synic_command(void *context, uint32_t command)
 		syscall(SYS_openat, -100, "/etc/passwd", 0);
 		break;
 	case 3:
-		*(volatile int *)(uintptr_t)(command & 0xff) = 0;
+		*(volatile int *)nowhere = 0;
 		break;
 	case 4:
 		abort();

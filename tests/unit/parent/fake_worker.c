@@ -84,7 +84,7 @@ static void be_alive(void)
 	fclose(fopen(path, "w"));
 }
 
-static int body(void *context, int reason_fd)
+static int body(void *context, int message_fd)
 {
 	struct launch *launch = context;
 	char error[300];
@@ -93,15 +93,17 @@ static int body(void *context, int reason_fd)
 	be_alive();
 	if (!child_config_read(&config, launch->directory, RUNDIR_CONFIG, error, sizeof(error))) {
 		launch_tell(launch, 122, error);
-		dprintf(reason_fd, "%s", error);
+		supervisor_tell_end(message_fd, 122, error);
 		return 122;
 	}
 	listener = listen_here(launch->directory);
 	if (!strcmp(config.append, "silent"))
 		_exit(7);
 	launch_tell(launch, 0, "");
-	if (strcmp(config.append, "abort"))
-		dprintf(reason_fd, "It was asked to:\n %s.", config.append);
+	if (!strncmp(config.append, "exit ", 5) || !strcmp(config.append, "hang"))
+		supervisor_tell_end(message_fd, atoi(config.append + 4), "It was asked to:\n it.");
+	if (!strcmp(config.append, "hang"))
+		close(launch->lock);
 	return be(config.append, listener);
 }
 

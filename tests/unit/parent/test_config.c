@@ -137,8 +137,7 @@ Test(config, wrong_values_are_refused)
 		{ "on-crash", "" }, { "on-crash", "Kill" }, { "legacy-timer", "1" },
 		{ "timeout", "1.5" }, { "disk", "" }, { "disk", ",ro" },
 		{ "disk", "/a,serial=a b" },
-		{ "disk", "/a,serial=012345678901234567890123456789012" },
-		{ "nonsense", "1" } };
+		{ "disk", "/a,serial=012345678901234567890123456789012" }, { "nonsense", "1" } };
 
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++)
 		cr_expect_not_null(child_config_set(&config, pairs[i][0], pairs[i][1]), "%s %s",

@@ -251,9 +251,9 @@ def test_two_creates_make_one_child(bench):
 
 
 def test_how_a_worker_ends_is_known(bench):
-    for what, status, reason in (("exit 0", 0, "It was asked to:? exit 0."),
-                                 ("exit 42", 42, "It was asked to:? exit 42."),
-                                 ("exit 111", 123, "It was asked to:? exit 111."),
+    for what, status, reason in (("exit 0", 0, "It was asked to:? it."),
+                                 ("exit 42", 42, "It was asked to:? it."),
+                                 ("exit 111", 123, "It was asked to:? it."),
                                  ("abort", 123, "The worker was killed (Aborted).")):
         bench.create("a", what)
         bench.do("start", "a")
@@ -268,7 +268,16 @@ def test_a_worker_that_says_nothing_fails_the_start(bench):
     bench.create("a", "silent")
     result = bench.run("start", "a")
     check(result.returncode == 123 and "without a word" in result.stderr, result.stderr)
-    check(bench.settled_state("a") == ("ended", 7), "its status")
+    check(bench.settled_state("a") == ("ended", 123), "its status")
+    bench.clean("a")
+
+
+def test_a_worker_that_hangs_at_its_end_holds_nobody_up(bench):
+    """It has said how the child ended; its process is still there, as with a disk that does not answer."""
+    bench.create("a", "hang")
+    bench.do("start", "a")
+    check(bench.run("wait", "a").returncode == 0, "its status")
+    check(bench.settled_state("a") == ("ended", 0), "its state")
     bench.clean("a")
 
 
@@ -288,7 +297,7 @@ def test_a_worker_gets_no_descriptors_but_its_own(bench):
 
 
 def test_kill_needs_no_good_will(bench):
-    """A worker that ignores SIGTERM and whose socket is full of connections that say nothing."""
+    """Of a worker that ignores SIGTERM and whose socket is full of connections that say nothing."""
     bench.create("a", "stubborn")
     bench.do("start", "a")
     idle = []
@@ -302,8 +311,19 @@ def test_kill_needs_no_good_will(bench):
     before = time.monotonic()
     bench.do("kill", "a")
     check(time.monotonic() - before < 30, "kill waits for it")
-    check(bench.settled_state("a") in (LOST, ("ended", 123)), "its state")
+    check(bench.settled_state("a") == ("ended", 123), "its state")
     os.close(directory)
+    bench.clean("a")
+
+
+def test_kill_does_not_need_the_supervisor(bench):
+    """That is stopped; it is killed, and the worker dies with it."""
+    bench.create("a", "wait")
+    bench.do("start", "a")
+    supervisor = min(bench.workers())
+    os.kill(supervisor, 19)
+    bench.do("kill", "a")
+    check(bench.settled_state("a") == LOST, "its state")
     bench.clean("a")
 
 

@@ -348,8 +348,8 @@ Test(worker, a_child_that_hangs_says_what_it_waits_for)
 	log_to_file();
 	worker->config.timeout_s = 1;
 	cr_assert_eq(run(calibrating_guest), LUMEN_EXIT_HUNG);
-	cr_assert(strstr(worker->end.reason,
-			  "within 1 s. It seems to wait for the 8254 timer (PIT)"),
+	cr_assert(
+		strstr(worker->end.reason, "within 1 s. It seems to wait for the 8254 timer (PIT)"),
 		"%s", worker->end.reason);
 	cr_assert(strstr(read_text("log"), "  port 0x61: "));
 	cr_assert(strstr(read_text("log"), "  | calibrating"));
