@@ -242,8 +242,8 @@ enum vmbus_client_status vmbus_client_gpadl_begin(struct vmbus_client *client,
 uint32_t vmbus_client_gpadl_give(
 	struct vmbus_client *client, uint32_t gpadl, const uint64_t *pfns, uint32_t count);
 
-// Wants the pages back. A created GPADL is torn down, which ends in GPADL_TORNDOWN. One that the host
-// has not been told of, as its first message was not posted, is free at once. One that is not
+// Wants the pages back. A created GPADL is torn down, which ends in GPADL_TORNDOWN. One that the
+// host has not been told of, as its first message was not posted, is free at once. One that is not
 // answered yet is abandoned: it ends in GPADL_CREATED (refused) or, after success and a teardown,
 // in GPADL_TORNDOWN, if ever the host answers. OK also if that was asked before.
 enum vmbus_client_status vmbus_client_gpadl_teardown(struct vmbus_client *client, uint32_t gpadl);

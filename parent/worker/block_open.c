@@ -213,10 +213,20 @@ bool block_open(struct block_file *file, bool read_only, struct failure *failure
 	return false;
 }
 
+// The lock goes at once: a ring that has the file registered lets go of it some time later.
+static void block_unlock_file(const struct block_file *file)
+{
+	struct flock lock = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+	fcntl(file->fd, F_OFD_SETLK, &lock);
+}
+
 void block_close(struct block_file *file)
 {
-	if (file->fd >= 0)
+	if (file->fd >= 0) {
+		block_unlock_file(file);
 		block_system_close(file->fd);
+	}
 	if (file->lock_fd >= 0)
 		close(file->lock_fd);
 }

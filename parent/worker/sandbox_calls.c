@@ -70,6 +70,7 @@ static const struct allowed {
 	{ SYS_setsockopt, 2, ALL, SO_SNDTIMEO },
 	{ SYS_fcntl, 1, ALL, F_GETFL },
 	{ SYS_fcntl, 1, ALL, F_SETFL },
+	{ SYS_fcntl, 1, ALL, F_OFD_SETLK },
 	{ SYS_ioctl, 1, ALL, LUMEN_MSHV_READ_STATS },
 	{ CALL(sendfile) },
 	{ CALL(ftruncate) },

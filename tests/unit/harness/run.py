@@ -23,6 +23,10 @@ class TapResult(unittest.TestResult):
         super().addFailure(test, err)
         self._line(False, test, err)
 
+    def addSkip(self, test, reason):
+        super().addSkip(test, reason)
+        print(f"ok {self.testsRun} - {test.id()} # SKIP {reason}", flush=True)
+
     def addError(self, test, err):
         super().addError(test, err)
         self._line(False, test, err)

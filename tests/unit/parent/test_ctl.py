@@ -400,7 +400,8 @@ def test_paths_with_line_breaks(bench):
     bench.do("create", "a", "--kernel", str(link), "--disk", f"{link},ro", "--append", "one\ntwo")
     lines = (bench.run_dir / "a/config").read_text().splitlines()
     check([line.split(" ")[0] for line in lines] == ["kernel", "initrd", "append", "memory", "cpus", "timeout",
-                                                     "test-devices", "disk", "end"], f"{lines}")
+                                                     "test-devices", "legacy-timer", "on-crash", "disk",
+                                                     "end"], f"{lines}")
     bench.do("start", "a")
     bench.clean("a")
 

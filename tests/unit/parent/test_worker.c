@@ -438,7 +438,7 @@ static int delivering_guest(uint32_t vp, unsigned step, struct hv_message *messa
 Test(worker, a_fault_while_an_exception_is_delivered_is_not_the_instructions)
 {
 	cr_assert_eq(run(delivering_guest), LUMEN_EXIT_CRASHED);
-	cr_assert(strstr(read_text(RUNDIR_STATUS),
+	cr_assert(strstr(worker->end.reason,
 		"memory that it does not have, 0xfec00000, as stack or table for an exception"));
 }
 
