@@ -164,7 +164,7 @@ child busy $DISK0 busy
 until_says busy "round 1 of"
 mknod twin b $(tr : " " <"/sys/class/block/$(readlink $DISK0)/dev") || fail "mknod"
 for option in rw ro; do
-	lumenctl create "$JOB-twin" --kernel "$FILES/kernel" --memory 64M --disk "$FILES/twin,$option" ||
+	lumenctl create "$JOB-twin" --kernel "$FILES/kernel" --memory 96M --disk "$FILES/twin,$option" ||
 		fail "create twin"
 	! lumenctl start "$JOB-twin" || fail "two children have one disk ($option)"
 	lumenctl delete "$JOB-twin" || fail "delete twin"
