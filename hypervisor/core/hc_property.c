@@ -3,10 +3,12 @@
 #include "hypercall/partition.h"
 #include "hypervisor/core/clock.h"
 #include "hypervisor/core/hypercall.h"
+#include "hypervisor/core/sched.h"
 #include "hypervisor/x86/cpu.h"
 
 #define WEIGHT_MIN 1
 #define WEIGHT_MAX 10000 // TLFS: HvPartitionPropertyCpuWeight
+#define CAP_MIN	   (CPU_CAP_FULL / 100)
 
 // A parent may take privileges away from a child, not give those of a parent.
 static hv_status set_privileges(struct partition *p, uint64_t value)
@@ -48,12 +50,21 @@ static hv_status set_synthetic_features(struct partition *p, uint64_t value)
 
 static hv_status set_weight(struct partition *p, uint64_t value)
 {
-	struct vp *vp;
-
 	if (value < WEIGHT_MIN || value > WEIGHT_MAX)
 		return HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE;
-	p->cpu_weight = value;
-	partition_for_each_vp(vp, p) WRITE_ONCE(vp->weight, value);
+	WRITE_ONCE(p->cpu_weight, value);
+	return HV_STATUS_SUCCESS;
+}
+
+// A VP that has had its part waits for at most 2 slices / cap: with CAP_MIN that is a second.
+static hv_status set_cap(struct partition *p, uint64_t value)
+{
+	struct vp *vp;
+
+	if (value < CAP_MIN || value > CPU_CAP_FULL)
+		return HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE;
+	WRITE_ONCE(p->cpu_cap, value);
+	partition_for_each_vp(vp, p) sched_reconsider(vp);
 	return HV_STATUS_SUCCESS;
 }
 
@@ -74,6 +85,7 @@ static const struct setter {
 } setters[] = {
 	{ HvPartitionPropertyPrivilegeFlags, true, set_privileges },
 	{ HvPartitionPropertySyntheticProcFeatures, true, set_synthetic_features },
+	{ HvPartitionPropertyCpuCap, false, set_cap },
 	{ HvPartitionPropertyCpuWeight, false, set_weight },
 	{ HvPartitionPropertyUnimplementedMsrAction, false, set_unimplemented_msr_action },
 };
@@ -90,6 +102,7 @@ static bool get_property(const struct partition *p, uint32_t code, uint64_t *val
 		{ HvPartitionPropertyPrivilegeFlags, p->privileges },
 		{ HvPartitionPropertySyntheticProcFeatures, p->synthetic_features },
 		{ HvPartitionPropertyCpuReserve, 0 },
+		{ HvPartitionPropertyCpuCap, p->cpu_cap },
 		{ HvPartitionPropertyCpuWeight, p->cpu_weight },
 		{ HvPartitionPropertyReferenceTime, partition_reference_time(p, tsc_read()) },
 		{ HvPartitionPropertyUnimplementedMsrAction, p->unimplemented_msr_action },

@@ -92,6 +92,7 @@ void partition_init(struct partition *partition, struct partition *parent)
 	partition->privileges = partition_default_privileges(!parent);
 	partition->state = PARTITION_CREATED;
 	partition->cpu_weight = DEFAULT_CPU_WEIGHT;
+	partition->cpu_cap = CPU_CAP_FULL;
 	partition->tsc_origin = tsc_read();
 	// A child's clocks begin with it; the root's TSC is the machine's, which its firmware and
 	// its devices have seen.
@@ -103,7 +104,8 @@ static void **pages_of(struct partition *partition, unsigned int i)
 {
 	void **pages[] = { (void **)&partition->ports, (void **)&partition->connections,
 		(void **)&partition->intercepts, (void **)&partition->stats,
-		&partition->hypercall_page, &partition->reference_tsc_page };
+		(void **)&partition->shares, &partition->hypercall_page,
+		&partition->reference_tsc_page };
 
 	return i < ARRAY_SIZE(pages) ? pages[i] : NULL;
 }
@@ -151,6 +153,7 @@ struct vp *partition_local_vp(struct partition *partition)
 	struct vp *vp = count ? partition_vp(partition, this_cpu()->index % count) : NULL;
 
 	if (vp)
+	shares_init(partition->shares);
 		return vp;
 	partition_for_each_vp(vp, partition) return vp;
 	return NULL;

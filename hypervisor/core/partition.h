@@ -42,7 +42,8 @@ struct partition {
 	struct gpa_map gpa;
 	struct vp *vps[PARTITION_MAX_VPS]; // atomic pointers; NULL = none
 	uint32_t vp_count;
-	uint32_t cpu_weight;
+	uint32_t cpu_weight, cpu_cap;
+	struct share *shares; // by processor; guarded by its run queue's lock (core/run_queue.h)
 
 	// Partition-wide synthetic MSRs; guarded by lock.
 	uint64_t guest_os_id, hypercall_msr, reference_tsc_msr;

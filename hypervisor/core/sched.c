@@ -1,63 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Weighted fair scheduling: each run queue is sorted by virtual time (run time divided by weight);
-// the smallest runs next.
+// Which VP each processor runs: the first of its run queue, or, when that is empty, one that waits
+// for another processor.
 #include "hypervisor/core/sched.h"
 #include "hypervisor/core/clock.h"
 #include "hypervisor/core/partition.h"
 #include "hypervisor/core/pcpu.h"
 #include "hypercall/stats.h"
-#include "hypervisor/core/trace.h"
 #include "hypervisor/x86/apic.h"
 #include "hypervisor/x86/irq.h"
-
-#define WEIGHT_UNIT 100 // TLFS: the default CPU weight
-
-static uint64_t slice_ticks(void)
-{
-	return tsc_hz / 200; // 5 ms
-}
-
-static void enqueue(struct run_queue *rq, struct vp *vp)
-{
-	struct vp *later;
-
-	list_for_each (later, &rq->queue, run_link)
-		if (later->vruntime > vp->vruntime)
-			break;
-	list_insert_before(&later->run_link, &vp->run_link);
-	rq->queued++;
-	vp->run_state = VP_QUEUED;
-}
-
-static void dequeue(struct run_queue *rq, struct vp *vp, enum vp_run_state state)
-{
-	list_remove(&vp->run_link);
-	rq->queued--;
-	vp->run_state = state;
-}
-
-static struct vp *first_queued(const struct run_queue *rq)
-{
-	return list_first(&rq->queue, struct vp, run_link);
-}
-
-static uint64_t less_a_slice(uint64_t vruntime)
-{
-	return vruntime - MIN(vruntime, slice_ticks());
-}
-
-// Charges the current VP for its time since the last call.
-static void account(struct run_queue *rq, uint64_t now)
-{
-	struct vp *vp = rq->current;
-	uint64_t ran = now - rq->current_since;
-
-	rq->current_since = now;
-	vp->runtime_tsc += ran;
-	vp->stats[VpTotalRunTime] = tsc_to_100ns(vp->runtime_tsc);
-	vp->vruntime += ran * WEIGHT_UNIT / vp->weight;
-	rq->min_vruntime = MAX(rq->min_vruntime, less_a_slice(vp->vruntime));
-}
 
 // An idle processor takes over a VP whose state no processor holds; others run where they last ran.
 static struct pcpu *choose_cpu(struct vp *vp)
@@ -70,38 +20,60 @@ static struct pcpu *choose_cpu(struct vp *vp)
 	return vp->cpu;
 }
 
-// Is this the waker of VP? Then *CPU is where it is to run.
-static bool claim_blocked(struct vp *vp, struct pcpu **cpu)
+// Is this the waker of VP? Then *TO is where it is to run: it waits there already, or has left for
+// it
+// (*MOVES).
+static bool claim_blocked(struct vp *vp, struct pcpu **to, bool *moves)
 {
-	*cpu = READ_ONCE(vp->cpu);
-	spin_guard(&(*cpu)->run_queue.lock);
+	struct pcpu *from = READ_ONCE(vp->cpu);
+
+	spin_guard(&from->run_queue.lock);
 	// run_state leaves BLOCKED only under this lock, and a blocked VP's cpu changes only here:
 	// one waker wins.
-	if (vp->cpu != *cpu || vp->run_state != VP_BLOCKED)
+	if (vp->cpu != from || vp->run_state != VP_BLOCKED)
 		return false;
-	vp->run_state = VP_QUEUED;
-	*cpu = choose_cpu(vp);
+	*to = choose_cpu(vp);
+	*moves = *to != from;
+	if (*moves) {
+		vp->run_state = VP_QUEUED;
+		run_queue_leave(vp);
+	} else {
+		run_queue_wake(&from->run_queue, vp);
+	}
 	return true;
+}
+
+// VP, which left another processor, waits for CPU.
+static void arrive(struct pcpu *cpu, struct vp *vp)
+{
+	spin_guard(&cpu->run_queue.lock);
+	vp->cpu = cpu;
+	run_queue_arrive(vp);
+	run_queue_wake(&cpu->run_queue, vp);
+}
+
+static void look_again(struct pcpu *cpu)
+{
+	WRITE_ONCE(cpu->reschedule, true);
+	if (cpu != this_cpu())
+		pcpu_kick(cpu);
 }
 
 void sched_wake(struct vp *vp)
 {
-	struct run_queue *rq;
 	struct pcpu *cpu;
+	bool moves;
 
-	if (!claim_blocked(vp, &cpu))
+	if (!claim_blocked(vp, &cpu, &moves))
 		return;
-	rq = &cpu->run_queue;
-	spin_lock(&rq->lock);
-	vp->cpu = cpu;
-	// A sleeper gets at most one slice of credit, or it could starve the others when it comes
-	// back.
-	vp->vruntime = MAX(vp->vruntime, less_a_slice(rq->min_vruntime));
-	enqueue(rq, vp);
-	spin_unlock(&rq->lock);
-	WRITE_ONCE(cpu->reschedule, true);
-	if (cpu != this_cpu())
-		pcpu_kick(cpu);
+	if (moves)
+		arrive(cpu, vp);
+	look_again(cpu);
+}
+
+void sched_reconsider(struct vp *vp)
+{
+	look_again(READ_ONCE(vp->cpu));
 }
 
 bool sched_block(struct vp *vp)
@@ -119,58 +91,55 @@ bool sched_block(struct vp *vp)
 bool sched_should_yield(void)
 {
 	struct pcpu *cpu = this_cpu();
-	struct run_queue *rq = &cpu->run_queue;
-	uint64_t now = tsc_read();
-	struct vp *first;
 
 	WRITE_ONCE(cpu->reschedule, false);
-	spin_guard(&rq->lock);
-	account(rq, now);
-	first = first_queued(rq);
-	if (!first) {
-		rq->slice_end = UINT64_MAX;
-		return false;
-	}
-	if (rq->slice_end == UINT64_MAX) {
-		rq->slice_end = now + slice_ticks();
-		cpu->timers_changed = true;
-	}
-	return now >= rq->slice_end || first->vruntime + slice_ticks() / 4 < rq->current->vruntime;
+	spin_guard(&cpu->run_queue.lock);
+	return run_queue_turn_over(&cpu->run_queue, tsc_read());
 }
 
-// A paused VP leaves the queue: vp_resume() wakes it. If that came before VP was seen to be
-// blocked, nobody does, and it stays.
+// VP, which waits, is paused: it leaves the queue, and vp_resume() wakes it. If that came before VP
+// was seen to be blocked, nobody does, and it is back. True: it is gone.
 static bool leaves_paused(struct run_queue *rq, struct vp *vp)
 {
-	if (!READ_ONCE(vp->pause_count))
-		return false;
-	vp->run_state = VP_BLOCKED;
+	run_queue_remove(rq, vp);
 	__atomic_thread_fence(
 		__ATOMIC_SEQ_CST); // pairs with vp_resume(): pause_count first, then run_state
-	if (READ_ONCE(vp->pause_count)) {
-		dequeue(rq, vp, VP_BLOCKED);
+	if (READ_ONCE(vp->pause_count))
 		return true;
-	}
-	vp->run_state = VP_QUEUED;
+	run_queue_add(rq, vp);
 	return false;
 }
 
+// Each turn of the loop takes a VP off the queue.
 static struct vp *pick(struct run_queue *rq)
 {
 	struct vp *vp;
 
 	spin_guard(&rq->lock);
-	while ((vp = first_queued(rq)) && leaves_paused(rq, vp))
+	while ((vp = run_queue_first(rq)) && READ_ONCE(vp->pause_count) && leaves_paused(rq, vp))
 		;
 	if (!vp)
 		return NULL;
-	dequeue(rq, vp, VP_RUNNING);
-	rq->current = vp;
+	run_queue_start(rq, vp, tsc_read());
 	vp_count(vp, VpLogicalProcessorDispatches);
-	rq->current_since = tsc_read();
-	rq->slice_end = rq->queued ? rq->current_since + slice_ticks() : UINT64_MAX;
-	rq->min_vruntime = MAX(rq->min_vruntime, less_a_slice(vp->vruntime));
 	return vp;
+}
+
+static bool may_move(const struct vp *vp)
+{
+	return !vp->pinned && !vp->loaded_on && !READ_ONCE(vp->pause_count);
+}
+
+static struct vp *find_movable(const struct run_queue *rq)
+{
+	struct share *share;
+	struct vp *vp;
+
+	list_for_each (share, &rq->shares.waiting, fair.link)
+		list_for_each (vp, &share->vps.waiting, fair.link)
+			if (may_move(vp))
+				return vp;
+	return NULL;
 }
 
 // A VP that waits in another processor's queue, taken off it. NULL: there is none.
@@ -179,13 +148,13 @@ static struct vp *take_waiting(struct run_queue *rq)
 	struct vp *vp;
 
 	spin_guard(&rq->lock);
-	list_for_each (vp, &rq->queue, run_link) {
-		if (!vp->pinned && !vp->loaded_on && !READ_ONCE(vp->pause_count)) {
-			dequeue(rq, vp, VP_QUEUED);
-			return vp;
-		}
-	}
-	return NULL;
+	vp = find_movable(rq);
+	if (!vp)
+		return NULL;
+	run_queue_remove(rq, vp);
+	vp->run_state = VP_QUEUED;
+	run_queue_leave(vp);
+	return vp;
 }
 
 // Moves a waiting VP from another processor's queue to this one.
@@ -196,25 +165,16 @@ static bool steal(struct pcpu *cpu)
 	for (uint32_t i = 0; i < pcpu_count && !vp; i++)
 		if (pcpus[i] != cpu && READ_ONCE(pcpus[i]->run_queue.queued))
 			vp = take_waiting(&pcpus[i]->run_queue);
-	if (!vp)
-		return false;
-	spin_guard(&cpu->run_queue.lock);
-	vp->cpu = cpu;
-	vp->vruntime = MAX(vp->vruntime, cpu->run_queue.min_vruntime);
-	enqueue(&cpu->run_queue, vp);
-	return true;
+	if (vp)
+		arrive(cpu, vp);
+	return vp;
 }
 
-// The VP leaves the processor's run queue slot; if it only yielded, it queues again.
+// The VP leaves the processor; if it only yielded, it waits again.
 static void put_current(struct run_queue *rq)
 {
-	struct vp *vp = rq->current;
-
 	spin_guard(&rq->lock);
-	account(rq, tsc_read());
-	rq->current = NULL;
-	if (vp->run_state == VP_RUNNING)
-		enqueue(rq, vp);
+	run_queue_stop(rq, tsc_read());
 }
 
 // A processor that idles keeps the last VP's state loaded, as that VP is likely to be the next; but
@@ -263,8 +223,21 @@ void sched_remove(struct vp *vp)
 
 	// pick() leaves a paused VP on the queue until it is the first; steal() passes it by.
 	spin_guard(&rq->lock);
-	if (vp->run_state == VP_QUEUED)
-		dequeue(rq, vp, VP_BLOCKED);
+	if (vp->run_state == VP_QUEUED || vp->run_state == VP_CAPPED)
+		run_queue_remove(rq, vp);
+}
+
+// When the run queue wants to be asked again.
+static uint64_t tick(struct pcpu *cpu)
+{
+	uint64_t now = tsc_read(), next;
+	bool any;
+
+	spin_guard(&cpu->run_queue.lock);
+	next = run_queue_tick(&cpu->run_queue, now, &any);
+	if (any || next <= now)
+		cpu->reschedule = true;
+	return next;
 }
 
 void timers_update(void)
@@ -276,9 +249,7 @@ void timers_update(void)
 		return;
 	cpu->timers_changed = false;
 	next = timers_run(tsc_read());
-	if (cpu->run_queue.slice_end <= tsc_read())
-		cpu->reschedule = true;
-	apic_timer_set(MIN(next, cpu->run_queue.slice_end));
+	apic_timer_set(MIN(next, tick(cpu)));
 }
 
 void pcpu_kick(struct pcpu *cpu)

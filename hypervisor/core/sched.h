@@ -1,20 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The scheduler: one run queue per processor, virtual time by weight; VPs of children move to idle
-// processors.
+// The scheduler: which VP each processor runs. Each has a run queue (run_queue.h); VPs of children
+// move to idle processors.
 #pragma once
 
+#include "hypervisor/core/run_queue.h"
 #include "hypervisor/core/vp.h"
-
-struct run_queue {
-	struct spinlock lock; // guards queue, and run_state/run_link/vruntime/cpu of VPs whose
-			      // vp->cpu this is; leaf
-	struct list queue; // runnable VPs by vruntime
-	uint32_t queued;
-	uint64_t min_vruntime;
-	struct vp *current;
-	uint64_t current_since; // TSC
-	uint64_t slice_end;	// TSC; UINT64_MAX while nobody else waits
-};
 
 // The processor's main loop: picks and runs VPs for ever, halts when there are none.
 void sched_run(void) __attribute__((noreturn));
@@ -32,6 +22,9 @@ bool sched_should_yield(void);
 // Fires due timers and sets the processor's interrupt timer for the next one or the end of the
 // slice. Own processor.
 void timers_update(void);
+
+// What VP's partition may have of a processor has changed: its processor looks again.
+void sched_reconsider(struct vp *vp);
 
 // VP, paused for good and a grace period ago, is on no run queue any more.
 void sched_remove(struct vp *vp);

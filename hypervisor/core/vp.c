@@ -72,11 +72,10 @@ struct vp *vp_create(struct partition *partition, uint32_t index, uint32_t apic_
 	vp->partition = partition;
 	vp->index = index;
 	vp->cpu = pcpus[index % pcpu_count];
-	vp->weight = partition->cpu_weight;
 	vp->run_state = VP_BLOCKED;
 	vp->offered_vector = -1;
 	vp->explicit_suspend = true; // TLFS: HvCallCreateVp
-	list_init(&vp->run_link);
+	list_init(&vp->fair.link);
 	for (unsigned int i = 0; i < VP_TIMERS; i++)
 		timer_init(&vp->timers[i], timer_fire);
 	backend->vp_init(vp, vp->arch_pages);

@@ -9,6 +9,7 @@
 #include "hypercall/intercept.h"
 #include "hypercall/registers.h"
 #include "hypervisor/core/event.h"
+#include "hypervisor/core/fair.h"
 #include "hypervisor/core/synic.h"
 #include "hypervisor/core/timer.h"
 #include "hypervisor/core/vp_state.h"
@@ -29,7 +30,8 @@ enum vp_request {		   // bits of vp->requests
 
 enum vp_run_state {
 	VP_BLOCKED, // nothing to do: halted, suspended, waiting for SIPI, paused
-	VP_QUEUED,  // on the run queue of vp->cpu
+	VP_QUEUED,  // on the run queue of vp->cpu, or on its way to it
+	VP_CAPPED,  // on its list of those who wait for vp->due
 	VP_RUNNING, // current on vp->cpu
 };
 

@@ -140,9 +140,8 @@
 	X(struct pcpu *, loaded_on, ) /* whose registers hold its state; NULL: it is in memory */  \
 	X(bool, pinned, ) /* the root's VPs stay on their processor */                             \
 	X(enum vp_run_state, run_state, )                                                          \
-	X(struct list, run_link, )                                                                 \
-	X(uint64_t, vruntime, )                                                                    \
-	X(uint32_t, weight, )                                                                      \
+	X(struct fair, fair, ) /* its place among its partition's, or in run_queue.capped */       \
+	X(uint64_t, due, ) /* TSC; before that its cap does not allow more (run_queue.c) */        \
 	/* what others may set at any time */                                                      \
 	X(uint32_t, expired_timers, ) /* atomic, bit per timer: STIMER 0-3, APIC timer */          \
 	X(uint32_t, pause_count, ) /* atomic; > 0: must not run */                                 \

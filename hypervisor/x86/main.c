@@ -70,8 +70,7 @@ static struct pcpu *pcpu_create(uint32_t id)
 	cpu->arch = boot_alloc(2);
 	cpu->stack = map_stack(pcpu_count);
 	*(struct pcpu **)cpu->stack = cpu;
-	list_init(&cpu->run_queue.queue);
-	cpu->run_queue.slice_end = UINT64_MAX;
+	run_queue_init(&cpu->run_queue);
 	list_init(&cpu->timers.armed);
 	pcpus[pcpu_count++] = cpu;
 	return cpu;

@@ -26,6 +26,7 @@ _Alignas(1 << 21) uint8_t machine_ram[MACHINE_PAGES * 4096ul];
 struct pcpu machine_cpus[MACHINE_CPUS];
 _Thread_local struct pcpu *machine_cpu;
 unsigned int machine_kicks;
+uint64_t machine_clock, machine_timer[MACHINE_CPUS];
 void (*machine_guest)(struct vp *vp, struct vp_exit *exit);
 void (*machine_idle)(void);
 _Thread_local void (*machine_walk)(void);
@@ -50,7 +51,7 @@ static void fail(const char *what)
 // It goes on as the host's does, as processors are threads; but it began where the test says.
 uint64_t rdtsc(void)
 {
-	return __builtin_ia32_rdtsc() + tsc_ahead;
+	return machine_clock ? tsc_start + machine_clock : __builtin_ia32_rdtsc() + tsc_ahead;
 }
 
 struct pcpu *this_cpu(void)
@@ -92,6 +93,7 @@ void apic_send_ipi(uint32_t apic_id, uint32_t command)
 
 void apic_timer_set(uint64_t deadline)
 {
+	machine_timer[machine_cpu->index] = deadline;
 }
 
 bool machine_kicked(void)
@@ -461,8 +463,7 @@ static void boot_cpu(unsigned int index)
 	*cpu = (struct pcpu){ .index = index, .apic_id = index, .online = true, .guest_seq = 1 };
 	cpu->hypercall_input = parameter_pages[index][0];
 	cpu->hypercall_output = parameter_pages[index][1];
-	list_init(&cpu->run_queue.queue);
-	cpu->run_queue.slice_end = UINT64_MAX;
+	run_queue_init(&cpu->run_queue);
 	list_init(&cpu->timers.armed);
 	pcpus[index] = cpu;
 }
@@ -528,10 +529,7 @@ void machine_run(struct vp *vp)
 		before->run_state = VP_BLOCKED;
 		before->loaded_on = NULL;
 	}
-	if (vp->run_state == VP_QUEUED) {
-		list_remove(&vp->run_link);
-		vp->cpu->run_queue.queued--;
-	}
+	sched_remove(vp);
 	vp->cpu = cpu;
 	vp->run_state = VP_RUNNING;
 	vp->loaded_on = cpu;

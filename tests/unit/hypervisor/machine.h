@@ -37,8 +37,10 @@ extern struct pcpu machine_cpus[MACHINE_CPUS];
 extern _Thread_local struct pcpu *machine_cpu;	   // this_cpu()
 extern _Thread_local unsigned int machine_windows; // calls of irq_window()
 extern unsigned int machine_kicks;		   // IPIs sent
-extern char machine_log[256];			   // the last rate-limited line of the log
-extern _Thread_local uint8_t machine_xmm[96];	   // XMM0 to XMM5 of this thread's VP
+extern uint64_t machine_clock;			   // not 0: tsc_read() gives that
+extern uint64_t machine_timer[MACHINE_CPUS];  // when each processor's timer fires, by tsc_read()
+extern char machine_log[256];		      // the last rate-limited line of the log
+extern _Thread_local uint8_t machine_xmm[96]; // XMM0 to XMM5 of this thread's VP
 
 // The MSRs of the machine: what was written, in order, and what was written last.
 extern struct machine_msr {

@@ -572,7 +572,7 @@ Test(partition, a_queued_vp_can_be_deleted)
 	cr_assert_eq(child->vps[0]->run_state, VP_QUEUED);
 	cr_assert_eq(CALL(HvCallDeleteVp, child->id, 0), 0);
 	for (unsigned int i = 0; i < MACHINE_CPUS; i++)
-		cr_assert(list_empty(&machine_cpus[i].run_queue.queue));
+		cr_assert(list_empty(&machine_cpus[i].run_queue.shares.waiting));
 }
 
 Test(partition, registers)
