@@ -17,13 +17,18 @@ hv_status target_vp(struct hypercall *call, hv_vp_index index, struct vp **vp)
 }
 
 // Pauses VP for one examiner, who alone touches its registers until the end. False: somebody else
-// does.
-static bool examine(struct vp *vp)
+// does, or the parent is to be the next.
+static bool examine(const struct hypercall *call, struct vp *vp)
 {
-	if (__atomic_exchange_n(&vp->examined, true, __ATOMIC_ACQUIRE))
-		return false;
-	vp_pause(vp);
-	return true;
+	bool parent = call->partition != vp->partition;
+	bool taken = (parent || !claim_stands(&vp->parents_claim)) &&
+		     !__atomic_exchange_n(&vp->examined, true, __ATOMIC_ACQUIRE);
+
+	if (parent)
+		claim_set(&vp->parents_claim, !taken);
+	if (taken)
+		vp_pause(vp);
+	return taken;
 }
 
 static void examine_end(struct vp *vp)
@@ -43,7 +48,7 @@ static hv_status target_vp_begin(struct hypercall *call, hv_vp_index index, stru
 	// Two VPs of one partition that pause each other would wait for ever.
 	if (call->target == call->partition)
 		return HV_STATUS_INVALID_VP_STATE;
-	return examine(*vp) ? HV_STATUS_SUCCESS : HYPERCALL_RETRY;
+	return examine(call, *vp) ? HV_STATUS_SUCCESS : HYPERCALL_RETRY;
 }
 
 static void target_vp_end(struct hypercall *call, struct vp *vp)
@@ -209,7 +214,7 @@ HANDLER(StartVirtualProcessor, start_virtual_processor)
 	if (vp == call->vp || READ_ONCE(vp->activity) != VP_WAIT_FOR_SIPI)
 		return HV_STATUS_INVALID_VP_STATE;
 	// A VP that waits for its start runs nothing: it cannot be about to pause us in turn.
-	if (!examine(vp))
+	if (!examine(call, vp))
 		return HYPERCALL_RETRY;
 	status = start(vp, &in->vp_context);
 	examine_end(vp);

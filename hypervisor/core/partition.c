@@ -46,17 +46,28 @@ bool partition_publish(struct partition *partition)
 	return false;
 }
 
-bool partition_hold(struct partition *partition, enum partition_hold_mode mode)
+static bool take_hold(struct partition *partition, bool exclusive)
 {
 	uint32_t holds = READ_ONCE(partition->holds), wanted;
 
 	do {
-		if (holds & HOLD_EXCLUSIVE || (mode == PARTITION_EXCLUSIVE && holds))
+		if (holds & HOLD_EXCLUSIVE || (exclusive && holds))
 			return false;
-		wanted = mode == PARTITION_EXCLUSIVE ? HOLD_EXCLUSIVE : holds + 1;
+		wanted = exclusive ? HOLD_EXCLUSIVE : holds + 1;
 	} while (!__atomic_compare_exchange_n(
 		&partition->holds, &holds, wanted, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
 	return true;
+}
+
+bool partition_hold(struct partition *partition, enum partition_hold_mode mode)
+{
+	bool exclusive = mode == PARTITION_EXCLUSIVE;
+	bool taken = (exclusive || !claim_stands(&partition->exclusive_claim)) &&
+		     take_hold(partition, exclusive);
+
+	if (exclusive)
+		claim_set(&partition->exclusive_claim, !taken);
+	return taken;
 }
 
 void partition_release(struct partition *partition, enum partition_hold_mode mode)

@@ -63,6 +63,7 @@ struct partition {
 	struct overlay stats_overlay[2]; // in the parent's map, by enum hv_stats_area_type
 
 	uint32_t holds; // atomic; see partition_hold()
+	claim_t exclusive_claim;
 };
 _Static_assert(sizeof(struct partition) <= PAGE_SIZE, "a partition is one page");
 
@@ -95,7 +96,9 @@ hv_status partition_initialize(struct partition *partition);
 // processor counts as quiescent while it waits. Who waits during work on a partition that is not
 // its own first takes a hold: the partition and its VPs then stay until the release. An exclusive
 // hold excludes all others; those who destroy take that one. Both are tries and never wait: on
-// false, the hypercall is to be executed again (HYPERCALL_RETRY).
+// false, the hypercall is to be executed again (HYPERCALL_RETRY). Once an exclusive one has failed,
+// no new shared ones are given until it is tried again (core/claim.h): it waits for those only that
+// there are, and a partition cannot keep its parent out.
 enum partition_hold_mode { PARTITION_SHARED, PARTITION_EXCLUSIVE };
 bool partition_hold(struct partition *partition, enum partition_hold_mode mode);
 void partition_release(struct partition *partition, enum partition_hold_mode mode);

@@ -8,6 +8,7 @@
 
 #include "hypercall/intercept.h"
 #include "hypercall/registers.h"
+#include "hypervisor/core/claim.h"
 #include "hypervisor/core/event.h"
 #include "hypervisor/core/fair.h"
 #include "hypervisor/core/synic.h"

@@ -146,6 +146,7 @@
 	X(uint32_t, expired_timers, ) /* atomic, bit per timer: STIMER 0-3, APIC timer */          \
 	X(uint32_t, pause_count, ) /* atomic; > 0: must not run */                                 \
 	X(bool, examined, ) /* atomic; somebody else's hypercall has it paused and in hand */      \
+	X(claim_t, parents_claim, ) /* to examine it, before its own partition */                  \
 	/* decided for the next entry */                                                           \
 	X(int, offered_vector, ) /* what the backend was last asked to deliver, -1 = none */       \
 	X(bool, recheck, ) /* that may not hold any more (interrupts, suspension, activity) */     \

@@ -219,6 +219,55 @@ Test(partition, holds)
 	machine_destroy(child->id);
 }
 
+// A child whose VPs take shared holds one after the other (HvCallStartVirtualProcessor) cannot keep
+// its parent from an exclusive one; nor can a parent that does not come back lock the child out.
+Test(partition, an_exclusive_hold_is_next)
+{
+	struct partition *child = machine_child(0, 1, 16);
+
+	machine_clock = tsc_read();
+	cr_assert(partition_hold(child, PARTITION_SHARED));
+	cr_assert(!partition_hold(child, PARTITION_EXCLUSIVE));
+	cr_assert(!partition_hold(child, PARTITION_SHARED), "overtakes");
+	partition_release(child, PARTITION_SHARED);
+	cr_assert(!partition_hold(child, PARTITION_SHARED), "overtakes");
+	cr_assert(partition_hold(child, PARTITION_EXCLUSIVE));
+	partition_release(child, PARTITION_EXCLUSIVE);
+	cr_assert(partition_hold(child, PARTITION_SHARED));
+	cr_assert(!partition_hold(child, PARTITION_EXCLUSIVE));
+	machine_clock += tsc_hz / 10;
+	cr_assert(partition_hold(child, PARTITION_SHARED), "the claim is for good");
+	partition_release(child, PARTITION_SHARED);
+	partition_release(child, PARTITION_SHARED);
+	machine_destroy(child->id);
+}
+
+// The same for the one who may examine a VP: the parent goes before the VP's siblings.
+Test(partition, the_parent_examines_next)
+{
+	struct partition *child = machine_child(0, 2, 16);
+	struct vp *sibling = child->vps[0], *target = child->vps[1];
+	const uint64_t get[3] = { child->id, 1, HvX64RegisterRip };
+	const uint64_t start[30] = { HV_PARTITION_ID_SELF, 1 };
+
+	machine_clock = tsc_read();
+	target->examined = true; // a sibling's call has it in hand
+	memcpy(machine_memory(root_partition, PAGE(MACHINE_IN_PAGE)), get, sizeof(get));
+	vp->regs.gpr[RCX] = hv_call_control(HvCallGetVpRegisters, 0, 1, 0);
+	vp->regs.gpr[RDX] = PAGE(MACHINE_IN_PAGE);
+	vp->regs.gpr[R8] = PAGE(MACHINE_IN_PAGE + 1);
+	cr_assert(!machine_call_once(vp));
+	target->examined = false; // and lets go
+	memcpy(machine_memory(child, PAGE(MACHINE_CHILD_IN_PAGE)), start, sizeof(start));
+	sibling->regs.gpr[RCX] = HvCallStartVirtualProcessor;
+	sibling->regs.gpr[RDX] = PAGE(MACHINE_CHILD_IN_PAGE);
+	cr_assert(!machine_call_once(sibling), "the sibling is next again");
+	cr_assert(machine_call_once(vp));
+	cr_assert(machine_call_once(sibling));
+	machine_run(vp);
+	machine_destroy(child->id);
+}
+
 Test(partition, properties)
 {
 	hv_partition_id id = create();
