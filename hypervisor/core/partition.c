@@ -153,6 +153,7 @@ hv_status partition_initialize(struct partition *partition)
 		give_pages_back(partition);
 		return HV_STATUS_INSUFFICIENT_MEMORY;
 	}
+	shares_init(partition->shares);
 	store_release(partition->state, PARTITION_INITIALIZED);
 	trace(LUMEN_TRACE_PARTITION, NULL, partition->id, PARTITION_INITIALIZED);
 	return HV_STATUS_SUCCESS;
@@ -164,7 +165,6 @@ struct vp *partition_local_vp(struct partition *partition)
 	struct vp *vp = count ? partition_vp(partition, this_cpu()->index % count) : NULL;
 
 	if (vp)
-	shares_init(partition->shares);
 		return vp;
 	partition_for_each_vp(vp, partition) return vp;
 	return NULL;

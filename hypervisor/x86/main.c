@@ -162,6 +162,7 @@ static void main_on_stack(void)
 	start_processors();
 	log_info("%u processor%s, TSC %lu MHz, %s", pcpu_count, pcpu_count == 1 ? "" : "s",
 		tsc_hz / 1000000, backend->name);
+	log_in_background();
 	start_root();
 	if (this_cpu() == pcpus[0])
 		sched_run();
