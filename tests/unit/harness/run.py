@@ -23,6 +23,11 @@ class TapResult(unittest.TestResult):
         super().addFailure(test, err)
         self._line(False, test, err)
 
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err:
+            self._line(False, subtest, err)
+
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
         print(f"ok {self.testsRun} - {test.id()} # SKIP {reason}", flush=True)
