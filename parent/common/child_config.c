@@ -20,6 +20,8 @@ void child_config_init(struct child_config *config)
 {
 	memset(config, 0, sizeof(*config));
 	config->vps = 1;
+	config->cpu_weight = CHILD_WEIGHT_DEFAULT;
+	config->cpu_cap = CHILD_CAP_NONE;
 	config->memory = CHILD_MEMORY_DEFAULT;
 }
 
@@ -88,14 +90,32 @@ static const char *set_memory(struct child_config *config, const char *value)
 	return NULL;
 }
 
+// From 1 to MAX; else the text says so.
+static const char *set_number(uint32_t *to, const char *value, uint32_t max, const char *text)
+{
+	uint64_t number;
+
+	if (!child_config_parse_number(value, max, &number) || !number)
+		return text;
+	*to = (uint32_t)number;
+	return NULL;
+}
+
 static const char *set_vps(struct child_config *config, const char *value)
 {
-	uint64_t vps;
+	return set_number(&config->vps, value, CHILD_VPS_MAX, "is not a number from 1 to 64");
+}
 
-	if (!child_config_parse_number(value, CHILD_VPS_MAX, &vps) || !vps)
-		return "is not a number from 1 to 64";
-	config->vps = (uint32_t)vps;
-	return NULL;
+static const char *set_cpu_weight(struct child_config *config, const char *value)
+{
+	return set_number(
+		&config->cpu_weight, value, CHILD_WEIGHT_MAX, "is not a number from 1 to 10000");
+}
+
+static const char *set_cpu_cap(struct child_config *config, const char *value)
+{
+	return set_number(
+		&config->cpu_cap, value, CHILD_CAP_NONE, "is not a percentage from 1 to 100");
 }
 
 static const char *set_timeout(struct child_config *config, const char *value)
@@ -231,6 +251,8 @@ static const struct config_key {
 	{ "append", set_append },
 	{ "memory", set_memory },
 	{ "cpus", set_vps },
+	{ "cpu-weight", set_cpu_weight },
+	{ "cpu-cap", set_cpu_cap },
 	{ "timeout", set_timeout },
 	{ "test-devices", set_test_devices },
 	{ "legacy-timer", set_legacy_timer },
@@ -258,8 +280,9 @@ static void print_config(const struct child_config *config, FILE *file)
 	print_text("kernel", config->kernel, file);
 	print_text("initrd", config->initrd, file);
 	print_text("append", config->append, file);
-	fprintf(file, "memory %llu\ncpus %u\ntimeout %u\n", (unsigned long long)config->memory,
-		config->vps, config->timeout_s);
+	fprintf(file, "memory %llu\ncpus %u\n", (unsigned long long)config->memory, config->vps);
+	fprintf(file, "cpu-weight %u\ncpu-cap %u\n", config->cpu_weight, config->cpu_cap);
+	fprintf(file, "timeout %u\n", config->timeout_s);
 	fprintf(file, "test-devices %s\n", config->test_devices ? "on" : "off");
 	fprintf(file, "legacy-timer %s\n", config->legacy_timer ? "on" : "off");
 	fprintf(file, "on-crash %s\n", on_crash_names[config->on_crash]);

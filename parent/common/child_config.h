@@ -17,6 +17,8 @@ enum {
 	CHILD_SERIAL_MAX = 32,
 };
 
+enum { CHILD_WEIGHT_DEFAULT = 100, CHILD_WEIGHT_MAX = 10000, CHILD_CAP_NONE = 100 };
+
 #define CHILD_MEMORY_DEFAULT (512ull << 20)
 
 struct child_disk {
@@ -44,15 +46,18 @@ struct child_config {
 	char append[CHILD_APPEND_MAX];
 	uint64_t memory; // bytes
 	uint32_t vps;
-	uint32_t timeout_s; // from start to the end; 0 for none
-	bool test_devices;  // the ports of parent/worker/test_ports.h
-	bool legacy_timer;  // those of parent/worker/pit.h
+	uint32_t cpu_weight; // its part of a processor that others want too: TLFS's CPU weight
+	uint32_t cpu_cap;    // percent of a processor that each VP may have
+	uint32_t timeout_s;  // from start to the end; 0 for none
+	bool test_devices;   // the ports of parent/worker/test_ports.h
+	bool legacy_timer;   // those of parent/worker/pit.h
 	enum child_on_crash on_crash;
 	uint32_t disk_count;
 	struct child_disk disks[CHILD_DISKS_MAX];
 };
 
-// Fills in the defaults: one VP, CHILD_MEMORY_DEFAULT, nothing else.
+// Fills in the defaults: one VP, of the same weight as others and without a cap,
+// CHILD_MEMORY_DEFAULT, nothing else.
 void child_config_init(struct child_config *config);
 
 // Reads a size such as 512M, 2G, 65536K or 1048576 (bytes). Returns false if it is none.

@@ -16,6 +16,8 @@ static const struct option child_options[] = {
 	{ "append", required_argument, NULL, 'o' },
 	{ "memory", required_argument, NULL, 'o' },
 	{ "cpus", required_argument, NULL, 'o' },
+	{ "cpu-weight", required_argument, NULL, 'o' },
+	{ "cpu-cap", required_argument, NULL, 'o' },
 	{ "disk", required_argument, NULL, 'o' },
 	{ "timeout", required_argument, NULL, 'o' },
 	{ "on-crash", required_argument, NULL, 'o' },

@@ -23,6 +23,10 @@ enum { CHANGE_S = CTL_START_S + 20, SENTENCE_MAX = 8192 };
 	"  --append S      its command line\n"                                                     \
 	"  --memory SIZE   such as 512M or 2G; a multiple of 2M (default 512M)\n"                  \
 	"  --cpus N        virtual processors, 1 to 64 (default 1)\n"                              \
+	"  --cpu-weight N  its part of a processor that others want too, 1 to 10000\n"             \
+	"                  (default 100, which the root has, and each other child)\n"              \
+	"  --cpu-cap P     the most that each virtual processor may have of a real one,\n"         \
+	"                  1 to 100 percent (default 100)\n"                                       \
 	"  --disk F[,OPTION...]\n"                                                                 \
 	"                  a disk: a raw file or a block device; up to 8 of them.\n"               \
 	"                  Options: ro; serial=S; format=raw (it is raw though it\n"               \

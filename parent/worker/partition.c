@@ -12,6 +12,7 @@
 #include "hypercall/intercept.h"
 #include "hypercall/interrupt.h"
 #include "hypercall/memory.h"
+#include "hypercall/partition.h"
 #include "hypercall/stats.h"
 #include "hypercall/status.h"
 #include "hypercall/table.h"
@@ -172,6 +173,23 @@ int partition_assert_interrupt(
 	};
 
 	return hypercall(partition, HvCallAssertVirtualInterrupt, 0, &in, sizeof(in), NULL, 0);
+}
+
+static int set_property(struct partition *partition, uint32_t code, uint64_t value)
+{
+	struct hv_input_set_partition_property in = { .property_code = code,
+		.property_value = value };
+
+	return hypercall(partition, HvCallSetPartitionProperty, 0, &in, sizeof(in), NULL, 0);
+}
+
+int partition_set_cpu(struct partition *partition, uint32_t weight, uint32_t cap)
+{
+	const uint64_t whole = 0x10000; // TLFS: the cap of who has none
+	int status = set_property(partition, HvPartitionPropertyCpuWeight, weight);
+
+	return status ? status
+		      : set_property(partition, HvPartitionPropertyCpuCap, cap * whole / 100);
 }
 
 int partition_intercept_msr_write(struct partition *partition, uint32_t msr)

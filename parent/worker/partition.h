@@ -55,6 +55,10 @@ int partition_set_registers(struct partition *partition, uint32_t vp,
 int partition_assert_interrupt(
 	struct partition *partition, const struct ioapic_interrupt *interrupt);
 
+// Sets its part of the processors (TLFS: HvPartitionPropertyCpuWeight, HvPartitionPropertyCpuCap):
+// a weight from 1 to 10000, and percent. Before or after its VPs are there.
+int partition_set_cpu(struct partition *partition, uint32_t weight, uint32_t cap);
+
 // Has the child's writes to an MSR sent here.
 int partition_intercept_msr_write(struct partition *partition, uint32_t msr);
 

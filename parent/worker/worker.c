@@ -351,6 +351,12 @@ static bool start_partition(
 	if (!partition_map_memory(&worker->partition, &worker->memory, failure) ||
 		!vps_create(worker, entry, failure))
 		return false;
+	status = partition_set_cpu(
+		&worker->partition, worker->config.cpu_weight, worker->config.cpu_cap);
+	if (status)
+		return failure_set(failure, LUMEN_EXIT_OUR_FAULT,
+			"The child's part of the processors cannot be set: hypercall status %d.",
+			status);
 	status = partition_intercept_msr_write(&worker->partition, HV_X64_MSR_CRASH_CTL);
 	if (status)
 		log_line("a crash of the child will go unnoticed: hypercall status %d", status);

@@ -344,6 +344,12 @@ int partition_assert_interrupt(
 	return HV_STATUS_SUCCESS;
 }
 
+int partition_set_cpu(struct partition *partition, uint32_t weight, uint32_t cap)
+{
+	(void)partition;
+	return weight && cap ? 0 : HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE;
+}
+
 int partition_intercept_msr_write(struct partition *partition, uint32_t msr)
 {
 	(void)partition;

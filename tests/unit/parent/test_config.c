@@ -68,9 +68,9 @@ Test(config, comes_back_as_written)
 {
 	static const char *const pairs[][2] = { { "kernel", "/boot/vm linuz" },
 		{ "append", "root=/dev/sda  quiet" }, { "memory", "1G" }, { "cpus", "4" },
-		{ "timeout", "90" }, { "test-devices", "on" }, { "disk", "/a,ro" },
-		{ "disk", "/b,serial=A-1_b.c" }, { "disk", "/odd,ro,rw" },
-		{ "disk", "/like,serial=x,rw,serial=" } };
+		{ "cpu-weight", "300" }, { "cpu-cap", "25" }, { "timeout", "90" },
+		{ "test-devices", "on" }, { "disk", "/a,ro" }, { "disk", "/b,serial=A-1_b.c" },
+		{ "disk", "/odd,ro,rw" }, { "disk", "/like,serial=x,rw,serial=" } };
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++)
 		cr_assert_null(child_config_set(&config, pairs[i][0], pairs[i][1]));
 	write_config();
@@ -134,9 +134,10 @@ Test(config, wrong_values_are_refused)
 		{ "memory", "M" }, { "memory", "1M" }, { "memory", "17M" }, { "memory", "100G" },
 		{ "memory", "99999999999999999999G" }, { "memory", "-512M" }, { "cpus", "0" },
 		{ "cpus", "65" }, { "cpus", "two" }, { "cpus", "1 " }, { "timeout", "-1" },
-		{ "on-crash", "" }, { "on-crash", "Kill" }, { "legacy-timer", "1" },
-		{ "timeout", "1.5" }, { "disk", "" }, { "disk", ",ro" },
-		{ "disk", "/a,serial=a b" },
+		{ "cpu-weight", "0" }, { "cpu-weight", "10001" }, { "cpu-cap", "0" },
+		{ "cpu-cap", "101" }, { "cpu-cap", "50%" }, { "on-crash", "" },
+		{ "on-crash", "Kill" }, { "legacy-timer", "1" }, { "timeout", "1.5" },
+		{ "disk", "" }, { "disk", ",ro" }, { "disk", "/a,serial=a b" },
 		{ "disk", "/a,serial=012345678901234567890123456789012" }, { "nonsense", "1" } };
 
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++)

@@ -399,7 +399,8 @@ def test_paths_with_line_breaks(bench):
     link.symlink_to(target)
     bench.do("create", "a", "--kernel", str(link), "--disk", f"{link},ro", "--append", "one\ntwo")
     lines = (bench.run_dir / "a/config").read_text().splitlines()
-    check([line.split(" ")[0] for line in lines] == ["kernel", "initrd", "append", "memory", "cpus", "timeout",
+    check([line.split(" ")[0] for line in lines] == ["kernel", "initrd", "append", "memory", "cpus", "cpu-weight",
+                                                     "cpu-cap", "timeout",
                                                      "test-devices", "legacy-timer", "on-crash", "disk",
                                                      "end"], f"{lines}")
     bench.do("start", "a")
