@@ -3,19 +3,21 @@
 #include "hypervisor/core/backend.h"
 #include "hypervisor/core/vp.h"
 
-enum class { BENIGN, CONTRIBUTORY, PAGE_FAULT };
+enum severity { BENIGN, CONTRIBUTORY, PAGE_FAULT };
 
-static enum class class_of(unsigned int vector) {
+static enum severity severity(unsigned int vector)
+{
 	// #DE, #TS, #NP, #SS, #GP, #CP
 	const uint32_t contributory = 1 << 0 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 21;
 
-	if (vector == VECTOR_PF) return PAGE_FAULT;
+	if (vector == VECTOR_PF)
+		return PAGE_FAULT;
 	return contributory >> vector & 1 ? CONTRIBUTORY : BENIGN;
 }
 
 struct event event_merge(const struct event *first, const struct event *next)
 {
-	enum class was = class_of(first->vector), is = class_of(next->vector);
+	enum severity was = severity(first->vector), is = severity(next->vector);
 
 	if (!first->pending || first->type == HvX64PendingNmi)
 		return *next;
@@ -23,19 +25,12 @@ struct event event_merge(const struct event *first, const struct event *next)
 		return (struct event){ .pending = true, .type = EVENT_SHUTDOWN };
 	if (was == BENIGN || is == BENIGN || (was == CONTRIBUTORY && is == PAGE_FAULT))
 		return *next; // one after the other: the first one's instruction is tried again
-	return (struct event){ .pending = true,
-		.type = HvX64PendingException,
-		.vector = VECTOR_DF,
-		.has_code = true };
+	return event_exception(VECTOR_DF, true, 0);
 }
 
 void vp_raise(struct vp *vp, unsigned int vector, bool has_code, uint32_t code)
 {
-	const struct event next = { .pending = true,
-		.type = HvX64PendingException,
-		.vector = vector,
-		.has_code = has_code,
-		.code = code };
+	const struct event next = event_exception(vector, has_code, code);
 
 	if (vp->event.pending && vp->event.type == HvX64PendingNmi)
 		vp->nmi_waits = true; // until the exception has been delivered
@@ -85,13 +80,11 @@ hv_status event_set_interruption(struct vp *vp, uint64_t value)
 	if (!(type == HvX64PendingNmi && vector == VECTOR_NMI) &&
 		!(type == HvX64PendingException && is_exception(vector)))
 		return HV_STATUS_INVALID_REGISTER_VALUE;
-	vp->event = (struct event){ .pending = true,
-		.cut = true,
-		.type = type,
-		.vector = vector,
-		.has_code = type == HvX64PendingException &&
-			    value & HV_PENDING_INTERRUPTION_DELIVER_ERROR_CODE,
-		.code = value >> HV_PENDING_INTERRUPTION_ERROR_CODE_SHIFT };
+	vp->event = event_exception(vector,
+		type == HvX64PendingException && value & HV_PENDING_INTERRUPTION_DELIVER_ERROR_CODE,
+		value >> HV_PENDING_INTERRUPTION_ERROR_CODE_SHIFT);
+	vp->event.type = type;
+	vp->event.cut = true;
 	vp->recheck = true;
 	return HV_STATUS_SUCCESS;
 }

@@ -13,20 +13,8 @@
 
 struct vp;
 
-enum {
-	VECTOR_DB = 1,
-	VECTOR_NMI = 2,
-	VECTOR_BP = 3,
-	VECTOR_OF = 4,
-	VECTOR_UD = 6,
-	VECTOR_DF = 8,
-	VECTOR_GP = 13,
-	VECTOR_PF = 14,
-	VECTOR_MF = 16,
-	VECTOR_AC = 17,
-	VECTOR_MC = 18,
-	EXCEPTIONS = 32,
-};
+enum { VECTOR_DB = 1, VECTOR_NMI, VECTOR_BP, VECTOR_OF, VECTOR_UD = 6, VECTOR_DF = 8 };
+enum { VECTOR_GP = 13, VECTOR_PF, VECTOR_MF = 16, VECTOR_AC, VECTOR_MC, EXCEPTIONS = 32 };
 
 // Do exceptions of VECTOR have an error code?
 static inline bool vector_has_code(unsigned int vector)
@@ -44,6 +32,11 @@ struct event {
 };
 
 enum { EVENT_SHUTDOWN = 8 }; // a triple fault: nothing is delivered any more
+
+static inline struct event event_exception(unsigned int vector, bool has_code, uint32_t code)
+{
+	return (struct event){ true, false, HvX64PendingException, vector, has_code, code };
+}
 
 // What comes of NEXT, an exception, if it occurs while FIRST is being delivered.
 struct event event_merge(const struct event *first, const struct event *next);

@@ -19,20 +19,10 @@ void frame_table_init(uint64_t top_spa, void *storage)
 	memset(frames, 0xff, frame_count * sizeof(frames[0]));
 }
 
-static void mark(uint64_t first, uint64_t count, uint16_t value)
+void frame_mark(uint64_t first_page, uint64_t count, bool hypervisor)
 {
-	for (uint64_t i = first; i < first + count && i < frame_count; i++)
-		frames[i] = value;
-}
-
-void frame_mark_ram(uint64_t first_page, uint64_t count)
-{
-	mark(first_page, count, 0);
-}
-
-void frame_mark_hypervisor(uint64_t first_page, uint64_t count)
-{
-	mark(first_page, count, FRAME_HYPERVISOR);
+	for (uint64_t i = first_page; i < first_page + count && i < frame_count; i++)
+		frames[i] = hypervisor ? FRAME_HYPERVISOR : 0;
 }
 
 bool frame_is_hypervisor(uint64_t spa_page)

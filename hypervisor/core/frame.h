@@ -12,9 +12,8 @@
 uint64_t frame_table_bytes(uint64_t top_spa);
 void frame_table_init(uint64_t top_spa, void *storage);
 
-// Boot only: these frames are RAM that the root may use, or the hypervisor's own.
-void frame_mark_ram(uint64_t first_page, uint64_t count);
-void frame_mark_hypervisor(uint64_t first_page, uint64_t count);
+// Boot only: these frames are RAM, which the root may use or the hypervisor.
+void frame_mark(uint64_t first_page, uint64_t count, bool hypervisor);
 
 bool frame_is_hypervisor(uint64_t spa_page);
 

@@ -54,9 +54,7 @@ bool intercepts_want_cpuid(const struct intercepts *intercepts, uint32_t leaf)
 }
 
 // The accesses that can be intercepted, by type; 0: the type is not supported.
-enum {
-	READ_WRITE = HV_INTERCEPT_ACCESS_MASK_READ | HV_INTERCEPT_ACCESS_MASK_WRITE,
-};
+#define READ_WRITE (HV_INTERCEPT_ACCESS_MASK_READ | HV_INTERCEPT_ACCESS_MASK_WRITE)
 static const uint8_t accesses[] = {
 	[HvInterceptTypeX64IoPort] = READ_WRITE,
 	[HvInterceptTypeX64IoPortRange] = READ_WRITE,
@@ -101,6 +99,25 @@ static bool is_for(const struct cpuid_override *o, hv_vp_index vp_index, uint32_
 	       (!subleaf_specific || o->parameters.input.ecx == ecx);
 }
 
+static struct cpuid_override *find_result(struct intercepts *installed, hv_vp_index vp_index,
+	uint32_t eax, uint32_t ecx, bool subleaf_specific)
+{
+	for (uint32_t i = 0; i < installed->results; i++)
+		if (is_for(&installed->result[i], vp_index, eax, ecx, subleaf_specific))
+			return &installed->result[i];
+	return NULL;
+}
+
+// NULL: there is none.
+static struct cpuid_override *free_place(struct intercepts *installed)
+{
+	uint32_t i = 0;
+
+	while (i < installed->results && installed->result[i].used)
+		i++;
+	return i < ARRAY_SIZE(installed->result) ? &installed->result[i] : NULL;
+}
+
 // Readers take no lock: what they have read meanwhile they read again. Pairs with
 // intercept_override_cpuid().
 static void change_result(
@@ -122,7 +139,7 @@ HANDLER(RegisterInterceptResult, register_intercept_result)
 {
 	const __typeof__(in->cpuid.input) *key = &in->cpuid.input;
 	struct intercepts *installed = target->intercepts;
-	struct cpuid_override *o, *place = NULL;
+	struct cpuid_override *place;
 
 	if (!vp_index_valid(target, in->vp_index))
 		return HV_STATUS_INVALID_VP_INDEX;
@@ -130,19 +147,11 @@ HANDLER(RegisterInterceptResult, register_intercept_result)
 		key->always_override > 1 || key->rsvd_z)
 		return HV_STATUS_INVALID_PARAMETER;
 	spin_guard(&target->lock);
-	for (o = installed->result; o < &installed->result[installed->results]; o++) {
-		if (is_for(o, in->vp_index, key->eax, key->ecx, key->subleaf_specific)) {
-			place = o;
-			break;
-		}
-		if (!o->used && !place)
-			place = o;
-	}
-	if (!place && installed->results == ARRAY_SIZE(installed->result))
+	place = find_result(installed, in->vp_index, key->eax, key->ecx, key->subleaf_specific);
+	if (!place && !(place = free_place(installed)))
 		return HV_STATUS_NO_RESOURCES;
-	change_result(installed, place ? place : &installed->result[installed->results],
-		(struct cpuid_override){ true, in->vp_index, in->cpuid });
-	if (!place)
+	change_result(installed, place, (struct cpuid_override){ true, in->vp_index, in->cpuid });
+	if (place == &installed->result[installed->results])
 		store_release(installed->results, installed->results + 1);
 	return HV_STATUS_SUCCESS;
 }
@@ -150,23 +159,19 @@ HANDLER(RegisterInterceptResult, register_intercept_result)
 HANDLER(UnregisterInterceptResult, unregister_intercept_result)
 {
 	struct intercepts *installed = target->intercepts;
-	hv_status status = HV_STATUS_INVALID_PARAMETER;
+	struct cpuid_override *place;
 
 	if (!vp_index_valid(target, in->vp_index))
 		return HV_STATUS_INVALID_VP_INDEX;
 	if (in->intercept_type != HvInterceptTypeX64Cpuid || in->cpuid.subleaf_specific > 1)
 		return HV_STATUS_INVALID_PARAMETER;
 	spin_guard(&target->lock);
-	for (uint32_t i = 0; i < installed->results; i++) {
-		struct cpuid_override *o = &installed->result[i];
-
-		if (!is_for(o, in->vp_index, in->cpuid.eax, in->cpuid.ecx,
-			    in->cpuid.subleaf_specific))
-			continue;
-		change_result(installed, o, (struct cpuid_override){ 0 });
-		status = HV_STATUS_SUCCESS;
-	}
-	return status;
+	place = find_result(
+		installed, in->vp_index, in->cpuid.eax, in->cpuid.ecx, in->cpuid.subleaf_specific);
+	if (!place)
+		return HV_STATUS_INVALID_PARAMETER;
+	change_result(installed, place, (struct cpuid_override){ 0 });
+	return HV_STATUS_SUCCESS;
 }
 
 static void mix(uint32_t *own, uint32_t registered, uint32_t mask)

@@ -133,11 +133,6 @@ bool intercept_msr(struct vp *vp, uint32_t msr, bool write, uint64_t value, bool
 	return send(vp, HvMessageTypeX64MsrIntercept, sizeof(*m));
 }
 
-bool intercept_crash(struct vp *vp)
-{
-	return intercept_msr(vp, HV_X64_MSR_CRASH_CTL, true, vp->crash.ctl, true);
-}
-
 bool intercept_cpuid(struct vp *vp, const struct cpuid_result *result)
 {
 	struct hv_x64_cpuid_intercept_message *m;

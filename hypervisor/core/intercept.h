@@ -72,10 +72,6 @@ bool intercept_shutdown(struct vp *vp);
 // emulates the interrupt controller.
 bool intercept_halt(struct vp *vp);
 
-// The guest has written HV_X64_MSR_CRASH_CTL: VP's crash registers hold what it says. True as for
-// intercept_msr().
-bool intercept_crash(struct vp *vp);
-
 // An EOI of a level-triggered interrupt (HvMessageTypeX64ApicEoi), if the parent has asked for
 // those. Does not suspend. Own VP.
 void intercept_apic_eoi(struct vp *vp, unsigned int vector);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A small printf to the console. Once the processors run guests (log_in_background()), a line goes
-// to a ring of its processor, and a timer there passes it on in pieces for which nobody waits.
+// to a ring, and a timer passes it on in pieces for which nobody waits.
 #include "hypervisor/core/log.h"
 #include "hypervisor/core/clock.h"
 #include "hypervisor/core/pcpu.h"
@@ -11,30 +11,23 @@
 enum {
 	LOG_BURST = 20,
 	LINE_MAX = 200,	  // what is longer is cut
-	RING_SIZE = 4096, // characters of a processor that wait
+	RING_SIZE = 8192, // characters that wait
 	PIECE_MAX = 16,	  // characters at a time
 	PIECES_HZ = 5000,
-	NOBODY = PCPU_MAX,
-};
-
-// Written by its own processor only.
-struct ring {
-	struct timer timer;
-	uint32_t head, tail; // free-running
-	uint32_t lost;	     // lines that did not fit
-	char text[RING_SIZE];
 };
 
 struct line {
 	unsigned int length;
-	char text[LINE_MAX];
+	char text[LINE_MAX + 2]; // with room for its end
 };
 
-static struct ring rings[PCPU_MAX];
+// Guards the rest, for as long as it takes to copy a line; leaf, but for the timer's.
+static struct spinlock lock;
 static bool background;
-
-static struct spinlock console_lock; // guards the console and the next, for a piece at most
-static uint32_t writer = NOBODY;     // the processor in the middle of a line
+static struct timer timer;  // armed while something waits
+static uint32_t head, tail; // of the ring, free-running
+static uint32_t lost;	    // lines that did not fit
+static char ring[RING_SIZE];
 
 static void put_char(struct line *line, char c)
 {
@@ -100,152 +93,96 @@ static void print_now(const struct line *line)
 	console_put('\n');
 }
 
-static char ring_char(const struct ring *ring, uint32_t at)
-{
-	return ring->text[at % RING_SIZE];
-}
-
-// All that waits anywhere. No lock: whoever has it may be what is broken.
+// No lock: whoever has it may be what is broken.
 static void drain_now(void)
 {
-	for (uint32_t i = 0; background && i < PCPU_MAX; i++)
-		for (; rings[i].tail != rings[i].head; rings[i].tail++)
-			if (ring_char(&rings[i], rings[i].tail) != '\r')
-				console_put(ring_char(&rings[i], rings[i].tail));
+	for (; tail != head; tail++)
+		if (ring[tail % RING_SIZE] != '\r')
+			console_put(ring[tail % RING_SIZE]);
 }
 
 // --- in the background ---
 
-static void ring_put(struct ring *ring, const struct line *line)
+static void ring_put(struct line *line)
 {
-	if (line->length + 2 > RING_SIZE - (ring->head - READ_ONCE(ring->tail))) {
-		ring->lost++;
+	line->text[line->length++] = '\r';
+	line->text[line->length++] = '\n';
+	if (line->length > RING_SIZE - (head - tail)) {
+		lost++;
 		return;
 	}
 	for (unsigned int i = 0; i < line->length; i++)
-		ring->text[(ring->head + i) % RING_SIZE] = line->text[i];
-	ring->text[(ring->head + line->length) % RING_SIZE] = '\r';
-	ring->text[(ring->head + line->length + 1) % RING_SIZE] = '\n';
-	ring->head += line->length + 2;
+		ring[head++ % RING_SIZE] = line->text[i];
 }
 
-static void __attribute__((format(printf, 2, 3)))
-ring_print(struct ring *ring, const char *fmt, ...)
+static void say_what_is_lost(void)
 {
-	struct line line;
-	va_list args;
+	struct line line = { 0 };
 
-	va_start(args, fmt);
-	format(&line, "lumen: ", fmt, args);
-	va_end(args);
-	ring_put(ring, &line);
+	put_string(&line, "lumen: lines of the log that are lost: ");
+	put_number(&line, lost, 10, 0, ' ');
+	lost = 0;
+	ring_put(&line);
 }
 
-// The next characters of RING that lie in a row, of one line.
-static unsigned int piece(const struct ring *ring)
+static void continue_later(void)
 {
-	uint32_t i = 0, waiting = ring->head - ring->tail;
-
-	while (i < MIN(waiting, PIECE_MAX) &&
-		(ring->tail + i) / RING_SIZE == ring->tail / RING_SIZE)
-		if (ring_char(ring, ring->tail + i++) == '\n')
-			break;
-	return i;
+	if (head != tail && !READ_ONCE(timer.queue))
+		timer_arm(&timer, tsc_read() + tsc_hz / PIECES_HZ);
 }
 
-static void drain_some(struct ring *ring, uint32_t self)
+static void on_timer(struct timer *unused)
 {
-	unsigned int done;
+	uint32_t in_a_row = RING_SIZE - tail % RING_SIZE;
 
-	spin_guard(&console_lock);
-	if (writer != NOBODY && writer != self)
-		return;
-	done = console_write_some(&ring->text[ring->tail % RING_SIZE], piece(ring));
-	if (!done)
-		return;
-	ring->tail += done;
-	writer = ring_char(ring, ring->tail - 1) == '\n' ? NOBODY : self;
-}
-
-static void continue_later(struct ring *ring)
-{
-	if (ring->head != ring->tail && !READ_ONCE(ring->timer.queue))
-		timer_arm(&ring->timer, tsc_read() + tsc_hz / PIECES_HZ);
-}
-
-static void on_timer(struct timer *timer)
-{
-	struct ring *ring = container_of(timer, struct ring, timer);
-	uint32_t lost = ring->lost;
-
-	drain_some(ring, ring - rings);
-	if (lost && ring->head - ring->tail < RING_SIZE / 2) {
-		ring->lost = 0;
-		ring_print(ring, "%u lines of the log are lost", lost);
-	}
-	continue_later(ring);
+	(void)unused;
+	spin_guard(&lock);
+	tail += console_write_some(
+		&ring[tail % RING_SIZE], MIN(MIN(head - tail, in_a_row), PIECE_MAX));
+	if (lost && head - tail < RING_SIZE / 2)
+		say_what_is_lost();
+	continue_later();
 }
 
 void log_in_background(void)
 {
-	for (uint32_t i = 0; i < PCPU_MAX; i++)
-		timer_init(&rings[i].timer, on_timer);
-	store_release(background, true);
+	spin_guard(&lock);
+	timer_init(&timer, on_timer);
+	background = true;
 }
 
-// --- the three ways in ---
-
-static void emit(const struct line *line)
-{
-	struct ring *ring;
-
-	if (!load_acquire(background)) {
-		spin_guard(&console_lock);
-		print_now(line);
-		return;
-	}
-	ring = &rings[this_cpu()->index];
-	ring_put(ring, line);
-	continue_later(ring);
-}
-
-void log_info(const char *fmt, ...)
-{
-	struct line line;
-	va_list args;
-
-	va_start(args, fmt);
-	format(&line, "lumen: ", fmt, args);
-	va_end(args);
-	emit(&line);
-}
+// --- the two ways in ---
 
 // Is there still one of the lines of this second?
 static bool within_limit(void)
 {
-	static struct spinlock lock; // guards the next
 	static uint64_t second;
 	static unsigned int lines;
 	uint64_t now = tsc_read() / (tsc_hz | 1);
 
-	spin_guard(&lock);
 	if (now != second)
 		lines = 0;
 	second = now;
 	return lines++ < LOG_BURST;
 }
 
-void log_limited(const char *fmt, ...)
+void log_line(bool limited, const char *fmt, ...)
 {
 	struct line line;
 	va_list args;
 
-	if (!within_limit())
-		return;
 	va_start(args, fmt);
 	format(&line, "lumen: ", fmt, args);
 	va_end(args);
-	emit(&line);
+	spin_guard(&lock);
+	if (limited && !within_limit())
+		return;
+	if (!background) {
+		print_now(&line);
+		return;
+	}
+	ring_put(&line);
+	continue_later();
 }
 
 // What looks like a return address on the stack from AT up. Without frame pointers, so some may be

@@ -5,14 +5,12 @@
 #include "hypervisor/core/lib.h"
 
 // printf with %s %u %x %lu %lx, widths and zero padding; a line has at most 200 characters. Any
-// context.
-void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+// context. LIMITED: at most 20 of these a second over all: for what a partition can cause at will.
+void log_line(bool limited, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+#define log_info(...)	 log_line(false, __VA_ARGS__)
+#define log_limited(...) log_line(true, __VA_ARGS__)
 
-// As log_info, but at most LOG_BURST lines a second over all: for what a partition can cause at
-// will.
-void log_limited(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-// From now on log_info() and log_limited() do not wait for the console: called when the processors
+// From now on log_line() does not wait for the console: called when the processors
 // are about to run guests.
 void log_in_background(void);
 

@@ -111,8 +111,9 @@ void partition_init(struct partition *partition, struct partition *parent)
 }
 
 // Where PARTITION's pages are noted. NULL: no further one.
-static void **pages_of(struct partition *partition, unsigned int i)
+static void **page_slots(void *owner, unsigned int i)
 {
+	struct partition *partition = owner;
 	void **pages[] = { (void **)&partition->ports, (void **)&partition->connections,
 		(void **)&partition->intercepts, (void **)&partition->stats,
 		(void **)&partition->shares, &partition->hypercall_page,
@@ -123,26 +124,15 @@ static void **pages_of(struct partition *partition, unsigned int i)
 
 static bool take_pages(struct partition *partition)
 {
-	void **page;
-
-	if (!gpa_map_init(&partition->gpa, &partition->pool, !partition->is_root) ||
-		!overlays_provide(&partition->gpa, PARTITION_OVERLAYS))
-		return false;
-	for (unsigned int i = 0; (page = pages_of(partition, i)); i++)
-		if (!(*page = page_alloc(&partition->pool)))
-			return false;
-	return true;
+	return gpa_map_init(&partition->gpa, &partition->pool, !partition->is_root) &&
+	       overlays_provide(&partition->gpa, PARTITION_OVERLAYS) &&
+	       pages_alloc(&partition->pool, page_slots, partition);
 }
 
 static void give_pages_back(struct partition *partition)
 {
-	void **page;
-
 	gpa_map_destroy(&partition->gpa);
-	for (unsigned int i = 0; (page = pages_of(partition, i)); i++) {
-		page_free(&partition->pool, *page);
-		*page = NULL;
-	}
+	pages_free(&partition->pool, page_slots, partition);
 }
 
 hv_status partition_initialize(struct partition *partition)

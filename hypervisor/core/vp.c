@@ -12,10 +12,9 @@ _Static_assert(sizeof(struct vp) <= PAGE_SIZE, "a VP is one page");
 _Static_assert(SYNIC_DIRECT_MESSAGES * sizeof(struct message) <= PAGE_SIZE,
 	"direct messages are one page");
 
-// Offsets in the XSAVE area (SDM volume 1, 13.4.1).
-#define XSAVE_FCW   0
+// In the XSAVE area (SDM volume 1, 13.4.1). Of what XSTATE_BV says is not there, XRSTOR takes the
+// initial values; MXCSR it loads in any case.
 #define XSAVE_MXCSR 24
-#define RESET_FCW   0x37f
 #define RESET_MXCSR 0x1f80
 
 static void timer_fire(struct timer *timer)
@@ -28,8 +27,9 @@ static void timer_fire(struct timer *timer)
 }
 
 // Where VP's pages are noted. NULL: no further one.
-static void **pages_of(struct vp *vp, unsigned int i)
+static void **page_slots(void *owner, unsigned int i)
 {
+	struct vp *vp = owner;
 #define PAGE_OF(name, ...) &vp->name,
 	void **pages[] = { VP_PAGES(PAGE_OF)(void **) & vp->synic.direct, (void **)&vp->stats };
 
@@ -39,22 +39,9 @@ static void **pages_of(struct vp *vp, unsigned int i)
 	return i < backend->vp_pages ? &vp->arch_pages[i] : NULL;
 }
 
-static bool take_pages(struct vp *vp, struct partition *partition)
-{
-	void **page;
-
-	for (unsigned int i = 0; (page = pages_of(vp, i)); i++)
-		if (!(*page = page_alloc(&partition->pool)))
-			return false;
-	return overlays_provide(&partition->gpa, VP_OVERLAYS);
-}
-
 static void free_all(struct vp *vp, struct page_pool *pool)
 {
-	void **page;
-
-	for (unsigned int i = 0; (page = pages_of(vp, i)); i++)
-		page_free(pool, *page);
+	pages_free(pool, page_slots, vp);
 	page_free(pool, vp);
 }
 
@@ -65,7 +52,7 @@ struct vp *vp_create(struct partition *partition, uint32_t index, uint32_t apic_
 
 	if (!vp)
 		return NULL;
-	if (!take_pages(vp, partition)) {
+	if (!pages_alloc(pool, page_slots, vp) || !overlays_provide(&partition->gpa, VP_OVERLAYS)) {
 		free_all(vp, pool);
 		return NULL;
 	}
@@ -125,11 +112,9 @@ void vp_destroy(struct vp *vp)
 
 static void reset_extended_state(struct vp *vp)
 {
-	const uint16_t fcw = RESET_FCW;
 	const uint32_t mxcsr = RESET_MXCSR;
 
 	memset(vp->xsave, 0, PAGE_SIZE);
-	memcpy((char *)vp->xsave + XSAVE_FCW, &fcw, sizeof(fcw));
 	memcpy((char *)vp->xsave + XSAVE_MXCSR, &mxcsr, sizeof(mxcsr));
 }
 

@@ -185,14 +185,8 @@ SETTER(set_virt_spec_ctrl)
 
 // The XSAVE area (SDM volume 1, 13.4): x87 and SSE state, the XSTATE_BV bits that say whether it is
 // there, and the reset values.
-enum {
-	AREA_X87 = 0,
-	AREA_X87_BYTES = 24,
-	AREA_ST = 32,
-	AREA_XMM = 160,
-	AREA_XMM_BYTES = 256,
-	AREA_XSTATE_BV = 512
-};
+enum { AREA_X87 = 0, AREA_X87_BYTES = 24, AREA_ST = 32 };
+enum { AREA_XMM = 160, AREA_XMM_BYTES = 256, AREA_XSTATE_BV = 512 };
 enum { STATE_X87 = 1, STATE_SSE = 2 };
 #define FCW_RESET 0x37f
 

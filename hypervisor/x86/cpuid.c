@@ -36,8 +36,7 @@ enum {
 #define ANY	  0xff // subleaf: the leaf has none
 #define FIX(name) static void name(struct vp *vp, uint32_t subleaf, struct cpuid_result *r)
 
-// The processor's answer; zero for leaves that it does not have.
-static struct cpuid_result host(uint32_t leaf, uint32_t subleaf)
+struct cpuid_result host_cpuid(uint32_t leaf, uint32_t subleaf)
 {
 	if (leaf > cpuid(leaf & 0x80000000, 0).eax)
 		return (struct cpuid_result){ 0 };
@@ -124,7 +123,7 @@ static uint64_t find_control_bits(enum guest_control control)
 	uint64_t bits = control_always(control);
 
 	for (const struct word *word = words; word < words + ARRAY_SIZE(words); word++) {
-		struct cpuid_result r = host(word->leaf, word->subleaf);
+		struct cpuid_result r = host_cpuid(word->leaf, word->subleaf);
 
 		for (unsigned int i = 0; i < word->count; i++)
 			if (word->features[i].backing == control_backing[control] &&
@@ -221,7 +220,7 @@ static uint32_t xsave_size(uint64_t components)
 
 	for (unsigned int i = 2; i < 63; i++) {
 		if (components & BIT(i)) {
-			struct cpuid_result r = host(0xd, i);
+			struct cpuid_result r = host_cpuid(0xd, i);
 
 			end = MAX(end, r.eax + r.ebx);
 		}
@@ -262,7 +261,7 @@ FIX(fix_invariant_tsc)
 
 uint32_t guest_address_bits(void)
 {
-	return MIN(host(0x80000008, 0).eax & 0xff, (uint32_t)GPA_BITS);
+	return MIN(host_cpuid(0x80000008, 0).eax & 0xff, (uint32_t)GPA_BITS);
 }
 
 FIX(fix_address_sizes)
@@ -393,7 +392,7 @@ void cpuid_read(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_res
 	*result = (struct cpuid_result){ 0 };
 	if (!row)
 		return;
-	r = host(leaf, subleaf);
+	r = host_cpuid(leaf, subleaf);
 	result->eax = (r.eax & row->mask.eax) | row->set.eax;
 	result->ebx = (r.ebx & row->mask.ebx) | row->set.ebx;
 	result->ecx = (r.ecx & row->mask.ecx) | row->set.ecx;

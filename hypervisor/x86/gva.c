@@ -14,8 +14,7 @@ enum { SEGMENT_LONG = 1 << 13, SEGMENT_DEFAULT_32 = 1 << 14, SEGMENT_DPL_SHIFT =
 static const struct format {
 	unsigned int levels, entry_size, index_bits;
 	uint64_t cr3_mask;
-} formats[] = { { 2, 4, 10, 0xfffff000 }, { 3, 8, 9, 0xffffffe0 }, { 4, 8, 9, PTE_ADDRESS },
-	{ 5, 8, 9, PTE_ADDRESS } };
+} formats[] = { { 2, 4, 10, 0xfffff000 }, { 3, 8, 9, 0xffffffe0 }, { 4, 8, 9, PTE_ADDRESS } };
 
 struct walk {
 	struct vp *vp;
@@ -49,9 +48,7 @@ unsigned int vp_cpl(struct vp *vp)
 
 static void walk_init(struct walk *w)
 {
-	unsigned int long_mode = w->cr4 & CR4_LA57 ? 3 : 2;
-
-	w->format = &formats[!(w->cr4 & CR4_PAE) ? 0 : w->efer & EFER_LMA ? long_mode : 1];
+	w->format = &formats[!(w->cr4 & CR4_PAE) ? 0 : w->efer & EFER_LMA ? 2 : 1];
 	w->table = vp_reg64(w->vp, HvX64RegisterCr3) & w->format->cr3_mask;
 	w->rights = PTE_WRITE | PTE_USER;
 }

@@ -52,10 +52,10 @@ static void frames_init(void)
 		uint64_t end = (m->base + m->length) >> PAGE_SHIFT;
 
 		if (m->type == MEMORY_RAM && end > first)
-			frame_mark_ram(first, end - first);
+			frame_mark(first, end - first, false);
 	}
 	for (const struct spa_range *r = hypervisor_memory; r <= RESERVE; r++)
-		frame_mark_hypervisor(r->base >> PAGE_SHIFT, (r->end - r->base) >> PAGE_SHIFT);
+		frame_mark(r->base >> PAGE_SHIFT, (r->end - r->base) >> PAGE_SHIFT, true);
 }
 
 static struct pcpu *pcpu_create(uint32_t id)

@@ -206,7 +206,7 @@ void msr_write_exit(struct vp *vp, const struct vp_exit *exit)
 		return;
 	if (msr == HV_X64_MSR_CRASH_CTL && value & HV_CRASH_CTL_CRASH_NOTIFY) {
 		msr_hv_log_crash(vp);
-		if (intercept_crash(vp))
+		if (intercept_msr(vp, msr, true, vp->crash.ctl, true))
 			return;
 	}
 	vp_skip_insn(vp, exit->insn_length);

@@ -28,4 +28,6 @@ uint32_t guest_address_bits(void);
 enum guest_control { GUEST_CR4, GUEST_EFER, GUEST_SPEC_CTRL, GUEST_VIRT_SPEC_CTRL, GUEST_CONTROLS };
 uint64_t guest_control_bits(enum guest_control control);
 
+// The processor's own answer; zero for leaves that it does not have.
+struct cpuid_result host_cpuid(uint32_t leaf, uint32_t subleaf);
 void cpuid_read(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result);

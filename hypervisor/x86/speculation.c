@@ -9,17 +9,11 @@
 
 struct speculation speculation;
 
-static struct cpuid_result leaf(uint32_t number)
-{
-	if (number > cpuid(number & 0x80000000, 0).eax)
-		return (struct cpuid_result){ 0 };
-	return cpuid(number, 0);
-}
-
 void speculation_init(void)
 {
-	speculation.automatic_ibrs = leaf(0x80000021).eax & 1 << 8;
-	speculation.ibpb = leaf(0x80000008).ebx & 1 << 12 || leaf(7).edx & 1 << 26;
+	speculation.automatic_ibrs = host_cpuid(0x80000021, 0).eax & 1 << 8;
+	speculation.ibpb =
+		host_cpuid(0x80000008, 0).ebx & 1 << 12 || host_cpuid(7, 0).edx & 1 << 26;
 	speculation.spec_ctrl = guest_control_bits(GUEST_SPEC_CTRL);
 	speculation.virt_spec_ctrl = guest_control_bits(GUEST_VIRT_SPEC_CTRL);
 	// APM2 3.1.7: with automatic IBRS, guests steer no indirect branch of the host's, and an

@@ -28,21 +28,10 @@ static uint64_t image_spa(const void *p)
 	return (uint64_t)p - HV_IMAGE_BASE;
 }
 
-static struct svm_vp *svm_vp(const struct vp *vp)
-{
-	return vp->arch;
-}
-
 // --- second-level entries: ordinary page tables (APM2 15.25.5), for user accesses ---
 
-enum {
-	NPT_PRESENT = 1,
-	NPT_WRITE = 2,
-	NPT_USER = 4,
-	NPT_ACCESSED = 1 << 5,
-	NPT_DIRTY = 1 << 6,
-	NPT_LARGE = 1 << 7
-};
+enum { NPT_PRESENT = 1, NPT_WRITE = 2, NPT_USER = 4 };
+enum { NPT_ACCESSED = 1 << 5, NPT_DIRTY = 1 << 6, NPT_LARGE = 1 << 7 };
 #define NPT_NX	 BIT(63)
 #define NPT_ADDR 0x000ffffffffff000ull
 

@@ -4,6 +4,7 @@
 
 #include "hypercall/registers.h"
 #include "hypervisor/core/backend.h"
+#include "hypervisor/core/vp.h"
 
 #define SVM_SEGMENT_LONG BIT(9) // attributes: a descriptor's L bit
 
@@ -63,36 +64,19 @@ _Static_assert(offsetof(struct vmcb, pat) == 0x668, "APM2 B.2");
 _Static_assert(offsetof(struct vmcb, spec_ctrl) == 0x6e0, "APM2 B.2");
 _Static_assert(sizeof(struct vmcb) == 4096, "APM2 B");
 
+// VMLOAD is followed by VMSAVE, STGI and CLGI; MONITOR by MWAIT.
+// clang-format off
 enum svm_exit {
-	SVM_EXIT_CR4_WRITE = 0x14,
-	SVM_EXIT_CR8_WRITE = 0x18,
-	SVM_EXIT_EXCEPTION = 0x40, // + vector
-	SVM_EXIT_INTR = 0x60,
-	SVM_EXIT_NMI = 0x61,
-	SVM_EXIT_INIT = 0x63,
-	SVM_EXIT_RDPMC = 0x6f,
-	SVM_EXIT_CPUID = 0x72,
-	SVM_EXIT_IRET = 0x74,
-	SVM_EXIT_INVD = 0x76,
-	SVM_EXIT_HLT = 0x78,
-	SVM_EXIT_INVLPGA = 0x7a,
-	SVM_EXIT_IO = 0x7b,
-	SVM_EXIT_MSR = 0x7c,
-	SVM_EXIT_FERR_FREEZE = 0x7e,
-	SVM_EXIT_SHUTDOWN = 0x7f,
-	SVM_EXIT_VMRUN = 0x80,
-	SVM_EXIT_VMMCALL = 0x81,
-	SVM_EXIT_VMLOAD = 0x82, // then VMSAVE, STGI, CLGI
-	SVM_EXIT_SKINIT = 0x86,
-	SVM_EXIT_ICEBP = 0x88,
-	SVM_EXIT_WBINVD = 0x89,
-	SVM_EXIT_MONITOR = 0x8a, // then MWAIT
-	SVM_EXIT_MWAIT_ARMED = 0x8c,
-	SVM_EXIT_XSETBV = 0x8d,
-	SVM_EXIT_RDPRU = 0x8e,
-	SVM_EXIT_INTERCEPTS = 0xc0,
-	SVM_EXIT_NPF = 0x400,
+	SVM_EXIT_CR4_WRITE = 0x14, SVM_EXIT_CR8_WRITE = 0x18, SVM_EXIT_EXCEPTION = 0x40, // + vector
+	SVM_EXIT_INTR = 0x60, SVM_EXIT_NMI, SVM_EXIT_INIT = 0x63, SVM_EXIT_RDPMC = 0x6f,
+	SVM_EXIT_CPUID = 0x72, SVM_EXIT_IRET = 0x74, SVM_EXIT_INVD = 0x76, SVM_EXIT_HLT = 0x78,
+	SVM_EXIT_INVLPGA = 0x7a, SVM_EXIT_IO, SVM_EXIT_MSR, SVM_EXIT_FERR_FREEZE = 0x7e,
+	SVM_EXIT_SHUTDOWN, SVM_EXIT_VMRUN, SVM_EXIT_VMMCALL, SVM_EXIT_VMLOAD,
+	SVM_EXIT_SKINIT = 0x86, SVM_EXIT_ICEBP = 0x88, SVM_EXIT_WBINVD, SVM_EXIT_MONITOR,
+	SVM_EXIT_MWAIT_ARMED = 0x8c, SVM_EXIT_XSETBV, SVM_EXIT_RDPRU,
+	SVM_EXIT_INTERCEPTS = 0xc0, SVM_EXIT_NPF = 0x400
 };
+// clang-format on
 #define SVM_EXIT_INVALID UINT64_MAX // VMRUN refuses the state
 
 // vmcb.vintr
@@ -116,7 +100,6 @@ enum { SVM_EVENT_INTR = 0, SVM_EVENT_NMI = 2, SVM_EVENT_EXCEPTION = 3 };
 enum { SVM_TLB_KEEP = 0, SVM_TLB_FLUSH_ALL = 1 };
 
 // svm_registers.c: struct backend's get_register and set_register.
-struct vp;
 bool svm_get_register(struct vp *vp, enum hv_register_name name, struct hv_register_value *value);
 bool svm_set_register(
 	struct vp *vp, enum hv_register_name name, const struct hv_register_value *value);
@@ -140,6 +123,11 @@ struct svm_vp {
 	bool stepping;	    // the entry under way is that step
 	uint64_t step_dr6;
 };
+
+static inline struct svm_vp *svm_vp(const struct vp *vp)
+{
+	return vp->arch;
+}
 
 // The VMCB of VP, and its debug registers, with what the processor holds of them brought up to
 // date; and back after a change.

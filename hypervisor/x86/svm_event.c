@@ -12,11 +12,6 @@
 
 #define DR6_CONDITIONS 0xe00full // B0 to B3, BD, BS, BT
 
-static struct svm_vp *svm_vp(const struct vp *vp)
-{
-	return vp->arch;
-}
-
 static unsigned int event_type(uint64_t event)
 {
 	return event >> SVM_EVENT_TYPE_SHIFT & 7;
@@ -159,12 +154,8 @@ static void take_back(struct vp *vp, uint64_t event)
 	if (vp->event.pending || event_type(event) != SVM_EVENT_EXCEPTION || vector >= EXCEPTIONS ||
 		vector == VECTOR_BP || vector == VECTOR_OF)
 		return;
-	vp->event = (struct event){ .pending = true,
-		.cut = true,
-		.type = HvX64PendingException,
-		.vector = vector,
-		.has_code = event & SVM_EVENT_ERROR_CODE,
-		.code = event >> 32 };
+	vp->event = event_exception(vector, event & SVM_EVENT_ERROR_CODE, event >> 32);
+	vp->event.cut = true;
 	vp->recheck = true;
 }
 

@@ -159,16 +159,14 @@ void wbinvd(void)
 	machine_wbinvds++;
 }
 
-void log_info(const char *fmt, ...)
-{
-}
-
 char machine_log[256];
 
-void log_limited(const char *fmt, ...)
+void log_line(bool limited, const char *fmt, ...)
 {
 	va_list args;
 
+	if (!limited)
+		return;
 	va_start(args, fmt);
 	vsnprintf(machine_log, sizeof(machine_log), fmt, args);
 	va_end(args);
@@ -509,8 +507,8 @@ void machine_setup(void)
 	trace_mask = 0;
 	machine_switch(0);
 	frame_table_init(MACHINE_PAGES * PAGE_SIZE, frame_words);
-	frame_mark_ram(0, MACHINE_PAGES);
-	frame_mark_hypervisor(0, MACHINE_HV_PAGES);
+	frame_mark(0, MACHINE_PAGES, false);
+	frame_mark(0, MACHINE_HV_PAGES, true);
 	boot_root();
 	for (unsigned int i = MACHINE_CPUS; i-- > 0;) {
 		machine_switch(i);

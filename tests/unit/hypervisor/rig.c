@@ -182,7 +182,8 @@ enum msr_result synic_write_msr(struct vp *vp, uint32_t msr, uint64_t value)
 
 bool intercept_msr(struct vp *vp, uint32_t msr, bool write, uint64_t value, bool known)
 {
-	return rig.intercept_msrs;
+	rig.intercepted_crashes += msr == HV_X64_MSR_CRASH_CTL;
+	return rig.intercept_msrs || msr == HV_X64_MSR_CRASH_CTL;
 }
 
 void intercept_override_cpuid(
@@ -193,12 +194,6 @@ void intercept_override_cpuid(
 bool intercept_cpuid(struct vp *vp, const struct cpuid_result *result)
 {
 	return false;
-}
-
-bool intercept_crash(struct vp *vp)
-{
-	rig.intercepted_crashes++;
-	return true;
 }
 
 bool msr_rd_safe(uint32_t msr, uint64_t *value)
@@ -216,11 +211,7 @@ void trace_write(enum lumen_trace_event event, const struct vp *vp, uint64_t a, 
 {
 }
 
-void log_info(const char *fmt, ...)
-{
-}
-
-void log_limited(const char *fmt, ...)
+void log_line(bool limited, const char *fmt, ...)
 {
 }
 

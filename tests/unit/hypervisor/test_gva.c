@@ -85,16 +85,6 @@ Test(gva, four_levels, .init = setup)
 	expect(gva, GVA_READ, GVA_OK, 0x80000000 + (gva & 0x3fffffff));
 }
 
-Test(gva, five_levels, .init = setup)
-{
-	const uint64_t gva = 0xff12345678000;
-
-	mode(CR4_PAE | CR4_LA57, EFER_LME | EFER_LMA | EFER_NXE);
-	map8(gva, 5, 1, 0x5000 | P | W | U);
-	expect(gva + 1, GVA_READ, GVA_OK, 0x5001);
-	expect(gva | 0xff00000000000000, GVA_READ, GVA_NOT_PRESENT, 0);
-}
-
 Test(gva, not_canonical, .init = setup)
 {
 	long_mode();

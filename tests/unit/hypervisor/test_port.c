@@ -686,7 +686,7 @@ Test(port, msr_intercepts)
 	cr_assert(!intercept_msr(sender, 0x12345, true, 0, false), "unknown MSRs: only reads");
 	cr_assert(!intercept_msr(sender, 0x10, false, 0, true));
 	sender->crash.ctl = 1ull << 63 | 5;
-	cr_assert(intercept_crash(sender));
+	cr_assert(intercept_msr(sender, HV_X64_MSR_CRASH_CTL, true, sender->crash.ctl, true));
 	expect_intercept(HvMessageTypeX64MsrIntercept, sizeof(*m));
 	m = payload();
 	cr_assert_eq(m->msr_number, HV_X64_MSR_CRASH_CTL);
@@ -702,7 +702,7 @@ Test(port, msr_intercepts)
 		0);
 	cr_assert_eq(install(HvInterceptTypeX64Msr, HV_INTERCEPT_ACCESS_MASK_NONE, 0x99), 0);
 	machine_run(sender);
-	cr_assert(!intercept_crash(sender));
+	cr_assert(!intercept_msr(sender, HV_X64_MSR_CRASH_CTL, true, sender->crash.ctl, true));
 	cr_assert(intercept_msr(sender, 0x12345, false, 0, false), "the other one stays");
 	machine_run(root);
 }
