@@ -75,19 +75,24 @@ void run_queue_add(struct run_queue *rq, struct vp *vp)
 {
 	if (vp->due > tsc_read()) {
 		capped_add(rq, vp);
-		return;
+	} else {
+		fair_insert(&share_of(vp)->vps, &vp->fair);
+		rq->queued++;
+		vp->run_state = VP_QUEUED;
 	}
-	fair_insert(&share_of(vp)->vps, &vp->fair);
-	rq->queued++;
-	vp->run_state = VP_QUEUED;
 	share_settle(rq, share_of(vp));
+}
+
+static void take_out(struct run_queue *rq, struct vp *vp, enum vp_run_state state)
+{
+	list_remove(&vp->fair.link);
+	rq->queued -= vp->run_state == VP_QUEUED;
+	vp->run_state = state;
 }
 
 void run_queue_remove(struct run_queue *rq, struct vp *vp)
 {
-	list_remove(&vp->fair.link);
-	rq->queued -= vp->run_state == VP_QUEUED;
-	vp->run_state = VP_BLOCKED;
+	take_out(rq, vp, VP_BLOCKED);
 	share_settle(rq, share_of(vp));
 }
 
@@ -136,13 +141,11 @@ static void advance(struct run_queue *rq, uint64_t share_ticks, uint64_t ticks)
 
 void run_queue_start(struct run_queue *rq, struct vp *vp, uint64_t now)
 {
-	run_queue_remove(rq, vp);
-	vp->run_state = VP_RUNNING;
+	take_out(rq, vp, VP_RUNNING);
 	rq->current = vp;
 	share_settle(rq, share_of(vp));
 	rq->current_since = now;
 	rq->slice_end = turn_end(rq, now);
-	advance(rq, 0, 0);
 }
 
 // TLFS: CPU Cap: what VP ran is paid for, at the rate of the cap, when it is due. Time in which it
@@ -184,14 +187,13 @@ void run_queue_stop(struct run_queue *rq, uint64_t now)
 
 	account(rq, now);
 	rq->current = NULL;
-	if (vp->run_state == VP_QUEUED || vp->run_state == VP_CAPPED) {
-		// Woken since it blocked: its place was chosen before it was charged.
-		run_queue_remove(rq, vp);
+	if (vp->run_state == VP_QUEUED || vp->run_state == VP_CAPPED)
+		take_out(rq, vp, VP_RUNNING); // woken since it blocked, and its place chosen before
+					      // it was charged
+	if (vp->run_state == VP_RUNNING)
 		run_queue_add(rq, vp);
-	} else if (vp->run_state == VP_RUNNING) {
-		run_queue_add(rq, vp);
-	}
-	share_settle(rq, share_of(vp));
+	else
+		share_settle(rq, share_of(vp)); // its siblings may wait
 }
 
 // Does somebody wait who is so far behind RUNNING that its turn ends before the slice?

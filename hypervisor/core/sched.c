@@ -21,8 +21,7 @@ static struct pcpu *choose_cpu(struct vp *vp)
 }
 
 // Is this the waker of VP? Then *TO is where it is to run: it waits there already, or has left for
-// it
-// (*MOVES).
+// there (*MOVES).
 static bool claim_blocked(struct vp *vp, struct pcpu **to, bool *moves)
 {
 	struct pcpu *from = READ_ONCE(vp->cpu);
@@ -227,14 +226,18 @@ void sched_remove(struct vp *vp)
 		run_queue_remove(rq, vp);
 }
 
-// When the run queue wants to be asked again.
+// When the run queue wants to be asked again. Who waits for its cap's sake has the timers looked
+// at.
 static uint64_t tick(struct pcpu *cpu)
 {
-	uint64_t now = tsc_read(), next;
-	bool any;
+	struct run_queue *rq = &cpu->run_queue;
+	uint64_t now = tsc_read(), next = rq->slice_end;
+	bool any = false;
 
-	spin_guard(&cpu->run_queue.lock);
-	next = run_queue_tick(&cpu->run_queue, now, &any);
+	if (!list_empty(&rq->capped)) {
+		spin_guard(&rq->lock);
+		next = run_queue_tick(rq, now, &any);
+	}
 	if (any || next <= now)
 		cpu->reschedule = true;
 	return next;

@@ -285,6 +285,16 @@ Test(sched, a_cap_holds_for_each_vp)
 		expect_share(loads[i].ran, 2000 * MS, 25, 1);
 }
 
+// One that has had its part leaves the others of its partition their turns.
+Test(sched, capped_vps_on_one_processor)
+{
+	setup();
+	cr_assert_eq(set_property(child(0, 3), HvPartitionPropertyCpuCap, 0x2000), 0);
+	run(1, 2000 * MS);
+	for (unsigned int i = 0; i < 3; i++)
+		expect_share(loads[i].ran * 2, 2000 * MS, 25, 2);
+}
+
 // What it did not use while it slept, it does not get later.
 Test(sched, a_cap_cannot_be_saved_up)
 {
