@@ -29,7 +29,7 @@ static void free_table(struct gpa_map *map, uint64_t *table, int level)
 		if (gpa_is_table(entry, level))
 			free_table(map, gpa_table_of(entry), level - 1);
 		else if (gpa_is_present(entry) && map->counts_frames)
-			frame_map_put(gpa_format()->page(entry), 1ull << gpa_level_order(level));
+			frame_map_put(gpa_page_of(entry), 1ull << gpa_level_order(level));
 	}
 	page_free(map->pool, table);
 }
@@ -71,7 +71,7 @@ enum gpa_map_result gpa_map_set(struct gpa_map *map, uint64_t gpa_page, uint64_t
 	if (map->counts_frames && !frame_map_get(spa_page, 1ull << order))
 		return GPA_MAP_BAD_FRAME;
 	entry = mapping_slot(map, gpa_page, entry, level);
-	WRITE_ONCE(*entry, gpa_format()->leaf(spa_page, access, order));
+	WRITE_ONCE(*entry, gpa_leaf(spa_page, access, order));
 	map->mapped_pages += 1ull << order;
 	return GPA_MAP_OK;
 }
@@ -122,7 +122,7 @@ static void make_dying(struct gpa_map *map, uint64_t *slot, int level)
 {
 	if (!gpa_is_leaf(*slot, level))
 		return;
-	WRITE_ONCE(*slot, gpa_format()->page(*slot) << PAGE_SHIFT | GPA_DYING);
+	WRITE_ONCE(*slot, gpa_page_of(*slot) << PAGE_SHIFT | GPA_DYING);
 	map->mapped_pages -= 1ull << gpa_level_order(level);
 }
 
@@ -169,9 +169,9 @@ bool gpa_map_lookup(
 			break;
 		table = gpa_table_of(entry);
 	}
-	if (!gpa_is_leaf(entry, level) || (gpa_format()->access(entry) & access) != access)
+	if (!gpa_is_leaf(entry, level) || (gpa_access_of(entry) & access) != access)
 		return false;
-	*spa_page = gpa_format()->page(entry) + (gpa_page & ((1ull << gpa_level_order(level)) - 1));
+	*spa_page = gpa_page_of(entry) + (gpa_page & ((1ull << gpa_level_order(level)) - 1));
 	return true;
 }
 

@@ -22,17 +22,17 @@ enum gpa_order { // log2 of a leaf's size in 4 KiB pages
 	GPA_1G = 18,
 };
 
-// The vendor's entry format. ORDER is GPA_4K, GPA_2M or GPA_1G. An entry of 0 is not present.
+// The vendor's entry format, as bits: lookups must not cost a call for each level. A page is at
+// ADDRESS, and an entry of 0 is not present.
 struct gpa_entry_format {
-	uint64_t (*leaf)(uint64_t spa_page, unsigned int access, enum gpa_order order);
-	uint64_t (*table)(uint64_t spa_page);
-	bool (*is_leaf)(uint64_t entry, enum gpa_order order);
-	uint64_t (*page)(uint64_t entry); // the SPA page that a leaf or table entry points to
-	unsigned int (*access)(uint64_t entry);
-	enum gpa_order (*max_order)(void); // of leaves
-	// The bits that a processor sets itself (accessed, dirty). leaf() and table() may have set
-	// them before, which spares the processor a write; who compares entries passes over them.
+	uint64_t leaf, table; // set in each leaf, in each entry for a table
+	uint64_t large;	      // set in leaves above 4 KiB, and in no entry for a table
+	uint64_t write, execute, no_execute; // as the leaf's access is; 0: there is no such bit
+	uint64_t address;
+	// The bits that a processor sets itself (accessed, dirty). LEAF and TABLE may have them,
+	// which spares the processor a write; who compares entries passes over them.
 	uint64_t noted;
+	enum gpa_order (*max_order)(void); // of leaves
 };
 
 struct overlay;

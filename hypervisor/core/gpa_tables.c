@@ -21,12 +21,11 @@ void *gpa_spare_pop(struct gpa_map *map)
 // What the processor has noted in OLD stays noted in the pieces.
 static void fill(uint64_t *table, uint64_t old, enum gpa_order order)
 {
-	uint64_t page = gpa_format()->page(old), noted = gpa_format()->noted;
-	unsigned int access = gpa_format()->access(old);
+	uint64_t page = gpa_page_of(old), noted = gpa_format()->noted;
+	unsigned int access = gpa_access_of(old);
 
 	for (uint64_t i = 0; i < GPA_ENTRIES; i++)
-		table[i] = (gpa_format()->leaf(page + (i << order), access, order) & ~noted) |
-			   (old & noted);
+		table[i] = (gpa_leaf(page + (i << order), access, order) & ~noted) | (old & noted);
 }
 
 bool gpa_push_down(struct gpa_map *map, uint64_t *entry, int level, enum gpa_table_source source)
@@ -38,7 +37,7 @@ bool gpa_push_down(struct gpa_map *map, uint64_t *entry, int level, enum gpa_tab
 		return false;
 	if (old)
 		fill(table, old, gpa_level_order(level - 1));
-	store_release(*entry, gpa_format()->table(va_to_page(table)) | lent);
+	store_release(*entry, va_to_page(table) << PAGE_SHIFT | gpa_format()->table | lent);
 	return true;
 }
 
@@ -103,23 +102,23 @@ uint64_t *gpa_find_entry(const struct gpa_map *map, uint64_t gpa_page, int *leve
 
 static uint64_t uniform_entry(const uint64_t *table, int level)
 {
-	uint64_t first = READ_ONCE(table[0]), page = gpa_format()->page(first);
+	uint64_t first = READ_ONCE(table[0]), page = gpa_page_of(first);
 	uint64_t noted = gpa_format()->noted, seen = first & noted;
 	enum gpa_order order = gpa_level_order(level), larger = gpa_level_order(level + 1);
-	unsigned int access = gpa_format()->access(first);
+	unsigned int access = gpa_access_of(first);
 
 	if (first && (!gpa_is_leaf(first, level) || larger > gpa_format()->max_order() ||
 			     page & ((1ull << larger) - 1)))
 		return NOT_UNIFORM;
 	for (uint64_t i = 1; i < GPA_ENTRIES; i++) {
 		uint64_t entry = READ_ONCE(table[i]);
-		uint64_t like = first ? gpa_format()->leaf(page + (i << order), access, order) : 0;
+		uint64_t like = first ? gpa_leaf(page + (i << order), access, order) : 0;
 
 		if ((entry ^ like) & ~noted)
 			return NOT_UNIFORM;
 		seen |= entry & noted;
 	}
-	return first ? (gpa_format()->leaf(page, access, larger) & ~noted) | seen : 0;
+	return first ? (gpa_leaf(page, access, larger) & ~noted) | seen : 0;
 }
 
 void gpa_fold(struct gpa_map *map, uint64_t gpa_page, bool lent, struct gpa_folded *folded)

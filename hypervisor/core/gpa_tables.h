@@ -47,8 +47,7 @@ static inline bool gpa_is_dying(uint64_t entry)
 
 static inline bool gpa_is_leaf(uint64_t entry, int level)
 {
-	return gpa_is_present(entry) &&
-	       (level == 0 || gpa_format()->is_leaf(entry, gpa_level_order(level)));
+	return gpa_is_present(entry) && (level == 0 || entry & gpa_format()->large);
 }
 
 static inline bool gpa_is_table(uint64_t entry, int level)
@@ -56,9 +55,32 @@ static inline bool gpa_is_table(uint64_t entry, int level)
 	return gpa_is_present(entry) && !gpa_is_leaf(entry, level);
 }
 
+// The SPA page that a leaf, or an entry for a table, points to.
+static inline uint64_t gpa_page_of(uint64_t entry)
+{
+	return (entry & gpa_format()->address) >> PAGE_SHIFT;
+}
+
+static inline uint64_t gpa_leaf(uint64_t spa_page, unsigned int access, enum gpa_order order)
+{
+	const struct gpa_entry_format *f = gpa_format();
+
+	return spa_page << PAGE_SHIFT | f->leaf | (order ? f->large : 0) |
+	       (access & GPA_WRITE ? f->write : 0) |
+	       (access & GPA_EXECUTE ? f->execute : f->no_execute);
+}
+
+static inline unsigned int gpa_access_of(uint64_t leaf)
+{
+	const struct gpa_entry_format *f = gpa_format();
+
+	return GPA_READ | (leaf & f->write ? GPA_WRITE : 0) |
+	       ((leaf ^ f->no_execute) & (f->execute | f->no_execute) ? GPA_EXECUTE : 0);
+}
+
 static inline uint64_t *gpa_table_of(uint64_t entry)
 {
-	return page_to_va(gpa_format()->page(entry));
+	return page_to_va(gpa_page_of(entry));
 }
 
 // The lowest entry that exists for GPA_PAGE, and its level.

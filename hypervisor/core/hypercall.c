@@ -128,9 +128,10 @@ static uint32_t fast_out(const struct request *r)
 	return ALIGN_UP(in_bytes(r), 16);
 }
 
-// One of the two parameter blocks. TLFS-DEVIATION: Alignment Requirements: a page that is not
-// mapped (with this access) gives a status, not a memory intercept; to the guest's kernel it is an
-// address outside its GPA space.
+// One of the two parameter blocks. The page of the output is looked at now, with ACCESS; that of
+// the input (ACCESS 0) when it is copied. TLFS-DEVIATION: Alignment Requirements: a page that is
+// not mapped (with this access) gives a status, not a memory intercept; to the guest's kernel it is
+// an address outside its GPA space.
 static hv_status check_block(const struct vp *vp, const struct request *r, uint64_t gpa,
 	uint32_t bytes, unsigned int access)
 {
@@ -142,8 +143,7 @@ static hv_status check_block(const struct vp *vp, const struct request *r, uint6
 		return explain_rejection(vp, r->control, HvRejectionBlockAlignment);
 	if (gpa % PAGE_SIZE + bytes > PAGE_SIZE)
 		return explain_rejection(vp, r->control, HvRejectionBlockCrossesPage);
-	if (gpa >> GPA_BITS ||
-		!gpa_map_lookup(&vp->partition->gpa, gpa >> PAGE_SHIFT, access, &spa_page))
+	if (access && !gpa_map_lookup(&vp->partition->gpa, gpa >> PAGE_SHIFT, access, &spa_page))
 		return explain_rejection(vp, r->control, HvRejectionBlockOutside);
 	return HV_STATUS_SUCCESS;
 }
@@ -151,7 +151,7 @@ static hv_status check_block(const struct vp *vp, const struct request *r, uint6
 static hv_status check_blocks(const struct vp *vp, const struct request *r)
 {
 	if (!hv_call_is_fast(r->control)) {
-		TRY(check_block(vp, r, r->in, in_bytes(r), GPA_READ));
+		TRY(check_block(vp, r, r->in, in_bytes(r), 0));
 		return check_block(vp, r, r->out, out_bytes(r), GPA_READ | GPA_WRITE);
 	}
 	if (fast_out(r) + out_bytes(r) > HV_CALL_FAST_XMM_BYTES)
@@ -260,7 +260,7 @@ static hv_status handle(struct hypercall *call, const struct row *row)
 	return status;
 }
 
-// Calls the handler with private copies of the parameters.
+// Calls the handler with private copies of the parameters, copy_in()'s.
 static hv_status run(struct vp *vp, const struct request *r, uint32_t *reps_done)
 {
 	char *in = this_cpu()->hypercall_input, *out = this_cpu()->hypercall_output;
@@ -277,8 +277,6 @@ static hv_status run(struct vp *vp, const struct request *r, uint32_t *reps_done
 	};
 	hv_status status;
 
-	if (!copy_in(vp->partition, r, in))
-		return HV_STATUS_INVALID_ALIGNMENT;
 	memset(out, 0, out_bytes(r));
 	vp->recheck = true; // whatever the handler does to its caller, or if it is to call again
 	status = handle(&call, r->row);
@@ -294,6 +292,8 @@ static void execute(struct vp *vp, struct request *r)
 
 	if (!status)
 		status = check_blocks(vp, r);
+	if (!status && !copy_in(vp->partition, r, this_cpu()->hypercall_input))
+		status = explain_rejection(vp, r->control, HvRejectionBlockOutside);
 	if (!status) {
 		status = run(vp, r, &reps_done);
 		if (unlikely(status) && status != HYPERCALL_RETRY)

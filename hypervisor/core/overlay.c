@@ -116,8 +116,7 @@ bool overlay_move(struct gpa_map *map, struct overlay *overlay, uint64_t gpa_pag
 		*link_to(map, overlay) = &before; // which is what goes
 	overlay->active = false;
 	if (entry)
-		show(map, overlay, gpa_page, gpa_format()->leaf(va_to_page(page), access, GPA_4K),
-			entry);
+		show(map, overlay, gpa_page, gpa_leaf(va_to_page(page), access, GPA_4K), entry);
 	if (before.active)
 		hide(map, &before, &left->folded);
 	left->flushing = left->folded.count ? overlay : NULL;

@@ -229,7 +229,7 @@ static bool may_run(struct vp *vp)
 {
 	if (suspended(vp))
 		return false;
-	if (wakes(vp))
+	if (vp->activity != VP_ACTIVE && wakes(vp))
 		vp->activity = VP_ACTIVE;
 	return vp->activity == VP_ACTIVE;
 }

@@ -188,8 +188,7 @@ void run_queue_stop(struct run_queue *rq, uint64_t now)
 	account(rq, now);
 	rq->current = NULL;
 	if (vp->run_state == VP_QUEUED || vp->run_state == VP_CAPPED)
-		take_out(rq, vp, VP_RUNNING); // woken since it blocked, and its place chosen before
-					      // it was charged
+		take_out(rq, vp, VP_RUNNING); // woken since: its place was chosen before
 	if (vp->run_state == VP_RUNNING)
 		run_queue_add(rq, vp);
 	else

@@ -40,32 +40,8 @@ static enum gpa_order npt_max_order(void)
 	return cpuid(0x80000001, 0).edx & 1 << 26 ? GPA_1G : GPA_2M;
 }
 
-static uint64_t npt_leaf(uint64_t spa_page, unsigned int access, enum gpa_order order)
-{
-	return spa_page << PAGE_SHIFT | NPT_PRESENT | NPT_USER | NPT_ACCESSED | NPT_DIRTY |
-	       (access & GPA_WRITE ? NPT_WRITE : 0) | (access & GPA_EXECUTE ? 0 : NPT_NX) |
-	       (order ? NPT_LARGE : 0);
-}
-
-static uint64_t npt_table(uint64_t spa_page)
-{
-	return spa_page << PAGE_SHIFT | NPT_PRESENT | NPT_WRITE | NPT_USER | NPT_ACCESSED;
-}
-
-static bool npt_is_leaf(uint64_t entry, enum gpa_order order)
-{
-	return !order || entry & NPT_LARGE;
-}
-
-static uint64_t npt_page(uint64_t entry)
-{
-	return (entry & NPT_ADDR) >> PAGE_SHIFT;
-}
-
-static unsigned int npt_access(uint64_t entry)
-{
-	return GPA_READ | (entry & NPT_WRITE ? GPA_WRITE : 0) | (entry & NPT_NX ? 0 : GPA_EXECUTE);
-}
+#define NPT_TABLE (NPT_PRESENT | NPT_WRITE | NPT_USER | NPT_ACCESSED)
+#define NPT_LEAF  (NPT_PRESENT | NPT_USER | NPT_ACCESSED | NPT_DIRTY)
 
 // --- the machine ---
 
@@ -418,8 +394,14 @@ static void svm_run(struct vp *vp)
 
 const struct backend svm_backend = {
 	.name = "AMD SVM",
-	.gpa_format = { npt_leaf, npt_table, npt_is_leaf, npt_page, npt_access, npt_max_order,
-		NPT_ACCESSED | NPT_DIRTY },
+	.gpa_format = { .leaf = NPT_LEAF,
+		.table = NPT_TABLE,
+		.large = NPT_LARGE,
+		.write = NPT_WRITE,
+		.no_execute = NPT_NX,
+		.address = NPT_ADDR,
+		.noted = NPT_ACCESSED | NPT_DIRTY,
+		.max_order = npt_max_order },
 	.hypercall_code = (const uint8_t[]){ 0x0f, 0x01, 0xd9, 0xc3 }, // vmmcall; ret
 	.hypercall_code_size = 4,
 	.probe = svm_probe,

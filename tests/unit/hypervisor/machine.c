@@ -68,6 +68,8 @@ void *page_to_va(uint64_t page)
 {
 	if (page >= MACHINE_PAGES)
 		fail("access beyond RAM");
+	if (machine_walk)
+		machine_walk();
 	return machine_ram + page * PAGE_SIZE;
 }
 
@@ -390,44 +392,25 @@ static void flush_tlb(struct vp *vp)
 	machine_vp(vp)->flushes++;
 }
 
-enum { PRESENT = 1, LARGE = 1 << 3, ACCESSED = 1 << 8, DIRTY = 1 << 9 };
+// In another format than any processor's.
+enum { PRESENT = 1, LARGE = 1 << 3, WRITE = 1 << 5, EXECUTE = 1 << 6 };
+enum { ACCESSED = 1 << 8, DIRTY = 1 << 9 };
 
 static enum gpa_order max_order(void)
 {
 	return GPA_1G;
 }
 
-static uint64_t leaf(uint64_t page, unsigned int access, enum gpa_order order)
-{
-	return page << 12 | access << 4 | PRESENT | (order ? LARGE : 0);
-}
-
-static uint64_t table(uint64_t page)
-{
-	return page << 12 | PRESENT;
-}
-
-static bool is_leaf(uint64_t entry, enum gpa_order order)
-{
-	if (machine_walk)
-		machine_walk();
-	return order == GPA_4K || entry & LARGE;
-}
-
-static uint64_t entry_page(uint64_t entry)
-{
-	return entry >> 12;
-}
-
-static unsigned int entry_access(uint64_t entry)
-{
-	return entry >> 4 & 7;
-}
-
 static const struct backend machine_backend = {
 	.name = "machine",
-	.gpa_format = { leaf, table, is_leaf, entry_page, entry_access, max_order,
-		ACCESSED | DIRTY },
+	.gpa_format = { .leaf = PRESENT,
+		.table = PRESENT,
+		.large = LARGE,
+		.write = WRITE,
+		.execute = EXECUTE,
+		.address = UINT64_MAX << 12,
+		.noted = ACCESSED | DIRTY,
+		.max_order = max_order },
 	.hypercall_code = (const uint8_t[]){ 0x0f, 0x01, 0xd9, 0xc3 },
 	.hypercall_code_size = 4,
 	.vp_pages = 2,
@@ -537,6 +520,11 @@ void machine_run(struct vp *vp)
 
 // --- hypercalls ---
 
+static unsigned int entry_access(uint64_t entry)
+{
+	return GPA_READ | (entry & WRITE ? GPA_WRITE : 0) | (entry & EXECUTE ? GPA_EXECUTE : 0);
+}
+
 // What the processor does to an entry on its way: the bit says that it was there.
 static bool note(uint64_t *entry, uint64_t *value, unsigned int access, bool last)
 {
@@ -553,14 +541,14 @@ static bool note(uint64_t *entry, uint64_t *value, unsigned int access, bool las
 
 void *machine_access(struct partition *partition, uint64_t gpa, unsigned int access)
 {
-	uint64_t *entry = partition->gpa.top, value = table(va_to_page(entry)), size;
+	uint64_t *entry = partition->gpa.top, value = va_to_page(entry) << 12, size;
 
 	if (gpa >> GPA_BITS)
 		return NULL;
 	for (int shift = 39;; shift -= 9) {
 		bool last;
 
-		entry = (uint64_t *)page_to_va(entry_page(value)) + (gpa >> shift & 511);
+		entry = (uint64_t *)page_to_va(value >> 12) + (gpa >> shift & 511);
 		value = __atomic_load_n(entry, __ATOMIC_ACQUIRE);
 		last = shift == PAGE_SHIFT || value & LARGE;
 		size = 1ull << shift;
@@ -569,7 +557,7 @@ void *machine_access(struct partition *partition, uint64_t gpa, unsigned int acc
 		if (last)
 			break;
 	}
-	return (uint8_t *)page_to_va(entry_page(value)) + gpa % size;
+	return (uint8_t *)page_to_va(value >> 12) + gpa % size;
 }
 
 void *machine_memory(struct partition *partition, uint64_t gpa)

@@ -56,7 +56,7 @@ extern unsigned int machine_wbinvds;
 extern void (*machine_guest)(struct vp *vp, struct vp_exit *exit);
 // What a processor does that has nothing to run.
 extern void (*machine_idle)(void);
-// If set: called for each entry above level 0 that this thread looks at, after it has been read.
+// If set: called for each table and page that an entry leads this thread to, before it is touched.
 extern _Thread_local void (*machine_walk)(void);
 // Has this processor got an interrupt since it was last asked?
 bool machine_kicked(void);

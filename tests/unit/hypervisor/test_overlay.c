@@ -155,17 +155,17 @@ Test(overlay, what_the_processor_has_noted_is_kept)
 	const uint64_t noted = backend->gpa_format.noted;
 	uint64_t *table, *entry;
 
-	entry = &((uint64_t *)page_to_va(backend->gpa_format.page(map->top[0])))[0];
-	table = page_to_va(backend->gpa_format.page(*entry));
+	entry = &((uint64_t *)page_to_va(map->top[0] >> 12))[0];
+	table = page_to_va(*entry >> 12);
 	entry = &table[2000 / 512];
 	cr_assert_eq(*entry & noted, 0, "nobody has used it");
 	move(root_vp(0), HV_X64_MSR_SIMP, 2000);
 	cr_assert_not_null(machine_access(root_partition, PAGE(2001), GPA_WRITE));
 	cr_assert_eq(msr_write(root_vp(0), HV_X64_MSR_SIMP, 0), MSR_DONE);
-	cr_assert(backend->gpa_format.is_leaf(*entry, GPA_2M));
+	cr_assert(*entry & backend->gpa_format.large);
 	cr_assert_eq(*entry & noted, noted);
 	move(root_vp(0), HV_X64_MSR_SIMP, 2000);
-	table = page_to_va(backend->gpa_format.page(*entry));
+	table = page_to_va(*entry >> 12);
 	cr_assert_eq(table[7] & noted, noted, "a page that nobody has used since");
 }
 
