@@ -51,11 +51,11 @@ static const struct block_ops counting_ops = { .submit = count_and_submit, .kick
 
 // The thread.
 
-static bool take_event(int fd)
+static void take_event(int fd)
 {
 	eventfd_t count;
 
-	return !eventfd_read(fd, &count);
+	eventfd_read(fd, &count);
 }
 
 static void poll_disks(struct storage_device *storage)
@@ -78,15 +78,21 @@ static int work_timeout(const struct storage_device *storage, bool again)
 // Waits until something has happened, or looks only (`again`). Level-triggered, so each condition
 // has to be taken before the next call:
 //   vmbus.event_fd  eventfd that the driver counts up for the guest's signals: here
-//   stop_fd         eventfd that storage_close() counts up, once: by serve() or fail()
+//   stop_fd         eventfd that storage_close() counts up, once: here
 //   a disk's        ring with completions, eventfd, or epoll of both: by block_file_poll() in
 //                   poll_disks(), which every loop here calls once a turn
 static void wait_for_work(struct storage_device *storage, bool again)
 {
 	struct epoll_event events[CHILD_DISKS_MAX + 2];
+	int count = epoll_wait(
+		storage->epoll_fd, events, CHILD_DISKS_MAX + 2, work_timeout(storage, again));
 
-	epoll_wait(storage->epoll_fd, events, CHILD_DISKS_MAX + 2, work_timeout(storage, again));
-	take_event(storage->vmbus.event_fd);
+	for (int i = 0; i < count; i++) {
+		storage->stopped |= events[i].data.fd == storage->stop_fd;
+		if (events[i].data.fd == storage->stop_fd ||
+			events[i].data.fd == storage->vmbus.event_fd)
+			take_event(events[i].data.fd);
+	}
 	__atomic_add_fetch(&storage->turns, 1, __ATOMIC_RELAXED);
 }
 
@@ -95,7 +101,7 @@ static uint32_t serve(struct storage_device *storage)
 {
 	uint32_t flags = STORAGE_VSP_AGAIN; // the ring may have something in it already
 
-	while (!take_event(storage->stop_fd)) {
+	while (!storage->stopped) {
 		poll_disks(storage);
 		flags = storage_vsp_poll(storage->vsp);
 		if (flags & STORAGE_VSP_SIGNAL)
@@ -124,7 +130,7 @@ static void fail(struct storage_device *storage)
 		storage_vsp_failure(storage->vsp));
 	storage_vsp_stop(storage->vsp);
 	vmbus_device_report(&storage->vmbus, VMBUS_DEVICE_FAILED);
-	while (!take_event(storage->stop_fd)) {
+	while (!storage->stopped) {
 		wait_for_work(storage, false);
 		poll_disks(storage);
 	}
@@ -145,7 +151,7 @@ static void *storage_thread(void *context)
 
 static bool watch(int epoll_fd, int fd)
 {
-	struct epoll_event event = { .events = EPOLLIN };
+	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
 
 	return !epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
 }
@@ -154,6 +160,7 @@ static bool make_descriptors(struct storage_device *storage)
 {
 	bool done;
 
+	storage->stopped = false;
 	storage->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	storage->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	done = watch(storage->epoll_fd, storage->stop_fd) &&

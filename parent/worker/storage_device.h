@@ -35,7 +35,8 @@ struct storage_device {
 	// While the channel is open.
 	struct storage_vsp *vsp;
 	pthread_t thread;
-	int stop_fd; // eventfd: the thread is to end
+	int stop_fd;  // eventfd: the thread is to end
+	bool stopped; // it has been told so; the thread's
 	int epoll_fd;
 	struct storage_vsp_counters closed; // of earlier openings of the channel, together
 	uint64_t turns;			    // of the thread's loop; atomic
