@@ -235,7 +235,7 @@ BOTH_WAYS(vsc_vmbus, rescind_with_requests_under_way)
 	submit_many();
 	guest_rig_rescind(rig, controller.device);
 	guest_rig_run(rig);
-	lumen_wait(&done, done, 0); // a kernel that polls learns of it here
+	lumen_wait(&done, done, lumen_now_ns()); // a kernel that polls learns of it here
 	lumen_storage_poll(storage);
 	for (uint32_t i = 0; i < 400; i++)
 		cr_assert_eq(requests[i].count, 0);

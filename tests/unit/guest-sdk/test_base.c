@@ -9,6 +9,7 @@
 #include "lumen/platform.h"
 #include "lumen/spin.h"
 #include "lumen/vp.h"
+#include "tests/unit/start_clock.h"
 
 static struct lumen_hypervisor found;
 
@@ -225,7 +226,7 @@ Test(sipi, init_and_two_sipis)
 
 	with_x2apic();
 	cr_expect_eq(lumen_vp_start_sipi(5, 8), LUMEN_BAD_STATE, "no clock");
-	machine_tsc = 1;
+	machine_tsc = start_clock() | 1;
 	cr_assert_eq(lumen_apic_start(NULL, 0xef), LUMEN_OK);
 	machine_forget_writes();
 	cr_expect_eq(lumen_vp_start_sipi(5, 0), LUMEN_BAD_ARGUMENT);

@@ -4,6 +4,7 @@
 
 #include "guest-sdk/tsc_page.h"
 #include "lumen/clock.h"
+#include "tests/unit/start_clock.h"
 
 #define COUNTER HV_PRIVILEGE_ACCESS_PARTITION_REFERENCE_COUNTER
 #define PAGE	HV_PRIVILEGE_ACCESS_PARTITION_REFERENCE_TSC
@@ -102,13 +103,15 @@ static void change_page(void)
 
 Test(clock, reads_again_when_the_sequence_has_changed)
 {
+	const uint64_t tsc = start_clock();
+
 	start(COUNTER | PAGE);
 	fill(1, SCALE * 2, 0);
-	machine_tsc = 0;
+	machine_tsc = tsc;
 	machine_on_rdtsc = change_page;
 	changes = 3;
-	cr_expect_eq(
-		lumen_clock_100ns(), 3000 + (uint64_t)((unsigned __int128)3000000 * SCALE >> 64));
+	cr_expect_eq(lumen_clock_100ns(),
+		3000 + (uint64_t)((unsigned __int128)(tsc + 3000000) * SCALE >> 64));
 	cr_expect_eq(changes, 0);
 }
 

@@ -20,7 +20,7 @@
 #include "hypervisor/core/frame.h"
 #include "hypervisor/core/sched.h"
 
-enum { SECONDS = 10, CHILDREN = 4, FIRST_PAGE = MACHINE_CHILD_PAGE };
+enum { SECONDS = 5, CHILDREN = 4, FIRST_PAGE = MACHINE_CHILD_PAGE };
 
 static bool stop;	 // no new calls; a processor ends when all are at rest
 static uint32_t at_rest; // bit per processor
@@ -499,13 +499,13 @@ static unsigned int not_seen(void)
 	return 0;
 }
 
-// Every processor gets on, all the time. Goes on until each call has succeeded, ten times as long
-// at most.
+// Every processor gets on, all the time. Goes on until each call has succeeded, twenty times as
+// long at most.
 static void watch(unsigned int seconds)
 {
 	uint64_t before[MACHINE_CPUS];
 
-	for (unsigned int s = 0; s < seconds || (not_seen() && s < 10 * seconds); s += 5) {
+	for (unsigned int s = 0; s < seconds || (not_seen() && s < 20 * seconds); s += 5) {
 		memcpy(before, steps, sizeof(before));
 		sleep(5);
 		for (unsigned int i = 0; i < MACHINE_CPUS; i++)
@@ -523,7 +523,7 @@ static uint64_t pages_in_pools(void)
 	return pages;
 }
 
-Test(smp, everything_at_once, .timeout = SECONDS * 12)
+Test(smp, everything_at_once, .timeout = SECONDS * 24)
 {
 	const char *seconds = getenv("SMP_SECONDS");
 	pthread_t threads[MACHINE_CPUS];
