@@ -106,7 +106,7 @@ def test_triple_fault(t):
 
 def test_hidden_features(t):
     """Instructions and register bits that CPUID does not offer to a child are not there."""
-    result = t.child(PROCESSOR, memory=64)
+    result = yield t.shared_child(PROCESSOR, memory=64)
     t.equal(result.status, 0, "checks that failed")
     t.contains(result.console, "PASS: CR4 bit 24 is not offered")
 

@@ -23,37 +23,44 @@ worker_of()
 
 SCRIPT = r"""
 fail() { echo "FAIL: $1"; exit 1; }
-lumenctl create victim --kernel /lumen/spin --memory 64M || fail "create victim"
-lumenctl start victim || fail "start victim"
-worker=$(worker_of victim)
+lumenctl create ${MINE}victim --kernel "$FILES/spin" --memory 64M || fail "create victim"
+lumenctl start ${MINE}victim || fail "start victim"
+worker=$(worker_of ${MINE}victim)
 sed 's/^/worker: /' /proc/$worker/status
 ls -l /proc/$worker/fd | sed 's/^/fd: /'
 for n in mnt net pid ipc uts; do
 	[ "$(readlink /proc/$worker/ns/$n)" != "$(readlink /proc/1/ns/$n)" ] || fail "namespace $n"
 done
 
-truncate -s 1M /tmp/disk
-export TRAPDOOR="%s" LUMEN_WORKER=/lumen/worker
+truncate -s 1M disk
+export TRAPDOOR="%s" LUMEN_WORKER="$FILES/worker"
 for command in %s; do
-	name=attacker$command
-	lumenctl create $name --kernel /lumen/guest --memory 64M --disk /tmp/disk --test-devices \
+	name=${MINE}attacker$command
+	lumenctl create $name --kernel "$FILES/guest" --memory 64M --disk disk --test-devices \
 		--append "trapdoor=$command" || fail "create $name"
 	lumenctl start $name || fail "start $name"
 	lumenctl wait $name
-	echo "$name ended with $?"
+	echo "attacker$command ended with $?"
 	cat /run/lumen/$name/log
 done
 lumenctl list
-lumenctl kill victim || fail "kill victim"
+lumenctl kill ${MINE}victim || fail "kill victim"
 """
 
 
-def _attack(t, commands, overcome=""):
-    result = t.root(PRELUDE + SCRIPT % (overcome, commands), memory=192,
-                    files={"worker": TRAPDOOR, "guest": GUEST, "spin": SPIN})
+FILES = {"worker": TRAPDOOR, "guest": GUEST, "spin": SPIN}
+
+
+def _console(t, result):
     t.equal(result.status, 0, "status of the script")
-    t.check(re.search(r"^victim +running", result.console, re.M), "the victim does not run")
+    t.check(re.search(r"^\S*victim +running", result.console, re.M), "the victim does not run")
     return result.console
+
+
+def _attack(t, overcome):
+    """What has been taken over looks for its victim by the name of it: no shared root has such a name."""
+    script = "MINE= FILES=/lumen\ncd /tmp\n" + PRELUDE + SCRIPT % (overcome, "1")
+    return _console(t, t.root(script, memory=192, files=FILES))
 
 
 def _nothing_done(t, console, least):
@@ -67,7 +74,7 @@ def _nothing_done(t, console, least):
 
 def test_taken_over(t):
     """It can open, signal, reach, make or execute nothing, though it goes on after each refusal."""
-    console = _attack(t, "1", "faults")
+    console = _attack(t, "faults")
     _nothing_done(t, console, 49)
     t.contains(console, "attacker1 ended with 0")
     through = re.search(r"trapdoor: (\d+) of 470 calls let through", console)
@@ -83,13 +90,14 @@ def test_taken_over(t):
 
 def test_taken_over_without_the_list_of_calls(t):
     """Ids, namespaces and limits hold alone: what is outside of the process stays out of reach."""
-    _nothing_done(t, _attack(t, "1", "faults,calls"), 29)
+    _nothing_done(t, _attack(t, "faults,calls"), 29)
 
 
 def test_faults_are_reported(t):
     """A system call that is not on the list, a bad pointer, abort(), a smashed stack: each ends the child,
     and only that one, with a sentence that says which."""
-    console = _attack(t, "2 3 4 5")
+    result = yield t.shared_root("MINE=$JOB-\n" + PRELUDE + SCRIPT % ("", "2 3 4 5"), files=FILES, memory=192)
+    console = _console(t, result)
     for command, sentence in ((2, "The worker made a system call that it must not make: 257("),
                               (3, "The worker failed: signal 11, address 0x3,"),
                               (4, "The worker failed: signal 6,"), (5, "stack smashing detected")):
@@ -99,21 +107,21 @@ def test_faults_are_reported(t):
 
 def test_ids_are_not_shared(t):
     """Children that run at once have a user id each."""
-    result = t.root(PRELUDE + r"""
+    result = yield t.shared_root(PRELUDE + r"""
 for name in a b c; do
-	lumenctl create $name --kernel /lumen/spin --memory 64M || exit 1
-	lumenctl start $name || exit 1
+	lumenctl create $JOB-$name --kernel "$FILES/spin" --memory 64M || exit 1
+	lumenctl start $JOB-$name || exit 1
 done
 for name in a b c; do
-	echo "id $(sed -n 's/^Uid:.//p' "/proc/$(worker_of $name)/status")"
+	echo "id $(sed -n 's/^Uid:.//p' "/proc/$(worker_of $JOB-$name)/status")"
 done
 for name in a b c; do
-	kill -9 "$(lumenctl stat $name | sed -n 's/^pid //p')"
-	lumenctl wait $name
+	kill -9 "$(lumenctl stat $JOB-$name | sed -n 's/^pid //p')"
+	lumenctl wait $JOB-$name
 done
 lumenctl list
 """, memory=320, files={"spin": SPIN})
     t.equal(result.status, 0, "status of the script")
     ids = re.findall(r"^id (\d+)", result.console, re.M)
     t.equal((len(ids), len(set(ids))), (3, 3), f"ids {ids}")
-    t.equal(len(re.findall(r"^[abc] +lost", result.console, re.M)), 3, "children that are lost")
+    t.equal(len(re.findall(r"^job\d+-[abc] +lost", result.console, re.M)), 3, "children that are lost")

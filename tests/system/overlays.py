@@ -6,18 +6,14 @@ from lumen import paths
 HOSTILE = paths.RELEASE / "tests/guests/guest-hostile"
 
 
-def _run(t, mode, **options):
-    result = t.child(HOSTILE, append=f"mode={mode}", timeout=180, **options)
-    t.equal(result.status, 0, f"status of {mode}")
-    return result
-
-
 def test_tables_come_and_go(t):
     """VPs move their pages where no memory is, others make hypercalls nearby: nobody else notices."""
-    result = _run(t, "move-apart", memory=32, cpus=4, root_cpus=3)
+    result = t.child(HOSTILE, append="mode=move-apart", timeout=180, memory=32, cpus=4, root_cpus=3)
+    t.equal(result.status, 0, "status")
     t.contains(result.console, "PASS: processor 2 has a SIM page")
 
 
 def test_tour_of_pages(t):
     """Every page that a guest places goes through 80 large pages that are in use, and none fails."""
-    _run(t, "tour", memory=256)
+    result = yield t.shared_child(HOSTILE, append="mode=tour", timeout=180, memory=256)
+    t.equal(result.status, 0, "status")

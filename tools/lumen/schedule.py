@@ -3,10 +3,11 @@
 
 A task says how many processors it keeps busy. Of those that wait the first (by rank, then by age) that
 fits is started; so a wide one may have to wait until the others are done, which costs nothing, as it
-fills the machine by itself."""
+fills the machine by itself. How long each took is in build/log/tasks.log."""
 
 import os
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,15 +29,18 @@ class Task:
 
 
 class Schedule:
-    """Runs tasks until none is left."""
+    """Runs tasks until none is left. log: a file for how long each took."""
 
-    def __init__(self, report, processors=None):
+    def __init__(self, report, processors=None, log=None):
         self.processors = processors or os.cpu_count() or 1
         self.report = report
         self._free = self.processors
         self._waiting = []
         self._running = []
         self._changed = threading.Condition()
+        self._started = time.monotonic()
+        self._log = log
+        self._ended = []  # (start, end, width, name) of each that has ended
 
     def add(self, *tasks):
         """From any thread."""
@@ -54,6 +58,20 @@ class Schedule:
                 step.tick(", ".join(task.name for task in self._running), heartbeat=False)
                 self._changed.wait(1.0)
         ui.clear_line()
+        if self._log:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            self._log.write_text("\n".join(self._times()))
+
+    def _times(self):
+        """Where the time has gone: a line for each task, in seconds from the start on."""
+        end = time.monotonic() - self._started
+        times = os.times()
+        used = times.children_user + times.children_system
+        yield "  start     end seconds processors task"
+        for start, stop, width, name in sorted(self._ended):
+            yield f"{start:7.1f} {stop:7.1f} {stop - start:7.1f} {width:10} {name}"
+        yield (f"{end:.0f} s; processes used {used:.0f} of the {self.processors * end:.0f} s that "
+               f"{self.processors} processors have\n")
 
     def _width(self, task):
         return min(task.processors, self.processors)
@@ -69,6 +87,7 @@ class Schedule:
 
     def _run(self, task):
         part = Report(held=True)
+        start = time.monotonic() - self._started
         try:
             task.run(part)
         except Failure as failure:
@@ -78,5 +97,6 @@ class Schedule:
         with self._changed:
             self.report.take(part)
             self._running.remove(task)
+            self._ended.append((start, time.monotonic() - self._started, self._width(task), task.name))
             self._free += self._width(task)
             self._changed.notify()

@@ -3,7 +3,7 @@
 
 import textwrap
 
-from lumen import build, conformance, deps, fuzz, kernels, status, systemtests, unittests
+from lumen import build, conformance, deps, fuzz, kernels, paths, status, systemtests, unittests
 from lumen.report import Report
 from lumen.schedule import Schedule, Task
 from lumen.status import bad
@@ -35,10 +35,10 @@ class _Plan:
         with build.process_lock:
             kernel = kernels.get()
             build.release(kernel, jobs=self._jobs)
-        if "conformance" in self._suites:
-            self._schedule.add(Task("conformance", conformance.suite, rank=0))
         if "system" in self._suites:
             systemtests.add_tasks(self._schedule, kernel, self._only)
+        if "conformance" in self._suites:
+            self._schedule.add(Task("conformance", conformance.suite, rank=0))
 
     def _unit(self, _report):
         with build.process_lock:
@@ -74,7 +74,7 @@ def test_command(wanted, only, list_only):
     with build.lock():
         deps.need(*{id(t): t for name in chosen for t in NEEDS[name]}.values())
     report = Report()
-    schedule = Schedule(report)
+    schedule = Schedule(report, log=paths.LOG / "tasks.log")
     _Plan(schedule, chosen, only)
     schedule.run()
     report.sum()

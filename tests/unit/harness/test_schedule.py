@@ -4,6 +4,7 @@
 import contextlib
 import io
 import sys
+import tempfile
 import threading
 import types
 import unittest
@@ -62,6 +63,15 @@ class Schedules(unittest.TestCase):
         run(lambda _: [Task(n, lambda _, n=n: order.append(n), rank=r) for n, r in
                        (("late", 2), ("first", 1), ("second", 1), ("build", 0))], 1)
         self.assertEqual(order, ["build", "first", "second", "late"])
+
+    def test_how_long_each_took(self):
+        with tempfile.TemporaryDirectory() as directory:
+            log = Path(directory, "log/tasks.log")
+            schedule = Schedule(Report(held=True), 2, log)
+            schedule.add(Task("a", lambda _: None), Task("wide", lambda _: None, 5))
+            with contextlib.redirect_stderr(io.StringIO()):
+                schedule.run()
+            self.assertRegex(log.read_text(), r"(?s) seconds .* 1 a\n.* 2 wide\n.*of the \d+ s that 2 processors")
 
     def test_tasks_add_tasks(self):
         def tasks(schedule):
@@ -149,7 +159,7 @@ class SharedRoot(unittest.TestCase):
         self.assertEqual([result.status for result in results], [123] * 3)
 
     def test_room(self):
-        jobs = [Job("", disks=[None] * n) for n in (9, 9, 9, 30, 1)]
+        jobs = [Job("", disks=[None] * n) for n in (14, 14, 9, 30, 1)]
         self.assertEqual(sharedroot._what_fits([0, 1, 2, 3], jobs), [0, 1])
         self.assertEqual(sharedroot._what_fits([3, 4], jobs), [3])
 
