@@ -160,15 +160,5 @@ static int stop_child(const char *name, int directory)
 
 int ctl_stop(int argc, char **argv)
 {
-	const char *name;
-	int directory, status = ctl_one_name(argc, argv, &name, false, NULL);
-
-	if (status)
-		return status;
-	directory = ctl_find_running(name, &status);
-	if (directory < 0)
-		return status;
-	status = stop_child(name, directory);
-	close(directory);
-	return status;
+	return ctl_with_running(argc, argv, stop_child);
 }

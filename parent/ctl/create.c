@@ -100,35 +100,38 @@ int ctl_parse_child(int argc, char **argv, const char **name, struct child_confi
 	return check_files(config);
 }
 
-// Removes a child that does not run; `status` is what its directory, opened to change, says.
-static int remove_child(const char *name, int directory, const struct rundir_status *status)
+// Removes the files of a child that does not run. Takes the directory, opened to change.
+static int remove_files(const char *name, int directory)
 {
-	int error;
+	int error = rundir_remove(name, directory);
 
-	if (status->state == RUNDIR_RUNNING)
-		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The child %s is running.", name);
-	error = rundir_remove(name, directory);
-	if (!error)
-		return 0;
-	return ctl_fail(LUMEN_EXIT_OUR_FAULT, "The files of %s cannot be removed: %s.", name,
-		strerror(error));
+	close(directory);
+	return error ? ctl_fail(LUMEN_EXIT_OUR_FAULT, "The files of %s cannot be removed: %s.",
+			       name, strerror(error))
+		     : 0;
+}
+
+static int remove_child(const char *name)
+{
+	struct rundir_status child;
+	int status, directory = ctl_find_to_change(name, &child, &status);
+
+	if (directory < 0)
+		return status;
+	if (child.state != RUNDIR_RUNNING)
+		return remove_files(name, directory);
+	close(directory);
+	return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The child %s is running.", name);
 }
 
 static int replace_child(const char *name)
 {
-	struct rundir_status child;
-	int directory, status;
+	int directory = rundir_open(name);
 
-	directory = rundir_open(name);
 	if (directory < 0)
 		return 0; // what else may be wrong, rundir_create() finds
 	close(directory);
-	directory = ctl_find_to_change(name, &child, &status);
-	if (directory < 0)
-		return status;
-	status = remove_child(name, directory, &child);
-	close(directory);
-	return status;
+	return remove_child(name);
 }
 
 int ctl_make_child(const char *name, const struct child_config *config, bool replace)
@@ -160,16 +163,8 @@ int ctl_create(int argc, char **argv)
 
 int ctl_delete(int argc, char **argv)
 {
-	struct rundir_status child;
 	const char *name;
-	int directory, status = ctl_one_name(argc, argv, &name, false, NULL);
+	int status = ctl_one_name(argc, argv, &name, false, NULL);
 
-	if (status)
-		return status;
-	directory = ctl_find_to_change(name, &child, &status);
-	if (directory < 0)
-		return status;
-	status = remove_child(name, directory, &child);
-	close(directory);
-	return status;
+	return status ? status : remove_child(name);
 }

@@ -49,6 +49,10 @@ int ctl_find(const char *name, struct rundir_status *status, int *error);
 // The same, for a child that is to run.
 int ctl_find_running(const char *name, int *error);
 
+// The whole of a command that takes exactly one NAME, of a child that is to run, and does `act`
+// with it. Returns an exit status.
+int ctl_with_running(int argc, char **argv, int (*act)(const char *name, int directory));
+
 // The same as ctl_find(), and locks the directory for a change; waits for those who do that.
 int ctl_find_to_change(const char *name, struct rundir_status *status, int *error);
 

@@ -58,15 +58,5 @@ int ctl_end_child(const char *name, int directory)
 
 int ctl_kill(int argc, char **argv)
 {
-	const char *name;
-	int directory, status = ctl_one_name(argc, argv, &name, false, NULL);
-
-	if (status)
-		return status;
-	directory = ctl_find_running(name, &status);
-	if (directory < 0)
-		return status;
-	status = ctl_end_child(name, directory);
-	close(directory);
-	return status;
+	return ctl_with_running(argc, argv, ctl_end_child);
 }

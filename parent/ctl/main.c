@@ -178,6 +178,21 @@ int ctl_find_running(const char *name, int *error)
 	return -1;
 }
 
+int ctl_with_running(int argc, char **argv, int (*act)(const char *name, int directory))
+{
+	const char *name;
+	int directory, status = ctl_one_name(argc, argv, &name, false, NULL);
+
+	if (status)
+		return status;
+	directory = ctl_find_running(name, &status);
+	if (directory < 0)
+		return status;
+	status = act(name, directory);
+	close(directory);
+	return status;
+}
+
 int ctl_find_to_change(const char *name, struct rundir_status *status, int *error)
 {
 	int directory;
