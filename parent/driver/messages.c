@@ -47,32 +47,64 @@ void mshv_messages_put(
 	wake_up(&messages->wait);
 }
 
-// The next message into TO. -EAGAIN: there is none; -EOVERFLOW: and one was lost.
-static int messages_take(struct mshv_messages *messages, struct lumen_mshv_get_message *to)
+// A message on its way out: it stays in the queue until user space has it.
+struct outgoing {
+	unsigned int at;
+	struct lumen_mshv_get_message message;
+};
+
+// The next message into OUT. -EAGAIN: there is none; -EOVERFLOW: and one was lost.
+static int messages_peek(struct mshv_messages *messages, struct outgoing *out)
 {
 	int ret = 0;
 
 	spin_lock_irq(&messages->lock);
+	out->at = messages->head;
 	if (messages->head != messages->tail)
-		*to = *slot(messages, messages->head++);
+		out->message = *slot(messages, messages->head);
 	else
 		ret = messages->overflow ? -EOVERFLOW : -EAGAIN;
 	spin_unlock_irq(&messages->lock);
 	return ret;
 }
 
-long mshv_messages_get(struct mshv_messages *messages, bool nonblock, void __user *arg)
+// Takes OUT off the queue. Returns false if somebody else has.
+static bool messages_drop(struct mshv_messages *messages, const struct outgoing *out)
 {
-	struct lumen_mshv_get_message message;
-	int ret = messages_take(messages, &message);
+	bool mine;
+
+	spin_lock_irq(&messages->lock);
+	mine = messages->head == out->at;
+	messages->head += mine;
+	spin_unlock_irq(&messages->lock);
+	return mine;
+}
+
+static int messages_wait(struct mshv_messages *messages, bool nonblock, struct outgoing *out)
+{
+	int ret = messages_peek(messages, out);
 
 	if (ret == -EAGAIN && !nonblock &&
 		wait_event_interruptible(
-			messages->wait, (ret = messages_take(messages, &message)) != -EAGAIN))
+			messages->wait, (ret = messages_peek(messages, out)) != -EAGAIN))
 		return -EINTR;
-	if (ret)
-		return ret;
-	return copy_to_user(arg, &message, sizeof(message)) ? -EFAULT : 0;
+	return ret;
+}
+
+// Each turn but the last is a message that another thread has taken meanwhile.
+long mshv_messages_get(struct mshv_messages *messages, bool nonblock, void __user *arg)
+{
+	struct outgoing out;
+	int ret;
+
+	do {
+		ret = messages_wait(messages, nonblock, &out);
+		if (ret)
+			return ret;
+		if (copy_to_user(arg, &out.message, sizeof(out.message)))
+			return -EFAULT;
+	} while (!messages_drop(messages, &out));
+	return 0;
 }
 
 __poll_t mshv_messages_poll(struct mshv_messages *messages, struct file *file, poll_table *table)

@@ -122,7 +122,8 @@ _Static_assert(sizeof(struct mshv_run_vp) == 256, "mshv_run_vp");
 
 /*
  * Resumes the VP and waits for its next intercept message. EINTR: a signal came; the VP is
- * suspended and no message is lost (the next call resumes it). One thread at a time; other ioctls
+ * suspended and no message is lost (the next call resumes it). EFAULT: the message could not be
+ * written; the next call gives it, and resumes nothing. One thread at a time; other ioctls
  * of the VP fd wait.
  */
 #define MSHV_RUN_VP _IOR(MSHV_IOCTL, 0x00, struct mshv_run_vp)
@@ -157,7 +158,7 @@ struct lumen_mshv_message_port {
 _Static_assert(sizeof(struct lumen_mshv_message_port) == 8, "lumen_mshv_message_port");
 
 /* The next message. Waits (EINTR), or EAGAIN if the fd is O_NONBLOCK; poll() gives POLLIN when one
- * is there. */
+ * is there. EFAULT: it could not be written; it stays the next one. */
 struct lumen_mshv_get_message {
 	__u32 connection_id; /* out: the one that it came over */
 	__u32 rsvd;

@@ -134,21 +134,25 @@ static int vp_interrupted(struct mshv_vp *vp)
 	return wait_event_killable(vp->wait, vp_message_ready(vp)) ? -EINTR : 0;
 }
 
-// Runs the VP and copies its intercept message to MESSAGE. A message that could not be handed out
-// is handed out first: then REGISTERS wait.
-static long vp_run(struct mshv_vp *vp, struct run_registers *registers, void __user *message)
+// Runs the VP until it has an intercept message. One that could not be handed out is there at once:
+// then REGISTERS wait.
+static int vp_run(struct mshv_vp *vp, struct run_registers *registers)
 {
-	int ret = 0;
+	int ret;
 
-	if (!vp_message_ready(vp)) {
-		ret = vp_resume(vp, registers);
-		if (ret)
-			return ret;
-		if (wait_event_interruptible(vp->wait, vp_message_ready(vp)))
-			ret = vp_interrupted(vp);
-	}
+	if (vp_message_ready(vp))
+		return 0;
+	ret = vp_resume(vp, registers);
 	if (ret)
 		return ret;
+	if (wait_event_interruptible(vp->wait, vp_message_ready(vp)))
+		return vp_interrupted(vp);
+	return 0;
+}
+
+// Hands the message out. If that fails it stays for the next call.
+static long vp_hand_out(struct mshv_vp *vp, void __user *message)
+{
 	if (copy_to_user(message, &vp->message, MSHV_RUN_VP_BUF_SZ))
 		return -EFAULT;
 	WRITE_ONCE(vp->message_ready, false);
@@ -158,15 +162,16 @@ static long vp_run(struct mshv_vp *vp, struct run_registers *registers, void __u
 static long vp_run_plain(struct mshv_vp *vp, void __user *arg)
 {
 	struct run_registers none = { .count = 0 };
+	int ret = vp_run(vp, &none);
 
-	return vp_run(vp, &none, arg);
+	return ret ? ret : vp_hand_out(vp, arg);
 }
 
 static long vp_run_with_registers(struct mshv_vp *vp, struct lumen_mshv_run_vp __user *arg)
 {
 	struct run_registers registers;
 	u32 count, rsvd;
-	long ret;
+	int ret;
 
 	BUILD_BUG_ON(sizeof(registers.list) != sizeof(arg->registers));
 	if (get_user(count, &arg->register_count) || get_user(rsvd, &arg->rsvd))
@@ -176,10 +181,10 @@ static long vp_run_with_registers(struct mshv_vp *vp, struct lumen_mshv_run_vp _
 	if (copy_from_user(registers.list, arg->registers, count * sizeof(registers.list[0])))
 		return -EFAULT;
 	registers.count = count;
-	ret = vp_run(vp, &registers, arg->msg_buf);
+	ret = vp_run(vp, &registers);
 	if (count && !registers.count && put_user(0, &arg->register_count))
 		return -EFAULT;
-	return ret;
+	return ret ? ret : vp_hand_out(vp, arg->msg_buf);
 }
 
 static long vp_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

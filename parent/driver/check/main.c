@@ -21,7 +21,7 @@
 #include "parent/driver/check/check.h"
 #include "parent/driver/mshv_uapi.h"
 
-#define CONNECTION 0x10001
+#define CONNECTION CHECK_CONNECTION
 #define ROUNDS	   20
 
 long counter(const char *name)
@@ -55,12 +55,16 @@ static const uint8_t code_signal[] = {
 	0x0f, 0x01, 0xd9, 0xe6, CHILD_PORT,		      // vmmcall; out
 };
 
-// The same for HvCallPostMessage: the input is at CHILD_DATA.
+// The same for HvCallPostMessage: the input is at CHILD_DATA. Again while the port has no buffer
+// free: the root's processor that takes the messages may be away for longer than it takes to fill
+// them all.
 static const uint8_t code_post[] = {
 	0xb9, 0x00, 0x00, 0x00, 0x40, 0x31, 0xc0, 0xba, 0x00, 0x00, 0x00, 0x81, 0x0f, 0x30, 0x31,
-	0xd2, 0xb8, 0x5c, 0x00, 0x00, 0x00,			    // mov $0x5c,%eax
-	0x31, 0xdb, 0xb9, 0x00, 0x20, 0x00, 0x00,		    // mov $CHILD_DATA,%ecx
-	0x31, 0xf6, 0x31, 0xff, 0x0f, 0x01, 0xd9, 0xe6, CHILD_PORT, // no output
+	0xd2, 0xb8, 0x5c, 0x00, 0x00, 0x00,		  // again: mov $0x5c,%eax
+	0x31, 0xdb, 0xb9, 0x00, 0x20, 0x00, 0x00,	  // mov $CHILD_DATA,%ecx
+	0x31, 0xf6, 0x31, 0xff, 0x0f, 0x01, 0xd9,	  // no output; vmmcall
+	0x66, 0x83, 0xf8, HV_STATUS_INSUFFICIENT_BUFFERS, // cmp $..,%ax
+	0x74, 0xe5, 0xe6, CHILD_PORT,			  // je again; out
 };
 
 // The same without end; the type of each message is one more than that of the last.
@@ -169,8 +173,7 @@ static void prepare_post(struct child *child, uint32_t type)
 	memcpy(input->payload, "hello", 6);
 }
 
-// The child posts a message of type TYPE with the payload "hello".
-static bool post(struct child *child, uint32_t type)
+bool post(struct child *child, uint32_t type)
 {
 	uint32_t eax;
 
@@ -408,10 +411,13 @@ static const struct {
 	{ "no output", check_no_output, false },
 	{ "quotas", check_quotas, false },
 	{ "memlock", check_memlock, true },
+	{ "cgroup", check_cgroup, true },
 	{ "io", check_io, false },
 	{ "signal", check_signal, false },
 	{ "event", check_event, false },
 	{ "message", check_message, false },
+	{ "message faults", check_message_faults, false },
+	{ "intercept faults", check_intercept_faults, false },
 	{ "overflow", check_overflow, false },
 	{ "flood", check_flood, false },
 	{ "remap", check_remap, false },
