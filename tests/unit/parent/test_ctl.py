@@ -11,6 +11,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import shutil
 import socket
 import subprocess
@@ -199,7 +200,7 @@ def test_supervisor_killed_at_each_system_call(bench):
     bench.environment["LUMEN_WORKER"] = str(wrapper)
 
     def once(how):
-        wrapper.write_text(f"#!/bin/sh\nexec strace -qq {how} {WORKER} \"$@\"\n")
+        wrapper.write_text(f"#!/bin/sh\nexec strace -qq {how} {shlex.quote(WORKER)} \"$@\"\n")
         wrapper.chmod(0o755)
         bench.create("a", "wait")
         bench.run("start", "a")
@@ -207,7 +208,7 @@ def test_supervisor_killed_at_each_system_call(bench):
         check(state in (CREATED, RUNNING, LOST), f"{how}: {state}")
         bench.clean("a")
 
-    once(f"-o {log}")
+    once(f"-o {shlex.quote(str(log))}")
     seen = calls_of(log.read_text())
     check(sum(seen.values()) > 10, f"{seen}")
     for call, count in seen.items():
