@@ -3,6 +3,7 @@
 #pragma once
 
 #include "hypervisor/core/lib.h"
+#include "hypervisor/x86/cpuid_read.h"
 
 static inline uint64_t msr_rd(uint32_t msr)
 {
@@ -23,20 +24,6 @@ static inline void msr_wr(uint32_t msr, uint64_t value)
 // As above for MSRs that may not exist: false if the processor answers #GP.
 bool msr_rd_safe(uint32_t msr, uint64_t *value);
 bool msr_wr_safe(uint32_t msr, uint64_t value);
-
-struct cpuid_result {
-	uint32_t eax, ebx, ecx, edx;
-};
-
-static inline struct cpuid_result cpuid(uint32_t leaf, uint32_t subleaf)
-{
-	struct cpuid_result r;
-
-	__asm__ volatile("cpuid"
-			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
-			 : "a"(leaf), "c"(subleaf));
-	return r;
-}
 
 static inline void wbinvd(void)
 {
