@@ -103,12 +103,13 @@ bool overlay_move(struct gpa_map *map, struct overlay *overlay, uint64_t gpa_pag
 	unsigned int access, enum gpa_mover mover)
 {
 	struct gpa_left *left = &map->left[mover];
-	struct overlay before = *overlay;
+	struct overlay before;
 	uint64_t *entry = NULL;
 
 	spin_guard(&map->lock);
 	if (!collect(map, left))
 		return false;
+	before = *overlay; // others change its place in the list, and what lies below it
 	if (gpa_page != OVERLAY_NOWHERE &&
 		!(entry = gpa_make_entry(map, gpa_page, 0, GPA_FROM_SPARES)))
 		return false;

@@ -351,6 +351,16 @@ static bool writes_to_our_page(const struct partition *partition, const struct v
 		       shows(&partition->reference_tsc_overlay, exit->fault.gpa));
 }
 
+// What the guest wanted can be done by now: another processor has moved an overlay page there or
+// away, or the parent has mapped it.
+static bool is_over(const struct vp *vp, const struct vp_exit *exit)
+{
+	uint64_t spa_page;
+
+	return gpa_map_lookup(
+		&vp->partition->gpa, exit->fault.gpa >> PAGE_SHIFT, exit->fault.access, &spa_page);
+}
+
 static void exit_gpa_fault(struct vp *vp, const struct vp_exit *exit)
 {
 	bool apic = vapic_at(vp, exit->fault.gpa);
@@ -359,6 +369,8 @@ static void exit_gpa_fault(struct vp *vp, const struct vp_exit *exit)
 		vp_count(vp, VpApicMmioAccesses);
 		return;
 	}
+	if (!apic && is_over(vp, exit))
+		return; // it tries again, and with what it delivers
 	if (!apic && !writes_to_our_page(vp->partition, exit) && intercept_gpa(vp, exit))
 		return;
 	log_limited("partition %lu VP %u: no access to GPA %lx (%x, rip %lx)", vp->partition->id,

@@ -2,6 +2,7 @@
 // Overlay pages move about for ever, whatever the processor has noted in the entries on the way and
 // whatever the parent does to the memory around them: no move fails, and no table is lost.
 #include "tests/unit/hypervisor/machine.h"
+#include "tests/unit/hypervisor/step.h"
 
 #include <criterion/criterion.h>
 
@@ -238,4 +239,62 @@ Test(overlay, pages_of_statistics_move)
 	}
 	machine_destroy(id);
 	cr_assert_geq(spares(&root_partition->gpa) + GPA_FOLDED_MAX, before);
+}
+
+// --- two processors move their pages at once ---
+
+static struct vp *movers[2];
+
+static enum msr_result move_sim(unsigned int i, uint64_t page)
+{
+	return msr_write(movers[i], HV_X64_MSR_SIMP, PAGE(page) | 1);
+}
+
+// The first's page is the one behind the second's in the list.
+static void setup_movers(void)
+{
+	for (unsigned int i = 0; i < 2; i++)
+		cr_assert_eq(move_sim(i, 3 + i), MSR_DONE);
+}
+
+static void first_moves(void)
+{
+	cr_assert_eq(move_sim(0, 5), MSR_DONE);
+	step_end();
+}
+
+static void second_moves(void)
+{
+	machine_cpu = &machine_cpus[1];
+	cr_assert_eq(move_sim(1, 6), MSR_DONE);
+}
+
+static void check_movers(void)
+{
+	struct partition *partition = movers[0]->partition;
+	unsigned int count = 0;
+
+	for (struct overlay *o = partition->gpa.overlays; o && count < 9; o = o->next)
+		count++;
+	cr_assert_eq(count, 2, "overlays in the list: %u", count);
+	for (unsigned int i = 0; i < 2; i++) {
+		cr_assert_eq(machine_access(partition, PAGE(5 + i), GPA_READ),
+			movers[i]->synic.sim_page);
+		cr_assert_eq(machine_access(partition, PAGE(3 + i), GPA_READ),
+			machine_memory(partition, PAGE(3 + i)));
+	}
+}
+
+// Found by the hostile guest, which hung the machine: what a move remembers of its page has to be
+// true when it has the lock.
+Test(overlay, two_processors_move_at_once, .timeout = 60)
+{
+	struct partition *child = machine_child(0, 2, RAM);
+
+	machine_run(child->vps[0]);
+	for (unsigned int i = 0; i < 2; i++)
+		movers[i] = child->vps[i];
+	cr_assert_gt(step_through(&(const struct step_case){
+			     setup_movers, first_moves, second_moves, check_movers }),
+		20, "nothing was stepped through");
 }
