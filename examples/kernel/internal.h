@@ -94,7 +94,7 @@ extern uint64_t kernel_ap_stack;
 void kernel_ap_entry(void);
 
 // The linker script
-extern uint8_t kernel_image_start[], kernel_image_end[];
+extern uint8_t kernel_image_start[], kernel_data_start[], kernel_image_end[];
 
 // boot.c
 _Noreturn void kernel_boot(void);

@@ -3,6 +3,7 @@
 
 import re
 
+from lumen import rootscript
 from lumen.status import number_from_environment
 
 ROUNDS = number_from_environment("CHILDREN_ROUNDS", 3)  # of test_again_and_again
@@ -51,16 +52,7 @@ worker_of()
 	done
 	fail "$1 has no worker"
 }
-
-# What is available, and what processors keep in their lists of free pages: MemAvailable leaves
-# those out, and they hold up to 22 MiB each.
-free_kib()
-{
-	echo 3 >/proc/sys/vm/drop_caches
-	awk '/^MemAvailable:/ { kib += $2 } $1 == "count:" { kib += 4 * $2 } END { print kib }' \
-		/proc/meminfo /proc/zoneinfo
-}
-"""
+""" + rootscript.RESOURCES
 
 
 # Without a shared root: what is the job's own there.
@@ -184,7 +176,6 @@ def test_again_and_again(t):
     """All that children had is back, by the driver's counters and the root's memory."""
     result = _alone(t, """
 once() { child "$1" $DISK0 nothing; ends "$1" 0; lumenctl delete "$JOB-$1" || fail "delete"; }
-counters() { (cd /sys/class/misc/mshv && grep . partitions vps ports connections *_pages); }
 once warm
 counters >/tmp/before
 before=$(free_kib)

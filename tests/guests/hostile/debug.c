@@ -30,6 +30,15 @@ static void breakpoint_on_stack(uint64_t unused)
 		*slot = 0;
 }
 
+// Its page and the next one: start.S maps memory for ring 0.
+static void for_user(const void *at)
+{
+	for (unsigned int i = 0; i < 2; i++, at = (const uint8_t *)at + KERNEL_PAGE_SIZE) {
+		*kernel_pte(at) |= KERNEL_PTE_USER;
+		kernel_invlpg(at);
+	}
+}
+
 // The handler, in ring 3 where alignment is checked, does again what it is to handle.
 static void alignment_in_handler(uint64_t unused)
 {
@@ -40,7 +49,9 @@ static void alignment_in_handler(uint64_t unused)
 	(void)unused;
 	hostile_idt_load();
 	hostile_idt_user(AC, hostile_misaligned);
-	// Ring 3 may use what it needs here: start.S maps all of the memory for it.
+	for_user(hostile_misaligned);
+	for_user(stack);
+	for_user(stack + 256);
 	__asm__ volatile("mov %%cr0, %0\n\tor %1, %0\n\tmov %0, %%cr0" : "=&r"(cr0) : "r"(CR0_AM));
 	__asm__ volatile(
 		"mov %%rsp, %%rcx\n\tpushq %0\n\tpushq %1\n\tpushq %2\n\tpushq %3\n\tpushq %4\n\t"

@@ -14,7 +14,8 @@ struct mode {
 };
 
 // Each ends with a row without a name.
-extern const struct mode stack_modes[], table_modes[], debug_modes[], overlay_modes[];
+extern const struct mode stack_modes[], table_modes[], debug_modes[], overlay_modes[],
+	random_modes[], random_bus_modes[], device_modes[], flood_modes[];
 
 // --- pages.c: the hypervisor's pages in the guest's memory ---
 

@@ -2,7 +2,8 @@
 // The hostile guest: looks up its mode and runs it.
 #include "tests/guests/hostile/hostile.h"
 
-static const struct mode *const groups[] = { stack_modes, table_modes, debug_modes, overlay_modes };
+static const struct mode *const groups[] = { stack_modes, table_modes, debug_modes, overlay_modes,
+	random_modes, random_bus_modes, device_modes, flood_modes };
 
 static bool equal(const char *a, const char *b)
 {

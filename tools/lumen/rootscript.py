@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Shell functions for scripts that run in the root partition."""
+
+# What children take and have to give back: the driver's counters, and memory.
+RESOURCES = r"""
+counters() { (cd /sys/class/misc/mshv && grep . partitions vps ports connections *_pages); }
+
+# What is available, and what processors keep in their lists of free pages: MemAvailable leaves
+# those out, and they hold up to 22 MiB each.
+free_kib()
+{
+	echo 3 >/proc/sys/vm/drop_caches
+	awk '/^MemAvailable:/ { kib += $2 } $1 == "count:" { kib += 4 * $2 } END { print kib }' \
+		/proc/meminfo /proc/zoneinfo
+}
+"""
+
+# The root is looked at while something goes on: heart_begin, then heart_end, after which $gap is the
+# longest time in which it was not there, in hundredths of a second.
+HEART = r"""
+# $up: the time in hundredths of a second, without a process for it.
+now() { read -r up _ </proc/uptime; up="${up%.*}${up#*.}"; }
+
+beat()
+{
+	worst=0
+	now
+	while [ -e /tmp/beats ]; do
+		last=$up
+		usleep 20000
+		now
+		[ $((up - last)) -gt "$worst" ] || continue
+		worst=$((up - last))
+		echo "$worst" >/tmp/gap
+	done
+}
+
+heart_begin()
+{
+	echo 0 >/tmp/gap
+	: >/tmp/beats
+	beat &
+	heart=$!
+}
+
+heart_end()
+{
+	[ -e /tmp/beats ] || return 0
+	rm /tmp/beats
+	wait $heart
+	gap=$(cat /tmp/gap)
+}
+"""
