@@ -108,7 +108,6 @@ static struct cpuid_override *find_result(struct intercepts *installed, hv_vp_in
 	return NULL;
 }
 
-// NULL: there is none.
 static struct cpuid_override *free_place(struct intercepts *installed)
 {
 	uint32_t i = 0;

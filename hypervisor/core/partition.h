@@ -140,7 +140,7 @@ void stats_overlays_free(struct partition *parent, struct overlay overlays[2]);
 // guest are brought out); partition_flush_gpa(): all of them, as second-level entries have changed.
 // Locks may be held. Does not wait for a grace period.
 void partition_flush_vps(struct partition *partition, uint64_t mask);
-void partition_flush_gpa(struct partition *partition);
+#define partition_flush_gpa(partition) partition_flush_vps(partition, UINT64_MAX)
 
 // Frees all ports and connections of a partition that nobody can find them in any more. Its VPs are
 // destroyed.

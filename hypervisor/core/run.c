@@ -88,11 +88,6 @@ void partition_flush_vps(struct partition *partition, uint64_t mask)
 		wait_out(stays[--count]);
 }
 
-void partition_flush_gpa(struct partition *partition)
-{
-	partition_flush_vps(partition, UINT64_MAX);
-}
-
 // The lock orders us with pick(), which does not run paused VPs: a VP that is seen not running
 // stays so.
 static bool is_running(struct vp *vp)
@@ -351,26 +346,19 @@ static bool writes_to_our_page(const struct partition *partition, const struct v
 		       shows(&partition->reference_tsc_overlay, exit->fault.gpa));
 }
 
-// What the guest wanted can be done by now: another processor has moved an overlay page there or
-// away, or the parent has mapped it.
-static bool is_over(const struct vp *vp, const struct vp_exit *exit)
-{
-	uint64_t spa_page;
-
-	return gpa_map_lookup(
-		&vp->partition->gpa, exit->fault.gpa >> PAGE_SHIFT, exit->fault.access, &spa_page);
-}
-
 static void exit_gpa_fault(struct vp *vp, const struct vp_exit *exit)
 {
 	bool apic = vapic_at(vp, exit->fault.gpa);
+	uint64_t page = exit->fault.gpa >> PAGE_SHIFT, spa_page;
 
 	if (exit->fault.by_insn && vapic_mmio(vp, exit->fault.gpa)) {
 		vp_count(vp, VpApicMmioAccesses);
 		return;
 	}
-	if (!apic && is_over(vp, exit))
-		return; // it tries again, and with what it delivers
+	// Another processor has moved an overlay page, or the parent has mapped one: it tries
+	// again.
+	if (!apic && gpa_map_lookup(&vp->partition->gpa, page, exit->fault.access, &spa_page))
+		return;
 	if (!apic && !writes_to_our_page(vp->partition, exit) && intercept_gpa(vp, exit))
 		return;
 	log_limited("partition %lu VP %u: no access to GPA %lx (%x, rip %lx)", vp->partition->id,

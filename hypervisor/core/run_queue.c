@@ -159,11 +159,10 @@ static void charge_cap(struct vp *vp, uint64_t from, uint64_t ran)
 			  charged * CPU_CAP_FULL / READ_ONCE(vp->partition->cpu_cap);
 }
 
-// Processors may differ by a little in NOW.
 static void account(struct run_queue *rq, uint64_t now)
 {
 	struct vp *vp = rq->current;
-	uint64_t ran = now - MIN(rq->current_since, now);
+	uint64_t ran = now - MIN(rq->current_since, now); // processors differ by a little
 
 	charge_cap(vp, rq->current_since, ran);
 	rq->current_since += ran;

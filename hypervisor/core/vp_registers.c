@@ -157,8 +157,7 @@ SETTER(set_xfem)
 	if (!vp_xcr0_valid(value->reg64))
 		return HV_STATUS_INVALID_REGISTER_VALUE;
 	if (vp->loaded_on)
-		return HV_STATUS_INVALID_VP_STATE; // the caller's own: it has an instruction for
-						   // that
+		return HV_STATUS_INVALID_VP_STATE; // the caller's own: there is XSETBV
 	vp->xcr0 = value->reg64;
 	return HV_STATUS_SUCCESS;
 }

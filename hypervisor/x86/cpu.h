@@ -54,16 +54,12 @@ static inline uint8_t inb(uint16_t port)
 	{                                                                                          \
 		__asm__ volatile("mov %0, %%" #name : : "r"(v) : "memory");                        \
 	}
-READ_REG(cr2)
-READ_REG(cr3)
-READ_REG(cr4)
-READ_REG(dr0)
-READ_REG(dr1)
-READ_REG(dr2)
-READ_REG(dr3)
+// clang-format off
+READ_REG(cr2) READ_REG(cr3) READ_REG(cr4) READ_REG(dr0) READ_REG(dr1) READ_REG(dr2) READ_REG(dr3)
+	// clang-format on
 
-// XCR0 while the hypervisor saves and restores; what guests may set at most.
-extern uint64_t host_xcr0;
+	// XCR0 while the hypervisor saves and restores; what guests may set at most.
+	extern uint64_t host_xcr0;
 
 static inline uint64_t xcr0_read(void)
 {

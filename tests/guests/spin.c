@@ -16,7 +16,7 @@ int kernel_main(void)
 	uint32_t count = kernel_processors();
 
 	for (uint32_t i = 1; i < count; i++)
-		if (!kernel_check(kernel_start(i), "processor %u runs", i))
+		if (!kernel_start(i) && !kernel_check(false, "processor %u runs", i))
 			return kernel_failures();
 	for (uint32_t i = 1; i < count; i++)
 		kernel_run(i, spin, NULL);

@@ -161,7 +161,7 @@ bool partition_place_page(struct partition *partition, struct overlay *overlay, 
 	return true;
 }
 
-void partition_flush_gpa(struct partition *partition)
+void partition_flush_vps(struct partition *partition, uint64_t mask)
 {
 	rig.flushes++;
 }

@@ -549,7 +549,7 @@ Test(cpuid, no_feature_without_what_backs_it, .init = setup)
 		rig.partition.is_root = root;
 		// SYSENTER and PRED_CMD are left to guests.
 #define CHECK(bit, name, backing, what)                                                            \
-	if (backing == MSR && (what) != 0x174 && (what) != MSR_PRED_CMD)                           \
+	if (backing == MSR && (what) != 0x174 && (uint32_t)(what) != MSR_PRED_CMD)                 \
 		cr_expect_not_null(msr_find(vp, what), #name);
 		CPUID_1_ECX(CHECK)
 		CPUID_1_EDX(CHECK)

@@ -65,10 +65,10 @@ static unsigned int collect(unsigned int vector)
 // --- requests, priorities, EOI ---
 
 // The processor is offered VECTOR and takes it.
-static void take(struct vp *vp, unsigned int vector)
+static void take(struct vp *by, unsigned int vector)
 {
-	vapic_offered(vp, vector);
-	vapic_accepted(vp, vector);
+	vapic_offered(by, vector);
+	vapic_accepted(by, vector);
 }
 
 // The second request of a vector that comes while the processor delivers the first is an interrupt
