@@ -265,6 +265,8 @@ def conformance_command(where, pattern, cpus, repeat, as_json):
     times = f", {repeat} times" if repeat > 1 else ""
     ui.say(f"the image with {', '.join(map(str, numbers))} VPs, on {where}{times}")
     all_runs = WHERE[where](numbers * repeat, pattern)
+    if pattern and not any(run.checks or run.fault for run in all_runs):
+        raise bad(f"no check has {pattern!r} in its name.")
     if as_json:
         _print_json(where, all_runs)
     else:

@@ -44,6 +44,6 @@ def count(failed):
 def number_from_environment(variable, default):
     """A test's length that its caller may change: a positive number."""
     text = os.environ.get(variable, str(default))
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise bad(f"{variable}={text} is not a positive number.")
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 10 ** 9):
+        raise bad(f"{variable}={text} is not a number from 1 to 999999999.")
     return int(text)
