@@ -61,8 +61,7 @@ static void dispatch(struct pcpu *cpu, unsigned int vector)
 		device_interrupt(cpu, vector);
 		return;
 	}
-	if (vector == IRQ_VECTOR_TIMER) // no more than a store: others set it, too
-		WRITE_ONCE(cpu->timers_changed, true);
+	cpu->timers_changed |= vector == IRQ_VECTOR_TIMER;
 	apic_eoi();
 }
 
