@@ -31,7 +31,10 @@ static int take_sync_error(void)
 
 ssize_t block_system_preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
 {
-	return preadv2(fd, iov, count, offset, flags);
+	if (!(flags & RWF_NOWAIT) || !is_set(&fake_block_system.cold))
+		return preadv2(fd, iov, count, offset, flags);
+	errno = EAGAIN;
+	return -1;
 }
 
 ssize_t block_system_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)

@@ -18,6 +18,7 @@ struct fake_block_system {
 	int submits[FAKE_SUBMITS];
 	uint32_t submit_calls;
 	uint32_t discards; // atomic
+	bool cold;	   // atomic; the page cache has nothing that is asked for (RWF_NOWAIT)
 	// Atomic: calls that change or flush hang, and rings take nothing, until it is false again.
 	bool hangs;
 	bool close_hangs; // atomic; close() does
