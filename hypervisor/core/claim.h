@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Tries, instead of waits, are unfair: who tries often, and from several processors, has what
 // another one wants each time that one tries. So who fails, and has the better right, leaves a
-// claim; the others give way while it stands. It stands until the claimant succeeds, or has not
-// tried again for CLAIM_HZ (it may never do so: no claim is for good).
+// claim: the others give way until it succeeds, or has not tried again for CLAIM_HZ.
 #pragma once
 
 #include "hypervisor/core/clock.h"

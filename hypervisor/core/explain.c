@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// See explain.h.
 #include "hypervisor/core/explain.h"
 #include "hypercall/call.h"
 #include "hypervisor/core/log.h"

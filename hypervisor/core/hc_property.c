@@ -60,7 +60,7 @@ static hv_status set_cap(struct partition *p, uint64_t value)
 	if (value < CAP_MIN || value > CPU_CAP_FULL)
 		return HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE;
 	WRITE_ONCE(p->cpu_cap, value);
-	partition_for_each_vp(vp, p) sched_reconsider(vp);
+	partition_for_each_vp(vp, p) sched_look_again(READ_ONCE(vp->cpu));
 	return HV_STATUS_SUCCESS;
 }
 

@@ -16,6 +16,8 @@ enum {
 	PIECES_HZ = 5000,
 };
 
+#define LOST "lumen: lines of the log are lost here"
+
 struct line {
 	unsigned int length;
 	char text[LINE_MAX + 2]; // with room for its end
@@ -26,7 +28,7 @@ static struct spinlock lock;
 static bool background;
 static struct timer timer;  // armed while something waits
 static uint32_t head, tail; // of the ring, free-running
-static uint32_t lost;	    // lines that did not fit
+static bool lost;	    // some did not fit
 static char ring[RING_SIZE];
 
 static void put_char(struct line *line, char c)
@@ -93,12 +95,15 @@ static void print_now(const struct line *line)
 	console_put('\n');
 }
 
-// No lock: whoever has it may be what is broken.
+// No lock: whoever has it may be what is broken. From here on nothing is in the background.
 static void drain_now(void)
 {
-	for (; tail != head; tail++)
-		if (ring[tail % RING_SIZE] != '\r')
-			console_put(ring[tail % RING_SIZE]);
+	uint32_t at = READ_ONCE(tail), count = MIN(READ_ONCE(head) - at, RING_SIZE);
+
+	WRITE_ONCE(background, false);
+	for (; count; count--, at++)
+		if (ring[at % RING_SIZE] != '\r')
+			console_put(ring[at % RING_SIZE]);
 }
 
 // --- in the background ---
@@ -108,21 +113,11 @@ static void ring_put(struct line *line)
 	line->text[line->length++] = '\r';
 	line->text[line->length++] = '\n';
 	if (line->length > RING_SIZE - (head - tail)) {
-		lost++;
+		lost = true;
 		return;
 	}
 	for (unsigned int i = 0; i < line->length; i++)
 		ring[head++ % RING_SIZE] = line->text[i];
-}
-
-static void say_what_is_lost(void)
-{
-	struct line line = { 0 };
-
-	put_string(&line, "lumen: lines of the log that are lost: ");
-	put_number(&line, lost, 10, 0, ' ');
-	lost = 0;
-	ring_put(&line);
 }
 
 static void continue_later(void)
@@ -135,12 +130,15 @@ static void on_timer(struct timer *unused)
 {
 	uint32_t in_a_row = RING_SIZE - tail % RING_SIZE;
 
-	(void)unused;
 	spin_guard(&lock);
+	if (!READ_ONCE(background))
+		return; // a panic
 	tail += console_write_some(
 		&ring[tail % RING_SIZE], MIN(MIN(head - tail, in_a_row), PIECE_MAX));
-	if (lost && head - tail < RING_SIZE / 2)
-		say_what_is_lost();
+	if (lost && head - tail < RING_SIZE / 2) {
+		lost = false;
+		ring_put(&(struct line){ sizeof(LOST) - 1, LOST });
+	}
 	continue_later();
 }
 
@@ -151,9 +149,6 @@ void log_in_background(void)
 	background = true;
 }
 
-// --- the two ways in ---
-
-// Is there still one of the lines of this second?
 static bool within_limit(void)
 {
 	static uint64_t second;

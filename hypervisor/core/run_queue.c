@@ -7,7 +7,7 @@
 
 #define WEIGHT_UNIT 100 // TLFS: the default CPU weight
 
-_Static_assert(sizeof(struct share) * PCPU_MAX <= PAGE_SIZE, "a partition's shares are one page");
+_Static_assert(sizeof(struct share) * PCPU_MAX <= PAGE_SIZE, "a partition's are one page");
 
 static uint64_t slice_ticks(void)
 {
@@ -113,6 +113,26 @@ struct vp *run_queue_first(const struct run_queue *rq)
 	return share ? vp_of(fair_first(&container_of(share, struct share, fair)->vps)) : NULL;
 }
 
+static struct vp *find_in(const struct share *share, bool (*wanted)(const struct vp *vp))
+{
+	struct vp *vp;
+
+	list_for_each (vp, &share->vps.waiting, fair.link)
+		if (wanted(vp))
+			return vp;
+	return NULL;
+}
+
+struct vp *run_queue_find(const struct run_queue *rq, bool (*wanted)(const struct vp *vp))
+{
+	struct vp *vp = rq->current ? find_in(current_share(rq), wanted) : NULL;
+	struct share *share;
+
+	list_for_each (share, &rq->shares.waiting, fair.link)
+		vp = vp ? vp : find_in(share, wanted);
+	return vp;
+}
+
 static bool has_cap(const struct vp *vp)
 {
 	return READ_ONCE(vp->partition->cpu_cap) < CPU_CAP_FULL;
@@ -186,6 +206,7 @@ void run_queue_stop(struct run_queue *rq, uint64_t now)
 
 	account(rq, now);
 	rq->current = NULL;
+	rq->slice_end = UINT64_MAX;
 	if (vp->run_state == VP_QUEUED || vp->run_state == VP_CAPPED)
 		take_out(rq, vp, VP_RUNNING); // woken since: its place was chosen before
 	if (vp->run_state == VP_RUNNING)

@@ -54,6 +54,9 @@ void run_queue_arrive(struct vp *vp);
 // The VP whose turn is next, or NULL.
 struct vp *run_queue_first(const struct run_queue *rq);
 
+// A VP that waits and is WANTED: also one that waits for the current one of its partition.
+struct vp *run_queue_find(const struct run_queue *rq, bool (*wanted)(const struct vp *vp));
+
 // VP, which waits, becomes the current one. Then the current one is none, and waits if it still
 // would run.
 void run_queue_start(struct run_queue *rq, struct vp *vp, uint64_t now);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Which VP each processor runs: the first of its run queue, or, when that is empty, one that waits
-// for another processor.
+// Which VP each processor runs: its run queue's first, or else one that waits for another
+// processor.
 #include "hypervisor/core/sched.h"
 #include "hypervisor/core/clock.h"
 #include "hypervisor/core/partition.h"
@@ -51,7 +51,7 @@ static void arrive(struct pcpu *cpu, struct vp *vp)
 	run_queue_wake(&cpu->run_queue, vp);
 }
 
-static void look_again(struct pcpu *cpu)
+void sched_look_again(struct pcpu *cpu)
 {
 	WRITE_ONCE(cpu->reschedule, true);
 	if (cpu != this_cpu())
@@ -67,12 +67,7 @@ void sched_wake(struct vp *vp)
 		return;
 	if (moves)
 		arrive(cpu, vp);
-	look_again(cpu);
-}
-
-void sched_reconsider(struct vp *vp)
-{
-	look_again(READ_ONCE(vp->cpu));
+	sched_look_again(cpu);
 }
 
 bool sched_block(struct vp *vp)
@@ -129,25 +124,13 @@ static bool may_move(const struct vp *vp)
 	return !vp->pinned && !vp->loaded_on && !READ_ONCE(vp->pause_count);
 }
 
-static struct vp *find_movable(const struct run_queue *rq)
-{
-	struct share *share;
-	struct vp *vp;
-
-	list_for_each (share, &rq->shares.waiting, fair.link)
-		list_for_each (vp, &share->vps.waiting, fair.link)
-			if (may_move(vp))
-				return vp;
-	return NULL;
-}
-
 // A VP that waits in another processor's queue, taken off it. NULL: there is none.
 static struct vp *take_waiting(struct run_queue *rq)
 {
 	struct vp *vp;
 
 	spin_guard(&rq->lock);
-	vp = find_movable(rq);
+	vp = run_queue_find(rq, may_move);
 	if (!vp)
 		return NULL;
 	run_queue_remove(rq, vp);

@@ -23,8 +23,8 @@ bool sched_should_yield(void);
 // slice. Own processor.
 void timers_update(void);
 
-// What VP's partition may have of a processor has changed: its processor looks again.
-void sched_reconsider(struct vp *vp);
+// What a VP of CPU's may have of it has changed: it looks again.
+void sched_look_again(struct pcpu *cpu);
 
 // VP, paused for good and a grace period ago, is on no run queue any more.
 void sched_remove(struct vp *vp);

@@ -61,7 +61,8 @@ static void dispatch(struct pcpu *cpu, unsigned int vector)
 		device_interrupt(cpu, vector);
 		return;
 	}
-	cpu->timers_changed |= vector == IRQ_VECTOR_TIMER;
+	if (vector == IRQ_VECTOR_TIMER) // no more than a store: others set it, too
+		WRITE_ONCE(cpu->timers_changed, true);
 	apic_eoi();
 }
 

@@ -70,6 +70,8 @@ static void step(void)
 
 static void idle(void)
 {
+	cr_assert_gt(
+		machine_timer[machine_cpu->index], machine_clock, "wakes at once, for nothing");
 	step();
 }
 
@@ -144,6 +146,7 @@ static void run(unsigned int cpus, uint64_t ticks)
 	end = machine_clock + ticks;
 	for (unsigned int i = 0; i < cpus; i++) {
 		clocks[i] = machine_clock;
+		machine_timer[i] = UINT64_MAX;
 		sem_init(&turn[i], 0, 0);
 		cr_assert_eq(pthread_create(&threads[i], NULL, processor, &machine_cpus[i]), 0);
 	}
@@ -364,6 +367,18 @@ Test(sched, moving_gains_nothing)
 	run(2, 2000 * MS);
 	cr_assert_geq(ran(steady), 2000 * MS * 95 / 100);
 	cr_assert_geq(ran(moving) + ran(steady), 4000 * MS * 95 / 100);
+}
+
+// The one that waits for its sibling is taken over by the processor that idles.
+Test(sched, a_sibling_of_the_one_that_runs_moves)
+{
+	setup();
+	child(0, 3);
+	loads[1].burst = loads[1].left = MS; // it is alone on its processor, and halts for ever
+	loads[1].sleep = FOREVER;
+	run(2, 1000 * MS);
+	for (unsigned int i = 0; i < 3; i += 2)
+		expect_share(loads[i].ran, 1000 * MS, 100, 2);
 }
 
 // A VP keeps what it is ahead or behind when it moves to another processor.
