@@ -70,8 +70,7 @@ struct gpa_map {
 // numbers are in units of 4 KiB.
 bool gpa_map_init(struct gpa_map *map, struct page_pool *pool, bool counts_frames);
 
-// Frees all tables and drops all leaves. No VP may use the map any more, and a grace period has
-// passed.
+// Frees all tables and drops all leaves. No VP uses the map any more: a grace period has passed.
 void gpa_map_destroy(struct gpa_map *map);
 
 enum gpa_map_result {

@@ -11,7 +11,7 @@ void grace_begin(struct grace *grace)
 	// guest_seq even, by a full barrier, before it looks anything up, and so finds our object
 	// gone. Without a barrier here the processor could load its guest_seq before others see
 	// what we have unlinked.
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	full_fence();
 	for (uint32_t i = 0; i < pcpu_count; i++)
 		grace->seq[i] = pcpus[i] == this_cpu() || !pcpus[i]->online
 					? PASSED

@@ -27,6 +27,7 @@
 // The same, for what tells another processor that something else is ready.
 #define load_acquire(x)	    __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
 #define store_release(x, v) __atomic_store_n(&(x), v, __ATOMIC_RELEASE)
+#define full_fence()	    __atomic_thread_fence(__ATOMIC_SEQ_CST)
 
 // Passes a status that is not success on to the caller.
 #define TRY(status)                                                                                \

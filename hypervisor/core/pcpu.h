@@ -16,8 +16,7 @@ struct pcpu {
 	uint64_t predictions_of; // the partition whose VP was loaded last, by id
 	struct run_queue run_queue;
 	struct timer_queue timers;
-	// What the run loop has to look at before it enters a guest. One word for all, so that one
-	// test serves.
+	// What the run loop has to look at before it enters a guest: one word, so one test.
 	union {
 		struct {
 			bool timers_changed; // a timer was armed, or the local APIC timer fired

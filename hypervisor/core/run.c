@@ -88,8 +88,7 @@ void partition_flush_vps(struct partition *partition, uint64_t mask)
 		wait_out(stays[--count]);
 }
 
-// The lock orders us with pick(), which does not run paused VPs: a VP that is seen not running
-// stays so.
+// The lock orders us with pick(), which runs no paused VPs: who is seen not running stays so.
 static bool is_running(struct vp *vp)
 {
 	spin_guard(&READ_ONCE(vp->cpu)->run_queue.lock);
@@ -355,8 +354,7 @@ static void exit_gpa_fault(struct vp *vp, const struct vp_exit *exit)
 		vp_count(vp, VpApicMmioAccesses);
 		return;
 	}
-	// Another processor has moved an overlay page, or the parent has mapped one: it tries
-	// again.
+	// Another processor has moved an overlay page, or the parent has mapped one: once more.
 	if (!apic && gpa_map_lookup(&vp->partition->gpa, page, exit->fault.access, &spa_page))
 		return;
 	if (!apic && !writes_to_our_page(vp->partition, exit) && intercept_gpa(vp, exit))

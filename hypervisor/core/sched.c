@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Which VP each processor runs: its run queue's first, or else one that waits for another
-// processor.
+// Which VP each processor runs: its run queue's first, or else one that waits for another one.
 #include "hypervisor/core/sched.h"
 #include "hypervisor/core/clock.h"
 #include "hypervisor/core/partition.h"
@@ -74,8 +73,7 @@ bool sched_block(struct vp *vp)
 {
 	spin_guard(&this_cpu()->run_queue.lock);
 	vp->run_state = VP_BLOCKED;
-	__atomic_thread_fence(
-		__ATOMIC_SEQ_CST); // pairs with vp_kick(): request first, then look at run_state
+	full_fence(); // pairs with vp_kick(): request first, then look at run_state
 	if (!vp_runnable(vp))
 		return true;
 	vp->run_state = VP_RUNNING;
@@ -96,8 +94,7 @@ bool sched_should_yield(void)
 static bool leaves_paused(struct run_queue *rq, struct vp *vp)
 {
 	run_queue_remove(rq, vp);
-	__atomic_thread_fence(
-		__ATOMIC_SEQ_CST); // pairs with vp_resume(): pause_count first, then run_state
+	full_fence(); // pairs with vp_resume(): pause_count first, then run_state
 	if (READ_ONCE(vp->pause_count))
 		return true;
 	run_queue_add(rq, vp);
@@ -164,8 +161,7 @@ static void put_current(struct run_queue *rq)
 static void unload_if_paused(struct pcpu *cpu)
 {
 	WRITE_ONCE(cpu->unload, false);
-	__atomic_thread_fence(
-		__ATOMIC_SEQ_CST); // pairs with vp_pause(): pause_count first, then unload
+	full_fence(); // pairs with vp_pause(): pause_count first, then unload
 	if (cpu->loaded && READ_ONCE(cpu->loaded->pause_count))
 		vp_unload(cpu->loaded);
 }
@@ -209,8 +205,7 @@ void sched_remove(struct vp *vp)
 		run_queue_remove(rq, vp);
 }
 
-// When the run queue wants to be asked again. Who waits for its cap's sake has the timers looked
-// at.
+// When the run queue wants to be asked again. Who waits for its cap has the timers looked at.
 static uint64_t tick(struct pcpu *cpu)
 {
 	struct run_queue *rq = &cpu->run_queue;

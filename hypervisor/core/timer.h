@@ -20,8 +20,7 @@ struct timer_queue {
 
 void timer_init(struct timer *timer, void (*fire)(struct timer *timer));
 
-// Arms (or arms again) TIMER on this processor's queue. A deadline in the past fires at the next
-// timers_run().
+// Arms TIMER (again) on this processor's queue. A past deadline fires at the next timers_run().
 void timer_arm(struct timer *timer, uint64_t deadline);
 
 // After it returns the timer is idle; FIRE may still be running on another processor.

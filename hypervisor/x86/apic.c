@@ -98,9 +98,8 @@ void apic_enable(void)
 	if (first)
 		tsc_deadline = cpuid(1, 0).ecx & 1 << 24;
 	reg_write(APIC_SVR, 0x100 | IRQ_VECTOR_SPURIOUS);
-	reg_write(APIC_TPR, 0);
-	reg_write(APIC_LVT_LINT0, LVT_MASKED); // no virtual wire from the 8259: its ExtINT would
-					       // have no vector of ours
+	reg_write(APIC_LVT_LINT0, LVT_MASKED); // an ExtINT would have no vector of ours
+	reg_write(APIC_TPR, 0);		       // now: QEMU's forgets an ExtINT that came before
 	reg_write(APIC_LVT_LINT1, LVT_NMI);
 	reg_write(APIC_LVT_ERROR, LVT_MASKED);
 	reg_write(APIC_TIMER_DIVIDE, 3); // by 16

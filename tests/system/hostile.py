@@ -32,14 +32,14 @@ MODES = {
 # Those that are not about the processor that root and child share.
 MORE_MODES = {
     "tour": 0, "flood-caches": "-", "flood-bits": "-", "flood-starts": "-", "flood-lines": "-",
-    "write-same": "-", "broken-channel": 0, "posts": "-", "posts-and-halts": "-",
+    "flood-entries": "-", "write-same": "-", "broken-channel": 0, "posts": "-", "posts-and-halts": "-",
 }
 
 # More options of lumenctl create, and what happens before the child is killed: a function of MODE_SCRIPT.
 OPTIONS = {
     "tour": "--memory 256M", "flood-caches": "--cpus 2", "flood-bits": "--cpus 2", "flood-starts": "--cpus 3",
-    "flood-lines": "--cpus 2", "write-same": "--disk /tmp/disk", "broken-channel": "--disk /tmp/disk",
-    "move-apart": "--cpus 4 --memory 32M",
+    "flood-lines": "--cpus 2", "flood-entries": "--cpus 2", "write-same": "--disk /tmp/disk",
+    "broken-channel": "--disk /tmp/disk", "move-apart": "--cpus 4 --memory 32M",
 }
 BEFORE_KILL = {"posts-and-halts": "costs_nothing", "flood-lines": "idle_connections"}
 
