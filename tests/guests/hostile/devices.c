@@ -6,7 +6,8 @@
 #include "guest-sdk/vmbus_internal.h"
 #include "lumen/storage.h"
 
-enum { REQUESTS = 256, POSTS = 20000, LONG_BLOCKS = 512 };
+// POSTS: a parent keeps so many until it has looked at them; one more, and it may end the child.
+enum { REQUESTS = 256, POSTS = 1024, LONG_BLOCKS = 512 };
 
 static struct lumen_storage *open_storage(struct lumen_vmbus **bus)
 {
