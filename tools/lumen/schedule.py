@@ -2,8 +2,9 @@
 """Tasks that share the processors of this machine: builds, boots, fuzz targets, side by side.
 
 A task says how many processors it keeps busy. Of those that wait the first (by rank, then by age) that
-fits is started; so a wide one may have to wait until the others are done, which costs nothing, as it
-fills the machine by itself. How long each took is in build/log/tasks.log."""
+fits is started; so a wide one may have to wait until the others are done. A patient one is started at once
+and takes, for the most part, what the others leave, as each of them waits now and then. How long each
+took is in build/log/tasks.log."""
 
 import os
 import threading
@@ -16,6 +17,8 @@ from lumen import ui
 from lumen.report import Report
 from lumen.status import Failure
 
+PATIENT_NICE = 5  # a third of the weight of the others
+
 
 @dataclass(eq=False)
 class Task:
@@ -26,6 +29,7 @@ class Task:
     run: Callable
     processors: int = 1
     rank: int = 1  # smaller: earlier
+    patient: bool = False  # keeps no processor, at a lower priority
 
 
 class Schedule:
@@ -74,7 +78,7 @@ class Schedule:
                f"{self.processors} processors have\n")
 
     def _width(self, task):
-        return min(task.processors, self.processors)
+        return 0 if task.patient else min(task.processors, self.processors)
 
     def _start_what_fits(self):
         for task in list(self._waiting):
@@ -88,6 +92,8 @@ class Schedule:
     def _run(self, task):
         part = Report(held=True)
         start = time.monotonic() - self._started
+        if task.patient:  # this thread, and so the processes that it starts
+            os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0) + PATIENT_NICE)
         try:
             task.run(part)
         except Failure as failure:

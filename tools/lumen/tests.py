@@ -43,8 +43,7 @@ class _Plan:
     def _unit(self, _report):
         with build.process_lock:
             build.unit(self._jobs)
-        self._schedule.add(Task("unit tests", lambda report: unittests.run(report, self._jobs), self._jobs,
-                                rank=0))
+        self._schedule.add(Task("unit tests", unittests.run, rank=0, patient=True))
 
     def _fuzz(self, _report):
         with build.process_lock:

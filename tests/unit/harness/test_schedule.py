@@ -3,6 +3,7 @@
 
 import contextlib
 import io
+import os
 import sys
 import tempfile
 import threading
@@ -16,7 +17,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 from lumen import sharedroot, systemtests  # noqa: E402
 from lumen.report import Report  # noqa: E402
-from lumen.schedule import Schedule, Task  # noqa: E402
+from lumen.schedule import PATIENT_NICE, Schedule, Task  # noqa: E402
 from lumen.sharedroot import Job, JobResult  # noqa: E402
 from lumen.status import Failure  # noqa: E402
 
@@ -33,6 +34,18 @@ def run(tasks, processors=2):
 
 class Schedules(unittest.TestCase):
     """Processors are shared, results are not."""
+
+    def test_who_is_patient_waits_for_nobody(self):
+        together = threading.Barrier(2, timeout=60)
+        nice = []
+
+        def patient(_):
+            together.wait()
+            nice.append(os.getpriority(os.PRIO_PROCESS, 0))
+
+        run(lambda _: [Task("wide", lambda _: together.wait(), 5),
+                       Task("patient", patient, patient=True)])
+        self.assertEqual(nice, [min(PATIENT_NICE + os.getpriority(os.PRIO_PROCESS, 0), 19)])
 
     def test_side_by_side(self):
         """Two that wait for each other end, so they ran at once."""

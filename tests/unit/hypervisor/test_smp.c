@@ -523,7 +523,7 @@ static uint64_t pages_in_pools(void)
 	return pages;
 }
 
-Test(smp, everything_at_once, .timeout = SECONDS * 24)
+Test(smp, everything_at_once, .timeout = 120)
 {
 	const char *seconds = getenv("SMP_SECONDS");
 	pthread_t threads[MACHINE_CPUS];

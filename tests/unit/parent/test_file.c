@@ -36,7 +36,7 @@ static void teardown(void)
 	cr_expect_eq(system(command), 0);
 }
 
-TestSuite(file, .init = setup, .fini = teardown, .timeout = 10);
+TestSuite(file, .init = setup, .fini = teardown, .timeout = 60);
 
 static void refused(const char *file, unsigned kinds, const char *why)
 {

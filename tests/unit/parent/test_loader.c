@@ -225,7 +225,7 @@ Test(loader, what_is_no_kernel)
 }
 
 // Opening one waits for its other end: for ever.
-Test(loader, a_fifo_is_refused_at_once, .timeout = 10)
+Test(loader, a_fifo_is_refused_at_once, .timeout = 60)
 {
 	char fifo[] = "/tmp/lumen-loader-fifo-XXXXXX";
 

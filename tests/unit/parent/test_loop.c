@@ -27,7 +27,7 @@ static void setup(void)
 	cr_assert(loop_add_timer(&loop, &end, end_ready));
 }
 
-TestSuite(loop, .init = setup, .timeout = 20);
+TestSuite(loop, .init = setup, .timeout = 60);
 
 // A pipe whose reader is gone: EPOLLERR, for ever, whatever is asked for.
 static int broken_pipe(void)
