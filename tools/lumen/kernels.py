@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from lumen import deps, paths, ui
+from lumen import deps, paths, status, ui
 from lumen.status import Failure
 
 CLOUD = "linux-image-cloud-amd64"
@@ -57,7 +57,8 @@ def _resolve(meta):
         deps.apt("updating package lists", "update")
         package = _image_package(meta)
     if package is None:
-        raise Failure(f"no package {meta} is known to apt here; this needs Debian 12 for amd64.")
+        raise Failure(f"no package {meta} is known to apt here; this needs Debian 12 for amd64.",
+                      status.OUR_FAULT if meta == CLOUD else status.BAD_ARGUMENTS)
     return package
 
 

@@ -66,7 +66,7 @@ def test_command(wanted, only, list_only):
     """Runs the suites side by side; what cannot even be built counts as a failure."""
     _check(wanted, only)
     if list_only:
-        for name, doc in systemtests.names():
+        for name, doc in ((name, doc) for name, doc in systemtests.names() if only in name):
             print(name, textwrap.indent(textwrap.fill(doc, 90), "    "), sep="\n")
         return status.OK
     chosen = [name for name in SUITES if name in wanted or not wanted]

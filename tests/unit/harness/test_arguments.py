@@ -148,7 +148,8 @@ class UserFiles(Tree):
     DISKS = {"": "no file name", ",ro": "no file name", "nothing": "No such file", "directory": "a directory",
              "directory,ro": "a directory", "fifo": "a FIFO", "fifo,ro": "a FIFO", "socket": "a socket",
              "/dev/null": "a character device", "odd": "1000 bytes", "empty": "", "loop": "symbolic links",
-             b"no\xffname": "No such file", "no,thing": "No such file"}
+             b"no\xffname": "No such file", "no,thing": "no option of a disk",
+             "disk,serial=x": "serial=x is no option of a disk", "no,d/isk": "No such file"}
     INITRDS = {"": "no file name", "nothing": "No such file", "directory": "a directory", "fifo": "a FIFO",
                "socket": "a socket"}
 
@@ -231,6 +232,10 @@ class Surroundings(Tree):
                                        self.tree / "lumen"], stderr=subprocess.PIPE, timeout=60, check=False)
                 self.assertEqual(done.returncode, BAD)
                 self.assertEqual(done.stderr.count(b"\n"), 0 if "2>" in closed else 1, done.stderr)
+
+    def test_list_of_some(self):
+        done = self.lumen("test", "--list", "--only", "machine.root_b", stdout=subprocess.PIPE)
+        self.assertEqual([line for line in done.stdout.splitlines() if line[:1] != b" "], [b"machine.root_boots"])
 
     def test_output_that_is_full(self):
         with open("/dev/full", "wb") as full:
