@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const struct option child_options[] = {
@@ -30,14 +31,18 @@ static const struct option child_options[] = {
 enum { OPTION_ROOM = 80 }; // behind a disk's path: all of its options
 
 // The worker may have another working directory: makes a path absolute, and finds out at once
-// whether the file can be opened.
-static int check_file(const char *what, char *path, int mode)
+// whether the file can be opened, and is a file (or, if DEVICE, a block device).
+static int check_file(const char *what, char *path, int mode, bool device)
 {
 	char resolved[PATH_MAX];
+	struct stat file;
 
-	if (!realpath(path, resolved) || access(resolved, mode))
+	if (!realpath(path, resolved) || access(resolved, mode) || stat(resolved, &file))
 		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The %s %s cannot be opened: %s.", what,
 			path, strerror(errno));
+	if (!S_ISREG(file.st_mode) && !(device && S_ISBLK(file.st_mode)))
+		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The %s %s is no file%s.", what, path,
+			device ? " and no block device" : "");
 	if (snprintf(path, CHILD_PATH_MAX, "%s", resolved) >= CHILD_PATH_MAX - OPTION_ROOM)
 		return ctl_fail(
 			LUMEN_EXIT_BAD_ARGUMENTS, "The path of the %s %s is too long.", what, path);
@@ -46,13 +51,13 @@ static int check_file(const char *what, char *path, int mode)
 
 static int check_files(struct child_config *config)
 {
-	int status = check_file("kernel", config->kernel, R_OK);
+	int status = check_file("kernel", config->kernel, R_OK, false);
 
 	if (!status && *config->initrd)
-		status = check_file("initrd", config->initrd, R_OK);
+		status = check_file("initrd", config->initrd, R_OK, false);
 	for (uint32_t i = 0; !status && i < config->disk_count; i++)
 		status = check_file("disk", config->disks[i].path,
-			config->disks[i].read_only ? R_OK : R_OK | W_OK);
+			config->disks[i].read_only ? R_OK : R_OK | W_OK, true);
 	return status;
 }
 

@@ -104,6 +104,8 @@ static void say(const char *format, va_list arguments, const char *end)
 	fprintf(stderr, "lumenctl: %s%s\n", sentence, end);
 }
 
+static const char *command = ""; // the one that runs
+
 int ctl_fail(int status, const char *format, ...)
 {
 	va_list arguments;
@@ -117,9 +119,12 @@ int ctl_fail(int status, const char *format, ...)
 int ctl_wrong(const char *format, ...)
 {
 	va_list arguments;
+	char hint[64];
 
+	snprintf(hint, sizeof(hint), " (lumenctl%s%s --help says more)", *command ? " " : "",
+		command);
 	va_start(arguments, format);
-	say(format, arguments, " (lumenctl --help says more)");
+	say(format, arguments, hint);
 	va_end(arguments);
 	return LUMEN_EXIT_BAD_ARGUMENTS;
 }
@@ -224,6 +229,7 @@ int main(int argc, char **argv)
 			continue;
 		if (wants_help(argc - 1, argv + 1))
 			return print_command_help(&commands[i]);
+		command = commands[i].name;
 		return commands[i].run(argc - 1, argv + 1);
 	}
 	return ctl_wrong("There is no command %s.", argv[1]);

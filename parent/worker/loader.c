@@ -265,7 +265,7 @@ static bool load_by_format(struct loader *loader, struct loader_entry *entry)
 		return bzimage_load(loader, entry);
 	if (multiboot_is_here(loader))
 		return multiboot_load(loader, NULL, entry);
-	return loader_not_a_kernel(loader, "neither a bzImage nor an ELF file");
+	return loader_not_a_kernel(loader, "no bzImage, no ELF file, and no Multiboot image");
 }
 
 static bool place_gdt(struct loader *loader, struct loader_entry *entry)

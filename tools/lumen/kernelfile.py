@@ -88,4 +88,4 @@ def check(path):
             raise bad(f"{path} is compressed with {name}: what is in it may be a kernel "
                       f"({program} <{path} >KERNEL).")
     if not _is_bzimage(data):
-        raise bad(f"{path} is no kernel: neither a Linux bzImage nor an ELF file.")
+        raise bad(f"{path} is no kernel: no Linux bzImage, no ELF file, and no Multiboot image.")

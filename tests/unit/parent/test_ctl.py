@@ -392,6 +392,23 @@ def test_directories_of_any_length(bench):
         bench.clean("a23456789")
 
 
+def test_files_that_are_none(bench):
+    fifo = bench.directory / "fifo"
+    os.mkfifo(fifo)
+    kernel = ("--kernel", str(bench.kernel))
+    for words in (("--kernel", str(fifo)), ("--kernel", "/"), ("--kernel", "/dev/null"),
+                  (*kernel, "--initrd", str(fifo)), (*kernel, "--disk", "/tmp"), (*kernel, "--disk", "/dev/null,ro")):
+        refused = bench.run("create", "a", *words)
+        check(refused.returncode == 122 and " is no file" in refused.stderr, f"{words}: {refused}")
+        check(bench.state("a") is None, f"{words} left a child behind")
+
+
+def test_the_hint_names_the_command(bench):
+    for words, hint in ((("create", "--nonsense"), "(lumenctl create --help says more)"),
+                        (("nonsense",), "(lumenctl --help says more)")):
+        check(bench.run(*words).stderr.endswith(hint + "\n"), f"{words}")
+
+
 def test_paths_with_line_breaks(bench):
     """By the link's target, too: no value may become a line of the config."""
     target = bench.directory / "x\ndisk \\evil,rw"

@@ -211,7 +211,7 @@ Test(loader, command_line_that_is_too_long)
 Test(loader, what_is_no_kernel)
 {
 	memset(file, 0, sizeof(file));
-	refused("neither a bzImage nor an ELF file");
+	refused("no bzImage, no ELF file, and no Multiboot image");
 	cr_assert(!load_with(NULL, "", 100));
 	cr_assert(strstr(failure.text, "only 100 bytes"), "%s", failure.text);
 	cr_assert(!load_with(NULL, "", 0));
