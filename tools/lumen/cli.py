@@ -63,9 +63,6 @@ def disk(text):
         option = DISK_OPTIONS.get(word)
         if comma and word.startswith("format=") and not option:
             raise argparse.ArgumentTypeError(f"{word}: the only format is raw")
-        if comma and not option and re.fullmatch("[a-z]+(=[^/]*)?", word) and not Path(text).exists():
-            raise argparse.ArgumentTypeError(
-                f"there is no file {text}, and {word} is no option of a disk: {', '.join(DISK_OPTIONS)}")
         if not (comma and option) or option[0] in said:
             return Disk(file_path(text), **said)
         said[option[0]] = option[1]

@@ -126,6 +126,9 @@ class Directory:
 def check_disk(disk):
     """A disk must exist, be readable (and writable) and hold whole sectors."""
     path, read_only = disk.path, disk.read_only
+    _, comma, word = path.name.rpartition(",")
+    if comma and not path.exists():
+        raise bad(f"there is no disk {path}, and {word!r} is no option of one (ro, rw, format=raw, format=auto).")
     with userfiles.open_binary(path, "the disk", not read_only, (stat.S_IFREG, stat.S_IFBLK)) as file:
         size = file.seek(0, os.SEEK_END)
         is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)

@@ -148,8 +148,8 @@ class UserFiles(Tree):
     DISKS = {"": "no file name", ",ro": "no file name", "nothing": "No such file", "directory": "a directory",
              "directory,ro": "a directory", "fifo": "a FIFO", "fifo,ro": "a FIFO", "socket": "a socket",
              "/dev/null": "a character device", "odd": "1000 bytes", "empty": "", "loop": "symbolic links",
-             b"no\xffname": "No such file", "no,thing": "no option of a disk",
-             "disk,serial=x": "serial=x is no option of a disk", "no,d/isk": "No such file"}
+             b"no\xffname": "No such file", "no,thing": "'thing' is no option",
+             "disk,serial=x": "'serial=x' is no option", "no,d/isk": "No such file"}
     INITRDS = {"": "no file name", "nothing": "No such file", "directory": "a directory", "fifo": "a FIFO",
                "socket": "a socket"}
 
