@@ -164,7 +164,7 @@ def _add_test(commands):
     parser = commands.add_parser(
         "test", help="run tests, all of them by default",
         description="unit: hosted, under ASan and UBSan. conformance: on the hypervisor. "
-        "system: boots. fuzz: FUZZ_SECONDS (environment, 30) for each target.",
+        "system: boots. fuzz: FUZZ_SECONDS (environment, 15) for each target.",
         epilog=status.TABLE, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suites", nargs="*", metavar="SUITE",
                         help="unit, conformance, system, fuzz")

@@ -292,7 +292,7 @@ class _Shared:
         """A task."""
         left = [(attempt, wish) for attempt in self._attempts if (wish := attempt.begin(report)) is not None]
         for name, kind, width, run_all in (
-                ("shared root", sharedroot.Job, 2, lambda jobs: sharedroot.run(jobs, self._kernel)),
+                ("shared root", sharedroot.Job, 1, lambda jobs: sharedroot.run(jobs, self._kernel)),
                 ("shared referee", referee.Guest, 1, _referee)):
             wishes = [(attempt, wished) for attempt, wished in left
                       if wished and all(isinstance(wish, kind) for wish in _as_list(wished))]
