@@ -10,8 +10,6 @@
 #include "hypercall/explain.h"
 #include "lumen/detect.h"
 
-enum { SIMPLE, REP };
-
 #define CALL_CODE_LAST 0xffffu // what is above is an MSR
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -39,14 +37,14 @@ struct call {
 };
 
 static const struct call calls[] = {
-#define CALL(number, name, kind, in_, in_element, out_, out_element, fast_, variable_, privilege_) \
+#define CALL(number, name, type, kind, in_element, out_element, fast_, variable_, privilege_, ...) \
 	{ .privilege = (privilege_),                                                               \
 		.code = number,                                                                    \
-		.rep = (kind) == REP,                                                              \
+		.rep = HV_CALL_IS_REP(kind),                                                       \
 		.fast = fast_,                                                                     \
 		.variable = variable_,                                                             \
-		.in = (in_) + (in_element) > 0,                                                    \
-		.out = (out_) + (out_element) > 0 },
+		.in = HV_CALL_IN(kind, type) + (in_element) > 0,                                   \
+		.out = HV_CALL_OUT(kind, type) + (out_element) > 0 },
 	HV_HYPERCALL_TABLE(CALL)
 #undef CALL
 };

@@ -148,34 +148,45 @@ def struct_lines(struct, layout):
     return [f"`{struct.name}`, {size} bytes", ""] + table(["offset", "size", "field", ""], body)
 
 
-def snake(name):
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-
-
 class Call:
-    """A row of HV_HYPERCALL_TABLE."""
+    """A row of HV_HYPERCALL_TABLE. structs: tags of its input and output, those that it has."""
 
     def __init__(self, row):
-        code, self.name, self.kind, *numbers, privilege = row
+        code, self.name, self.type, kind, *numbers, privilege, target = row
         self.code = int(code, 16)
-        (self.input, self.input_element, self.output, self.output_element, self.fast,
-         self.variable) = map(int, numbers)
+        self.kind = "rep" if kind == "Rep" else "simple"
+        self.structs = {direction: f"hv_{direction}_{self.type}" for direction, kinds in
+                        (("input", ("In", "InOut", "Rep")), ("output", ("Out", "InOut")))
+                        if kind in kinds}
+        self.input_element, self.output_element, self.fast, self.variable = map(int, numbers)
         self.privilege = privilege.replace("HV_PRIVILEGE_", "").replace(" | ", " or ")
+        self.target = target.split(" | ")
+
+    def size(self, direction, layout):
+        """Bytes of its fixed header."""
+        tag = self.structs.get(direction)
+        return layout[f"struct {tag}", None][1] if tag else 0
 
 
-def call_lines(call, by_tag, layout, statuses):
+def calls_of_table():
+    return [Call(row) for row in rows(read("table.h"), "HV_HYPERCALL_TABLE")]
+
+
+def call_lines(call, by_tag, layout, statuses, targets):
     """A call's section."""
-    traits = [f"code `0x{call.code:04x}`", "rep" if call.kind == "REP" else "simple"]
+    traits = [f"code `0x{call.code:04x}`", call.kind]
     traits += ["may be fast"] * call.fast + ["variable header"] * call.variable
     if call.privilege != "NONE":
         traits.append(f"privilege {call.privilege}")
     lines = [f"### HvCall{call.name}", "", ", ".join(traits) + ".", ""]
-    for direction in ("input", "output"):
-        if struct := by_tag.get(f"hv_{direction}_{snake(call.name)}"):
-            if direction == "input" and struct.comment:
-                lines += [struct.comment, ""]
-            head, *body = struct_lines(struct, layout)
-            lines += [f"{direction.capitalize()}: {head}", *body]
+    if call.target != ["HV_TARGET_NONE"]:
+        lines += ["Partition: " + ", ".join(targets[name] for name in call.target) + ".", ""]
+    for direction, tag in call.structs.items():
+        struct = by_tag[tag]
+        if direction == "input" and struct.comment:
+            lines += [struct.comment, ""]
+        head, *body = struct_lines(struct, layout)
+        lines += [f"{direction.capitalize()}: {head}", *body]
     for text, size in (("Input", call.input_element), ("Output", call.output_element)):
         if size:
             lines += [f"{text} list: elements of {size} bytes.", ""]
@@ -241,7 +252,8 @@ def constants_lines():
 
 def document():
     """The whole of docs/abi.md."""
-    calls = [Call(row) for row in rows(read("table.h"), "HV_HYPERCALL_TABLE")]
+    calls = calls_of_table()
+    targets = {name: comment for name, _, comment in defines("table.h", r"HV_TARGET_\w+")}
     statuses = rows(read("table.h"), "HV_HYPERCALL_STATUS_TABLE")
     all_structs = [s for path in sorted(HEADERS.glob("*.h")) for s in structs(path.name)]
     by_tag = {struct.tag: struct for struct in all_structs}
@@ -253,12 +265,12 @@ def document():
              "## Calls", ""]
     lines += table(["code", "call", "kind", "input", "element", "output", "element", "fast",
                     "privilege"],
-                   [(f"`0x{c.code:04x}`", f"[{c.name}](#hvcall{c.name.lower()})", c.kind.lower(),
-                     f"{c.input}{' + variable' if c.variable else ''}", c.input_element or "",
-                     c.output or "", c.output_element or "", "yes" if c.fast else "",
+                   [(f"`0x{c.code:04x}`", f"[{c.name}](#hvcall{c.name.lower()})", c.kind,
+                     f"{c.size('input', layout)}{' + variable' if c.variable else ''}",
+                     c.input_element or "", c.size("output", layout) or "", c.output_element or "", "yes" if c.fast else "",
                      "" if c.privilege == "NONE" else c.privilege) for c in calls])
     for call in calls:
-        lines += call_lines(call, by_tag, layout, statuses)
+        lines += call_lines(call, by_tag, layout, statuses, targets)
     lines += ["## Structures", ""]
     for struct in all_structs:
         if not re.match(r"hv_(input|output)_", struct.tag):
@@ -270,13 +282,13 @@ def document():
 def compare_with_tlfs(directory):
     """Prints where rows differ from the pages of the TLFS in code or kind. The number of those."""
     wrong = 0
-    for call in (Call(row) for row in rows(read("table.h"), "HV_HYPERCALL_TABLE")):
+    for call in calls_of_table():
         page = Path(directory, f"HvCall{call.name}.md")
         if not page.exists():
             print(f"HvCall{call.name}: no page")
             continue
         match = re.search(r"`0x([0-9A-Fa-f]+)`\s*\((Simple|Rep)\)", page.read_text())
-        says = (int(match[1], 16), match[2].upper())
+        says = (int(match[1], 16), match[2].lower())
         if says != (call.code, call.kind):
             print(f"HvCall{call.name}: 0x{call.code:04x} {call.kind}, the page says "
                   f"0x{says[0]:04x} {says[1]}")

@@ -18,7 +18,7 @@ static const struct {
 	uint64_t privilege;
 	const char *name;
 } calls[] = {
-#define ROW(code, name, kind, in, in_element, out, out_element, fast, variable, privilege)         \
+#define ROW(code, name, type, kind, in_element, out_element, fast, variable, privilege, ...)       \
 	{ code, privilege, #name },
 	HV_HYPERCALL_TABLE(ROW)
 #undef ROW

@@ -11,20 +11,20 @@
 #include "hypervisor/core/trace.h"
 #include "hypervisor/x86/state.h"
 
-enum { SIMPLE, REP };
-
 #define INSN_LENGTH 3 // VMMCALL and VMCALL
 
 struct row {
 	uint64_t privilege;
 	hypercall_handler *handler;
 	uint16_t in, in_element, out, out_element;
+	uint8_t target; // HV_TARGET_*
 	bool rep, fast, variable;
 };
 
 static const struct row rows[] = {
-#define ROW(code, name, kind, in, in_element, out, out_element, fast, variable, privilege)         \
-	{ privilege, hc_##name, in, in_element, out, out_element, (kind) == REP, fast, variable },
+#define ROW(code, name, type, kind, in_element, out_element, fast, variable, privilege, target)    \
+	{ privilege, hc_##name, HV_CALL_IN(kind, type), in_element, HV_CALL_OUT(kind, type),       \
+		out_element, target, HV_CALL_IS_REP(kind), fast, variable },
 	HV_HYPERCALL_TABLE(ROW)
 #undef ROW
 };
@@ -34,12 +34,6 @@ enum {
 	HV_HYPERCALL_TABLE(ROW_NUMBER)
 #undef ROW_NUMBER
 		ROWS
-};
-
-static const uint8_t target_rules[ROWS] = {
-#define RULES(name, rules) [ROW_##name] = (rules),
-	HC_TARGETS(RULES)
-#undef RULES
 };
 
 // Row number plus one by call code; 0: no such call.
@@ -213,21 +207,21 @@ static void copy_out(struct vp *vp, const struct request *r, char *page,
 }
 
 // The only place where one partition's right to another is decided.
-static hv_status find_target(struct hypercall *call, unsigned int rules, uint64_t privilege)
+static hv_status find_target(struct hypercall *call, unsigned int target, uint64_t privilege)
 {
 	struct partition *caller = call->partition;
 	hv_partition_id id;
 
-	memcpy(&id, (const char *)call->in + (rules & TARGET_ID_AT_8 ? 8 : 0), sizeof(id));
-	if (rules & TARGET_SELF_IF &&
+	memcpy(&id, (const char *)call->in + (target & HV_TARGET_ID_AT_8 ? 8 : 0), sizeof(id));
+	if (target & HV_TARGET_SELF_IF &&
 		caller->privileges & privilege & ~HV_PRIVILEGE_CREATE_PARTITIONS)
-		rules |= TARGET_SELF;
+		target |= HV_TARGET_SELF;
 	if (id == HV_PARTITION_ID_SELF || id == caller->id) {
 		call->target = caller;
-		return rules & TARGET_SELF ? HV_STATUS_SUCCESS : HV_STATUS_ACCESS_DENIED;
+		return target & HV_TARGET_SELF ? HV_STATUS_SUCCESS : HV_STATUS_ACCESS_DENIED;
 	}
 	// Who has no children learns nothing about which partitions there are.
-	if (!(rules & TARGET_CHILD) || !(caller->privileges & HV_PRIVILEGE_CREATE_PARTITIONS))
+	if (!(target & HV_TARGET_CHILD) || !(caller->privileges & HV_PRIVILEGE_CREATE_PARTITIONS))
 		return HV_STATUS_ACCESS_DENIED;
 	call->target = partition_find(id);
 	if (!call->target)
@@ -238,18 +232,19 @@ static hv_status find_target(struct hypercall *call, unsigned int rules, uint64_
 // Finds what CALL names, takes the hold, calls the handler and lets go.
 static hv_status handle(struct hypercall *call, const struct row *row)
 {
-	unsigned int rules = target_rules[row - rows];
+	unsigned int target = row->target;
 	enum partition_hold_mode mode =
-		rules & TARGET_EXCLUSIVE ? PARTITION_EXCLUSIVE : PARTITION_SHARED;
-	bool hold = rules & (TARGET_SHARED | TARGET_EXCLUSIVE);
+		target & HV_TARGET_EXCLUSIVE ? PARTITION_EXCLUSIVE : PARTITION_SHARED;
+	bool hold = target & (HV_TARGET_SHARED | HV_TARGET_EXCLUSIVE);
 	hv_status status;
 
-	if (!rules)
+	if (!target)
 		return row->handler(call);
-	TRY(find_target(call, rules, row->privilege));
+	TRY(find_target(call, target, row->privilege));
 	if (hold && !partition_hold(call->target, mode))
 		return HYPERCALL_RETRY;
-	if (rules & TARGET_ACTIVE && load_acquire(call->target->state) != PARTITION_INITIALIZED)
+	if (!(target & HV_TARGET_ANY_STATE) &&
+		load_acquire(call->target->state) != PARTITION_INITIALIZED)
 		status = HV_STATUS_INVALID_PARTITION_STATE;
 	else
 		status = row->handler(call);

@@ -8,9 +8,9 @@
 enum { IPI_VECTOR = 0x40, NO_CONNECTION = 0x00fffff0 };
 
 const struct row rows[] = {
-#define ROW(code, name, kind, in, in_element, out, out_element, fast, variable, privilege)         \
-	{ code, (kind) == REP, in, in_element, out, out_element, fast, variable, privilege,        \
-		"HvCall" #name },
+#define ROW(code, name, type, kind, in_element, out_element, fast, variable, privilege, ...)       \
+	{ code, HV_CALL_IS_REP(kind), HV_CALL_IN(kind, type), in_element, HV_CALL_OUT(kind, type), \
+		out_element, fast, variable, privilege, "HvCall" #name },
 	HV_HYPERCALL_TABLE(ROW)
 #undef ROW
 };

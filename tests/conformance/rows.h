@@ -17,7 +17,6 @@ struct row {
 
 extern const struct row rows[];
 
-enum { SIMPLE, REP };
 enum {
 #define COUNT_ROW(code, name, ...) ROW_##name,
 	HV_HYPERCALL_TABLE(COUNT_ROW)

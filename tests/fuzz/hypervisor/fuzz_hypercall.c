@@ -14,7 +14,6 @@
 #include "hypervisor/core/intercept.h"
 #include "hypervisor/x86/msr.h"
 
-enum { SIMPLE, REP };
 enum { IDS = 16, CALLS_MAX = 200, FIRST_FREE_PAGE = MACHINE_IN_PAGE + 2 * MACHINE_CPUS };
 
 static const struct {
@@ -22,7 +21,8 @@ static const struct {
 	bool rep;
 	uint16_t in, in_element;
 } rows[] = {
-#define ROW(code, name, kind, in, in_element, ...) { code, (kind) == REP, in, in_element },
+#define ROW(code, name, type, kind, in_element, ...)                                               \
+	{ code, HV_CALL_IS_REP(kind), HV_CALL_IN(kind, type), in_element },
 	HV_HYPERCALL_TABLE(ROW)
 #undef ROW
 };

@@ -48,10 +48,7 @@ static const struct row {
 	uint16_t code;
 	bool rep;
 } rows[] = {
-#define SIMPLE false
-#define REP    true
-#define ROW(code, name, kind, in, in_element, out, out_element, fast, variable, privilege)         \
-	{ code, kind },
+#define ROW(code, name, type, kind, ...) { code, HV_CALL_IS_REP(kind) },
 	HV_HYPERCALL_TABLE(ROW)
 #undef ROW
 };

@@ -235,9 +235,9 @@ static size_t input_bytes(uint64_t control)
 	size_t variable = hv_call_variable_bytes(control), reps = hv_call_rep_count(control);
 
 	switch (hv_call_code(control)) {
-#define BYTES(code, name, kind, in, in_element, ...)                                               \
+#define BYTES(code, name, type, kind, in_element, ...)                                             \
 	case code:                                                                                 \
-		return (in) + variable + reps * (in_element);
+		return HV_CALL_IN(kind, type) + variable + reps * (in_element);
 		HV_HYPERCALL_TABLE(BYTES)
 #undef BYTES
 	}

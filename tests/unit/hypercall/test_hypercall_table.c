@@ -33,11 +33,13 @@ struct row {
 	size_t in, in_element, out, out_element;
 	int fast, variable;
 	uint64_t privilege;
+	unsigned int target;
 };
 
 static const struct row rows[] = {
-#define ROW(code, name, kind, in, in_element, out, out_element, fast, variable, privilege)         \
-	{ code, #name, kind, in, in_element, out, out_element, fast, variable, privilege },
+#define ROW(code, name, type, kind, in_element, out_element, fast, variable, privilege, target)    \
+	{ code, #name, HV_CALL_IS_REP(kind) ? REP : SIMPLE, HV_CALL_IN(kind, type), in_element,    \
+		HV_CALL_OUT(kind, type), out_element, fast, variable, privilege, target },
 	HV_HYPERCALL_TABLE(ROW)
 #undef ROW
 };
@@ -101,75 +103,65 @@ Test(layout, fields_are_where_the_pages_have_them)
 #undef FIELD
 }
 
-// Which structures a call has; 0: none.
+// The lists of rep calls; the sizes of headers are those of their structures.
 static const struct {
 	const char *name;
-	size_t in, in_element, out, out_element;
-} sizes[] = {
-#define IN(type)  sizeof(struct hv_input_##type)
-#define OUT(type) sizeof(struct hv_output_##type)
-	{ "FlushVirtualAddressSpace", IN(flush_virtual_address_space) },
-	{ "FlushVirtualAddressList", IN(flush_virtual_address_list), sizeof(hv_gva) },
-	{ "NotifyLongSpinWait", IN(notify_long_spin_wait) },
-	{ "SendSyntheticClusterIpi", IN(send_synthetic_cluster_ipi) },
-	{ "FlushVirtualAddressSpaceEx", IN(flush_virtual_address_space_ex) },
-	{ "FlushVirtualAddressListEx", IN(flush_virtual_address_list_ex), sizeof(hv_gva) },
-	{ "SendSyntheticClusterIpiEx", IN(send_synthetic_cluster_ipi_ex) },
-	{ "CreatePartition", IN(create_partition), 0, OUT(create_partition) },
-	{ "InitializePartition", IN(initialize_partition) },
-	{ "FinalizePartition", IN(finalize_partition) },
-	{ "DeletePartition", IN(delete_partition) },
-	{ "GetPartitionProperty", IN(get_partition_property), 0, OUT(get_partition_property) },
-	{ "SetPartitionProperty", IN(set_partition_property) },
-	{ "GetPartitionId", 0, 0, OUT(get_partition_id) },
-	{ "GetNextChildPartition", IN(get_next_child_partition), 0, OUT(get_next_child_partition) },
-	{ "DepositMemory", IN(deposit_memory), sizeof(hv_gpa_page_number) },
-	{ "WithdrawMemory", IN(withdraw_memory), 0, 0, sizeof(hv_gpa_page_number) },
-	{ "GetMemoryBalance", IN(get_memory_balance), 0, OUT(get_memory_balance) },
-	{ "MapGpaPages", IN(map_gpa_pages), sizeof(hv_gpa_page_number) },
-	{ "UnmapGpaPages", IN(unmap_gpa_pages) },
-	{ "InstallIntercept", IN(install_intercept) },
-	{ "CreateVp", IN(create_vp) },
-	{ "DeleteVp", IN(delete_vp) },
-	{ "GetVpRegisters", IN(get_vp_registers), 4, 0, sizeof(struct hv_register_value) },
-	{ "SetVpRegisters", IN(set_vp_registers), sizeof(struct hv_register_assoc) },
-	{ "TranslateVirtualAddress", IN(translate_virtual_address), 0,
-		OUT(translate_virtual_address) },
-	{ "ReadGpa", IN(read_gpa), 0, OUT(read_gpa) },
-	{ "WriteGpa", IN(write_gpa), 0, OUT(write_gpa) },
-	{ "ClearVirtualInterrupt", IN(clear_virtual_interrupt) },
-	{ "DeletePort", IN(delete_port) },
-	{ "DisconnectPort", IN(disconnect_port) },
-	{ "PostMessage", IN(post_message) },
-	{ "SignalEvent", IN(signal_event) },
-	{ "UnmapStatsPage", IN(unmap_stats_page) },
-	{ "RegisterInterceptResult", IN(register_intercept_result) },
-	{ "UnregisterInterceptResult", IN(unregister_intercept_result) },
-	{ "AssertVirtualInterrupt", IN(assert_virtual_interrupt) },
-	{ "CreatePort", IN(create_port) },
-	{ "ConnectPort", IN(connect_port) },
-	{ "StartVirtualProcessor", IN(start_virtual_processor) },
-	{ "GetVpIndexFromApicId", IN(get_vp_index_from_apic_id), 4, 0, sizeof(hv_vp_index) },
-	{ "SignalEventDirect", IN(signal_event_direct), 0, OUT(signal_event_direct) },
-	{ "PostMessageDirect", IN(post_message_direct) },
-	{ "MapVpStatePage", IN(map_vp_state_page), 0, OUT(map_vp_state_page) },
-	{ "UnmapVpStatePage", IN(unmap_vp_state_page) },
-	{ "GetVpCpuidValues", IN(get_vp_cpuid_values), sizeof(struct hv_cpuid_leaf_info), 0,
-		sizeof(struct hv_cpuid_result) },
-	{ "MapStatsPage2", IN(map_stats_page2) },
-#undef IN
-#undef OUT
+	size_t in_element, out_element;
+} lists[] = {
+	{ "FlushVirtualAddressList", sizeof(hv_gva), 0 },
+	{ "FlushVirtualAddressListEx", sizeof(hv_gva), 0 },
+	{ "DepositMemory", sizeof(hv_gpa_page_number), 0 },
+	{ "WithdrawMemory", 0, sizeof(hv_gpa_page_number) },
+	{ "MapGpaPages", sizeof(hv_gpa_page_number), 0 },
+	{ "UnmapGpaPages", 0, 0 },
+	{ "GetVpRegisters", sizeof(uint32_t), sizeof(struct hv_register_value) },
+	{ "SetVpRegisters", sizeof(struct hv_register_assoc), 0 },
+	{ "GetVpIndexFromApicId", sizeof(uint32_t), sizeof(hv_vp_index) },
+	{ "GetVpCpuidValues", sizeof(struct hv_cpuid_leaf_info), sizeof(struct hv_cpuid_result) },
 };
 
-Test(table, sizes_are_those_of_the_structures)
+Test(table, elements_are_those_of_the_types)
 {
-	cr_assert_eq(sizeof(sizes) / sizeof(sizes[0]), ROWS);
+	size_t reps = 0;
+
+	for (size_t i = 0; i < ROWS; i++)
+		reps += rows[i].kind == REP;
+	cr_assert_eq(reps, sizeof(lists) / sizeof(lists[0]));
+	for (size_t i = 0; i < reps; i++) {
+		const struct row *row = row_of(lists[i].name);
+
+		cr_expect_eq(row->in_element, lists[i].in_element, "%s", row->name);
+		cr_expect_eq(row->out_element, lists[i].out_element, "%s", row->name);
+	}
+}
+
+// A name, and with it the structures, is the call's own.
+Test(table, sizes)
+{
+	cr_expect_eq(row_of("CreatePartition")->in, 56);
+	cr_expect_eq(row_of("CreatePartition")->out, 8);
+	cr_expect_eq(row_of("GetPartitionId")->in, 0);
+	cr_expect_eq(row_of("GetPartitionId")->out, 8);
+	cr_expect_eq(row_of("PostMessage")->in, 256);
+	cr_expect_eq(row_of("PostMessage")->out, 0);
+	cr_expect_eq(row_of("MapGpaPages")->in, 24);
+	cr_expect_eq(row_of("MapGpaPages")->out, 0);
+}
+
+// The partition that a call names stands in its input.
+Test(table, targets)
+{
 	for (size_t i = 0; i < ROWS; i++) {
-		cr_assert_str_eq(sizes[i].name, rows[i].name);
-		cr_expect_eq(rows[i].in, sizes[i].in, "%s", rows[i].name);
-		cr_expect_eq(rows[i].in_element, sizes[i].in_element, "%s", rows[i].name);
-		cr_expect_eq(rows[i].out, sizes[i].out, "%s", rows[i].name);
-		cr_expect_eq(rows[i].out_element, sizes[i].out_element, "%s", rows[i].name);
+		const struct row *row = &rows[i];
+		unsigned int who = HV_TARGET_FAMILY | HV_TARGET_SELF_IF;
+		size_t id_end = row->target & HV_TARGET_ID_AT_8 ? 16 : 8;
+
+		cr_expect_eq(!row->target, !(row->target & who), "%s", row->name);
+		if (row->target)
+			cr_expect_geq(row->in, id_end, "%s", row->name);
+		if (row->target & HV_TARGET_SELF_IF)
+			cr_expect(
+				row->privilege & ~HV_PRIVILEGE_CREATE_PARTITIONS, "%s", row->name);
 	}
 }
 

@@ -7,8 +7,6 @@
 #include "hypercall/tlb.h"
 #include "hypervisor/core/backend.h"
 
-enum { SIMPLE, REP };
-
 #define PAGE(n) ((n)*4096ull)
 
 static const struct row {
@@ -19,8 +17,9 @@ static const struct row {
 	uint64_t privilege;
 	const char *name;
 } rows[] = {
-#define ROW(code, name, kind, in, in_element, out, out_element, fast, variable, privilege)         \
-	{ code, (kind) == REP, in, in_element, out, out_element, fast, variable, privilege, #name },
+#define ROW(code, name, type, kind, in_element, out_element, fast, variable, privilege, ...)       \
+	{ code, HV_CALL_IS_REP(kind), HV_CALL_IN(kind, type), in_element, HV_CALL_OUT(kind, type), \
+		out_element, fast, variable, privilege, #name },
 	HV_HYPERCALL_TABLE(ROW)
 #undef ROW
 };
