@@ -10,8 +10,9 @@ from pathlib import Path
 # of the layers named here. Prefixes that are not listed are outside the rules (tests, examples).
 ALLOWED = {
     "hypercall": (),
+    "x86": (),
     "vmbus": ("hypercall",),
-    "hypervisor": ("hypercall",),
+    "hypervisor": ("hypercall", "x86"),
     "drivers/proto": ("hypercall", "vmbus"),
     "guest-sdk": ("hypercall", "vmbus"),
     "drivers/vsc": ("hypercall", "vmbus", "drivers/proto", "guest-sdk"),
@@ -19,7 +20,7 @@ ALLOWED = {
     "parent/include": ("hypercall",),
     "parent/common": ("hypercall", "parent/include"),
     "parent/driver": ("hypercall", "parent/include"),
-    "parent/worker": ("hypercall", "vmbus", "drivers/proto", "drivers/vsp", "parent/include",
+    "parent/worker": ("hypercall", "x86", "vmbus", "drivers/proto", "drivers/vsp", "parent/include",
                       "parent/common"),
     "parent/ctl": ("hypercall", "parent/include", "parent/common"),
 }

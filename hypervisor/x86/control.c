@@ -2,10 +2,10 @@
 // MOV to the control registers that exit: CR4, so that no guest uses what CPUID does not offer it,
 // and CR8.
 #include "hypervisor/x86/gva.h"
-#include "hypervisor/x86/insn.h"
 #include "hypervisor/x86/msr.h"
 #include "hypervisor/x86/state.h"
 #include "hypervisor/x86/vapic.h"
+#include "x86/insn.h"
 
 #define CR3_PCID 0xfffull
 

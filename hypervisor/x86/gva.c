@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Page walks in software (APM2 chapter 5). Protection keys are not looked at.
 #include "hypervisor/x86/gva.h"
-#include "hypervisor/x86/insn.h"
 #include "hypervisor/x86/state.h"
+#include "x86/insn.h"
 
 enum { PTE_PRESENT = 1, PTE_WRITE = 2, PTE_USER = 4, PTE_LARGE = 0x80 };
 #define PTE_NX	    BIT(63)

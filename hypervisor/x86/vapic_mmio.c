@@ -3,8 +3,8 @@
 // made it, and the register that it meant: APM2 16.3.2).
 #include "hypervisor/core/log.h"
 #include "hypervisor/x86/gva.h"
-#include "hypervisor/x86/insn.h"
 #include "hypervisor/x86/vapic_internal.h"
+#include "x86/insn.h"
 
 // Registers are the first 4 of each 16 bytes; what lies between reads as zero.
 static uint64_t page_read(struct vp *vp, unsigned int offset)

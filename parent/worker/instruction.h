@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Decodes the instructions with which drivers access device registers in memory: the MOV family.
-// Portable.
+// The instructions with which drivers access device registers in memory, of those that x86/insn.h
+// decodes: the MOV family. Portable.
 #ifndef WORKER_INSTRUCTION_H
 #define WORKER_INSTRUCTION_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
-enum { INSTRUCTION_MAX = 15 }; // bytes; SDM 2A, 2.3.11
+#include "x86/insn.h"
 
 struct instruction {
 	uint8_t length;	       // of the instruction, in bytes
@@ -15,10 +12,8 @@ struct instruction {
 	uint8_t register_size; // bytes of the register that a load replaces: 1, 2, 4 or 8
 	uint8_t reg;	       // 0 (RAX) to 15 (R15); not with an immediate
 	bool store;	       // to memory
-	bool immediate;	       // a store of `value`
-	bool high_byte;	       // the register is AH, CH, DH or BH (reg 0 to 3)
-	bool sign_extend;      // a load, MOVSX
-	uint64_t value;
+	bool immediate;	       // a store of a constant
+	struct insn insn;      // all of it, on register 0: the callers have only the one
 };
 
 // Decodes the instruction in `bytes`, of which `count` are there, for a code segment of `bits` (16,

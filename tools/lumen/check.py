@@ -15,8 +15,8 @@ from pathlib import Path
 from lumen import build, deps, kernels, paths, status, ui
 from lumen.report import Report
 
-C_DIRECTORIES = ("hypercall", "vmbus", "drivers", "hypervisor", "parent", "guest-sdk", "examples",
-                 "tests")
+C_DIRECTORIES = ("hypercall", "x86", "vmbus", "drivers", "hypervisor", "parent", "guest-sdk",
+                 "examples", "tests")
 SHELL_SHEBANGS = ("#!/bin/sh", "#!/bin/bash", "#!/usr/bin/env bash")
 CPPCHECK = ["cppcheck", "--quiet", "--error-exitcode=1", "--inline-suppr", "--std=c11",
             "--enable=warning,performance,portability", "--suppress=missingInclude",

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Just enough of an x86 decoder: the instructions by which a guest reaches its xAPIC page, and MOV
-// to control registers.
-#pragma once
+// Just enough of an x86 decoder: the instructions by which guests reach device registers in memory,
+// and MOV to control registers. Pure: bytes in, facts out, with and without an OS.
+#ifndef X86_INSN_H
+#define X86_INSN_H
 
-#include "hypervisor/core/lib.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { INSN_LENGTH_MAX = 15 }; // bytes; APM3 1.1
 
 enum insn_kind {
 	INSN_LOAD,	// memory -> register (MOV, MOVZX, MOVSX, MOVSXD)
@@ -48,3 +52,5 @@ uint64_t insn_extend(const struct insn *insn, uint64_t value);
 // A op B on SIZE bytes; updates the six arithmetic flags in *RFLAGS. For CMP and TEST the result is
 // A (nothing to write).
 uint64_t insn_alu(enum insn_alu op, uint64_t a, uint64_t b, unsigned int size, uint64_t *rflags);
+
+#endif

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hypervisor/x86/insn.h"
+#include "x86/insn.h"
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 // The encoding of TEXT in MODE bits: id_start up to id_end.
 #define CODE(id, mode, text)                                                                       \
@@ -65,6 +67,14 @@
 	X(load16_disp16, 16, "movw 0x1234, %cx", .kind = INSN_LOAD, .size = 2, .reg = 1)           \
 	X(load16_wide, 16, "movl (%edi), %ecx", .kind = INSN_LOAD, .size = 4, .reg = 1)            \
 	X(load32_narrow, 32, "movl 4(%bp), %ecx", .kind = INSN_LOAD, .size = 4, .reg = 1)          \
+	X(store_moffs64, 64, "movabsl %eax, 0x1122334455667788", .kind = INSN_STORE, .size = 4,    \
+		.reg = 0)                                                                          \
+	X(store_segment, 32, "movl %eax, %fs:0x10(%esi)", .kind = INSN_STORE, .size = 4, .reg = 0) \
+	X(store16_wide, 16, "movl %eax, 0x10(%bx)", .kind = INSN_STORE, .size = 4, .reg = 0)       \
+	X(store_sib_high, 64, "movq %r15, 0x10(%r8,%r9,8)", .kind = INSN_STORE, .size = 8,         \
+		.reg = 15)                                                                         \
+	X(load1_ah, 64, "movb (%rdx), %ah", .kind = INSN_LOAD, .size = 1, .reg = 0,                \
+		.high_byte = true)                                                                 \
 	X(movzx1, 64, "movzbl (%rax), %ecx", .kind = INSN_LOAD, .size = 1, .dest_size = 4,         \
 		.reg = 1)                                                                          \
 	X(movzx2, 64, "movzwq (%rax), %r8", .kind = INSN_LOAD, .size = 2, .dest_size = 8,          \
@@ -174,6 +184,8 @@ CODE(mov_imm_ext, 64, ".byte 0xc7, 0x08, 1, 2, 3, 4")
 CODE(not_mem, 64, "notl (%rax)")
 CODE(arpl, 32, "arpl %ax, (%ecx)")
 CODE(cpuid, 64, "cpuid")
+CODE(movsb, 64, "movsb")
+CODE(prefixes_only, 64, ".byte 0x66, 0x66, 0x66, 0x66")
 CODE(long_prefixes, 64,
 	".byte 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66\n"
 	"movl %eax, (%rdi)")
@@ -187,7 +199,8 @@ Test(insn, refuses_what_it_does_not_know)
 		{ push_start, push_end, 64 }, { call_start, call_end, 64 },
 		{ movups_start, movups_end, 64 }, { mov_imm_ext_start, mov_imm_ext_end, 64 },
 		{ not_mem_start, not_mem_end, 64 }, { arpl_start, arpl_end, 32 },
-		{ cpuid_start, cpuid_end, 64 },
+		{ cpuid_start, cpuid_end, 64 }, { movsb_start, movsb_end, 64 },
+		{ prefixes_only_start, prefixes_only_end, 64 },
 		{ long_prefixes_start, long_prefixes_end, 64 }, // 16 bytes
 	};
 
@@ -331,7 +344,7 @@ Test(insn, arithmetic_is_that_of_the_processor)
 				unsigned int size = 1u << (k & 3);
 				uint64_t a = values[i], b = values[k >> 3];
 				uint64_t flags = 0x202 | (k & 4 ? CARRY : 0), ours = flags, result;
-				uint64_t mask = size == 8 ? UINT64_MAX : BIT(size * 8) - 1;
+				uint64_t mask = size == 8 ? UINT64_MAX : (1ull << size * 8) - 1;
 				uint64_t defined = ARITHMETIC;
 
 				if (op == ALU_OR || op == ALU_AND || op == ALU_XOR ||

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The instruction decoder (APM3 chapter 1 and appendix A). Bytes are the guest's: every read is
 // checked against their count.
-#include "hypervisor/x86/insn.h"
+#include "x86/insn.h"
 
-enum { MAX_LENGTH = 15 };
+#include <stddef.h>
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)     ((a) < (b) ? (a) : (b))
 
 struct cursor {
 	const uint8_t *bytes;
@@ -64,7 +67,7 @@ static const struct opcode *find_opcode(unsigned int opcode)
 
 static uint64_t size_mask(unsigned int size)
 {
-	return size == 8 ? UINT64_MAX : BIT(size * 8) - 1;
+	return size == 8 ? UINT64_MAX : (1ull << size * 8) - 1;
 }
 
 static uint64_t sign_extend(uint64_t value, unsigned int size)
@@ -236,7 +239,7 @@ bool insn_decode(
 	const struct opcode *row;
 	unsigned int opcode, imm_size;
 
-	c.count = MIN(count, MAX_LENGTH);
+	c.count = MIN(count, INSN_LENGTH_MAX);
 	*insn = (struct insn){ 0 };
 	if (!take_opcode(&c, &opcode) || !(row = find_opcode(opcode)))
 		return false;
@@ -278,7 +281,7 @@ enum { CF = 0x1, PF = 0x4, AF = 0x10, ZF = 0x40, SF = 0x80, OF = 0x800 };
 
 uint64_t insn_alu(enum insn_alu op, uint64_t a, uint64_t b, unsigned int size, uint64_t *rflags)
 {
-	uint64_t mask = size_mask(size), sign = BIT(size * 8 - 1), result, carries, flags = 0;
+	uint64_t mask = size_mask(size), sign = 1ull << (size * 8 - 1), result, carries, flags = 0;
 	uint64_t carry_in = (op == ALU_ADC || op == ALU_SBB) && (*rflags & CF);
 
 	a &= mask;
