@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Who may include whom (docs/architecture.md, "Layers"). Prints each violation; status 1 if any."""
+"""Who may include whom. Prints each violation, and where the table of docs/architecture.md ("Layers") says
+something else; status 1 if any."""
 
 import re
 import sys
@@ -67,9 +68,23 @@ def violations(root):
                     yield f"{rel}:{number}: {layer} may not include {target}"
 
 
+def document_rows():
+    """The table's rows as they have to stand in docs/architecture.md."""
+    return [f"| `{layer}/` | {', '.join(f'`{other}/`' for other in may) or 'nothing of ours'} |"
+            for layer, may in ALLOWED.items()]
+
+
+def stale_rows(root):
+    """Yield one sentence per row of the document that is missing, or is no rule."""
+    text = (root / "docs/architecture.md").read_text().partition("\n## Layers\n")[2].partition("\n## ")[0]
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    for row in sorted(set(rows) ^ set(document_rows())):
+        yield f"docs/architecture.md: {'no rule' if row in rows else 'missing'}: {row}"
+
+
 def main():
     root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent
-    found = list(violations(root))
+    found = [*violations(root), *(stale_rows(root))]
     for sentence in found:
         print(sentence)
     return 1 if found else 0
