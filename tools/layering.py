@@ -84,7 +84,7 @@ def stale_rows(root):
 
 def main():
     root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent
-    found = [*violations(root), *(stale_rows(root))]
+    found = [*violations(root), *stale_rows(root)]
     for sentence in found:
         print(sentence)
     return 1 if found else 0

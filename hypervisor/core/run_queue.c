@@ -7,7 +7,7 @@
 
 #define WEIGHT_UNIT 100 // TLFS: the default CPU weight
 
-_Static_assert(sizeof(struct share) * PCPU_MAX <= PAGE_SIZE, "a partition's are one page");
+_Static_assert(sizeof(struct share) * PCPU_MAX <= PAGE_SIZE, "a partition's shares are one page");
 
 static uint64_t slice_ticks(void)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Which VP each processor runs: its run queue's first, or else one that waits for another one.
+// Which VP each processor runs: its run queue's first, or else one that waits elsewhere.
 #include "hypervisor/core/sched.h"
 #include "hypervisor/core/clock.h"
 #include "hypervisor/core/partition.h"

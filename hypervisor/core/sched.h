@@ -9,7 +9,7 @@
 // The processor's main loop: picks and runs VPs for ever, halts when there are none.
 void sched_run(void) __attribute__((noreturn));
 
-// Makes a blocked VP runnable and sees that a processor takes it. Any context without the lock.
+// Makes a blocked VP runnable and sees that a processor takes it. No run queue's lock is held.
 void sched_wake(struct vp *vp);
 
 // Own VP: it has nothing to run for. False: it has after all (something came in between), go on.

@@ -32,28 +32,28 @@ static bool get_register(struct vp *vp, unsigned reg, uint64_t *value)
 }
 
 static bool store(struct vp *vp, const struct hv_x64_memory_intercept_message *memory,
-	const struct instruction *instruction)
+	const struct insn *instruction)
 {
 	uint64_t reg = 0;
 
-	if (!instruction->immediate && !get_register(vp, instruction->reg, &reg))
+	if (instruction->kind == INSN_STORE && !get_register(vp, instruction->reg, &reg))
 		return false;
 	devices_memory_write(&vp->worker->devices, memory->guest_physical_address,
-		instruction->memory_size, instruction_store(instruction, reg));
+		instruction->size, instruction_store(instruction, reg));
 	return exits_advance(vp, &memory->header, instruction->length, NULL, 0);
 }
 
 static bool load(struct vp *vp, const struct hv_x64_memory_intercept_message *memory,
-	const struct instruction *instruction)
+	const struct insn *instruction)
 {
 	struct hv_register_assoc set = { .name = HvX64RegisterRax + instruction->reg };
 	uint64_t old = 0, value;
 
 	// Only a partial register keeps something of its old value.
-	if (instruction->register_size < 4 && !get_register(vp, instruction->reg, &old))
+	if (instruction->dest_size < 4 && !get_register(vp, instruction->reg, &old))
 		return false;
 	value = devices_memory_read(
-		&vp->worker->devices, memory->guest_physical_address, instruction->memory_size);
+		&vp->worker->devices, memory->guest_physical_address, instruction->size);
 	set.value.reg64 = instruction_load(instruction, old, value);
 	return exits_advance(vp, &memory->header, instruction->length, &set, 1);
 }
@@ -62,7 +62,7 @@ bool exits_memory(struct vp *vp, const struct hv_message *message)
 {
 	const struct hv_x64_memory_intercept_message *memory = (const void *)message->payload;
 	unsigned count = memory->instruction_byte_count;
-	struct instruction instruction;
+	struct insn instruction;
 
 	if (memory->header.intercept_access_type == HvInterceptAccessExecute)
 		return fail(vp, memory, "as code");
@@ -75,5 +75,6 @@ bool exits_memory(struct vp *vp, const struct hv_message *message)
 	if (!instruction_decode(memory->instruction_bytes, count, exits_code_bits(&memory->header),
 		    &instruction))
 		return fail(vp, memory, "with an instruction that is no simple move");
-	return instruction.store ? store(vp, memory, &instruction) : load(vp, memory, &instruction);
+	return instruction.kind == INSN_LOAD ? load(vp, memory, &instruction)
+					     : store(vp, memory, &instruction);
 }

@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 
 from lumen import examples, kernels, paths, status, ui
-from lumen.qemu import Disk
+from lumen.qemu import DISK_OPTIONS, Disk
 from lumen.status import Failure
 
 UNITS = {"K": 1 / 1024, "M": 1, "G": 1024}
@@ -48,11 +48,6 @@ def seconds(text):
     if not 0 < value < 1e6:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time in seconds")
     return value
-
-
-# What a disk's options set, as lumenctl has them (parent/common/child_config.c).
-DISK_OPTIONS = {"ro": ("read_only", True), "rw": ("read_only", False),
-                "format=raw": ("raw", True), "format=auto": ("raw", False)}
 
 
 def disk(text):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The fuzz targets: each for some seconds, from the seeds in tests/fuzz/seeds/<target>."""
+"""The fuzz targets: each for some seconds, from what earlier runs have found worth keeping."""
 
 import os
 import re
@@ -16,10 +16,8 @@ MAX_INPUT_SECONDS = 10
 
 
 def _command(target, corpus, found, limit):
-    seeds = paths.ROOT / "tests/fuzz/seeds" / target.name
     return [str(target), f"-max_total_time={limit}", f"-timeout={MAX_INPUT_SECONDS}",
-            "-print_final_stats=1", f"-artifact_prefix={found}/", str(corpus),
-            *([str(seeds)] if seeds.is_dir() else [])]
+            "-print_final_stats=1", f"-artifact_prefix={found}/", str(corpus)]
 
 
 def _one(target, limit):

@@ -40,6 +40,11 @@ class Disk:
     raw: bool = False  # whatever it looks like
 
 
+# What a disk's options set, as lumenctl has them (parent/common/child_config.c).
+DISK_OPTIONS = {"ro": ("read_only", True), "rw": ("read_only", False),
+                "format=raw": ("raw", True), "format=auto": ("raw", False)}
+
+
 @dataclass
 class Machine:
     """What to start. Sizes in MiB."""

@@ -128,7 +128,7 @@ def check_disk(disk):
     path, read_only = disk.path, disk.read_only
     _, comma, word = path.name.rpartition(",")
     if comma and not path.exists():
-        raise bad(f"there is no disk {path}, and {word!r} is no option of one (ro, rw, format=raw, format=auto).")
+        raise bad(f"there is no disk {path}, and {word!r} is no option of one ({', '.join(qemu.DISK_OPTIONS)}).")
     with userfiles.open_binary(path, "the disk", not read_only, (stat.S_IFREG, stat.S_IFBLK)) as file:
         size = file.seek(0, os.SEEK_END)
         is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)

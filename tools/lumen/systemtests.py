@@ -177,17 +177,18 @@ def _load(path):
     return module
 
 
-def _all():
-    """(name, function) of every test, files and functions in order."""
+def _all(only):
+    """(name, function) of every test whose name contains only, files and functions in order."""
     for path in sorted(DIRECTORY.glob("*.py")):
         for name, function in inspect.getmembers(_load(path), inspect.isfunction):
-            if name.startswith("test_") and function.__module__ == f"system_{path.stem}":
-                yield f"{path.stem}.{name.removeprefix('test_')}", function
+            full_name = f"{path.stem}.{name.removeprefix('test_')}"
+            if name.startswith("test_") and function.__module__ == f"system_{path.stem}" and only in full_name:
+                yield full_name, function
 
 
-def names():
-    """(name, what it shows) of every test."""
-    for name, function in _all():
+def names(only=""):
+    """(name, what it shows) of every test whose name contains only."""
+    for name, function in _all(only):
         yield name, (inspect.getdoc(function) or "").partition("\n\n")[0]
 
 
@@ -291,22 +292,22 @@ class _Shared:
     def begin(self, report):
         """A task."""
         left = [(attempt, wish) for attempt in self._attempts if (wish := attempt.begin(report)) is not None]
-        for name, kind, width, run_all in (
-                ("shared root", sharedroot.Job, 1, lambda jobs: sharedroot.run(jobs, self._kernel)),
-                ("shared referee", referee.Guest, 1, _referee)):
+        for name, kind, run_all in (
+                ("shared root", sharedroot.Job, lambda jobs: sharedroot.run(jobs, self._kernel)),
+                ("shared referee", referee.Guest, _referee)):
             wishes = [(attempt, wished) for attempt, wished in left
                       if wished and all(isinstance(wish, kind) for wish in _as_list(wished))]
             left = [begun for begun in left if begun not in wishes]
             if wishes:
                 self._schedule.add(Task(
-                    name, lambda part, w=wishes, r=run_all: _run_shared(part, w, r), width, rank=0))
+                    name, lambda part, w=wishes, r=run_all: _run_shared(part, w, r), rank=0))
         for attempt, wished in left:
             attempt.give_up(report, Failure(f"it yields {wished!r}, which nobody can run."))
 
 
 def add_tasks(schedule, kernel, only=""):
     """All tests whose names contain only; build/release is there."""
-    chosen = [(name, function) for name, function in _all() if only in name]
+    chosen = list(_all(only))
     if not chosen:
         raise Failure(f"no system test has {only!r} in its name.", status.BAD_ARGUMENTS)
     shared = [_Attempt(*test, kernel) for test in chosen if inspect.isgeneratorfunction(test[1])]

@@ -57,8 +57,7 @@ def _check(wanted, only):
         if name not in SUITES:
             raise bad(f"there is no test suite {name}; there are: {', '.join(SUITES)}.")
     fuzz.seconds()
-    names = [name for name, _ in systemtests.names()]
-    if not any(only in name for name in names):
+    if not list(systemtests.names(only)):  # all of them: each file looks at its part of the environment
         raise bad(f"no system test has {only!r} in its name.")
 
 
@@ -66,7 +65,7 @@ def test_command(wanted, only, list_only):
     """Runs the suites side by side; what cannot even be built counts as a failure."""
     _check(wanted, only)
     if list_only:
-        for name, doc in ((name, doc) for name, doc in systemtests.names() if only in name):
+        for name, doc in systemtests.names(only):
             print(name, textwrap.indent(textwrap.fill(doc, 90), "    "), sep="\n")
         return status.OK
     chosen = [name for name in SUITES if name in wanted or not wanted]

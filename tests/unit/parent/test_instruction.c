@@ -4,9 +4,9 @@
 
 #include "parent/worker/instruction.h"
 
-static struct instruction decode(const uint8_t *bytes, unsigned count)
+static struct insn decode(const uint8_t *bytes, unsigned count)
 {
-	struct instruction got;
+	struct insn got;
 
 	cr_assert(instruction_decode(bytes, count, 64, &got));
 	cr_assert_eq(got.length, count);
@@ -18,16 +18,16 @@ static struct instruction decode(const uint8_t *bytes, unsigned count)
 
 Test(instruction, moves_are_told_apart)
 {
-	struct instruction got = DECODE(0x44, 0x8b, 0x08); // mov (%rax),%r9d
+	struct insn got = DECODE(0x44, 0x8b, 0x08); // mov (%rax),%r9d
 
-	cr_expect(!got.store && !got.immediate && got.reg == 9);
-	cr_expect(got.memory_size == 4 && got.register_size == 4);
+	cr_expect(got.kind == INSN_LOAD && got.reg == 9);
+	cr_expect(got.size == 4 && got.dest_size == 4);
 	got = DECODE(0x88, 0x0a); // mov %cl,(%rdx)
-	cr_expect(got.store && !got.immediate && got.reg == 1 && got.memory_size == 1);
+	cr_expect(got.kind == INSN_STORE && got.reg == 1 && got.size == 1);
 	got = DECODE(0x66, 0xc7, 0x07, 0x34, 0x12); // movw $0x1234,(%rdi)
-	cr_expect(got.store && got.immediate && got.memory_size == 2);
+	cr_expect(got.kind == INSN_STORE_IMM && got.size == 2);
 	got = DECODE(0x4c, 0x0f, 0xbe, 0x13); // movsbq (%rbx),%r10
-	cr_expect(!got.store && got.reg == 10 && got.memory_size == 1 && got.register_size == 8);
+	cr_expect(got.kind == INSN_LOAD && got.reg == 10 && got.size == 1 && got.dest_size == 8);
 }
 
 Test(instruction, others_are_refused)
@@ -39,7 +39,7 @@ Test(instruction, others_are_refused)
 		{ 0x0f, 0x22, 0xe0 }, // mov to CR4
 		{ 0x0f, 0x05 },	      // syscall
 	};
-	struct instruction got;
+	struct insn got;
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		cr_expect(!instruction_decode(others[i], 4, 64, &got), "number %zu", i);
@@ -48,7 +48,7 @@ Test(instruction, others_are_refused)
 
 Test(instruction, loads_replace_what_they_should)
 {
-	struct instruction load = DECODE(0x8b, 0x00); // mov (%rax),%eax
+	struct insn load = DECODE(0x8b, 0x00); // mov (%rax),%eax
 
 	cr_assert_eq(instruction_load(&load, UINT64_MAX, 0x1122334455667788), 0x55667788);
 	load = DECODE(0x66, 0x8b, 0x00); // mov (%rax),%ax
@@ -63,7 +63,7 @@ Test(instruction, loads_replace_what_they_should)
 
 Test(instruction, stores_take_what_they_should)
 {
-	struct instruction store = DECODE(0x88, 0x22); // mov %ah,(%rdx)
+	struct insn store = DECODE(0x88, 0x22); // mov %ah,(%rdx)
 
 	cr_assert_eq(instruction_store(&store, 0x1234), 0x12);
 	store = DECODE(0x89, 0x02); // mov %eax,(%rdx)
