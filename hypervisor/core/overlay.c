@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Overlay pages, and the tables that are lent to them.
 #include "hypervisor/core/overlay.h"
+#include "hypervisor/core/log.h"
 #include "hypervisor/core/gpa_tables.h"
 
 enum { TABLES = GPA_FOLDED_MAX }; // that an overlay may need: all but the top one
@@ -56,8 +57,8 @@ static struct overlay **link_to(struct gpa_map *map, const struct overlay *overl
 {
 	struct overlay **link = &map->overlays;
 
-	while (*link != overlay)
-		link = &(*link)->next;
+	for (; *link != overlay; link = &(*link)->next)
+		ASSERT(*link); // it is there
 	return link;
 }
 

@@ -82,7 +82,7 @@ static size_t read_verdict(int fd, char *text, size_t size)
 {
 	size_t length = 0;
 
-	while (length + 1 < size && !memchr(text, '\n', length)) {
+	while (length + 1 < size && !(length && memchr(text, '\n', length))) {
 		ssize_t got = read(fd, text + length, size - 1 - length);
 
 		if (got < 0 && errno == EINTR && !deadline_passed())

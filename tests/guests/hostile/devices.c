@@ -113,7 +113,9 @@ static void ask(uint64_t count)
 static void posts(uint64_t unused)
 {
 	(void)unused;
-	for (bool ready = bus_prepare(); ready;)
+	if (!kernel_check(bus_prepare(), "hypercalls"))
+		return;
+	for (;;)
 		ask(POSTS);
 }
 

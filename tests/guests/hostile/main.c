@@ -16,7 +16,7 @@ static bool equal(const char *a, const char *b)
 
 static const struct mode *find(const char *name)
 {
-	for (size_t i = 0; i < sizeof(groups) / sizeof(*groups); i++)
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
 		for (const struct mode *mode = groups[i]; mode->name; mode++)
 			if (equal(mode->name, name))
 				return mode;
