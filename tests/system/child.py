@@ -2,7 +2,6 @@
 """One child: that a stock Linux runs, and what is said about children that do not end well."""
 
 from lumen import paths
-from lumen.systemtests import processors
 
 CALIBRATE = paths.RELEASE / "tests/guests/guest-calibrate"
 SPIN = paths.RELEASE / "tests/guests/guest-spin"
@@ -10,9 +9,9 @@ PROCESSOR = paths.RELEASE / "tests/guests/guest-processor"
 TRIPLE_FAULT = paths.RELEASE / "tests/guests/guest-triple-fault"
 
 
-def _self_check(t, **options):
-    result = t.linux(**options)
-    t.equal(result.status, 0, "status")
+def _self_check(t, append="", status=0, **options):
+    result = t.linux(append=append, **options)
+    t.equal(result.status, status, "status")
     t.contains(result.console, "self-check: 0 failed")
     t.equal(result.console.count("PASS: "), 3, "checks passed")
     return result
@@ -26,14 +25,12 @@ def test_self_check(t):
     t.contains(result.console, "on /dev/sda (driver hv_storvsc)")
 
 
-@processors(2)
 def test_self_check_two_processors(t):
     """The same with two virtual processors."""
     result = _self_check(t, cpus=2)
     t.contains(result.console, "2 processor(s)")
 
 
-@processors(2)
 def test_self_check_four_on_two(t):
     """The same with four virtual processors on a machine with two."""
     result = _self_check(t, cpus=4, timeout=300)
@@ -41,13 +38,9 @@ def test_self_check_four_on_two(t):
 
 
 def test_self_check_one_root_processor(t):
-    """The same on a machine with one processor, which root and child share."""
-    _self_check(t, root_cpus=1, timeout=300)
-
-
-def test_status(t):
-    """The status that a child reports is the status of the run."""
-    t.equal(t.linux("nothing", "lumen.status=42").status, 42, "status")
+    """The same on a machine with one processor, which root and child share. The status that a child
+    reports is the status of the run."""
+    _self_check(t, "lumen.status=42", 42, root_cpus=1)
 
 
 def test_reset(t):

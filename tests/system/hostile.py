@@ -8,7 +8,6 @@ from collections import Counter
 
 from lumen import paths, rootscript
 from lumen.status import number_from_environment
-from lumen.systemtests import processors
 
 HOSTILE = paths.RELEASE / "tests/guests/guest-hostile"
 GAP = 100  # hundredths of a second that the root may be away
@@ -268,13 +267,11 @@ def _random(t, modes, root_cpus):
     _judge_random(t, result.console)
 
 
-@processors(2)
 def test_random_two_processors(t):
     """Children that do random things, on a machine with two processors."""
     _random(t, {}, 2)
 
 
-@processors(2)
 def test_random_three_processors(t):
     """The same on a machine with three; and VPs that move their pages where no memory is, while others make
     hypercalls nearby."""

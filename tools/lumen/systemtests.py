@@ -28,14 +28,6 @@ class Skipped(Exception):
     """A test cannot be done here."""
 
 
-def processors(count):
-    """A decorator for a test whose machine keeps so many processors busy (otherwise one)."""
-    def mark(function):
-        function.processors = count
-        return function
-    return mark
-
-
 class Context:
     """What a system test works with."""
 
@@ -117,13 +109,13 @@ class Context:
         """A child there (options: of sharedroot.child). The result has its status and console."""
         return sharedroot.child(kernel, **options)
 
-    def shared_linux(self, action="check", append="", disks=(), **options):
-        """examples/linux there, as linux() has it."""
+    def shared_linux(self, action="check", append="", disks=(), memory=256, **options):
+        """examples/linux there, as linux() has it, with less memory: a MiB costs 8 ms at the start."""
         kernel, initrd, pristine = self.example_files()
         words = f"{runs.CHILD_APPEND} quiet lumen.action={action} {append}".strip()
         self._copies += 1
         disk = self.disk(self.copy_of(pristine, f"shared{self._copies}.img"))
-        return sharedroot.child(kernel, initrd, words, [disk, *disks], **options)
+        return sharedroot.child(kernel, initrd, words, [disk, *disks], memory, **options)
 
     def shared_referee(self, kernel, **options):
         """A kernel on KVM (options: of referee.Guest), in a boot of the referee that others share."""
@@ -315,6 +307,5 @@ def add_tasks(schedule, kernel, only=""):
         schedule.add(Task("tests that share", _Shared(schedule, shared, kernel).begin, rank=0))
     for name, function in chosen:
         if not inspect.isgeneratorfunction(function):
-            width = getattr(function, "processors", 1)
             schedule.add(Task(f"system.{name}", lambda part, n=name, f=function:
-                              _Attempt(n, f, kernel).whole(part), width, rank=1 if width == 1 else 3))
+                              _Attempt(n, f, kernel).whole(part)))
