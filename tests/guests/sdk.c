@@ -282,7 +282,7 @@ static void check_auto_eoi(void)
 	messages = interrupts = 0;
 	status = lumen_sint_enable(&synic, SINT_AUTO, &sint);
 	status = status ? status : lumen_timer_start(1, &timer);
-	came = wait_for(&messages, 5);
+	came = wait_for(&messages, 5) || messages > 5; // two at once, if we were away
 	lumen_timer_stop(1);
 	kernel_check(!status && came && interrupts >= 5 && !lumen_apic_is_in_service(VECTOR_AUTO),
 		"5 periods with automatic EOI (%x)", status);
