@@ -16,13 +16,14 @@ ALLOWED = {
     "hypervisor": ("hypercall", "x86"),
     "drivers/proto": ("hypercall", "vmbus"),
     "guest-sdk": ("hypercall", "vmbus"),
-    "drivers/vsc": ("hypercall", "vmbus", "drivers/proto", "guest-sdk"),
-    "drivers/vsp": ("hypercall", "vmbus", "drivers/proto"),
+    "drivers/common": ("hypercall", "drivers/proto"),
+    "drivers/vsc": ("hypercall", "vmbus", "drivers/proto", "drivers/common", "guest-sdk"),
+    "drivers/vsp": ("hypercall", "vmbus", "drivers/proto", "drivers/common"),
     "parent/include": ("hypercall",),
     "parent/common": ("hypercall", "parent/include"),
     "parent/driver": ("hypercall", "parent/include"),
-    "parent/worker": ("hypercall", "x86", "vmbus", "drivers/proto", "drivers/vsp", "parent/include",
-                      "parent/common"),
+    "parent/worker": ("hypercall", "x86", "vmbus", "drivers/proto", "drivers/common", "drivers/vsp",
+                      "parent/include", "parent/common"),
     "parent/ctl": ("hypercall", "parent/include", "parent/common"),
 }
 

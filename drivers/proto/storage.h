@@ -6,19 +6,15 @@
 
 #include "hypercall/types.h"
 
-// Class ids of the channels that speak VSTOR, in the byte order of a GUID in memory.
+// clang-format off
+// What channels that speak VSTOR are, each a struct vmbus_guid.
 // ba6163d9-04a1-4d29-b605-72e2ffb1dc7f: synthetic SCSI controller.
-#define VSTOR_SCSI_CLASS_ID                                                                        \
-	{                                                                                          \
-		0xd9, 0x63, 0x61, 0xba, 0xa1, 0x04, 0x29, 0x4d, 0xb6, 0x05, 0x72, 0xe2, 0xff,      \
-			0xb1, 0xdc, 0x7f                                                           \
-	}
+#define VSTOR_SCSI_GUID \
+	{ 0xba6163d9, 0x04a1, 0x4d29, { 0xb6, 0x05, 0x72, 0xe2, 0xff, 0xb1, 0xdc, 0x7f } }
 // 32412632-86cb-44a2-9b5c-50d1417354f5: accelerated IDE disk.
-#define VSTOR_IDE_CLASS_ID                                                                         \
-	{                                                                                          \
-		0x32, 0x26, 0x41, 0x32, 0xcb, 0x86, 0xa2, 0x44, 0x9b, 0x5c, 0x50, 0xd1, 0x41,      \
-			0x73, 0x54, 0xf5                                                           \
-	}
+#define VSTOR_IDE_GUID \
+	{ 0x32412632, 0x86cb, 0x44a2, { 0x9b, 0x5c, 0x50, 0xd1, 0x41, 0x73, 0x54, 0xf5 } }
+// clang-format on
 
 // Versions are major << 8 | minor. A new version is one row here and one in the VSP's table.
 enum vstor_version {

@@ -13,10 +13,8 @@
 
 struct lumen_channel *lumen_storage_find(struct lumen_vmbus *bus, uint32_t index)
 {
-	static const uint8_t class_id[16] = VSTOR_SCSI_CLASS_ID;
-	struct vmbus_guid type;
+	static const struct vmbus_guid type = VSTOR_SCSI_GUID;
 
-	memcpy(&type, class_id, sizeof(type));
 	return lumen_vmbus_find(bus, &type, index);
 }
 

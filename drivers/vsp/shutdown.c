@@ -4,16 +4,14 @@
 
 #include <string.h>
 
-static const struct ic_version frameworks[] = { { 1, 0 }, { 3, 0 } };
-static const struct ic_version messages[] = { { 1, 0 }, { 3, 0 }, { 3, 1 }, { 3, 2 } };
+#include "drivers/common/pipe.h"
+#include "drivers/proto/shutdown.h"
+
+static const struct ic_version message_versions[] = SHUTDOWN_VERSIONS;
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
-// What follows the header of a message.
-struct body {
-	const void *data;
-	uint32_t length;
-};
+static const struct ic_versions messages = { message_versions, COUNT(message_versions) };
 
 static void fail(struct shutdown_vsp *vsp, const char *reason)
 {
@@ -37,23 +35,12 @@ void shutdown_vsp_open(struct shutdown_vsp *vsp, void *const *in_pages, uint32_t
 // --- to the guest ---
 
 // Returns the flags that follow; moves on to `next` if the message is in the ring.
-static uint32_t send(struct shutdown_vsp *vsp, uint16_t type, const struct body *body,
-	enum shutdown_vsp_state next)
+static uint32_t send(struct shutdown_vsp *vsp, enum ic_message_type type, const void *body,
+	uint16_t size, enum shutdown_vsp_state next)
 {
-	const struct ic_header header = {
-		.framework = vsp->framework,
-		.type = type,
-		.message = vsp->message,
-		.size = (uint16_t)body->length,
-		.transaction_id = (uint8_t)(vsp->transaction_id + 1),
-		.flags = IC_FLAG_TRANSACTION | IC_FLAG_REQUEST,
-	};
-	const struct ic_pipe_header pipe = { IC_PIPE_DATA, sizeof(header) + body->length };
-	const struct vmbus_piece pieces[] = {
-		{ &pipe, sizeof(pipe) },
-		{ &header, sizeof(header) },
-		{ body->data, body->length },
-	};
+	const struct ic_frame frame =
+		ic_request(&vsp->dialect, type, (uint8_t)(vsp->transaction_id + 1), size);
+	const struct vmbus_piece pieces[] = { { &frame, sizeof(frame) }, { body, size } };
 	const struct vmbus_packet_out out = {
 		.type = VMBUS_PACKET_IN_BAND,
 		.payload = pieces,
@@ -63,7 +50,7 @@ static uint32_t send(struct shutdown_vsp *vsp, uint16_t type, const struct body 
 
 	if (status == VMBUS_RING_FULL)
 		return vmbus_ring_writer_wait(
-			       &vsp->writer, vmbus_ring_packet_room(0, sizeof(pipe) + pipe.size))
+			       &vsp->writer, vmbus_ring_packet_room(0, sizeof(frame) + size))
 			       ? SHUTDOWN_VSP_AGAIN
 			       : 0;
 	if (status != VMBUS_RING_OK) {
@@ -77,93 +64,63 @@ static uint32_t send(struct shutdown_vsp *vsp, uint16_t type, const struct body 
 
 static uint32_t send_versions(struct shutdown_vsp *vsp)
 {
-	struct {
-		struct ic_negotiate counts;
-		struct ic_version frameworks[COUNT(frameworks)], messages[COUNT(messages)];
-	} all = { .counts = { COUNT(frameworks), COUNT(messages), 0 } };
+	struct ic_offer offer;
+	const uint16_t size = ic_offer(&offer, &messages);
 
-	memcpy(all.frameworks, frameworks, sizeof(frameworks));
-	memcpy(all.messages, messages, sizeof(messages));
-	return send(
-		vsp, IC_MESSAGE_NEGOTIATE, &(struct body){ &all, sizeof(all) }, SHUTDOWN_VSP_AGREE);
+	return send(vsp, IC_MESSAGE_NEGOTIATE, &offer, size, SHUTDOWN_VSP_AGREE);
 }
 
 static uint32_t send_request(struct shutdown_vsp *vsp)
 {
-	const struct ic_shutdown request = { .reason = IC_SHUTDOWN_REASON_PLANNED };
+	const struct shutdown_message request = { .reason = SHUTDOWN_REASON_PLANNED };
 
-	return send(vsp, IC_MESSAGE_SHUTDOWN, &(struct body){ &request, sizeof(request) },
-		SHUTDOWN_VSP_WAITING);
+	return send(vsp, IC_MESSAGE_SHUTDOWN, &request, sizeof(request), SHUTDOWN_VSP_WAITING);
 }
 
 // --- from the guest ---
 
-static bool is_among(const struct ic_version *list, uint32_t count, struct ic_version version)
+static void take_versions(struct shutdown_vsp *vsp, const struct ic_message *message)
 {
-	for (uint32_t i = 0; i < count; i++)
-		if (list[i].major == version.major && list[i].minor == version.minor)
-			return true;
-	return false;
-}
-
-static void take_versions(struct shutdown_vsp *vsp, const struct body *body)
-{
-	struct {
-		struct ic_negotiate counts;
-		struct ic_version framework, message;
-	} picked;
-
-	if (body->length < sizeof(picked)) {
+	switch (ic_take_choice(message, &messages, &vsp->dialect)) {
+	case IC_AGREED:
+		vsp->state = SHUTDOWN_VSP_READY;
+		break;
+	case IC_CUT_SHORT:
 		fail(vsp, "the guest's versions are cut short");
-		return;
-	}
-	memcpy(&picked, body->data, sizeof(picked));
-	if (picked.counts.framework_count != 1 || picked.counts.message_count != 1 ||
-		!is_among(frameworks, COUNT(frameworks), picked.framework) ||
-		!is_among(messages, COUNT(messages), picked.message)) {
+		break;
+	default:
 		fail(vsp, "the guest knows none of the versions");
-		return;
+		break;
 	}
-	vsp->framework = picked.framework;
-	vsp->message = picked.message;
-	vsp->state = SHUTDOWN_VSP_READY;
 }
 
-static void take_answer(struct shutdown_vsp *vsp, const struct body *body)
+static void take_answer(struct shutdown_vsp *vsp, const struct ic_message *message)
 {
-	(void)body;
+	(void)message;
 	vsp->state = SHUTDOWN_VSP_READY;
 }
 
 // What is expected in a state, and what is done with it.
 static const struct expectation {
 	enum shutdown_vsp_state state;
-	uint16_t type;
-	void (*take)(struct shutdown_vsp *vsp, const struct body *body);
+	enum ic_message_type type;
+	void (*take)(struct shutdown_vsp *vsp, const struct ic_message *message);
 	uint32_t flags; // for the embedder
 } expectations[] = {
 	{ SHUTDOWN_VSP_AGREE, IC_MESSAGE_NEGOTIATE, take_versions, 0 },
 	{ SHUTDOWN_VSP_WAITING, IC_MESSAGE_SHUTDOWN, take_answer, SHUTDOWN_VSP_ANSWERED },
 };
 
-static bool is_answer(const struct shutdown_vsp *vsp, const struct ic_header *header)
-{
-	const uint8_t flags = IC_FLAG_TRANSACTION | IC_FLAG_RESPONSE;
-
-	return (header->flags & flags) == flags && header->transaction_id == vsp->transaction_id;
-}
-
-static uint32_t take_message(
-	struct shutdown_vsp *vsp, const struct ic_header *header, const struct body *body)
+static uint32_t take_message(struct shutdown_vsp *vsp, const struct ic_message *message)
 {
 	for (unsigned int i = 0; i < COUNT(expectations); i++) {
 		const struct expectation *expected = &expectations[i];
 
-		if (expected->state != vsp->state || expected->type != header->type ||
-			!is_answer(vsp, header))
+		if (expected->state != vsp->state ||
+			!ic_is_response(&message->header, expected->type, vsp->transaction_id))
 			continue;
-		vsp->status = header->status;
-		expected->take(vsp, body);
+		vsp->status = message->header.status;
+		expected->take(vsp, message);
 		return expected->flags;
 	}
 	fail(vsp, "a message that answers nothing");
@@ -172,19 +129,13 @@ static uint32_t take_message(
 
 static uint32_t take_packet(struct shutdown_vsp *vsp, const struct vmbus_packet *packet)
 {
-	const uint32_t headers = sizeof(struct ic_pipe_header) + sizeof(struct ic_header);
-	struct ic_pipe_header pipe;
-	struct ic_header header;
+	struct pipe_message pipe;
+	struct ic_message message;
 
-	if (packet->type == VMBUS_PACKET_IN_BAND && packet->payload_length >= headers) {
-		memcpy(&pipe, packet->payload, sizeof(pipe));
-		memcpy(&header, packet->payload + sizeof(pipe), sizeof(header));
-		if (pipe.type == IC_PIPE_DATA &&
-			pipe.size <= packet->payload_length - sizeof(pipe) &&
-			pipe.size >= sizeof(header) && header.size <= pipe.size - sizeof(header))
-			return take_message(vsp, &header,
-				&(struct body){ packet->payload + headers, header.size });
-	}
+	if (packet->type == VMBUS_PACKET_IN_BAND &&
+		pipe_parse(packet->payload, packet->payload_length, &pipe) &&
+		ic_parse(pipe.bytes, pipe.length, &message))
+		return take_message(vsp, &message);
 	fail(vsp, "a malformed message");
 	return 0;
 }

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "drivers/proto/ic.h"
+#include "drivers/common/ic.h"
 #include "vmbus/ring.h"
 
 // Results of shutdown_vsp_poll().
@@ -34,9 +34,9 @@ struct shutdown_vsp {
 	struct vmbus_ring_reader reader;
 	struct vmbus_ring_writer writer;
 	enum shutdown_vsp_state state;
-	struct ic_version framework, message; // agreed on
-	uint8_t transaction_id;		      // of the last message
-	uint32_t status;		      // of the last answer
+	struct ic_dialect dialect;
+	uint8_t transaction_id; // of the last message
+	uint32_t status;	// of the last answer
 	const char *failure;
 	uint64_t packet[SHUTDOWN_VSP_PACKET_MAX / sizeof(uint64_t)];
 };

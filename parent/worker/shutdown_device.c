@@ -7,6 +7,8 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#include "drivers/proto/shutdown.h"
+
 static void stop_serving(struct shutdown_device *shutdown)
 {
 	if (shutdown->served)
@@ -105,7 +107,6 @@ bool shutdown_device_offer(struct shutdown_device *shutdown, struct vmbus_host *
 {
 	static const struct vmbus_guid instance = { 0x6c756d65, 0x6e00, 0x4002,
 		{ 0x80, 0x00, 0x73, 0x68, 0x75, 0x74, 0x00, 0x00 } };
-	static const uint8_t class_id[] = IC_SHUTDOWN_CLASS_ID;
 	static const uint32_t mode = VMBUS_PIPE_MODE_MESSAGE;
 
 	memset(shutdown, 0, sizeof(*shutdown));
@@ -115,10 +116,10 @@ bool shutdown_device_offer(struct shutdown_device *shutdown, struct vmbus_host *
 	shutdown->vmbus.ops = &shutdown_ops;
 	shutdown->vmbus.name = "shutdown";
 	shutdown->vmbus.offer = (struct vmbus_offer){
+		.interface_type = SHUTDOWN_GUID,
 		.interface_instance = instance,
 		.flags = VMBUS_OFFER_ENUMERATE_DEVICE_INTERFACE | VMBUS_OFFER_NAMED_PIPE_MODE,
 	};
-	memcpy(&shutdown->vmbus.offer.interface_type, class_id, sizeof(class_id));
 	memcpy(shutdown->vmbus.offer.user_defined, &mode, sizeof(mode));
 	return vmbus_host_offer(host, &shutdown->vmbus);
 }

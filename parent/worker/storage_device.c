@@ -344,17 +344,16 @@ bool storage_device_offer(struct storage_device *storage, struct vmbus_host *hos
 {
 	static const struct vmbus_guid instance = { 0x6c756d65, 0x6e00, 0x4001,
 		{ 0x80, 0x00, 0x73, 0x63, 0x73, 0x69, 0x00, 0x00 } };
-	static const uint8_t class_id[] = VSTOR_SCSI_CLASS_ID;
 
 	if (!storage->disk_count)
 		return true;
 	storage->vmbus.ops = &storage_ops;
 	storage->vmbus.name = "scsi";
 	storage->vmbus.offer = (struct vmbus_offer){
+		.interface_type = VSTOR_SCSI_GUID,
 		.interface_instance = instance,
 		.flags = VMBUS_OFFER_ENUMERATE_DEVICE_INTERFACE,
 	};
-	memcpy(&storage->vmbus.offer.interface_type, class_id, sizeof(class_id));
 	return vmbus_host_offer(host, &storage->vmbus);
 }
 

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "drivers/proto/shutdown.h"
 #include "drivers/vsp/shutdown.h"
 
 enum { PAGES = 3 };
@@ -15,7 +16,7 @@ static struct vmbus_ring_reader from_host;
 
 // The guest's copy of the last message.
 static _Alignas(8) uint8_t packet[4096];
-static struct ic_pipe_header pipe_header;
+static struct pipe_header pipe_header;
 static struct ic_header header;
 static const uint8_t *body;
 
@@ -40,7 +41,7 @@ static bool receive(void)
 	memcpy(&pipe_header, in.payload, sizeof(pipe_header));
 	memcpy(&header, in.payload + sizeof(pipe_header), sizeof(header));
 	body = in.payload + sizeof(pipe_header) + sizeof(header);
-	cr_assert_eq(pipe_header.type, IC_PIPE_DATA);
+	cr_assert_eq(pipe_header.type, PIPE_TYPE_DATA);
 	cr_assert_eq(pipe_header.size, sizeof(header) + header.size);
 	cr_assert_leq(sizeof(pipe_header) + pipe_header.size, in.payload_length);
 	cr_assert_eq(header.flags, IC_FLAG_TRANSACTION | IC_FLAG_REQUEST);
@@ -136,7 +137,7 @@ Test(shutdown_vsp, versions_are_offered_first)
 
 Test(shutdown_vsp, a_guest_is_asked_and_agrees)
 {
-	struct ic_shutdown request;
+	struct shutdown_message request;
 
 	open_ready();
 	for (int turn = 0; turn < 3; turn++) {
@@ -150,7 +151,7 @@ Test(shutdown_vsp, a_guest_is_asked_and_agrees)
 		cr_assert_eq(header.framework.major, 3);
 		cr_assert_eq(header.message.minor, 2);
 		memcpy(&request, body, sizeof(request));
-		cr_assert_eq(request.reason, IC_SHUTDOWN_REASON_PLANNED);
+		cr_assert_eq(request.reason, SHUTDOWN_REASON_PLANNED);
 		cr_assert_eq(request.flags, 0);
 		respond(&request, sizeof(request));
 		cr_assert_eq(shutdown_vsp_poll(&vsp), SHUTDOWN_VSP_ANSWERED);
@@ -243,15 +244,15 @@ Test(shutdown_vsp, malformed_messages_fail_the_channel)
 		uint16_t body;
 	} wrong[] = {
 		{ 2, sizeof(struct ic_header), 0 },
-		{ IC_PIPE_DATA, sizeof(struct ic_header) - 1, 0 },
-		{ IC_PIPE_DATA, sizeof(struct ic_header), 1 },
-		{ IC_PIPE_DATA, sizeof(struct ic_header) + 5, 5 }, // beyond the packet
-		{ IC_PIPE_DATA, UINT32_MAX, UINT16_MAX },
+		{ PIPE_TYPE_DATA, sizeof(struct ic_header) - 1, 0 },
+		{ PIPE_TYPE_DATA, sizeof(struct ic_header), 1 },
+		{ PIPE_TYPE_DATA, sizeof(struct ic_header) + 5, 5 }, // beyond the packet
+		{ PIPE_TYPE_DATA, UINT32_MAX, UINT16_MAX },
 	};
 
 	for (unsigned i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
 		open_ready();
-		pipe_header = (struct ic_pipe_header){ wrong[i].type, wrong[i].size };
+		pipe_header = (struct pipe_header){ wrong[i].type, wrong[i].size };
 		header.size = wrong[i].body;
 		send(VMBUS_PACKET_IN_BAND, NULL, 0);
 		expect_failure("a malformed message");

@@ -99,8 +99,8 @@ static void create(uint32_t vmbus_version, uint8_t vector)
 {
 	static const struct scsi_identity identity = { "Lumen   ", "Virtual Disk    ", "1.0 ",
 		"S-0001", 1 };
-	static const uint8_t class_id[16] = VSTOR_SCSI_CLASS_ID;
-	struct vmbus_offer offer = { .flags = VMBUS_OFFER_ENUMERATE_DEVICE_INTERFACE };
+	const struct vmbus_offer offer = { .interface_type = VSTOR_SCSI_GUID,
+		.flags = VMBUS_OFFER_ENUMERATE_DEVICE_INTERFACE };
 
 	memset(&controller, 0, sizeof(controller));
 	memory_disk_init(&controller.disk, BLOCKS, 512, BLOCK_DEVICE_CAN_UNMAP);
@@ -108,7 +108,6 @@ static void create(uint32_t vmbus_version, uint8_t vector)
 		controller.disk.data[i] = (uint8_t)(i / 512 * 13 + i);
 	cr_assert(scsi_disk_init(&controller.scsi, &controller.disk.device, &identity, 128 << 10));
 	cr_assert(scsi_adapter_attach(&controller.adapter, 0, 0, 0, &controller.scsi));
-	memcpy(&offer.interface_type, class_id, sizeof(class_id));
 	rig = guest_rig_create(vmbus_version);
 	rig->old_host = vmbus_version < VMBUS_VERSION_5_0;
 	cr_assert_not_null(guest_rig_offer(rig, &offer, &controller_ops, NULL));

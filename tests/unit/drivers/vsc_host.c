@@ -272,10 +272,10 @@ void vsc_host_destroy(void)
 struct lumen_channel *lumen_vmbus_find(
 	struct lumen_vmbus *bus, const struct vmbus_guid *type, uint32_t index)
 {
-	static const uint8_t scsi[16] = VSTOR_SCSI_CLASS_ID;
+	static const struct vmbus_guid scsi = VSTOR_SCSI_GUID;
 
 	(void)bus;
-	return index == 0 && memcmp(type, scsi, 16) == 0 ? &vsc_host.channels[0] : NULL;
+	return index == 0 && memcmp(type, &scsi, sizeof(scsi)) == 0 ? &vsc_host.channels[0] : NULL;
 }
 
 const uint32_t *lumen_vmbus_changes(const struct lumen_vmbus *bus)

@@ -15,7 +15,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "drivers/proto/ic.h"
+#include "drivers/common/ic.h"
+#include "drivers/proto/shutdown.h"
 #include "drivers/proto/storage.h"
 #include "fake_block_system.h"
 #include "fake_partition.h"
@@ -890,12 +891,12 @@ static int expect_message(uint32_t type, void *to, uint8_t size)
 	return 0;
 }
 
-static const uint8_t storage_class[] = VSTOR_SCSI_CLASS_ID;
-static const uint8_t shutdown_class[] = IC_SHUTDOWN_CLASS_ID;
+static const struct vmbus_guid storage_class = VSTOR_SCSI_GUID;
+static const struct vmbus_guid shutdown_class = SHUTDOWN_GUID;
 static struct vmbus_offer_channel offer;
 
 // Takes the offers, and keeps the one of a class.
-static int take_offers(const uint8_t *class)
+static int take_offers(const struct vmbus_guid *class)
 {
 	union any_message message = { .header.type = VMBUS_MESSAGE_OFFER_CHANNEL };
 	bool found = false;
@@ -904,7 +905,7 @@ static int take_offers(const uint8_t *class)
 
 	while (!error && message.header.type == VMBUS_MESSAGE_OFFER_CHANNEL) {
 		error = fake_receive(message.bytes, &length);
-		if (memcmp(&message.offer.interface_type, class, sizeof(storage_class)))
+		if (memcmp(&message.offer.interface_type, class, sizeof(*class)))
 			continue;
 		offer = message.offer;
 		found = true;
@@ -914,7 +915,7 @@ static int take_offers(const uint8_t *class)
 	return error;
 }
 
-static int connect_to_host(const uint8_t *class)
+static int connect_to_host(const struct vmbus_guid *class)
 {
 	const struct vmbus_initiate_contact contact = {
 		.header.type = VMBUS_MESSAGE_INITIATE_CONTACT,
@@ -1082,7 +1083,7 @@ static int command(uint8_t opcode, uint32_t lba, bool in)
 static int disk_guest(uint32_t vp, unsigned step, struct hv_message *message)
 {
 	uint8_t *data = guest_memory_at(fake_memory, DATA_GPA, 4096);
-	int error = connect_to_host(storage_class);
+	int error = connect_to_host(&storage_class);
 
 	if (!error)
 		error = open_channel();
@@ -1134,7 +1135,7 @@ static int ring_breaker(uint32_t vp, unsigned step, struct hv_message *message)
 {
 	struct vmbus_ring_control *control = guest_memory_at(fake_memory, RING_GPA, 4096);
 	struct vmbus_rescind_channel_offer rescind;
-	int error = connect_to_host(storage_class);
+	int error = connect_to_host(&storage_class);
 
 	if (!error)
 		error = open_channel();
@@ -1200,7 +1201,7 @@ static bool halted; // atomic
 static int halting_guest(uint32_t vp, unsigned step, struct hv_message *message)
 {
 	struct vmbus_modify_channel modify = { .header.type = VMBUS_MESSAGE_MODIFY_CHANNEL };
-	int error = connect_to_host(shutdown_class);
+	int error = connect_to_host(&shutdown_class);
 
 	modify.relid = offer.relid;
 	while (!error && __atomic_load_n(&worker->vmbus.messages.events, __ATOMIC_RELAXED))
@@ -1244,7 +1245,7 @@ static uint8_t hanging_opcode;
 // Starts a command that does not end.
 static int hanging_guest(uint32_t vp, unsigned step, struct hv_message *message)
 {
-	int error = connect_to_host(storage_class);
+	int error = connect_to_host(&storage_class);
 
 	if (!error)
 		error = open_channel();
@@ -1356,7 +1357,7 @@ static int restless_guest(uint32_t vp, unsigned step, struct hv_message *message
 	int error = 0;
 
 	for (int i = 0; i < 100 && !error; i++) {
-		error = connect_to_host(storage_class);
+		error = connect_to_host(&storage_class);
 		if (!error)
 			error = open_channel();
 		if (!error)
@@ -1383,10 +1384,7 @@ Test(worker, what_a_guest_can_repeat_is_not_logged_for_ever)
 // Waits for a message of the host's, and sends this back as the answer to it.
 static int answer_component(uint16_t type, uint32_t status, const void *body, uint16_t length)
 {
-	struct {
-		struct ic_pipe_header pipe;
-		struct ic_header header;
-	} message;
+	struct ic_frame message;
 	const struct vmbus_piece pieces[] = { { &message, sizeof(message) }, { body, length } };
 	const struct vmbus_packet_out out = {
 		.type = VMBUS_PACKET_IN_BAND,
@@ -1414,7 +1412,7 @@ static int open_component(void)
 		struct ic_negotiate counts;
 		struct ic_version framework, message;
 	} picked = { { 1, 1, 0 }, { 3, 0 }, { 3, 2 } };
-	int error = connect_to_host(shutdown_class);
+	int error = connect_to_host(&shutdown_class);
 
 	if (!error)
 		error = open_channel();
