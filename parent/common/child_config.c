@@ -242,29 +242,45 @@ static const char *set_disk(struct child_config *config, const char *value)
 	return error;
 }
 
-static const struct config_key {
-	const char *name;
-	const char *(*set)(struct child_config *config, const char *value);
-} config_keys[] = {
-	{ "kernel", set_kernel },
-	{ "initrd", set_initrd },
-	{ "append", set_append },
-	{ "memory", set_memory },
-	{ "cpus", set_vps },
-	{ "cpu-weight", set_cpu_weight },
-	{ "cpu-cap", set_cpu_cap },
-	{ "timeout", set_timeout },
-	{ "test-devices", set_test_devices },
-	{ "legacy-timer", set_legacy_timer },
-	{ "on-crash", set_on_crash },
-	{ "disk", set_disk },
+const struct child_option child_options[CHILD_OPTIONS] = {
+	{ "kernel", "F",
+		"a Linux bzImage, an ELF file with a PVH note, or a file with a\n"
+		"Multiboot header (required)\n",
+		set_kernel },
+	{ "initrd", "F", "its initial RAM disk\n", set_initrd },
+	{ "append", "S", "its command line\n", set_append },
+	{ "memory", "SIZE", "such as 512M or 2G; a multiple of 2M (default 512M)\n", set_memory },
+	{ "cpus", "N", "virtual processors, 1 to 64 (default 1)\n", set_vps },
+	{ "cpu-weight", "N",
+		"its part of a processor that others want too, 1 to 10000\n"
+		"(default 100, which the root has, and each other child)\n",
+		set_cpu_weight },
+	{ "cpu-cap", "P",
+		"the most that each virtual processor may have of a real one,\n"
+		"1 to 100 percent (default 100)\n",
+		set_cpu_cap },
+	{ "disk", "F[,OPTION...]",
+		"a disk: a raw file or a block device; up to 8 of them.\n"
+		"Options: ro; serial=S; format=raw (it is raw though it\n"
+		"looks like an image of another format)\n",
+		set_disk },
+	{ "timeout", "S", "end it after so many seconds (default: never)\n", set_timeout },
+	{ "on-crash", "wait|kill|keep",
+		"after it has reported a crash: end it when it does nothing\n"
+		"any more, for it may write a dump (wait); at once; never\n",
+		set_on_crash },
+	{ "legacy-timer", NULL,
+		"a PC's timer (ports 0x40 to 0x43, 0x61), for kernels that\n"
+		"calibrate by it\n",
+		set_legacy_timer },
+	{ "test-devices", NULL, "the ports that kvm-unit-tests' images need\n", set_test_devices },
 };
 
 const char *child_config_set(struct child_config *config, const char *key, const char *value)
 {
-	for (size_t i = 0; i < sizeof(config_keys) / sizeof(*config_keys); i++)
-		if (!strcmp(key, config_keys[i].name))
-			return config_keys[i].set(config, value);
+	for (size_t i = 0; i < CHILD_OPTIONS; i++)
+		if (!strcmp(key, child_options[i].name))
+			return child_options[i].set(config, value);
 	return "is not known";
 }
 

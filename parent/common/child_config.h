@@ -25,7 +25,7 @@ struct child_disk {
 	char path[CHILD_PATH_MAX];
 	char serial[CHILD_SERIAL_MAX + 1]; // "": the worker's choice
 	bool read_only;
-	bool raw; // whatever it looks like (parent/worker/disk_format.h)
+	bool raw; // whatever it looks like (parent/worker/backends/disk_format.h)
 };
 
 // After a child has reported a crash: X(NAME, what it is called).
@@ -49,8 +49,8 @@ struct child_config {
 	uint32_t cpu_weight; // its part of a processor that others want too: TLFS's CPU weight
 	uint32_t cpu_cap;    // percent of a processor that each VP may have
 	uint32_t timeout_s;  // from start to the end; 0 for none
-	bool test_devices;   // the ports of parent/worker/test_ports.h
-	bool legacy_timer;   // those of parent/worker/pit.h
+	bool test_devices;   // the ports of parent/worker/platform/test_ports.h
+	bool legacy_timer;   // those of parent/worker/platform/pit.h
 	enum child_on_crash on_crash;
 	uint32_t disk_count;
 	struct child_disk disks[CHILD_DISKS_MAX];
@@ -65,6 +65,17 @@ bool child_config_parse_size(const char *text, uint64_t *size);
 
 // Reads a decimal number up to `max`. Returns false if it is none.
 bool child_config_parse_number(const char *text, uint64_t max, uint64_t *number);
+
+// What a child can be given: a key of the file, and an option of the command line.
+struct child_option {
+	const char *name;
+	const char *argument; // for its help; NULL: it takes none, it is switched on
+	const char *help;     // lines, each with its line break
+	const char *(*set)(struct child_config *config, const char *value);
+};
+
+extern const struct child_option child_options[];
+enum { CHILD_OPTIONS = 12 };
 
 // Sets one key from its text. Returns NULL, or why not: the end of a sentence that begins with the
 // key and the text.

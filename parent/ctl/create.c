@@ -11,23 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const struct option child_options[] = {
-	{ "kernel", required_argument, NULL, 'o' },
-	{ "initrd", required_argument, NULL, 'o' },
-	{ "append", required_argument, NULL, 'o' },
-	{ "memory", required_argument, NULL, 'o' },
-	{ "cpus", required_argument, NULL, 'o' },
-	{ "cpu-weight", required_argument, NULL, 'o' },
-	{ "cpu-cap", required_argument, NULL, 'o' },
-	{ "disk", required_argument, NULL, 'o' },
-	{ "timeout", required_argument, NULL, 'o' },
-	{ "on-crash", required_argument, NULL, 'o' },
-	{ "test-devices", no_argument, NULL, 'o' },
-	{ "legacy-timer", no_argument, NULL, 'o' },
-	{ "name", required_argument, NULL, 'n' },
-	{ 0 },
-};
-
 enum { OPTION_ROOM = 80 }; // behind a disk's path: all of its options
 
 // The worker may have another working directory: makes a path absolute, and finds out at once
@@ -61,12 +44,24 @@ static int check_files(struct child_config *config)
 	return status;
 }
 
+// The table's, and --name.
+static void list_options(struct option *options)
+{
+	for (int i = 0; i < CHILD_OPTIONS; i++)
+		options[i] = (struct option){ child_options[i].name,
+			child_options[i].argument ? required_argument : no_argument, NULL, 'o' };
+	options[CHILD_OPTIONS] = (struct option){ "name", required_argument, NULL, 'n' };
+	options[CHILD_OPTIONS + 1] = (struct option){ 0 };
+}
+
 static int parse_options(int argc, char **argv, const char **name, struct child_config *config)
 {
+	struct option options[CHILD_OPTIONS + 2];
 	int option, index;
 
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":", child_options, &index)) != -1) {
+	list_options(options);
+	while ((option = getopt_long(argc, argv, ":", options, &index)) != -1) {
 		const char *why;
 
 		if (option == ':')

@@ -17,6 +17,7 @@ struct ctl_command {
 	const char *arguments; // for the usage line
 	const char *summary;   // one line
 	const char *details;   // for its --help; "" if there is nothing more to say
+	bool describes;	       // it takes the options of child_config.h
 };
 
 // The commands, one file each, and the table of them in main.c.

@@ -16,52 +16,29 @@
 // As long as a start by another lumenctl may take, and a little more.
 enum { CHANGE_S = CTL_START_S + 20, SENTENCE_MAX = 8192 };
 
-#define CHILD_OPTIONS                                                                              \
-	"  --kernel F      a Linux bzImage, an ELF file with a PVH note, or a file with a\n"       \
-	"                  Multiboot header (required)\n"                                          \
-	"  --initrd F      its initial RAM disk\n"                                                 \
-	"  --append S      its command line\n"                                                     \
-	"  --memory SIZE   such as 512M or 2G; a multiple of 2M (default 512M)\n"                  \
-	"  --cpus N        virtual processors, 1 to 64 (default 1)\n"                              \
-	"  --cpu-weight N  its part of a processor that others want too, 1 to 10000\n"             \
-	"                  (default 100, which the root has, and each other child)\n"              \
-	"  --cpu-cap P     the most that each virtual processor may have of a real one,\n"         \
-	"                  1 to 100 percent (default 100)\n"                                       \
-	"  --disk F[,OPTION...]\n"                                                                 \
-	"                  a disk: a raw file or a block device; up to 8 of them.\n"               \
-	"                  Options: ro; serial=S; format=raw (it is raw though it\n"               \
-	"                  looks like an image of another format)\n"                               \
-	"  --timeout S     end it after so many seconds (default: never)\n"                        \
-	"  --on-crash wait|kill|keep\n"                                                            \
-	"                  after it has reported a crash: end it when it does nothing\n"           \
-	"                  any more, for it may write a dump (wait); at once; never\n"             \
-	"  --legacy-timer  a PC's timer (ports 0x40 to 0x43, 0x61), for kernels that\n"            \
-	"                  calibrate by it\n"                                                      \
-	"  --test-devices  the ports that kvm-unit-tests' images need\n"                           \
-	"  --name NAME     the same as NAME without --name\n"
-
 static const struct ctl_command commands[] = {
-	{ "create", ctl_create, "NAME --kernel F [options]", "describe a child", CHILD_OPTIONS },
-	{ "start", ctl_start, "NAME", "start a child that was created, or one that has ended", "" },
+	{ "create", ctl_create, "NAME --kernel F [options]", "describe a child", "", true },
+	{ "start", ctl_start, "NAME", "start a child that was created, or one that has ended", "",
+		false },
 	{ "run", ctl_run, "NAME --kernel F [options]",
 		"create, start, console and wait in one; ends with the child's status",
-		CHILD_OPTIONS "Ctrl-] ends the child. A child of this name that has ended is "
-			      "replaced.\n" },
-	{ "list", ctl_list, "[--json]", "all children and their states", "" },
-	{ "console", ctl_console, "NAME", "the child's console here; Ctrl-] leaves it", "" },
+		"Ctrl-] ends the child. A child of this name that has ended is replaced.\n", true },
+	{ "list", ctl_list, "[--json]", "all children and their states", "", false },
+	{ "console", ctl_console, "NAME", "the child's console here; Ctrl-] leaves it", "", false },
 	{ "stop", ctl_stop, "NAME", "ask the child to shut down",
 		"Waits for the child's end. A child without a driver for Hyper-V's shutdown "
-		"component\ncannot be asked: then this fails and says so.\n" },
+		"component\ncannot be asked: then this fails and says so.\n",
+		false },
 	{ "kill", ctl_kill, "NAME", "end the child at once",
-		"Takes at most a few seconds, whatever the child and its worker do.\n" },
-	{ "wait", ctl_wait, "NAME", "wait for the child's end; ends with its status", "" },
-	{ "stat", ctl_stat, "NAME [--json]", "counters of a running child", "" },
+		"Takes at most a few seconds, whatever the child and its worker do.\n", false },
+	{ "wait", ctl_wait, "NAME", "wait for the child's end; ends with its status", "", false },
+	{ "stat", ctl_stat, "NAME [--json]", "counters of a running child", "", false },
 	{ "trace", ctl_trace, "[NAME] [--json]",
-		"the hypervisor's trace: of one child, or of everything", "" },
-	{ "delete", ctl_delete, "NAME", "forget a child that does not run", "" },
+		"the hypervisor's trace: of one child, or of everything", "", false },
+	{ "delete", ctl_delete, "NAME", "forget a child that does not run", "", false },
 };
 
-enum { COMMANDS = sizeof(commands) / sizeof(*commands) };
+enum { COMMANDS = sizeof(commands) / sizeof(*commands), OPTION_COLUMN = 18 };
 
 static void print_statuses(void)
 {
@@ -83,12 +60,40 @@ static int print_help(void)
 	return 0;
 }
 
+// Its name and argument stand in a column, on a line of their own if they are too long for it.
+static void print_option(const struct child_option *option)
+{
+	char left[40];
+	int length = snprintf(left, sizeof(left), "  --%s%s%s", option->name,
+		option->argument ? " " : "", option->argument ? option->argument : "");
+
+	if (length > OPTION_COLUMN - 2)
+		printf("%s\n", left);
+	for (const char *line = option->help; *line; line = strchr(line, '\n') + 1)
+		printf("%-*s%.*s\n", OPTION_COLUMN,
+			line == option->help && length <= OPTION_COLUMN - 2 ? left : "",
+			(int)strcspn(line, "\n"), line);
+}
+
+static void print_options(void)
+{
+	static const struct child_option name = { "name", "NAME",
+		"the same as NAME without --name\n", NULL };
+
+	putchar('\n');
+	for (int i = 0; i < CHILD_OPTIONS; i++)
+		print_option(&child_options[i]);
+	print_option(&name);
+}
+
 static int print_command_help(const struct ctl_command *command)
 {
 	printf("usage: lumenctl %s %s\n\n%s\n", command->name, command->arguments,
 		command->summary);
+	if (command->describes)
+		print_options();
 	if (*command->details)
-		printf("\n%s", command->details);
+		printf("%s%s", command->describes ? "" : "\n", command->details);
 	return 0;
 }
 
