@@ -19,11 +19,18 @@ ALLOWED = {
     "drivers/common": ("hypercall", "drivers/proto"),
     "drivers/vsc": ("hypercall", "vmbus", "drivers/proto", "drivers/common", "guest-sdk"),
     "drivers/vsp": ("hypercall", "vmbus", "drivers/proto", "drivers/common"),
+    "drivers/vsp/ic": ("hypercall", "drivers/proto", "drivers/common", "drivers/vsp"),
+    "drivers/vsp/storage": ("hypercall", "vmbus", "drivers/proto", "drivers/vsp"),
     "parent/include": ("hypercall",),
     "parent/common": ("hypercall", "parent/include"),
     "parent/driver": ("hypercall", "parent/include"),
-    "parent/worker": ("hypercall", "x86", "vmbus", "drivers/proto", "drivers/common", "drivers/vsp",
-                      "parent/include", "parent/common"),
+    "parent/worker": ("hypercall", "x86", "vmbus", "parent/include", "parent/common",
+                      "parent/worker/devices", "parent/worker/platform"),
+    "parent/worker/backends": ("drivers/vsp/storage", "parent/worker"),
+    "parent/worker/devices": ("hypercall", "vmbus", "drivers/vsp", "drivers/vsp/ic",
+                              "drivers/vsp/storage", "parent/common", "parent/worker",
+                              "parent/worker/backends"),
+    "parent/worker/platform": ("hypercall", "parent/include", "parent/common", "parent/worker"),
     "parent/ctl": ("hypercall", "parent/include", "parent/common"),
 }
 
@@ -63,9 +70,7 @@ def violations(root):
             for number, line in enumerate(source.read_text(errors="replace").splitlines(), 1):
                 match = INCLUDE.match(line)
                 target = match and included_file(root, source, match[1], match[2])
-                if not target or target.startswith(layer + "/"):
-                    continue
-                if layer_of(target) not in ALLOWED[layer]:
+                if target and layer_of(target) not in (layer, *ALLOWED[layer]):
                     yield f"{rel}:{number}: {layer} may not include {target}"
 
 

@@ -5,7 +5,7 @@
 #define PARENT_EXIT_STATUS_H
 
 // X(number, name, what it means). 1 to 99 are the child's own: the byte that it wrote to the
-// exit status port (parent/worker/layout.h) before it powered off.
+// exit status port (parent/worker/platform/layout.h) before it powered off.
 #define LUMEN_EXIT_STATUSES(X)                                                                     \
 	X(0, POWERED_OFF, "the child powered off in order")                                        \
 	X(120, CRASHED, "the child crashed: a panic or a triple fault")                            \

@@ -130,11 +130,14 @@ void control_console(struct control *control)
 	}
 }
 
-void control_stopped(struct control *control, const char *error)
+void control_verb_done(struct control *control, const void *verb, const char *error)
 {
-	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++)
-		if (control->clients[i].state == CONTROL_STOP)
-			control_client_answer(&control->clients[i], error);
+	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+		struct control_client *client = &control->clients[i];
+
+		if (client->state == CONTROL_VERB && (!verb || client->verb == verb))
+			control_client_answer(client, error);
+	}
 }
 
 static bool has_something_to_send(const struct control_client *client)

@@ -3,8 +3,9 @@
 // request; the answer is `ok` or `error <sentence>` on a line, then what the request gives. Main
 // thread.
 //
-// Whatever the others do, a new client is heard: those that follow the child (console, stop) have
-// CONTROL_FOLLOWERS_MAX places, and for each of the others a newer one may take the place.
+// Whatever the others do, a new client is heard: those that follow the child (console, a device's
+// verbs) have CONTROL_FOLLOWERS_MAX places, and for each of the others a newer one may take the
+// place.
 #ifndef WORKER_CONTROL_H
 #define WORKER_CONTROL_H
 
@@ -28,9 +29,11 @@ struct control_wiring {
 	// Writes a part of the statistics, `name value` lines, to `text` (CONTROL_PART_MAX bytes);
 	// returns their length, 0 behind the last part.
 	size_t (*stat)(void *context, unsigned part, char *text, size_t size);
-	// Asks the child to power off; control_stopped() says what became of it. Returns NULL, or
-	// why it cannot be asked: a sentence.
-	const char *(*stop)(void *context);
+	// Finds a request that a device carries out, such as `stop`. Returns NULL if there is none.
+	const void *(*find_verb)(void *context, const char *name);
+	// Begins it; control_verb_done() says what became of it. Returns NULL, or why it cannot be
+	// done: a sentence.
+	const char *(*begin_verb)(void *context, const void *verb);
 	// Ends the child at once.
 	void (*kill)(void *context);
 	// There is console input to be fetched.
@@ -43,7 +46,7 @@ enum control_client_state {
 	CONTROL_FREE,
 	CONTROL_REQUEST, // its line is still to come
 	CONTROL_ANSWER,	 // its answer is being sent, and that is all
-	CONTROL_STOP,	 // waits for what becomes of it
+	CONTROL_VERB,	 // waits for what becomes of it
 	CONTROL_CONSOLE,
 	CONTROL_TYPED, // of a console that is gone: what it has typed and the child has not read
 };
@@ -55,6 +58,7 @@ struct control_client {
 	uint64_t number;	     // of its connection: the oldest is the lowest
 	char line[CONTROL_LINE_MAX]; // the request, as far as it has come
 	size_t line_length;
+	const void *verb;	     // that it waits for
 	uint64_t position;	     // in the console's output
 	char text[CONTROL_PART_MAX]; // of the answer, from `sent` to `length` still to be sent
 	size_t sent, length;
@@ -79,9 +83,9 @@ bool control_init(struct control *control, struct loop *loop, struct console *co
 // Sends new console output to the clients that follow it, and takes input that had to wait.
 void control_console(struct control *control);
 
-// Answers those who have asked for the child to be stopped: it powers off (NULL), or it does not,
-// and why: a sentence.
-void control_stopped(struct control *control, const char *error);
+// Answers those who wait for a verb, or with NULL for any: it is done (NULL), or it is not, and
+// why: a sentence.
+void control_verb_done(struct control *control, const void *verb, const char *error);
 
 // Sends what is left of all answers and of the console's output, for a second at most, and closes
 // everything.

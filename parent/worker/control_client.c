@@ -165,7 +165,7 @@ static unsigned followers(const struct control *control)
 
 	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		count += control->clients[i].state == CONTROL_CONSOLE ||
-			 control->clients[i].state == CONTROL_STOP;
+			 control->clients[i].state == CONTROL_VERB;
 	return count;
 }
 
@@ -193,16 +193,17 @@ static void request_stat(struct control_client *client)
 	control_client_answer(client, NULL);
 }
 
-// Answered by control_stopped(), when the child has answered.
-static void request_stop(struct control_client *client)
+// Answered by control_verb_done().
+static void request_verb(struct control_client *client, const void *verb)
 {
 	const struct control_wiring *wiring = &client->control->wiring;
 	const char *error;
 
 	if (!may_follow(client))
 		return;
-	client->state = CONTROL_STOP;
-	error = wiring->stop(wiring->context);
+	client->state = CONTROL_VERB;
+	client->verb = verb;
+	error = wiring->begin_verb(wiring->context, verb);
 	if (error)
 		control_client_answer(client, error);
 }
@@ -221,18 +222,24 @@ static const struct control_request {
 } control_requests[] = {
 	{ "console", request_console },
 	{ "stat", request_stat },
-	{ "stop", request_stop },
 	{ "kill", request_kill },
 };
 
 static void handle_request(struct control_client *client)
 {
+	const struct control_wiring *wiring = &client->control->wiring;
+	const void *verb;
+
 	for (size_t i = 0; i < sizeof(control_requests) / sizeof(*control_requests); i++)
 		if (!strcmp(client->line, control_requests[i].name)) {
 			control_requests[i].handle(client);
 			return;
 		}
-	control_client_answer(client, "The request is not known.");
+	verb = wiring->find_verb(wiring->context, client->line);
+	if (verb)
+		request_verb(client, verb);
+	else
+		control_client_answer(client, "The request is not known.");
 }
 
 // Reads the request byte by byte: what comes behind it belongs to the console.
@@ -273,7 +280,7 @@ static bool client_ready(struct loop_source *source, uint32_t events)
 		if (!send_text(client))
 			control_client_drop(client);
 		break;
-	default: // one that waits for a stop has nothing more to say, or is gone
+	default: // one that waits for a verb has nothing more to say, or is gone
 		control_client_drop(client);
 		break;
 	}

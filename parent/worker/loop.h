@@ -11,14 +11,14 @@
 // vmbus_host       messages (the partition): the handler takes messages, or while the server has
 //                  no room it is out; EPOLLERR, for a lost message: ends the child, and is out
 //                  retry (timerfd), device_events (eventfd): the handler reads it
-// shutdown_device  signalled (the channel's eventfd): the handler reads it
+// device_loop      signalled (the channel's eventfd), ticks (timerfd): the handler reads it
 // test_synic       event (a connection's eventfd): the handler reads it
 // control          listener (socket): accepts, or without descriptors it is out for a moment
 //                  retry (timerfd), the end of that moment: the handler reads it
 //                  clients (sockets): input is read, or while the child takes none it is out;
 //                  room is filled, or not asked for; who is gone is dropped
 //
-// What the storage device's own thread waits for is in storage_device.c.
+// What the threads of devices wait for is in devices/device_thread.c.
 #ifndef WORKER_LOOP_H
 #define WORKER_LOOP_H
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "parent/worker/devices/device.h"
 #include "parent/worker/launch.h"
 #include "parent/worker/log.h"
 #include "parent/worker/sandbox.h"
@@ -19,26 +20,11 @@ static struct sandbox sandbox;
 static struct launch launch;
 static int message_fd;
 
-// The largest disk that can be written, in bytes.
-static uint64_t largest_file(const struct storage_device *storage)
-{
-	uint64_t largest = 0;
-
-	for (unsigned i = 0; i < storage->disk_count; i++) {
-		const struct block_device *device = &storage->disks[i].device;
-		uint64_t size = device->block_count * device->block_size;
-
-		if (!(device->flags & BLOCK_DEVICE_READ_ONLY) && size > largest)
-			largest = size;
-	}
-	return largest;
-}
-
 static bool confine(struct worker *confined, struct failure *failure)
 {
 	const struct sandbox_needs needs = {
 		.memory = confined->config.memory,
-		.file_size = largest_file(&confined->storage),
+		.file_size = synthetic_file_size(confined),
 		.vps = confined->config.vps,
 		.message_fd = message_fd,
 	};

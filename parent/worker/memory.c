@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "parent/worker/layout.h"
+#include "parent/worker/platform/layout.h"
 
 // Maps `size` bytes aligned to LAYOUT_MEMORY_UNIT, so that a 2 MiB page of ours can be one of the
 // guest's too: maps more than that and gives back both ends.

@@ -10,7 +10,7 @@
 #include "hypercall/registers.h"
 #include "hypercall/synic.h"
 #include "parent/worker/failure.h"
-#include "parent/worker/ioapic.h"
+#include "parent/worker/platform/ioapic.h"
 #include "parent/worker/memory.h"
 
 struct partition {

@@ -5,18 +5,14 @@
 #include <string.h>
 
 #include "hypercall/stats.h"
+#include "parent/worker/devices/device.h"
 #include "parent/worker/exits.h"
+#include "parent/worker/stat.h"
 #include "parent/worker/worker.h"
 
 enum { TOUCHES_SHOWN = 8 };
 
-struct stat_text {
-	char *text;
-	size_t length, size;
-};
-
-__attribute__((format(printf, 2, 3))) static void line(
-	struct stat_text *stat, const char *format, ...)
+void stat_line(struct stat_text *stat, const char *format, ...)
 {
 	size_t room = stat->size - stat->length;
 	va_list arguments;
@@ -25,8 +21,6 @@ __attribute__((format(printf, 2, 3))) static void line(
 	va_start(arguments, format);
 	length = vsnprintf(stat->text + stat->length, room, format, arguments);
 	va_end(arguments);
-	// A line that does not fit is left out as a whole, and so are those after it in this part:
-	// CONTROL_PART_MAX is enough for all.
 	if (length > 0 && (size_t)length + 1 < room) {
 		stat->length += (size_t)length;
 		stat->text[stat->length++] = '\n';
@@ -37,7 +31,7 @@ __attribute__((format(printf, 2, 3))) static void line(
 
 static void number(struct stat_text *stat, const char *name, uint64_t value)
 {
-	line(stat, "%s %llu", name, (unsigned long long)value);
+	stat_line(stat, "%s %llu", name, (unsigned long long)value);
 }
 
 static uint64_t load(const uint64_t *counter)
@@ -81,7 +75,7 @@ static void counters(struct stat_text *stat, const char *prefix, const struct co
 {
 	for (size_t i = 0; i < count; i++)
 		if (page[names[i].index])
-			line(stat, "%s.%s %llu", prefix, names[i].name,
+			stat_line(stat, "%s.%s %llu", prefix, names[i].name,
 				(unsigned long long)page[names[i].index]);
 }
 
@@ -101,15 +95,15 @@ static void stat_vp(struct stat_text *stat, struct worker *worker, uint32_t inde
 	if (!partition_read_vp_stats(&worker->partition, index, page, HV_STATS_COUNTERS)) {
 		// All reasons, and their sum: to see that one does not occur is the point of it.
 		for (size_t i = 0; i < COUNT(vp_exits); i++) {
-			line(stat, "%s.exits.%s %llu", prefix, vp_exits[i].name,
+			stat_line(stat, "%s.exits.%s %llu", prefix, vp_exits[i].name,
 				(unsigned long long)page[vp_exits[i].index]);
 			total += page[vp_exits[i].index];
 		}
-		line(stat, "%s.exits.total %llu", prefix, (unsigned long long)total);
+		stat_line(stat, "%s.exits.total %llu", prefix, (unsigned long long)total);
 		counters(stat, prefix, vp_counters, COUNT(vp_counters), page);
 	}
 	for (size_t i = 0; i < COUNT(kinds); i++)
-		line(stat, "%s.messages.%s %llu", prefix, kinds[i],
+		stat_line(stat, "%s.messages.%s %llu", prefix, kinds[i],
 			(unsigned long long)load(&worker->vps[index].messages[i]));
 }
 
@@ -124,9 +118,9 @@ static void stat_touches(struct stat_text *stat, struct devices *devices)
 	for (unsigned i = 0; i < count; i++) {
 		const char *space = top[i].space == TOUCH_PORT ? "ports" : "mmio";
 
-		line(stat, "%s.missing.0x%llx.reads %llu", space,
+		stat_line(stat, "%s.missing.0x%llx.reads %llu", space,
 			(unsigned long long)top[i].address, (unsigned long long)top[i].reads);
-		line(stat, "%s.missing.0x%llx.writes %llu", space,
+		stat_line(stat, "%s.missing.0x%llx.writes %llu", space,
 			(unsigned long long)top[i].address, (unsigned long long)top[i].writes);
 	}
 }
@@ -176,7 +170,7 @@ static void stat_vmbus(struct stat_text *stat, const struct vmbus_host *host)
 
 	for (int i = 0; i < VMBUS_VIOLATION_COUNT; i++)
 		violations += host->server.violations[i];
-	line(stat, "vmbus.version %u.%u", host->version >> 16, host->version & 0xffff);
+	stat_line(stat, "vmbus.version %u.%u", host->version >> 16, host->version & 0xffff);
 	number(stat, "vmbus.messages_in", host->messages_in);
 	number(stat, "vmbus.messages_out", host->messages_out);
 	number(stat, "vmbus.retries", host->retries);
@@ -184,46 +178,11 @@ static void stat_vmbus(struct stat_text *stat, const struct vmbus_host *host)
 	for (unsigned i = 0; i < host->device_count; i++) {
 		const struct vmbus_device *device = host->devices[i];
 
-		line(stat, "vmbus.channel%u.%s.state %s", device->relid, device->name,
+		stat_line(stat, "vmbus.channel%u.%s.state %s", device->relid, device->name,
 			channel_state(state_of(host, device->relid)));
-		line(stat, "vmbus.channel%u.%s.signals %llu", device->relid, device->name,
+		stat_line(stat, "vmbus.channel%u.%s.signals %llu", device->relid, device->name,
 			(unsigned long long)load(&device->signals));
 	}
-}
-
-static void stat_disk(struct stat_text *stat, unsigned index, const struct storage_disk *disk)
-{
-	static const char *const ops[BLOCK_OP_COUNT] = {
-		[BLOCK_READ] = "read",
-		[BLOCK_WRITE] = "write",
-		[BLOCK_FLUSH] = "flush",
-		[BLOCK_UNMAP] = "unmap",
-		[BLOCK_WRITE_ZEROES] = "zero",
-	};
-
-	line(stat, "disk%u.in_flight %u", index, block_file_in_flight(disk->file));
-	for (int i = 0; i < BLOCK_OP_COUNT; i++) {
-		line(stat, "disk%u.%s.requests %llu", index, ops[i],
-			(unsigned long long)load(&disk->requests[i]));
-		line(stat, "disk%u.%s.bytes %llu", index, ops[i],
-			(unsigned long long)load(&disk->bytes[i]));
-	}
-}
-
-static void stat_storage(struct stat_text *stat, const struct storage_device *storage)
-{
-	struct storage_vsp_counters counted = storage_device_counters(storage);
-
-	number(stat, "scsi.packets", counted.packets);
-	number(stat, "scsi.requests", counted.requests);
-	number(stat, "scsi.errors", counted.errors);
-	number(stat, "scsi.malformed", counted.malformed);
-	number(stat, "scsi.batches", counted.batches);
-	number(stat, "scsi.signals", counted.signals);
-	number(stat, "scsi.ring_full", counted.ring_full);
-	number(stat, "scsi.turns", load(&storage->turns));
-	for (unsigned i = 0; i < storage->disk_count; i++)
-		stat_disk(stat, i, &storage->disks[i]);
 }
 
 // What a kernel that boots, or writes a dump, does again and again. Not among these: interrupts,
@@ -255,9 +214,7 @@ void worker_sample(struct worker *worker, struct crash_sample *sample)
 		for (size_t j = 0; j < COUNT(activity_counters); j++)
 			sample->activity += page[activity_counters[j]];
 	}
-	for (unsigned i = 0; i < worker->storage.disk_count; i++)
-		for (int op = 0; op < BLOCK_OP_COUNT; op++)
-			sample->activity += load(&worker->storage.disks[i].requests[op]);
+	sample->activity += synthetic_activity(worker);
 }
 
 static void stat_child(struct stat_text *stat, struct worker *worker)
@@ -286,8 +243,11 @@ size_t worker_stat(struct worker *worker, unsigned part, char *text, size_t size
 	} else if (part == vps + 1) {
 		stat_devices(&stat, &worker->devices);
 		stat_vmbus(&stat, &worker->vmbus);
-	} else if (part == vps + 2) {
-		stat_storage(&stat, &worker->storage);
+	} else {
+		struct device *device = synthetic_at(worker, part - vps - 2);
+
+		if (device)
+			device_stat(device, &stat);
 	}
 	return stat.length;
 }

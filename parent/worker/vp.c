@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "parent/worker/exits.h"
-#include "parent/worker/layout.h"
+#include "parent/worker/platform/layout.h"
 #include "parent/worker/log.h"
 #include "parent/worker/worker.h"
 

@@ -12,12 +12,12 @@
 #include <unistd.h>
 
 #include "hypercall/msr.h"
-#include "parent/worker/acpi/tables.h"
+#include "parent/worker/platform/acpi/tables.h"
 #include "parent/worker/exits.h"
-#include "parent/worker/layout.h"
+#include "parent/worker/platform/layout.h"
 #include "parent/worker/log.h"
-#include "parent/worker/missing.h"
-#include "parent/worker/screen.h"
+#include "parent/worker/platform/missing.h"
+#include "parent/worker/platform/screen.h"
 
 enum {
 	CONSOLE_COLLECT_MS = 10, // output of so long a time goes out together
@@ -182,19 +182,25 @@ static void input_from_control(void *context)
 	devices_input_ready(&worker->devices);
 }
 
-static const char *stop_from_control(void *context)
+static const void *find_verb(void *context, const char *name)
 {
-	struct worker *worker = context;
+	struct device *device;
 
-	return shutdown_device_request(&worker->shutdown);
+	return synthetic_find_verb(context, name, &device);
 }
 
-static void stop_answered(void *context, const char *error)
+static const char *begin_verb(void *context, const void *verb)
 {
-	struct worker *worker = context;
+	struct device *device;
 
-	log_line("asked to power off: %s", error ? error : "the child does.");
-	control_stopped(&worker->control, error);
+	synthetic_find_verb(context, ((const struct device_verb *)verb)->name, &device);
+	return ((const struct device_verb *)verb)->begin(device);
+}
+
+void device_verb_done(struct device *device, const struct device_verb *verb, const char *error)
+{
+	log_line("%s: %s", verb->name, error ? error : "the child does.");
+	control_verb_done(&device->worker->control, verb, error);
 }
 
 static size_t stat_from_control(void *context, unsigned part, char *text, size_t size)
@@ -215,15 +221,24 @@ static void deliver_interrupt(void *context, const struct ioapic_interrupt *inte
 			interrupt->vector, interrupt->destination, status);
 }
 
+bool worker_reference_time(struct worker *worker, uint64_t *time)
+{
+	static const uint32_t name = HvRegisterTimeRefCount;
+	struct hv_register_value value;
+
+	if (partition_get_registers(&worker->partition, 0, &name, &value, 1))
+		return false;
+	*time = value.reg64;
+	return true;
+}
+
 // A time that cannot be read stands still: what waits for it is ended by --timeout.
 static uint64_t reference_time(void *context)
 {
-	static const uint32_t name = HvRegisterTimeRefCount;
-	struct worker *worker = context;
-	struct hv_register_value value = { .reg64 = 0 };
+	uint64_t time = 0;
 
-	partition_get_registers(&worker->partition, 0, &name, &value, 1);
-	return value.reg64;
+	worker_reference_time(context, &time);
+	return time;
 }
 
 static bool add_signals(struct worker *worker)
@@ -325,15 +340,13 @@ static bool start_services(struct worker *worker, struct failure *failure)
 	const struct control_wiring control = {
 		.context = worker,
 		.stat = stat_from_control,
-		.stop = stop_from_control,
+		.find_verb = find_verb,
+		.begin_verb = begin_verb,
 		.kill = kill_on_request,
 		.input = input_from_control,
 	};
 
-	if (vmbus_host_start(&worker->vmbus, worker) &&
-		storage_device_offer(&worker->storage, &worker->vmbus) &&
-		shutdown_device_offer(
-			&worker->shutdown, &worker->vmbus, &worker->loop, stop_answered, worker) &&
+	if (vmbus_host_start(&worker->vmbus, worker) && synthetic_offer(worker) &&
 		control_init(&worker->control, &worker->loop, &worker->console, worker->directory,
 			&control))
 		return true;
@@ -374,9 +387,7 @@ bool worker_start(struct worker *worker, struct failure *failure)
 	pthread_mutex_init(&worker->end.lock, NULL);
 	if (!check_memory(worker, failure) || !make_loop(worker, failure) ||
 		!guest_memory_create(&worker->memory, worker->config.memory, failure) ||
-		!load_child(worker, &entry, failure) ||
-		!storage_device_open_disks(
-			&worker->storage, worker->name, &worker->config, &worker->memory, failure))
+		!load_child(worker, &entry, failure) || !synthetic_attach(worker, failure))
 		return false;
 	make_devices(worker);
 	if (!partition_create(&worker->partition, failure) ||
@@ -415,10 +426,10 @@ static void take_apart(struct worker *worker)
 	const deadline_ns deadline = deadline_in_ms(STOP_MS);
 	bool done = vps_stop(worker, deadline);
 
-	control_stopped(&worker->control, NULL);
+	control_verb_done(&worker->control, NULL, NULL);
 	log_last_state(worker);
 	done = vmbus_host_stop(&worker->vmbus, deadline) && done;
-	done = done && storage_device_close_disks(&worker->storage, deadline);
+	done = done && synthetic_detach(worker, deadline);
 	vps_close(worker);
 	partition_close(&worker->partition);
 	if (done)

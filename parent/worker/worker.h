@@ -12,13 +12,12 @@
 #include "parent/worker/console.h"
 #include "parent/worker/control.h"
 #include "parent/worker/crash_watch.h"
-#include "parent/worker/devices.h"
-#include "parent/worker/loader.h"
+#include "parent/worker/platform/devices.h"
+#include "parent/worker/devices/table.h"
+#include "parent/worker/platform/loader.h"
 #include "parent/worker/loop.h"
 #include "parent/worker/memory.h"
 #include "parent/worker/partition.h"
-#include "parent/worker/shutdown_device.h"
-#include "parent/worker/storage_device.h"
 #include "parent/worker/test_synic.h"
 #include "parent/worker/vmbus_host.h"
 #include "parent/worker/vp.h"
@@ -46,8 +45,8 @@ struct worker {
 	struct test_synic test_synic; // --test-devices
 	struct vp vps[CHILD_VPS_MAX];
 	struct vmbus_host vmbus;
-	struct storage_device storage;
-	struct shutdown_device shutdown;
+	struct device *synthetic[DEVICE_TABLE_MAX]; // those that a row has been attached of
+	unsigned synthetic_count;
 	struct control control;
 	struct loop loop;
 	struct loop_source console_event; // there is output; see console.h
@@ -80,6 +79,10 @@ bool worker_start(struct worker *worker, struct failure *failure);
 // worker->end has the reason, too. Threads may be left that
 // hang in the kernel, and that use *worker: exit.
 int worker_run(struct worker *worker);
+
+// Reads the child's reference time in units of 100 ns. Returns false, and leaves *time alone, if it
+// cannot be read now.
+bool worker_reference_time(struct worker *worker, uint64_t *time);
 
 // What the child does, from the counters that `stat` shows, too.
 void worker_sample(struct worker *worker, struct crash_sample *sample);

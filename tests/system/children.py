@@ -145,7 +145,7 @@ done
 lumenctl stop "$JOB-busy" || fail "stop" busy
 lumenctl list
 ends busy 0
-grep "asked to power off: the child does" "$(of busy)/log" || fail "it was not asked" busy
+grep "stop: the child does" "$(of busy)/log" || fail "it was not asked" busy
 ! lumenctl stop "$JOB-busy" || fail "stop of a child that does not run"
 """, disks=1)
     t.equal(result.status, 0, "status of the script")

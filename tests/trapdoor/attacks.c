@@ -25,7 +25,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "parent/worker/block_file_internal.h"
+#include "parent/worker/backends/block_file_internal.h"
 
 enum { FDS = 512, PIDS = 5000 };
 
@@ -288,7 +288,7 @@ static bool type_on_a_terminal(struct worker *worker)
 // another file.
 static bool ring_does(struct worker *worker, void (*prepare)(struct io_uring_sqe *sqe))
 {
-	struct io_uring *ring = &worker->storage.disks[0].file->uring.ring;
+	struct io_uring *ring = &first_disk(worker)->uring.ring;
 	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
 	struct io_uring_cqe *cqe;
 	int result = -EINVAL;

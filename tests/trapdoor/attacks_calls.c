@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "parent/worker/block_file.h"
+#include "parent/worker/backends/block_file.h"
 
 enum { PAGE = 4096 };
 
@@ -142,7 +142,7 @@ static bool change_a_ring(struct worker *worker)
 {
 	int fd = 2;
 
-	return !syscall(SYS_io_uring_register, block_file_event_fd(worker->storage.disks[0].file),
+	return !syscall(SYS_io_uring_register, block_file_event_fd(first_disk(worker)),
 		IORING_REGISTER_FILES, &fd, 1);
 }
 

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "parent/worker/worker.h"
+#include "parent/worker/devices/storage.h"
 
 struct attack {
 	const char *name;
@@ -20,5 +21,11 @@ extern const unsigned attacks_on_others_count;
 // What is no harm by itself, and only the list of system calls refuses.
 extern const struct attack attacks_by_calls[];
 extern const unsigned attacks_by_calls_count;
+
+// The child's first disk.
+static inline struct block_file *first_disk(struct worker *worker)
+{
+	return ((struct storage_device *)synthetic_at(worker, 0))->disks[0].file;
+}
 
 #endif

@@ -8,7 +8,7 @@ import re
 from lumen import paths
 from lumen.status import bad
 
-TABLE = paths.ROOT / "parent/worker/disk_format.h"
+TABLE = paths.ROOT / "parent/worker/backends/disk_format.h"
 ROW = re.compile(r'^\tX\("([^"]*)", "([^"]*)", (-?\d+), ("[^"]*")\)', re.M)
 
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "drivers/vsp/scsi.h"
+#include "drivers/vsp/storage/scsi.h"
 #include "tests/unit/drivers/memory_disk.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "drivers/vsp/storage.h"
+#include "drivers/vsp/storage/storage.h"
 #include "tests/unit/drivers/memory_disk.h"
 #include "vmbus/ring.h"
 
@@ -28,7 +28,7 @@ struct guest {
 	struct memory_disk disk;
 	struct scsi_disk scsi;
 	struct scsi_adapter adapter;
-	struct storage_vsp *vsp;
+	struct vsp *vsp;
 	uint8_t *memory;
 };
 
@@ -39,12 +39,14 @@ static void create(struct guest *guest, uint8_t disk_flags)
 	struct storage_vsp_config config = {
 		.memory = { NULL, ram_page },
 		.adapter = &guest->adapter,
+		.slot_count = 4,
+		.max_transfer_bytes = 16384,
+	};
+	const struct vsp_rings both = {
 		.in_pages = pages[0],
 		.in_page_count = PAGES,
 		.out_pages = pages[1],
 		.out_page_count = PAGES,
-		.slot_count = 4,
-		.max_transfer_bytes = 16384,
 	};
 
 	memset(rings, 0, sizeof(rings));
@@ -58,15 +60,16 @@ static void create(struct guest *guest, uint8_t disk_flags)
 	guest->disk.deferred = true;
 	scsi_disk_init(&guest->scsi, &guest->disk.device, &identity, config.max_transfer_bytes);
 	scsi_adapter_attach(&guest->adapter, 0, 0, 0, &guest->scsi);
-	guest->memory = aligned_alloc(16, (storage_vsp_size(&config) + 15) & ~(size_t)15);
-	guest->vsp = storage_vsp_create(guest->memory, &config);
+	guest->memory =
+		aligned_alloc(16, (vsp_size(&storage_vsp_class, &config) + 15) & ~(size_t)15);
+	guest->vsp = vsp_open(&storage_vsp_class, guest->memory, &both, &config);
 }
 
 static void destroy(struct guest *guest)
 {
-	storage_vsp_stop(guest->vsp);
+	vsp_stop(guest->vsp);
 	memory_disk_run(&guest->disk, UINT32_MAX);
-	if (!storage_vsp_idle(guest->vsp) || guest->scsi.in_flight)
+	if (!vsp_idle(guest->vsp) || guest->scsi.in_flight)
 		abort();
 	memory_disk_destroy(&guest->disk);
 	free(guest->memory);
@@ -109,7 +112,7 @@ static void initialize(struct guest *guest, uint16_t version)
 	send(guest, 2, &packet, 64, 0, 0);
 	packet.operation = VSTOR_OPERATION_END_INITIALIZATION;
 	send(guest, 2, &packet, 64, 0, 0);
-	storage_vsp_poll(guest->vsp);
+	vsp_poll(guest->vsp);
 }
 
 static void receive(struct guest *guest)
@@ -135,7 +138,7 @@ static size_t step(struct guest *guest, const uint8_t *input, size_t size)
 		send(guest, input[0], input + 8, length, offset,
 			(uint32_t)(input[5] | input[6] << 8));
 	if (input[7] & 1)
-		storage_vsp_poll(guest->vsp);
+		vsp_poll(guest->vsp);
 	memory_disk_run(&guest->disk, input[7] >> 1 & 3);
 	if (input[7] & 8)
 		receive(guest);
@@ -157,7 +160,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 		input += used;
 		size -= used;
 	}
-	storage_vsp_poll(guest.vsp);
+	vsp_poll(guest.vsp);
 	destroy(&guest);
 	return 0;
 }

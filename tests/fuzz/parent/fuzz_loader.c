@@ -8,8 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "parent/worker/layout.h"
-#include "parent/worker/loader.h"
+#include "parent/worker/platform/layout.h"
+#include "parent/worker/platform/loader.h"
 #include "parent/worker/log.h"
 #include "tests/unit/parent/made_kernels.h"
 

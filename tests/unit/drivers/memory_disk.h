@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "drivers/vsp/block.h"
+#include "drivers/vsp/storage/backend.h"
 
 struct memory_disk {
 	struct block_device device;

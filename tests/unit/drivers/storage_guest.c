@@ -42,25 +42,28 @@ void guest_create(
 	guest->config = (struct storage_vsp_config){
 		.memory = { guest, guest_page },
 		.adapter = &guest->adapter,
+		.slot_count = slots,
+		.max_transfer_bytes = 128 << 10,
+	};
+	guest->rings = (struct vsp_rings){
 		.in_pages = guest->to_host,
 		.in_page_count = ring_pages,
 		.out_pages = guest->to_guest,
 		.out_page_count = ring_pages,
-		.slot_count = slots,
-		.max_transfer_bytes = 128 << 10,
 	};
 	cr_assert(scsi_disk_init(&guest->scsi, &guest->disk.device, &identity, 128 << 10));
 	cr_assert(scsi_adapter_attach(&guest->adapter, 0, 0, 0, &guest->scsi));
-	guest->vsp_memory = aligned_alloc(16, (storage_vsp_size(&guest->config) + 15) & ~15ul);
-	guest->vsp = storage_vsp_create(guest->vsp_memory, &guest->config);
+	guest->vsp_memory =
+		aligned_alloc(16, (vsp_size(&storage_vsp_class, &guest->config) + 15) & ~15ul);
+	guest->vsp = vsp_open(&storage_vsp_class, guest->vsp_memory, &guest->rings, &guest->config);
 	cr_assert_not_null(guest->vsp);
 }
 
 void guest_destroy(struct storage_guest *guest)
 {
-	storage_vsp_stop(guest->vsp);
+	vsp_stop(guest->vsp);
 	memory_disk_run(&guest->disk, UINT32_MAX);
-	cr_assert(storage_vsp_idle(guest->vsp));
+	cr_assert(vsp_idle(guest->vsp));
 	cr_assert_eq(guest->scsi.in_flight, 0);
 	for (uint32_t i = 0; i < guest->ring_pages; i++) {
 		free(guest->to_host[i]);
@@ -139,9 +142,9 @@ uint32_t guest_poll(struct storage_guest *guest)
 	uint32_t all = 0, flags;
 
 	do {
-		flags = storage_vsp_poll(guest->vsp);
+		flags = vsp_poll(guest->vsp);
 		all |= flags;
-	} while (flags & STORAGE_VSP_AGAIN);
+	} while (flags & VSP_AGAIN);
 	return all;
 }
 
@@ -151,7 +154,7 @@ void guest_control(struct storage_guest *guest, const struct vstor_packet *packe
 	static uint64_t transaction_id = UINT64_MAX / 2;
 
 	cr_assert(guest_send_packet(guest, ++transaction_id, packet, length));
-	cr_assert(guest_poll(guest) & STORAGE_VSP_SIGNAL);
+	cr_assert(guest_poll(guest) & VSP_SIGNAL);
 	cr_assert(guest_receive(guest), "operation %u", packet->operation);
 	cr_assert_eq(guest->packet.type, VMBUS_PACKET_COMPLETION);
 	cr_assert_eq(guest->packet.transaction_id, transaction_id);

@@ -4,7 +4,7 @@
 #ifndef TESTS_STORAGE_GUEST_H
 #define TESTS_STORAGE_GUEST_H
 
-#include "drivers/vsp/storage.h"
+#include "drivers/vsp/storage/storage.h"
 #include "memory_disk.h"
 #include "vmbus/ring.h"
 
@@ -23,8 +23,9 @@ struct storage_guest {
 	struct scsi_disk scsi;
 	struct scsi_adapter adapter;
 	struct storage_vsp_config config;
+	struct vsp_rings rings;
 	void *vsp_memory;
-	struct storage_vsp *vsp;
+	struct vsp *vsp;
 
 	// The last packet that arrived.
 	struct vmbus_packet packet;

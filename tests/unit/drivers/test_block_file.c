@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "parent/worker/block_file_internal.h"
+#include "parent/worker/backends/block_file_internal.h"
 #include "tests/unit/parent/fake_block_system.h"
 
 #define SIZE	 (8u << 20)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "drivers/vsp/scsi.h"
+#include "drivers/vsp/storage/scsi.h"
 #include "memory_disk.h"
 
 #define FLAGS_FULL                                                                                 \

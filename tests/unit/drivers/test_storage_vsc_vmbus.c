@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "drivers/vsp/storage.h"
+#include "drivers/vsp/storage/storage.h"
 #include "guest_rig.h"
 #include "lumen/storage.h"
 #include "memory_disk.h"
@@ -20,7 +20,7 @@ struct controller {
 	struct memory_disk disk;
 	struct scsi_disk scsi;
 	struct scsi_adapter adapter;
-	struct storage_vsp *vsp;
+	struct vsp *vsp;
 	uint32_t signals, rescind_at;
 };
 
@@ -36,12 +36,11 @@ static void controller_poll(void)
 	uint32_t flags;
 
 	do {
-		flags = storage_vsp_poll(controller.vsp);
-		cr_assert_not(
-			flags & STORAGE_VSP_FAILED, "%s", storage_vsp_failure(controller.vsp));
-		if (flags & STORAGE_VSP_SIGNAL)
+		flags = vsp_poll(controller.vsp);
+		cr_assert_not(flags & VSP_FAILED, "%s", vsp_failure(controller.vsp));
+		if (flags & VSP_SIGNAL)
 			guest_rig_signal(controller.device);
-	} while (flags & STORAGE_VSP_AGAIN);
+	} while (flags & VSP_AGAIN);
 }
 
 static bool controller_open(
@@ -50,25 +49,28 @@ static bool controller_open(
 	const struct storage_vsp_config config = {
 		.memory = guest_rig_memory(rig),
 		.adapter = &controller.adapter,
+		.slot_count = 64,
+		.max_transfer_bytes = 128 << 10,
+	};
+	const struct vsp_rings rings = {
 		.in_pages = open->in_pages,
 		.in_page_count = open->in_page_count,
 		.out_pages = open->out_pages,
 		.out_page_count = open->out_page_count,
-		.slot_count = 64,
-		.max_transfer_bytes = 128 << 10,
 	};
 
 	controller.device = device;
-	controller.vsp = storage_vsp_create(
-		aligned_alloc(16, (storage_vsp_size(&config) + 15) & ~15ul), &config);
+	controller.vsp = vsp_open(&storage_vsp_class,
+		aligned_alloc(16, (vsp_size(&storage_vsp_class, &config) + 15) & ~15ul), &rings,
+		&config);
 	return true;
 }
 
 static void controller_close(void *context, struct guest_rig_device *device)
 {
-	storage_vsp_stop(controller.vsp);
+	vsp_stop(controller.vsp);
 	memory_disk_run(&controller.disk, UINT32_MAX);
-	cr_assert(storage_vsp_idle(controller.vsp));
+	cr_assert(vsp_idle(controller.vsp));
 	free(controller.vsp);
 	controller.vsp = NULL;
 	guest_rig_closed(device);

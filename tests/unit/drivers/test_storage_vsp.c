@@ -147,7 +147,7 @@ Test(vsp, operations_that_a_guest_does_not_have)
 
 	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
 		expect(none[i], VSTOR_STATUS_INVALID_DEVICE_REQUEST);
-	cr_assert_eq(storage_vsp_counters(guest.vsp)->malformed, sizeof(none) / sizeof(none[0]));
+	cr_assert_eq(guest.vsp->counters.malformed, sizeof(none) / sizeof(none[0]));
 }
 
 Test(vsp, no_sub_channels)
@@ -169,7 +169,8 @@ Test(vsp_custom, fibre_channel_names)
 			guest_destroy(&guest);
 		guest_create(&guest, 4, 1, 0);
 		guest.config.wwn = fc ? &wwn : NULL;
-		guest.vsp = storage_vsp_create(guest.vsp_memory, &guest.config);
+		guest.vsp =
+			vsp_open(&storage_vsp_class, guest.vsp_memory, &guest.rings, &guest.config);
 		expect(VSTOR_OPERATION_BEGIN_INITIALIZATION, VSTOR_STATUS_SUCCESS);
 		packet.version.major_minor = VSTOR_VERSION_6_2;
 		guest_control(&guest, &packet, 64, VSTOR_STATUS_SUCCESS);
@@ -190,7 +191,7 @@ Test(vsp, read_across_scattered_pages)
 	const uint64_t pfns[] = { 9, 3, 40 };
 
 	cr_assert(guest_send_srb(&guest, 77, &packet, 64, 3000, pfns, 8704));
-	cr_assert_eq(guest_poll(&guest), STORAGE_VSP_SIGNAL);
+	cr_assert_eq(guest_poll(&guest), VSP_SIGNAL);
 	expect_answer(77, VSTOR_SRB_STATUS_SUCCESS, 8704);
 	cr_assert_eq(guest.answer.srb.scsi_status, 0);
 	cr_assert_eq(guest.answer.srb.length, VSTOR_SRB_SIZE_V2);
@@ -367,7 +368,7 @@ static void expect_reject(const struct vstor_packet *packet, uint32_t offset, co
 	const uint32_t before = guest.disk.count[BLOCK_READ];
 
 	cr_assert(guest_send_srb(&guest, 3, packet, 64, offset, pfns, byte_count));
-	cr_assert_not(guest_poll(&guest) & STORAGE_VSP_FAILED);
+	cr_assert_not(guest_poll(&guest) & VSP_FAILED);
 	expect_answer(3, VSTOR_SRB_STATUS_INVALID_REQUEST, 0);
 	cr_assert_eq(guest.answer.status, VSTOR_STATUS_INVALID_PARAMETER);
 	cr_assert_eq(guest.disk.count[BLOCK_READ], before);
@@ -471,11 +472,11 @@ Test(vsp, no_completion_unless_requested)
 
 static void expect_failure(const char *reason)
 {
-	cr_assert(guest_poll(&guest) & STORAGE_VSP_FAILED);
-	cr_assert_not_null(storage_vsp_failure(guest.vsp));
+	cr_assert(guest_poll(&guest) & VSP_FAILED);
+	cr_assert_not_null(vsp_failure(guest.vsp));
 	if (reason)
-		cr_assert_str_eq(storage_vsp_failure(guest.vsp), reason);
-	cr_assert_eq(storage_vsp_poll(guest.vsp), STORAGE_VSP_FAILED);
+		cr_assert_str_eq(vsp_failure(guest.vsp), reason);
+	cr_assert_eq(vsp_poll(guest.vsp), VSP_FAILED);
 	cr_assert_not(guest_receive(&guest));
 }
 
@@ -526,17 +527,17 @@ Test(vsp, failure_with_requests_in_flight)
 	cr_assert_eq(guest_poll(&guest), 0);
 	((struct vmbus_ring_control *)guest.to_host[0])->in = UINT32_MAX;
 	expect_failure(NULL);
-	cr_assert_not(storage_vsp_idle(guest.vsp));
+	cr_assert_not(vsp_idle(guest.vsp));
 	cr_assert_eq(memory_disk_run(&guest.disk, 10), 2);
-	cr_assert(storage_vsp_idle(guest.vsp));
+	cr_assert(vsp_idle(guest.vsp));
 	cr_assert_not(guest_receive(&guest));
 }
 
 Test(vsp_custom, unusable_rings)
 {
 	guest_create(&guest, 4, 1, 0);
-	guest.config.in_page_count = 1;
-	guest.vsp = storage_vsp_create(guest.vsp_memory, &guest.config);
+	guest.rings.in_page_count = 1;
+	guest.vsp = vsp_open(&storage_vsp_class, guest.vsp_memory, &guest.rings, &guest.config);
 	cr_assert_not_null(guest.vsp);
 	expect_failure(vmbus_ring_status_name(VMBUS_RING_BAD_PAGES));
 }
@@ -552,8 +553,9 @@ Test(vsp_init, configurations_out_of_bounds)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		config.slot_count = bad[i].slots;
 		config.max_transfer_bytes = bad[i].transfer;
-		cr_assert_eq(storage_vsp_size(&config), 0);
-		cr_assert_null(storage_vsp_create(guest.vsp_memory, &config));
+		cr_assert_eq(vsp_size(&storage_vsp_class, &config), 0);
+		cr_assert_null(
+			vsp_open(&storage_vsp_class, guest.vsp_memory, &guest.rings, &config));
 	}
 }
 
@@ -574,7 +576,7 @@ Test(vsp, many_in_flight_and_out_of_order)
 	cr_assert_eq(guest.disk.waiting, 8); // as many as there are slots
 	cr_assert_eq(guest.disk.kicks, 1);   // in one batch
 	cr_assert_eq(memory_disk_run(&guest.disk, 3), 3);
-	cr_assert_eq(guest_poll(&guest), STORAGE_VSP_SIGNAL);
+	cr_assert_eq(guest_poll(&guest), VSP_SIGNAL);
 	cr_assert_eq(guest.disk.waiting, 7); // the two others came in
 	cr_assert_eq(memory_disk_run(&guest.disk, 10), 7);
 	guest_poll(&guest);
@@ -591,13 +593,13 @@ Test(vsp, one_signal_per_batch)
 {
 	const struct vstor_packet packet = read_10(0, 1);
 	const uint64_t pfn = 1;
-	const uint64_t before = storage_vsp_counters(guest.vsp)->signals;
+	const uint64_t before = guest.vsp->counters.signals;
 
 	for (uint32_t i = 0; i < 6; i++)
 		cr_assert(guest_send_srb(&guest, i, &packet, 64, 0, &pfn, 512));
-	cr_assert_eq(storage_vsp_poll(guest.vsp), STORAGE_VSP_SIGNAL);
-	cr_assert_eq(storage_vsp_poll(guest.vsp), 0);
-	cr_assert_eq(storage_vsp_counters(guest.vsp)->signals, before + 1);
+	cr_assert_eq(vsp_poll(guest.vsp), VSP_SIGNAL);
+	cr_assert_eq(vsp_poll(guest.vsp), 0);
+	cr_assert_eq(guest.vsp->counters.signals, before + 1);
 	cr_assert_eq(((struct vmbus_ring_control *)guest.to_host[0])->interrupt_mask, 0);
 }
 
@@ -622,7 +624,7 @@ Test(vsp_custom, ring_to_the_guest_is_full)
 			cr_assert_eq(guest.packet.transaction_id, ++received);
 	}
 	cr_assert(was_full);
-	cr_assert_gt(storage_vsp_counters(guest.vsp)->ring_full, 0);
+	cr_assert_gt(guest.vsp->counters.ring_full, 0);
 	guest_poll(&guest);
 	cr_assert_not(guest_receive(&guest));
 	cr_assert_eq(control_page->pending_send_size, 0);
@@ -642,7 +644,7 @@ Test(vsp_custom, poll_is_bounded)
 	guest_initialize(&guest, VSTOR_VERSION_6_2);
 	while (guest_send(&guest, &out))
 		;
-	while (storage_vsp_poll(guest.vsp) & STORAGE_VSP_AGAIN)
+	while (vsp_poll(guest.vsp) & VSP_AGAIN)
 		polls++;
 	cr_assert_gt(polls, 1);
 	cr_assert(guest_send(&guest, &out)); // all of it was read
@@ -669,7 +671,7 @@ Test(vsp_custom, long_commands_do_not_keep_a_poll)
 		guest_initialize(&guest, VSTOR_VERSION_6_2);
 		for (uint64_t i = 0; i < 8; i++)
 			cr_assert(guest_send_packet(&guest, i, &packet, 64));
-		while (storage_vsp_poll(guest.vsp) & STORAGE_VSP_AGAIN) {
+		while (vsp_poll(guest.vsp) & VSP_AGAIN) {
 			cr_assert_leq(
 				guest.disk.count[BLOCK_WRITE] - before, STORAGE_VSP_POLL_STEPS);
 			before = guest.disk.count[BLOCK_WRITE];
@@ -696,7 +698,7 @@ Test(vsp_custom, poll_is_bounded_in_bytes)
 	while (guest_send_srb(&guest, sent, &packet, 64, 0, pfns, 128 << 10))
 		sent++;
 	cr_assert_gt(sent, STORAGE_VSP_POLL_BYTES >> 17);
-	cr_assert(storage_vsp_poll(guest.vsp) & STORAGE_VSP_AGAIN);
+	cr_assert(vsp_poll(guest.vsp) & VSP_AGAIN);
 	cr_assert_eq(guest.disk.count[BLOCK_READ], STORAGE_VSP_POLL_BYTES >> 17);
 	guest_poll(&guest);
 	cr_assert_eq(guest.disk.count[BLOCK_READ], sent);
@@ -723,10 +725,10 @@ Test(vsp, stop_between_two_steps)
 
 	guest.scsi.block->flags &= ~BLOCK_DEVICE_CAN_ZERO;
 	cr_assert(guest_send_packet(&guest, 1, &packet, 64));
-	cr_assert(storage_vsp_poll(guest.vsp) & STORAGE_VSP_AGAIN);
-	cr_assert_not(storage_vsp_idle(guest.vsp));
-	storage_vsp_stop(guest.vsp);
-	cr_assert(storage_vsp_idle(guest.vsp));
+	cr_assert(vsp_poll(guest.vsp) & VSP_AGAIN);
+	cr_assert_not(vsp_idle(guest.vsp));
+	vsp_stop(guest.vsp);
+	cr_assert(vsp_idle(guest.vsp));
 	cr_assert_eq(guest.disk.count[BLOCK_WRITE], 0);
 }
 
@@ -764,7 +766,7 @@ Test(vsp, rescan)
 
 	cr_assert_eq(scsi_adapter_detach(&guest.adapter, 0, 0, 0), &guest.scsi);
 	storage_vsp_rescan(guest.vsp);
-	cr_assert_eq(guest_poll(&guest), STORAGE_VSP_SIGNAL);
+	cr_assert_eq(guest_poll(&guest), VSP_SIGNAL);
 	cr_assert(guest_receive(&guest));
 	cr_assert_eq(guest.packet.type, VMBUS_PACKET_IN_BAND);
 	cr_assert_eq(guest.packet.transaction_id, 0);
@@ -799,12 +801,12 @@ Test(vsp, stop_with_requests_in_flight)
 	guest.disk.deferred = true;
 	cr_assert(guest_send_srb(&guest, 1, &packet, 64, 0, &pfn, 512));
 	guest_poll(&guest);
-	storage_vsp_stop(guest.vsp);
-	cr_assert_not(storage_vsp_idle(guest.vsp));
+	vsp_stop(guest.vsp);
+	cr_assert_not(vsp_idle(guest.vsp));
 	memory_disk_run(&guest.disk, 1);
-	cr_assert(storage_vsp_idle(guest.vsp));
+	cr_assert(vsp_idle(guest.vsp));
 	cr_assert(guest_send_srb(&guest, 2, &packet, 64, 0, &pfn, 512));
-	cr_assert_eq(storage_vsp_poll(guest.vsp), 0);
+	cr_assert_eq(vsp_poll(guest.vsp), 0);
 	cr_assert_not(guest_receive(&guest));
 }
 
@@ -823,4 +825,128 @@ Test(vsp, packet_changes_after_it_was_read)
 	guest_poll(&guest);
 	expect_answer(1, VSTOR_SRB_STATUS_SUCCESS, 512);
 	cr_assert_eq(memcmp(guest.memory + 4096, guest.disk.data, 512), 0);
+}
+
+// --- saved and restored ---
+
+static uint8_t form[64 << 10];
+
+// The VSP goes on as another instance, elsewhere, when its commands are done.
+static void move(void)
+{
+	const size_t room = vsp_size(&storage_vsp_class, &guest.config);
+	void *other = aligned_alloc(16, (room + 15) & ~15ul);
+	size_t size;
+
+	vsp_pause(guest.vsp);
+	do
+		guest_poll(&guest);
+	while (memory_disk_run(&guest.disk, UINT32_MAX));
+	cr_assert(vsp_idle(guest.vsp));
+	size = vsp_save(guest.vsp, form, sizeof(form));
+	cr_assert_gt(size, 0);
+	memset(guest.vsp_memory, 0xEE, room);
+	free(guest.vsp_memory);
+	guest.vsp_memory = other;
+	guest.vsp = vsp_restore(&storage_vsp_class, other, &guest.rings, &guest.config, form, size);
+	cr_assert_not_null(guest.vsp);
+}
+
+Test(vsp_custom, a_saved_one_goes_on_in_the_middle_of_the_initialization)
+{
+	struct vstor_packet packet = control(VSTOR_OPERATION_QUERY_PROTOCOL_VERSION);
+
+	guest_create(&guest, 4, 2, 0);
+	move();
+	expect(VSTOR_OPERATION_BEGIN_INITIALIZATION, VSTOR_STATUS_SUCCESS);
+	move();
+	packet.version.major_minor = VSTOR_VERSION_6_2;
+	guest_control(&guest, &packet, 64, VSTOR_STATUS_SUCCESS);
+	move();
+	expect(VSTOR_OPERATION_QUERY_PROPERTIES, VSTOR_STATUS_SUCCESS);
+	move();
+	expect(VSTOR_OPERATION_END_INITIALIZATION, VSTOR_STATUS_SUCCESS);
+	move();
+	expect(VSTOR_OPERATION_BEGIN_INITIALIZATION, VSTOR_STATUS_INVALID_DEVICE_STATE);
+	cr_assert_eq(guest.vsp->counters.packets, 5);
+}
+
+// Some are under way, some wait for a slot, one is a reset: all are answered, each once.
+Test(vsp_custom, a_saved_one_loses_no_request)
+{
+	const struct vstor_packet read = read_10(0, 8);
+	const struct vstor_packet reset = control(VSTOR_OPERATION_RESET_BUS);
+	const uint64_t pfn = 1;
+
+	guest_create(&guest, 4, 4, 0);
+	guest_initialize(&guest, VSTOR_VERSION_6_2);
+	guest.disk.deferred = true;
+	for (uint64_t i = 0; i < 3; i++)
+		cr_assert(guest_send_srb(&guest, i, &read, 64, 0, &pfn, 4096));
+	cr_assert(guest_send_packet(&guest, 3, &reset, 64));
+	for (uint64_t i = 4; i < 10; i++)
+		cr_assert(guest_send_srb(&guest, i, &read, 64, 0, &pfn, 4096));
+	guest_poll(&guest);
+	cr_assert_eq(guest.disk.waiting, 3);
+	cr_assert_not(vsp_idle(guest.vsp));
+	cr_assert_eq(vsp_save(guest.vsp, form, sizeof(form)), 0);
+	move();
+	guest.disk.deferred = false;
+	guest_poll(&guest);
+	for (uint64_t i = 0; i < 10; i++) {
+		cr_assert(guest_receive(&guest));
+		cr_assert_eq(guest.packet.transaction_id, i);
+		cr_assert_eq(guest.answer.status, VSTOR_STATUS_SUCCESS);
+	}
+	cr_assert_not(guest_receive(&guest));
+}
+
+// The guest does not take its completions: those that wait are saved, and come in order.
+Test(vsp_custom, a_saved_one_keeps_what_waits_for_room)
+{
+	const struct vstor_packet packet = read_10(0, 1);
+	const uint64_t pfn = 1;
+	uint64_t sent = 0, received = 0;
+	bool waited = false;
+
+	guest_create(&guest, 2, 16, 0);
+	guest_initialize(&guest, VSTOR_VERSION_6_2);
+	while (received < 1000) {
+		while (sent < 1000 && guest_send_srb(&guest, sent + 1, &packet, 64, 0, &pfn, 512))
+			sent++;
+		guest_poll(&guest);
+		waited |= guest.vsp->unsent_first != NULL;
+		storage_vsp_rescan(guest.vsp);
+		move();
+		for (uint32_t i = 0; i < 20 && guest_receive(&guest); i++)
+			if (guest.packet.type == VMBUS_PACKET_COMPLETION)
+				cr_assert_eq(guest.packet.transaction_id, ++received);
+	}
+	cr_assert(waited);
+}
+
+Test(vsp_custom, a_form_that_makes_no_sense_is_not_restored)
+{
+	void *other;
+	size_t size;
+
+	guest_create(&guest, 4, 2, 0);
+	guest_initialize(&guest, VSTOR_VERSION_6_2);
+	other = aligned_alloc(16, (vsp_size(&storage_vsp_class, &guest.config) + 15) & ~15ul);
+	vsp_pause(guest.vsp);
+	size = vsp_save(guest.vsp, form, sizeof(form));
+	for (size_t length = 0; length < size; length++)
+		cr_assert_null(vsp_restore(
+			&storage_vsp_class, other, &guest.rings, &guest.config, form, length));
+	// Each byte of it, changed: it is restored, or it is not, and then it serves.
+	for (size_t i = 0; i < size; i++) {
+		struct vsp *vsp;
+
+		form[i] ^= 0xff;
+		vsp = vsp_restore(
+			&storage_vsp_class, other, &guest.rings, &guest.config, form, size);
+		cr_assert(!vsp || !(vsp_poll(vsp) & VSP_FAILED));
+		form[i] ^= 0xff;
+	}
+	free(other);
 }

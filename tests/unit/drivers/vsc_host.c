@@ -168,12 +168,12 @@ static bool run_channel(struct lumen_channel *channel)
 		return false;
 	if (channel->vsp && !channel->stopped) {
 		do {
-			flags = storage_vsp_poll(channel->vsp);
-			check(!(flags & STORAGE_VSP_FAILED));
+			flags = vsp_poll(channel->vsp);
+			check(!(flags & VSP_FAILED));
 			all |= flags;
-		} while (flags & STORAGE_VSP_AGAIN);
+		} while (flags & VSP_AGAIN);
 	}
-	channel->signalled |= (all & STORAGE_VSP_SIGNAL) != 0;
+	channel->signalled |= (all & VSP_SIGNAL) != 0;
 	if (!channel->signalled)
 		return false;
 	channel->signalled = false;
@@ -208,10 +208,10 @@ static void stop_vsp(struct lumen_channel *channel)
 {
 	if (!channel->vsp)
 		return;
-	storage_vsp_stop(channel->vsp);
+	vsp_stop(channel->vsp);
 	for (uint32_t i = 0; i < VSC_HOST_DISKS; i++)
 		memory_disk_run(&vsc_host.disks[i], UINT32_MAX);
-	check(storage_vsp_idle(channel->vsp));
+	check(vsp_idle(channel->vsp));
 	channel->stopped = true;
 }
 
@@ -318,16 +318,19 @@ static void start_vsp(struct lumen_channel *channel)
 	const struct storage_vsp_config config = {
 		.memory = { NULL, host_page },
 		.adapter = &vsc_host.adapter,
+		.slot_count = vsc_host.slots,
+		.max_transfer_bytes = vsc_host.max_transfer,
+	};
+	const struct vsp_rings rings = {
 		.in_pages = channel->send_pages,
 		.in_page_count = channel->send_count,
 		.out_pages = channel->receive_pages,
 		.out_page_count = channel->receive_count,
-		.slot_count = vsc_host.slots,
-		.max_transfer_bytes = vsc_host.max_transfer,
 	};
 
-	channel->vsp_memory = aligned_alloc(16, (storage_vsp_size(&config) + 15) & ~15ul);
-	channel->vsp = storage_vsp_create(channel->vsp_memory, &config);
+	channel->vsp_memory =
+		aligned_alloc(16, (vsp_size(&storage_vsp_class, &config) + 15) & ~15ul);
+	channel->vsp = vsp_open(&storage_vsp_class, channel->vsp_memory, &rings, &config);
 	channel->stopped = false;
 	check(channel->vsp != NULL);
 }
@@ -360,7 +363,7 @@ static void negotiate_for_sub(struct lumen_channel *channel)
 				      .payload_count = 1 }) == VMBUS_RING_OK);
 	}
 	vmbus_ring_writer_commit(&channel->writer);
-	storage_vsp_poll(channel->vsp);
+	vsp_poll(channel->vsp);
 }
 
 lumen_status lumen_channel_open(

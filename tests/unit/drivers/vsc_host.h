@@ -5,7 +5,7 @@
 #ifndef TESTS_VSC_HOST_H
 #define TESTS_VSC_HOST_H
 
-#include "drivers/vsp/storage.h"
+#include "drivers/vsp/storage/storage.h"
 #include "lumen/platform.h"
 #include "lumen/storage.h"
 #include "memory_disk.h"
@@ -22,7 +22,7 @@ struct lumen_channel {
 	void **send_pages, **receive_pages;
 	struct vmbus_ring_writer writer; // the guest's ends
 	struct vmbus_ring_reader reader;
-	struct storage_vsp *vsp; // NULL: nobody, or a test plays the host
+	struct vsp *vsp; // NULL: nobody, or a test plays the host
 	void *vsp_memory;
 	uint32_t asked; // operation of the last packet that was no SRB
 	uint32_t flushes;

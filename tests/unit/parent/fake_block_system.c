@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "parent/worker/block_system.h"
+#include "parent/worker/backends/block_system.h"
 
 struct fake_block_system fake_block_system;
 

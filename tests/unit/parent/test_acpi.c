@@ -3,8 +3,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "parent/worker/acpi/tables.h"
-#include "parent/worker/layout.h"
+#include "parent/worker/platform/acpi/tables.h"
+#include "parent/worker/platform/layout.h"
 
 enum { GPA = LAYOUT_ACPI };
 

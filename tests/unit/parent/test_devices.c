@@ -4,8 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "parent/worker/devices.h"
-#include "parent/worker/layout.h"
+#include "parent/worker/platform/devices.h"
+#include "parent/worker/platform/layout.h"
 
 static struct devices devices;
 static struct console console;

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "parent/worker/disk_format.h"
+#include "parent/worker/backends/disk_format.h"
 
 enum { SIZE = 1 << 20 };
 

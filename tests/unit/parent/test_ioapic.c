@@ -2,7 +2,7 @@
 // The I/O APIC: its registers as the kernel probes them, and edges to interrupts.
 #include <criterion/criterion.h>
 
-#include "parent/worker/ioapic.h"
+#include "parent/worker/platform/ioapic.h"
 
 static struct ioapic ioapic;
 static struct ioapic_interrupt last;

@@ -11,8 +11,8 @@
 #include <xen/arch-x86/hvm/start_info.h>
 
 #include "made_kernels.h"
-#include "parent/worker/layout.h"
-#include "parent/worker/loader.h"
+#include "parent/worker/platform/layout.h"
+#include "parent/worker/platform/loader.h"
 
 enum { RSDP = 0xe0000, MEMORY = 64 << 20 };
 

@@ -2,7 +2,7 @@
 // Guest memory: its two parts, and the bounds of what is handed out.
 #include <criterion/criterion.h>
 
-#include "parent/worker/layout.h"
+#include "parent/worker/platform/layout.h"
 #include "parent/worker/memory.h"
 
 static struct guest_memory memory;

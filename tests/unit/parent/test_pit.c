@@ -2,7 +2,7 @@
 // The counters of --legacy-timer, as kernels calibrate by them. The clock is the test's.
 #include <criterion/criterion.h>
 
-#include "parent/worker/pit.h"
+#include "parent/worker/platform/pit.h"
 
 enum { CONTROL = 3, OUT = 0x20, MS = 10000 /* units of 100 ns */ };
 

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "parent/worker/missing.h"
-#include "parent/worker/screen.h"
+#include "parent/worker/platform/missing.h"
+#include "parent/worker/platform/screen.h"
 
 static struct touches touches;
 static char said[4096];

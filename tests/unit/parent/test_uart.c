@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "parent/worker/uart.h"
+#include "parent/worker/platform/uart.h"
 
 enum { DATA, IER, IIR, LCR, MCR, LSR, MSR, SCRATCH };
 

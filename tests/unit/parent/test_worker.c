@@ -20,7 +20,8 @@
 #include "drivers/proto/storage.h"
 #include "fake_block_system.h"
 #include "fake_partition.h"
-#include "parent/worker/layout.h"
+#include "parent/worker/devices/storage.h"
+#include "parent/worker/platform/layout.h"
 #include "parent/worker/worker.h"
 #include "vmbus/packet.h"
 #include "vmbus/protocol.h"
@@ -71,6 +72,8 @@ static void teardown(void)
 {
 	char command[100];
 
+	if (worker)
+		synthetic_free(worker);
 	free(worker);
 	snprintf(command, sizeof(command), "rm -r %s", directory);
 	cr_expect_eq(system(command), 0);
@@ -94,6 +97,12 @@ static int run(fake_guest guest)
 	status = worker_run(worker);
 	cr_expect(!fake_open(), "the partition is given back");
 	return status;
+}
+
+// The first row of the table.
+static struct storage_device *storage(void)
+{
+	return (struct storage_device *)synthetic_at(worker, 0);
 }
 
 static const char *read_text(const char *file)
@@ -1125,9 +1134,9 @@ Test(worker, a_disk_is_read_and_written_over_vmbus)
 	close(fd);
 	for (int i = 0; i < 4096; i++)
 		cr_assert_eq(got[0][i] ^ 0xff, got[1][i], "byte %d", i);
-	cr_assert_eq(worker->storage.closed.requests, 2);
-	cr_assert_eq(worker->storage.disks[0].bytes[BLOCK_READ], 4096);
-	cr_assert_eq(worker->storage.disks[0].bytes[BLOCK_WRITE], 4096);
+	cr_assert_eq(device_count(&storage()->device, "requests"), 2);
+	cr_assert_eq(storage()->disks[0].bytes[BLOCK_READ], 4096);
+	cr_assert_eq(storage()->disks[0].bytes[BLOCK_WRITE], 4096);
 }
 
 // Breaks its ring: the in index points beyond the ring's end.
@@ -1179,7 +1188,7 @@ Test(worker, a_broken_channel_is_offered_to_the_next_kernel)
 {
 	write_disk();
 	cr_assert_eq(run(ring_breakers), 0, "%s", worker->end.reason);
-	cr_assert_eq(worker->storage.closed.requests, 2);
+	cr_assert_eq(device_count(&storage()->device, "requests"), 2);
 }
 
 static int flooding_guest(uint32_t vp, unsigned step, struct hv_message *message)
@@ -1310,20 +1319,20 @@ Test(worker, a_child_is_killed_though_a_disk_does_not_close)
 // matter.
 static void open_and_read_serials(const char *name, char serials[2][SCSI_SERIAL_MAX + 1])
 {
-	struct storage_device storage;
-	struct child_config config;
+	struct child_config *config = &worker->config;
 	struct failure failure;
 
 	unlink(path_of("disk"));
 	write_disk();
-	child_config_init(&config);
-	cr_assert_null(child_config_set(&config, "disk", path_of("disk")));
-	cr_assert_null(child_config_set(&config, "disk", path_of("kernel")));
-	cr_assert(storage_device_open_disks(&storage, name, &config, NULL, &failure), "%s",
-		failure.text);
+	child_config_init(config);
+	cr_assert_null(child_config_set(config, "disk", path_of("disk")));
+	cr_assert_null(child_config_set(config, "disk", path_of("kernel")));
+	worker->name = name;
+	cr_assert(synthetic_attach(worker, &failure), "%s", failure.text);
 	for (int disk = 0; disk < 2; disk++)
-		strcpy(serials[disk], storage.disks[disk].scsi.identity.serial);
-	cr_assert(storage_device_close_disks(&storage, deadline_in_ms(10000)));
+		strcpy(serials[disk], storage()->disks[disk].scsi.identity.serial);
+	cr_assert(synthetic_detach(worker, deadline_in_ms(10000)));
+	synthetic_free(worker);
 }
 
 Test(worker, serials_are_the_childs)
@@ -1346,7 +1355,7 @@ Test(worker, a_serial_can_be_given)
 	snprintf(worker->config.disks[0].serial, sizeof(worker->config.disks[0].serial),
 		"My-Disk_7");
 	cr_assert_eq(run_beside(waiting_guest, kill_it), LUMEN_EXIT_OUR_FAULT);
-	cr_assert_str_eq(worker->storage.disks[0].scsi.identity.serial, "My-Disk_7");
+	cr_assert_str_eq(storage()->disks[0].scsi.identity.serial, "My-Disk_7");
 }
 
 // Connects, opens a channel, and leaves, over and over.

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// See vsp.h: rings, the loop between them, what waits for room, and the end.
+#include "drivers/vsp/vsp.h"
+
+#include <string.h>
+
+static const struct vsp_counter base_counters[] = {
+#define X(field) { #field, offsetof(struct vsp, counters.field) },
+	X(packets) X(malformed) X(batches) X(signals) X(ring_full)
+#undef X
+};
+
+enum { BASE_COUNTERS = sizeof(base_counters) / sizeof(*base_counters) };
+
+size_t vsp_size(const struct vsp_class *class, const void *config)
+{
+	return class->size(config);
+}
+
+static void init_rings(struct vsp *vsp, const struct vsp_rings *rings)
+{
+	enum vmbus_ring_status status =
+		vmbus_ring_reader_init(&vsp->reader, rings->in_pages, rings->in_page_count);
+
+	if (status == VMBUS_RING_OK)
+		status = vmbus_ring_writer_init(
+			&vsp->writer, rings->out_pages, rings->out_page_count);
+	if (status != VMBUS_RING_OK)
+		vsp_fail(vsp, vmbus_ring_status_name(status));
+}
+
+struct vsp *vsp_open(const struct vsp_class *class, void *memory, const struct vsp_rings *rings,
+	const void *config)
+{
+	const size_t size = class->size(config);
+	struct vsp *vsp = memory;
+
+	if (!size)
+		return NULL;
+	memset(memory, 0, size);
+	vsp->class = class;
+	vsp->unsent_end = &vsp->unsent_first;
+	init_rings(vsp, rings);
+	class->open(vsp, config);
+	return vsp;
+}
+
+void vsp_fail(struct vsp *vsp, const char *reason)
+{
+	if (!vsp->failure)
+		vsp->failure = reason;
+}
+
+// --- to the guest ---
+
+// Returns false if it is not in the ring: no room, and then the guest will signal when there is, or
+// the ring is broken.
+static bool write_out(struct vsp *vsp, const struct vsp_out *out)
+{
+	const struct vmbus_piece piece = { out->payload, out->length };
+	const struct vmbus_packet_out packet = {
+		.type = out->type,
+		.transaction_id = out->transaction_id,
+		.payload = &piece,
+		.payload_count = 1,
+	};
+	enum vmbus_ring_status status = vmbus_ring_write(&vsp->writer, &packet);
+
+	if (status == VMBUS_RING_OK)
+		return true;
+	if (status != VMBUS_RING_FULL) {
+		vsp_fail(vsp, vmbus_ring_status_name(status));
+		return false;
+	}
+	vsp->counters.ring_full++;
+	vsp->signal_due |= vmbus_ring_writer_commit(&vsp->writer);
+	if (vmbus_ring_writer_wait(&vsp->writer, vmbus_ring_packet_room(0, out->length)))
+		vsp->again = true; // there is room by now, and nobody will tell
+	return false;
+}
+
+bool vsp_send(struct vsp *vsp, struct vsp_out *out)
+{
+	// In order: what waits for room is not overtaken.
+	if (vsp->stopped || vsp->failure || (!vsp->unsent_first && write_out(vsp, out)))
+		return true;
+	out->next = NULL;
+	*vsp->unsent_end = out;
+	vsp->unsent_end = &out->next;
+	return false;
+}
+
+static void send_unsent(struct vsp *vsp)
+{
+	while (vsp->unsent_first && write_out(vsp, vsp->unsent_first)) {
+		struct vsp_out *out = vsp->unsent_first;
+
+		vsp->unsent_first = out->next;
+		if (!vsp->unsent_first)
+			vsp->unsent_end = &vsp->unsent_first;
+		vsp->class->sent(vsp, out);
+	}
+}
+
+// --- from the guest ---
+
+// What is left of a poll.
+struct budget {
+	uint32_t packets, cost;
+};
+
+static void spend(struct budget *budget, uint32_t cost)
+{
+	budget->packets--;
+	budget->cost -= cost < budget->cost ? cost : budget->cost;
+}
+
+// Reads until there is nothing more, or nothing more can be taken. Returns true if the ring is
+// empty.
+static bool read_all(struct vsp *vsp, struct budget *budget)
+{
+	while (!vsp->full && !vsp->failure && budget->packets && budget->cost) {
+		enum vmbus_ring_status status =
+			vmbus_ring_read(&vsp->reader, vsp->buffer, vsp->buffer_size, &vsp->packet);
+
+		if (status == VMBUS_RING_EMPTY)
+			return true;
+		if (status != VMBUS_RING_OK) {
+			vsp_fail(vsp, vmbus_ring_status_name(status));
+			return false;
+		}
+		vsp->counters.packets++;
+		spend(budget, vsp->class->packet(vsp));
+	}
+	return false;
+}
+
+// While the class is full, the ring is left masked: what ends that is a completion or room in the
+// other ring, and both lead to the next poll.
+static void receive(struct vsp *vsp)
+{
+	struct budget budget = { vsp->class->poll_packets, vsp->class->poll_cost };
+	bool empty;
+
+	do {
+		vmbus_ring_reader_mask(&vsp->reader);
+		empty = read_all(vsp, &budget);
+		if (vsp->failure)
+			return;
+		vsp->signal_due |= vmbus_ring_reader_commit(&vsp->reader);
+	} while (empty && vmbus_ring_reader_unmask(&vsp->reader));
+	if (!budget.packets || !budget.cost)
+		vsp->again = true;
+	if (budget.packets < vsp->class->poll_packets)
+		vsp->counters.batches++;
+}
+
+static uint32_t take_flags(struct vsp *vsp)
+{
+	uint32_t flags = vsp->own_flags | (vsp->failure ? VSP_FAILED : 0);
+
+	if (!vsp->failure) {
+		vsp->signal_due |= vmbus_ring_writer_commit(&vsp->writer);
+		if (vsp->again)
+			flags |= VSP_AGAIN;
+	}
+	if (vsp->signal_due) {
+		flags |= VSP_SIGNAL;
+		vsp->counters.signals++;
+	}
+	vsp->own_flags = 0;
+	vsp->signal_due = false;
+	vsp->again = false;
+	return flags;
+}
+
+uint32_t vsp_poll(struct vsp *vsp)
+{
+	const struct vsp_class *class = vsp->class;
+
+	if (vsp->stopped)
+		return 0;
+	// First what ends by itself: it makes room for more.
+	if (class->work)
+		class->work(vsp);
+	if (!vsp->failure)
+		send_unsent(vsp);
+	if (!vsp->failure && !vsp->paused)
+		receive(vsp);
+	if (class->kick)
+		class->kick(vsp);
+	return take_flags(vsp);
+}
+
+void vsp_tick(struct vsp *vsp)
+{
+	if (!vsp->stopped && !vsp->failure && !vsp->paused)
+		vsp->class->tick(vsp);
+}
+
+const char *vsp_failure(const struct vsp *vsp)
+{
+	return vsp->failure;
+}
+
+void vsp_stop(struct vsp *vsp)
+{
+	vsp->stopped = true;
+	if (vsp->class->stop)
+		vsp->class->stop(vsp);
+}
+
+bool vsp_idle(const struct vsp *vsp)
+{
+	return !vsp->class->idle || vsp->class->idle(vsp);
+}
+
+// --- counters ---
+
+const struct vsp_counter *vsp_counter(const struct vsp_class *class, unsigned index)
+{
+	const struct vsp_counter *counter;
+
+	if (index < BASE_COUNTERS)
+		return &base_counters[index];
+	counter = class->counters;
+	for (index -= BASE_COUNTERS; counter && counter->name && index; index--)
+		counter++;
+	return counter && counter->name ? counter : NULL;
+}
+
+uint64_t vsp_count(const struct vsp *vsp, const struct vsp_counter *counter)
+{
+	const uint8_t *base = (const uint8_t *)vsp;
+
+	return __atomic_load_n((const uint64_t *)(base + counter->offset), __ATOMIC_RELAXED);
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What the integration components ask of their host.
+#ifndef LUMEN_DRIVERS_VSP_IC_BACKEND_H
+#define LUMEN_DRIVERS_VSP_IC_BACKEND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// Neither call blocks; both are made in the thread that drives the instance.
+struct ic_host {
+	void *context;
+	// Returns the time of day, UTC, in units of 100 ns since 1601.
+	uint64_t (*time_of_day)(void *context);
+	// Reads the guest's reference time (HV_X64_MSR_TIME_REF_COUNT), in units of 100 ns. Returns
+	// false, and leaves *time alone, if it cannot be read now.
+	bool (*reference_time)(void *context, uint64_t *time);
+};
+
+#endif

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The integration components, a file each. What a component's question says of ic_ask()'s argument
+// stands with its wire (drivers/proto/).
+#ifndef LUMEN_DRIVERS_VSP_IC_COMPONENTS_H
+#define LUMEN_DRIVERS_VSP_IC_COMPONENTS_H
+
+#include "drivers/vsp/ic.h"
+
+extern const struct ic_component shutdown_component; // argument: SHUTDOWN_FLAG_*; 0: power off
+
+#endif

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The shutdown component: asks a guest to power off, as a power button would. The guest has to have
+// a driver for it, and may refuse.
+#include "drivers/proto/shutdown.h"
+#include "drivers/vsp/ic/components.h"
+
+static const struct ic_version versions[] = SHUTDOWN_VERSIONS;
+
+static uint16_t shutdown_question(struct ic_vsp *ic, void *body)
+{
+	struct shutdown_message *message = body;
+
+	message->reason = SHUTDOWN_REASON_PLANNED;
+	message->flags = ic->argument;
+	return sizeof(*message);
+}
+
+const struct ic_component shutdown_component = {
+	.class = { IC_CLASS("shutdown", SHUTDOWN_GUID) },
+	.type = IC_MESSAGE_SHUTDOWN,
+	.versions = { versions, sizeof(versions) / sizeof(*versions) },
+	.body_max = sizeof(struct shutdown_message),
+	.question = shutdown_question,
+};

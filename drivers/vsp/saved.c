@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// See vsp.h: the saved form of a VSP. A header, the counters, what waits for room, then what the
+// class adds. Where the rings stand is in the rings, which are the guest's memory and saved with
+// it.
+#include "drivers/vsp/vsp.h"
+
+#include <string.h>
+
+// Changes with every change of the layout below. The class has a version of its own.
+enum { FORM_VERSION = 1 };
+
+struct form_header {
+	struct vmbus_guid guid; // of the class
+	uint16_t version, class_version;
+	uint32_t unsent_count;
+	uint32_t counter_count;
+};
+
+struct form_out {
+	uint64_t transaction_id;
+	uint32_t length; // of the payload, which follows
+	uint16_t type;
+	uint16_t rsvd_z;
+};
+
+void vsp_write(struct vsp_writer *to, const void *bytes, size_t length)
+{
+	to->overrun |= length > to->room;
+	if (to->overrun)
+		return;
+	memcpy(to->next, bytes, length);
+	to->next += length;
+	to->room -= length;
+}
+
+bool vsp_read(struct vsp_reader *from, void *bytes, size_t length)
+{
+	if (length > from->left) {
+		memset(bytes, 0, length);
+		return false;
+	}
+	memcpy(bytes, from->next, length);
+	from->next += length;
+	from->left -= length;
+	return true;
+}
+
+void vsp_pause(struct vsp *vsp)
+{
+	vsp->paused = true;
+}
+
+void vsp_resume(struct vsp *vsp)
+{
+	vsp->paused = false;
+}
+
+// --- saving ---
+
+static void save_header(const struct vsp *vsp, struct vsp_writer *to)
+{
+	struct form_header header = {
+		.guid = vsp->class->guid,
+		.version = FORM_VERSION,
+		.class_version = vsp->class->saved_version,
+	};
+
+	for (const struct vsp_out *out = vsp->unsent_first; out; out = out->next)
+		header.unsent_count++;
+	while (vsp_counter(vsp->class, header.counter_count))
+		header.counter_count++;
+	vsp_write(to, &header, sizeof(header));
+}
+
+static void save_counters(const struct vsp *vsp, struct vsp_writer *to)
+{
+	const struct vsp_counter *counter;
+
+	for (unsigned i = 0; (counter = vsp_counter(vsp->class, i)); i++) {
+		const uint64_t value = vsp_count(vsp, counter);
+
+		vsp_write(to, &value, sizeof(value));
+	}
+}
+
+static void save_unsent(const struct vsp *vsp, struct vsp_writer *to)
+{
+	for (const struct vsp_out *out = vsp->unsent_first; out; out = out->next) {
+		const struct form_out form = {
+			.transaction_id = out->transaction_id,
+			.length = out->length,
+			.type = out->type,
+		};
+
+		vsp_write(to, &form, sizeof(form));
+		vsp_write(to, out->payload, out->length);
+	}
+}
+
+size_t vsp_save(struct vsp *vsp, void *form, size_t size)
+{
+	struct vsp_writer to = { form, size, false };
+
+	if (!vsp->paused || vsp->stopped || vsp->failure || !vsp_idle(vsp))
+		return 0;
+	// What was read and written is the guest's to see: the rings say where we are.
+	vsp->signal_due |= vmbus_ring_reader_commit(&vsp->reader);
+	vsp->signal_due |= vmbus_ring_writer_commit(&vsp->writer);
+	save_header(vsp, &to);
+	save_counters(vsp, &to);
+	vsp->class->save(vsp, &to);
+	save_unsent(vsp, &to);
+	return to.overrun ? 0 : size - to.room;
+}
+
+// --- restoring ---
+
+static bool restore_header(
+	const struct vsp_class *class, struct form_header *header, struct vsp_reader *from)
+{
+	return vsp_read(from, header, sizeof(*header)) && header->version == FORM_VERSION &&
+	       header->class_version == class->saved_version &&
+	       !memcmp(&header->guid, &class->guid, sizeof(class->guid));
+}
+
+static bool restore_counters(struct vsp *vsp, uint32_t count, struct vsp_reader *from)
+{
+	const struct vsp_counter *counter;
+	uint32_t i;
+
+	for (i = 0; (counter = vsp_counter(vsp->class, i)); i++)
+		if (i == count ||
+			!vsp_read(from, (uint8_t *)vsp + counter->offset, sizeof(uint64_t)))
+			return false;
+	return i == count;
+}
+
+// Each one read is one that the class has room for: the loop ends with its last.
+static bool restore_unsent(struct vsp *vsp, uint32_t count, struct vsp_reader *from)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct form_out form;
+		struct vsp_out *out;
+
+		if (!vsp_read(from, &form, sizeof(form)))
+			return false;
+		out = vsp->class->restore_out(vsp, form.type, form.length);
+		if (!out || !vsp_read(from, out->payload, form.length))
+			return false;
+		out->transaction_id = form.transaction_id;
+		out->length = form.length;
+		out->type = form.type;
+		out->next = NULL;
+		*vsp->unsent_end = out;
+		vsp->unsent_end = &out->next;
+	}
+	return true;
+}
+
+struct vsp *vsp_restore(const struct vsp_class *class, void *memory, const struct vsp_rings *rings,
+	const void *config, const void *form, size_t size)
+{
+	struct vsp_reader from = { form, size };
+	struct form_header header;
+	struct vsp *vsp;
+
+	if (!restore_header(class, &header, &from))
+		return NULL;
+	vsp = vsp_open(class, memory, rings, config);
+	if (!vsp || !restore_counters(vsp, header.counter_count, &from) ||
+		!class->restore(vsp, &from) || !restore_unsent(vsp, header.unsent_count, &from) ||
+		from.left)
+		return NULL;
+	vsp->signal_due = true;
+	vsp->again = true;
+	return vsp;
+}

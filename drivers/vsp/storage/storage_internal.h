@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Shared by the files of the storage VSP.
+#ifndef LUMEN_DRIVERS_VSP_STORAGE_STORAGE_INTERNAL_H
+#define LUMEN_DRIVERS_VSP_STORAGE_STORAGE_INTERNAL_H
+
+#include "drivers/vsp/storage/storage.h"
+
+// Who has been told what.
+enum storage_state {
+	STORAGE_BEGIN,		  // nobody has said anything
+	STORAGE_QUERY_VERSION,	  // the guest has begun
+	STORAGE_QUERY_PROPERTIES, // both know the version
+	STORAGE_END,		  // the guest knows the properties
+	STORAGE_READY,		  // the guest has said that it is done; SCSI commands may come
+};
+
+// A packet of the guest from when it is read until its completion is in the ring.
+struct storage_slot {
+	struct vsp_out out; // the completion: first, so that it leads here; its payload is `answer`
+	struct storage_vsp *vsp;
+	struct storage_slot *next; // on the free list
+	bool wants_completion;
+	struct vstor_packet answer;
+	struct block_iovec *iov; // vsp->iov_max of them
+	struct scsi_command command;
+};
+
+struct storage_vsp {
+	struct vsp base;
+	struct vmbus_memory memory;
+	struct scsi_adapter *adapter;
+	const struct vstor_fc_wwn *wwn;
+
+	enum storage_state state;
+	uint16_t version; // enum vstor_version, from STORAGE_QUERY_PROPERTIES on
+	uint32_t max_transfer_bytes;
+	uint32_t srb_size; // of a request's payload at this version
+
+	bool rescan_due, rescan_waits;
+	struct vsp_out rescan_out;
+	struct vstor_packet rescan;
+
+	uint32_t executing;	    // commands that the SCSI target has
+	struct storage_slot *reset; // a reset that waits until there are none
+	struct storage_slot *free;
+	uint32_t slot_count;
+	uint32_t iov_max;
+	struct storage_slot *slots;
+	uint64_t requests; // SCSI commands among the packets
+	uint64_t errors;   // commands that did not end well
+};
+
+// Sends slot->answer and frees the slot, now or when there is room.
+void storage_answer(struct storage_slot *slot);
+
+// Fills in slot->answer without payload, and sends it.
+void storage_answer_status(struct storage_slot *slot, enum vstor_status status);
+
+// What a version means for an instance. Returns false if there is none of that number.
+bool storage_set_version(struct storage_vsp *vsp, uint16_t version);
+
+// Acts on a packet, which is in base.packet. The slot is answered now or later.
+void storage_handle(struct storage_slot *slot);
+
+// Executes the SCSI command of an EXECUTE_SRB packet.
+void storage_execute(struct storage_slot *slot, const struct vstor_packet *packet);
+
+#endif

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// See device.h: all devices, and what serving one has in common.
+#include "parent/worker/devices/device.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "parent/worker/devices/table.h"
+#include "parent/worker/log.h"
+#include "parent/worker/worker.h"
+
+enum { FAILED_START_MS = 1000 }; // for what nobody has used to close
+
+// --- all of them ---
+
+struct device *synthetic_at(struct worker *worker, unsigned index)
+{
+	return index < worker->synthetic_count ? worker->synthetic[index] : NULL;
+}
+
+static bool attach(struct worker *worker, const struct device_row *row, struct failure *failure)
+{
+	struct device *device = calloc(1, row->size);
+
+	if (!device)
+		return failure_set(
+			failure, LUMEN_EXIT_OUR_FAULT, "The worker has too little memory.");
+	device->row = row;
+	device->worker = worker;
+	device->stop_fd = -1;
+	device->epoll_fd = -1;
+	worker->synthetic[worker->synthetic_count++] = device;
+	return row->attach(device, failure);
+}
+
+bool synthetic_attach(struct worker *worker, struct failure *failure)
+{
+	for (unsigned i = 0; i < device_table_count; i++) {
+		if (attach(worker, &device_table[i], failure))
+			continue;
+		synthetic_detach(worker, deadline_in_ms(FAILED_START_MS));
+		return false;
+	}
+	return true;
+}
+
+static bool offer(struct device *device, struct vmbus_host *host)
+{
+	static const uint32_t pipe_mode = VMBUS_PIPE_MODE_MESSAGE;
+	const struct vsp_class *class = device->row->class;
+	struct vmbus_offer *what = &device->vmbus.offer;
+
+	if (!device->config)
+		return true;
+	device->vmbus.name = class->name;
+	device->vmbus.ops = device->row->threaded ? &device_thread_ops : &device_loop_ops;
+	what->interface_type = class->guid;
+	what->interface_instance = device->row->instance;
+	what->flags = VMBUS_OFFER_ENUMERATE_DEVICE_INTERFACE;
+	if (class->pipe) {
+		what->flags |= VMBUS_OFFER_NAMED_PIPE_MODE;
+		memcpy(what->user_defined, &pipe_mode, sizeof(pipe_mode));
+	}
+	return device_loop_init(device) && vmbus_host_offer(host, &device->vmbus);
+}
+
+bool synthetic_offer(struct worker *worker)
+{
+	for (unsigned i = 0; i < worker->synthetic_count; i++)
+		if (!offer(worker->synthetic[i], &worker->vmbus))
+			return false;
+	return true;
+}
+
+bool synthetic_detach(struct worker *worker, deadline_ns deadline)
+{
+	bool done = true;
+
+	for (unsigned i = worker->synthetic_count; i-- > 0;) {
+		struct device *device = worker->synthetic[i];
+
+		if (device->row->detach && !device->row->detach(device, deadline))
+			done = false;
+	}
+	return done;
+}
+
+void synthetic_free(struct worker *worker)
+{
+	for (unsigned i = 0; i < worker->synthetic_count; i++)
+		free(worker->synthetic[i]);
+	worker->synthetic_count = 0;
+}
+
+uint64_t synthetic_file_size(struct worker *worker)
+{
+	uint64_t largest = 0;
+
+	for (unsigned i = 0; i < worker->synthetic_count; i++) {
+		const struct device *device = worker->synthetic[i];
+		uint64_t size = device->row->file_size ? device->row->file_size(device) : 0;
+
+		if (size > largest)
+			largest = size;
+	}
+	return largest;
+}
+
+uint64_t synthetic_activity(struct worker *worker)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < worker->synthetic_count; i++)
+		if (worker->synthetic[i]->row->activity)
+			sum += worker->synthetic[i]->row->activity(worker->synthetic[i]);
+	return sum;
+}
+
+const struct device_verb *synthetic_find_verb(
+	struct worker *worker, const char *name, struct device **device)
+{
+	for (unsigned i = 0; i < worker->synthetic_count; i++) {
+		*device = worker->synthetic[i];
+		for (const struct device_verb *verb = (*device)->row->verbs; verb && verb->name;
+			verb++)
+			if (!strcmp(verb->name, name))
+				return verb;
+	}
+	return NULL;
+}
+
+// --- counters ---
+
+static uint64_t count(const struct device *device, unsigned index)
+{
+	const struct vsp_counter *counter = vsp_counter(device->row->class, index);
+
+	return device->closed[index] + (device->vsp ? vsp_count(device->vsp, counter) : 0);
+}
+
+static const struct vsp_counter *counter_at(const struct device *device, unsigned index)
+{
+	return index < DEVICE_COUNTERS_MAX ? vsp_counter(device->row->class, index) : NULL;
+}
+
+uint64_t device_count(const struct device *device, const char *name)
+{
+	const struct vsp_counter *counter;
+
+	for (unsigned i = 0; (counter = counter_at(device, i)); i++)
+		if (!strcmp(counter->name, name))
+			return count(device, i);
+	return 0;
+}
+
+void device_stat(struct device *device, struct stat_text *stat)
+{
+	const char *name = device->row->class->name;
+	const struct vsp_counter *counter;
+
+	for (unsigned i = 0; (counter = counter_at(device, i)); i++)
+		stat_line(stat, "%s.%s %llu", name, counter->name,
+			(unsigned long long)count(device, i));
+	if (device->row->threaded)
+		stat_line(stat, "%s.turns %llu", name,
+			(unsigned long long)__atomic_load_n(&device->turns, __ATOMIC_RELAXED));
+	if (device->row->stat)
+		device->row->stat(device, stat);
+}
+
+// --- one channel ---
+
+bool device_open_vsp(struct device *device, const struct vmbus_device_open *open)
+{
+	const struct vsp_class *class = device->row->class;
+	const struct vsp_rings rings = {
+		.in_pages = open->in_pages,
+		.in_page_count = open->in_page_count,
+		.out_pages = open->out_pages,
+		.out_page_count = open->out_page_count,
+	};
+	size_t size = vsp_size(class, device->config);
+	void *memory = aligned_alloc(VSP_ALIGNMENT, size + (-size & (VSP_ALIGNMENT - 1)));
+
+	device->vsp = memory ? vsp_open(class, memory, &rings, device->config) : NULL;
+	if (!device->vsp)
+		free(memory);
+	return device->vsp;
+}
+
+void device_close_vsp(struct device *device)
+{
+	const struct vsp_counter *counter;
+
+	if (!device->vsp)
+		return;
+	for (unsigned i = 0; (counter = counter_at(device, i)); i++)
+		device->closed[i] += vsp_count(device->vsp, counter);
+	free(device->vsp);
+	device->vsp = NULL;
+}
+
+uint32_t device_serve(struct device *device)
+{
+	uint32_t flags = vsp_poll(device->vsp);
+
+	if (flags & VSP_SIGNAL)
+		vmbus_device_signal(&device->vmbus);
+	if (device->row->flags && flags >= VSP_OWN)
+		device->row->flags(device, flags);
+	if (flags & VSP_FAILED) {
+		log_line("%s: the channel has failed: %s", device->vmbus.name,
+			vsp_failure(device->vsp));
+		vsp_stop(device->vsp);
+		vmbus_device_report(&device->vmbus, VMBUS_DEVICE_FAILED);
+	}
+	return flags;
+}

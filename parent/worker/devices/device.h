@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The child's synthetic devices: for each a row that says what it is, and one machinery that offers
+// it, serves its channel in a thread of its own or in the main loop, and takes it back.
+//
+// Main thread, but for what a row says is the device's own thread's.
+#ifndef WORKER_DEVICES_DEVICE_H
+#define WORKER_DEVICES_DEVICE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "drivers/vsp/vsp.h"
+#include "parent/worker/deadline.h"
+#include "parent/worker/failure.h"
+#include "parent/worker/loop.h"
+#include "parent/worker/stat.h"
+#include "parent/worker/vmbus_host.h"
+
+struct device;
+
+// A request of the control socket that a device carries out.
+struct device_verb {
+	const char *name; // NULL ends a table
+	// Begins; device_verb_done() says what became of it. Returns NULL, or why it cannot: a
+	// sentence.
+	const char *(*begin)(struct device *device);
+};
+
+// What a device is. Calls that may be NULL say so.
+struct device_row {
+	const struct vsp_class *class;
+	struct vmbus_guid instance;
+	size_t size;	    // of the device's struct, which begins with struct device
+	bool threaded;	    // its channel is served by a thread of its own, which may block
+	const void *detail; // what several rows of one kind differ in
+
+	// Before the child runs and before the worker is confined: opens what the device needs, and
+	// sets what the class is opened with in device->config. Left NULL: the child has none. NULL
+	// on failure, too: *failure says why.
+	bool (*attach)(struct device *device, struct failure *failure);
+	// When the channel is closed. Returns false if the kernel has not let go of everything by
+	// the deadline: nothing of the device may go then. May be NULL.
+	bool (*detach)(struct device *device, deadline_ns deadline);
+	// The channel is served: the class's own flags (VSP_OWN and above) of a poll. May be NULL.
+	void (*flags)(struct device *device, uint32_t flags);
+	// The channel goes. May be NULL.
+	void (*closing)(struct device *device);
+
+	// The thread's. poll: what has been completed is taken, before each vsp_poll(). watch: adds
+	// what that waits for. timeout_ms: until it is to be called anyway; -1: never.
+	void (*poll)(struct device *device);
+	bool (*watch)(struct device *device, int epoll_fd);
+	int (*timeout_ms)(const struct device *device);
+
+	// May be NULL, all of them. activity: a number that changes when a child does what a kernel
+	// does that boots or writes. file_size: the largest file that it writes.
+	void (*stat)(struct device *device, struct stat_text *stat);
+	uint64_t (*activity)(const struct device *device);
+	uint64_t (*file_size)(const struct device *device);
+	const struct device_verb *verbs;
+};
+
+enum { DEVICE_COUNTERS_MAX = 24 };
+
+struct device {
+	struct vmbus_device vmbus;
+	const struct device_row *row;
+	struct worker *worker;
+	const void *config;		      // of the class; NULL: there is no such device
+	struct vsp *vsp;		      // while the channel is open
+	uint64_t closed[DEVICE_COUNTERS_MAX]; // of earlier openings of the channel, together
+	// In a thread of its own:
+	pthread_t thread;
+	int stop_fd;  // eventfd: the thread is to end
+	bool stopped; // it has been told so; the thread's
+	int epoll_fd;
+	uint64_t turns; // of the thread's loop; atomic
+	// In the main loop:
+	bool served;
+	struct loop_source signalled; // while the channel is served
+	struct loop_source ticks;     // class->tick_ms
+};
+
+// --- all devices, in the order of the table (table.c); stopped in reverse ---
+
+// Makes and attaches the devices. On failure nothing is left open, and *failure says why.
+bool synthetic_attach(struct worker *worker, struct failure *failure);
+
+// Offers them to the child. Returns false after logging why not.
+bool synthetic_offer(struct worker *worker);
+
+// When all channels are closed. Returns false if the kernel has not let go of everything by the
+// deadline: nothing of the devices may go then.
+bool synthetic_detach(struct worker *worker, deadline_ns deadline);
+
+// Gives their memory back.
+void synthetic_free(struct worker *worker);
+
+// Returns the device of this number, or NULL behind the last.
+struct device *synthetic_at(struct worker *worker, unsigned index);
+
+// Returns the largest file that a device writes, and a number that changes with their activity.
+uint64_t synthetic_file_size(struct worker *worker);
+uint64_t synthetic_activity(struct worker *worker);
+
+// Finds a verb, and the device that has it. Returns NULL if there is none.
+const struct device_verb *synthetic_find_verb(
+	struct worker *worker, const char *name, struct device **device);
+
+// Writes the counters of a device since the child's start, and what the row adds.
+void device_stat(struct device *device, struct stat_text *stat);
+
+// A device's counter since the child's start, by its name; 0 if there is none of that name.
+uint64_t device_count(const struct device *device, const char *name);
+
+// What a verb has led to: NULL, or why not: a sentence. (worker.c tells those who wait.)
+void device_verb_done(struct device *device, const struct device_verb *verb, const char *error);
+
+// --- parts of the above ---
+
+extern const struct vmbus_device_ops device_loop_ops, device_thread_ops; // one of them each
+
+// Opens the VSP on the rings. Returns false if there is no memory.
+bool device_open_vsp(struct device *device, const struct vmbus_device_open *open);
+void device_close_vsp(struct device *device);
+
+// Polls the VSP once and does what the flags ask for, but for VSP_AGAIN. If the channel has failed,
+// that is logged and reported, and the VSP is stopped. Returns the flags.
+uint32_t device_serve(struct device *device);
+
+// For the main loop: serves the channel now, because something has been asked for.
+void device_loop_serve(struct device *device);
+
+// Makes the timer of a device in the main loop, if it has one.
+bool device_loop_init(struct device *device);
+
+#endif

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// See table.h. An instance's GUID is the row's own, for good: guests find devices by it again.
+#include "parent/worker/devices/table.h"
+
+#include "drivers/vsp/ic/components.h"
+#include "drivers/vsp/storage/storage.h"
+#include "parent/worker/devices/ic.h"
+#include "parent/worker/devices/storage.h"
+
+// clang-format off
+#define INSTANCE(number, ...) \
+	{ 0x6c756d65, 0x6e00, (number), { 0x80, 0x00, __VA_ARGS__, 0, 0 } }
+// clang-format on
+
+#define COMPONENT(component)                                                                       \
+	.class = &(component).class, .size = sizeof(struct ic_device), .detail = &(component),     \
+	.attach = ic_attach
+
+const struct device_row device_table[] = {
+	{ STORAGE_ROW, .class = &storage_vsp_class,
+		.instance = INSTANCE(0x4001, 's', 'c', 's', 'i') },
+	{ COMPONENT(shutdown_component), .instance = INSTANCE(0x4002, 's', 'h', 'u', 't'),
+		.flags = shutdown_flags, .closing = shutdown_closing, .verbs = shutdown_verbs },
+};
+
+const unsigned device_table_count = sizeof(device_table) / sizeof(*device_table);
+_Static_assert(sizeof(device_table) / sizeof(*device_table) <= DEVICE_TABLE_MAX, "rows");
