@@ -7,5 +7,6 @@
 #include "drivers/vsp/ic.h"
 
 extern const struct ic_component shutdown_component; // argument: SHUTDOWN_FLAG_*; 0: power off
+extern const struct ic_component heartbeat_component;
 
 #endif

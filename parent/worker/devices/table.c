@@ -21,6 +21,7 @@ const struct device_row device_table[] = {
 		.instance = INSTANCE(0x4001, 's', 'c', 's', 'i') },
 	{ COMPONENT(shutdown_component), .instance = INSTANCE(0x4002, 's', 'h', 'u', 't'),
 		.flags = shutdown_flags, .closing = shutdown_closing, .verbs = shutdown_verbs },
+	{ COMPONENT(heartbeat_component), .instance = INSTANCE(0x4003, 'h', 'e', 'a', 'r') },
 };
 
 const unsigned device_table_count = sizeof(device_table) / sizeof(*device_table);
