@@ -8,5 +8,6 @@
 
 extern const struct ic_component shutdown_component; // argument: SHUTDOWN_FLAG_*; 0: power off
 extern const struct ic_component heartbeat_component;
+extern const struct ic_component timesync_component;
 
 #endif

@@ -22,6 +22,7 @@ const struct device_row device_table[] = {
 	{ COMPONENT(shutdown_component), .instance = INSTANCE(0x4002, 's', 'h', 'u', 't'),
 		.flags = shutdown_flags, .closing = shutdown_closing, .verbs = shutdown_verbs },
 	{ COMPONENT(heartbeat_component), .instance = INSTANCE(0x4003, 'h', 'e', 'a', 'r') },
+	{ COMPONENT(timesync_component), .instance = INSTANCE(0x4004, 't', 'i', 'm', 'e') },
 };
 
 const unsigned device_table_count = sizeof(device_table) / sizeof(*device_table);
