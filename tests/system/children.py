@@ -153,6 +153,24 @@ grep "stop: the child does" "$(of busy)/log" || fail "it was not asked" busy
     t.contains(result.console, "/twin is in use")
 
 
+def test_clock(t):
+    """A stock child's clock is the root's, by time synchronisation; its heart beats."""
+    result = yield _job(t, """
+before=$(date +%s)
+child clock $DISK0 clock
+ends clock 0
+after=$(date +%s)
+tr -d '\\r' <"$(of clock)/console.log" >/tmp/said
+said=$(sed -n 's/.*clock: \\([0-9]*\\).*/\\1/p' /tmp/said)
+echo "the child says $said, between $before and $after"
+[ "$before" -le "$said" ] && [ "$said" -le "$after" ] || fail "its clock is not ours" clock
+for what in "TimeSync IC version 4.0" "Heartbeat IC version 3.0"; do
+	grep -q "$what" /tmp/said || fail "no $what" clock
+done
+""", disks=1)
+    t.equal(result.status, 0, "status of the script")
+
+
 def test_again_and_again(t):
     """All that children had is back, by the driver's counters and the root's memory."""
     result = _alone(t, """
