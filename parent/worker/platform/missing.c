@@ -15,12 +15,14 @@ enum {
 	"take the frequencies of TSC and APIC timer from MSRs 0x40000022 and 0x40000023, or give " \
 	"the child --legacy-timer"
 #define NO_INTERRUPTS "use the local APIC and the I/O APIC (ACPI: MADT)"
-#define NO_CLOCK      "there is no time of day; MSR 0x40000020 counts from the start"
-#define NO_INPUT      "input comes from the console, the 16550 at port 0x3f8"
-#define NO_SCREEN     "the console is the 16550 at port 0x3f8"
-#define NO_DISK	      "disks are on VMBus"
-#define NO_BUS	      "there is no PCI; devices are on VMBus"
-#define POWER_OFF_BY  "write 0x34 to port 0x600, the sleep control register that the FADT names"
+#define NO_CLOCK                                                                                   \
+	"the time of day comes over VMBus (time synchronisation); MSR 0x40000020 counts from the " \
+	"start"
+#define NO_INPUT     "input comes from the console, the 16550 at port 0x3f8"
+#define NO_SCREEN    "the console is the 16550 at port 0x3f8"
+#define NO_DISK	     "disks are on VMBus"
+#define NO_BUS	     "there is no PCI; devices are on VMBus"
+#define POWER_OFF_BY "write 0x34 to port 0x600, the sleep control register that the FADT names"
 
 static const struct missing_device devices[] = {
 	{ TOUCH_PORT, 0x20, 0x21, "an interrupt controller of a PC (8259)", NO_INTERRUPTS },
