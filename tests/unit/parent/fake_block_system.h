@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The kernel below a disk (parent/worker/backends/block_system.h), with faults on demand: it fails a
-// write-back once, takes no requests, is interrupted, or hangs.
+// The kernel below a disk (parent/worker/backends/block_system.h), with faults on demand: it fails
+// a write-back once, takes no requests, is interrupted, or hangs.
 #ifndef FAKE_BLOCK_SYSTEM_H
 #define FAKE_BLOCK_SYSTEM_H
 
