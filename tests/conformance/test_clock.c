@@ -38,6 +38,8 @@ TEST(counter_monotonic, "Reference counter: strictly monotonic", "Reference Coun
 	}
 }
 
+#define TURNS 400 // of all VPs
+
 static struct {
 	uint64_t last;
 	uint32_t turn, vps;
@@ -48,7 +50,7 @@ static void take_turns(void *argument)
 {
 	uint32_t me = this_vp();
 
-	for (unsigned int i = 0; i < 300; i++) {
+	for (unsigned int i = 0; i < TURNS / ring.vps; i++) {
 		uint64_t now;
 
 		EXPECT(WAIT(__atomic_load_n(&ring.turn, __ATOMIC_ACQUIRE) == me, SLOW_MS),

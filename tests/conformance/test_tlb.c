@@ -16,7 +16,7 @@
 #define OLD    0x01d01d00u
 #define NEW    0x2e302e30u
 #define ENOUGH 3  // stale reads seen
-#define ROUNDS 30 // at most
+#define READS  30 // at most: rounds times VPs that read in each
 
 #define PTE_PRESENT 0x1u
 #define PTE_WRITE   0x2u
@@ -307,7 +307,7 @@ static void check_variant(const struct variant *v)
 		SKIP("sparse sets are not advertised");
 	map(v->global ? PTE_GLOBAL : 0);
 	readers_start(v->global);
-	while (rounds < ROUNDS && stale < ENOUGH) {
+	while (rounds * (machine.vps - 1) < READS && stale < ENOUGH) {
 		stale += flush_round(v);
 		rounds++;
 	}
