@@ -3,6 +3,20 @@
 // compiled with this header before all others (-include), so that each name in the library begins
 // with lumen_ and cannot meet one of the kernel's own. tests/unit/guest-sdk compares it with the
 // library.
+#define storage_ask_disk		   lumen_storage_ask_disk
+#define storage_capacity		   lumen_storage_capacity
+#define storage_drop			   lumen_storage_drop
+#define storage_finish			   lumen_storage_finish
+#define storage_identify		   lumen_storage_identify
+#define storage_issue			   lumen_storage_issue
+#define storage_negotiate		   lumen_storage_negotiate
+#define storage_note_error		   lumen_storage_note_error
+#define storage_queue_open		   lumen_storage_queue_open
+#define storage_receive			   lumen_storage_receive
+#define storage_send_piece		   lumen_storage_send_piece
+#define storage_service			   lumen_storage_service
+#define storage_unlock			   lumen_storage_unlock
+#define storage_unwait			   lumen_storage_unwait
 #define vmbus_ask			   lumen_vmbus_ask
 #define vmbus_ask_and_wait		   lumen_vmbus_ask_and_wait
 #define vmbus_channel_call		   lumen_vmbus_channel_call
@@ -59,20 +73,17 @@
 #define vmbus_ring_writer_wait		   lumen_vmbus_ring_writer_wait
 #define vmbus_sleep			   lumen_vmbus_sleep
 #define vmbus_wait			   lumen_vmbus_wait
-#define vsc_ask_disk			   lumen_vsc_ask_disk
-#define vsc_capacity			   lumen_vsc_capacity
+#define vsc_ask				   lumen_vsc_ask
+#define vsc_bad_host			   lumen_vsc_bad_host
 #define vsc_channel_failed		   lumen_vsc_channel_failed
+#define vsc_count_news			   lumen_vsc_count_news
+#define vsc_drain			   lumen_vsc_drain
+#define vsc_drop			   lumen_vsc_drop
 #define vsc_fail			   lumen_vsc_fail
-#define vsc_finish			   lumen_vsc_finish
 #define vsc_flush			   lumen_vsc_flush
-#define vsc_identify			   lumen_vsc_identify
-#define vsc_issue			   lumen_vsc_issue
-#define vsc_negotiate			   lumen_vsc_negotiate
-#define vsc_note_error			   lumen_vsc_note_error
+#define vsc_poll			   lumen_vsc_poll
+#define vsc_queue_create		   lumen_vsc_queue_create
 #define vsc_queue_open			   lumen_vsc_queue_open
-#define vsc_receive			   lumen_vsc_receive
-#define vsc_send_control		   lumen_vsc_send_control
-#define vsc_send_piece			   lumen_vsc_send_piece
-#define vsc_service			   lumen_vsc_service
-#define vsc_unlock			   lumen_vsc_unlock
-#define vsc_unwait			   lumen_vsc_unwait
+#define vsc_shut_down			   lumen_vsc_shut_down
+#define vsc_take_answer			   lumen_vsc_take_answer
+#define vsc_wait			   lumen_vsc_wait

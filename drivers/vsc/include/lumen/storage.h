@@ -185,7 +185,7 @@ struct lumen_request {
 
 	// The SDK's.
 	struct lumen_request *next;
-	struct vsc_queue *queue;
+	struct lumen_disk_queue *queue;
 	uint64_t blocks_left;
 	uint32_t segment, segment_offset;
 	uint32_t in_flight;

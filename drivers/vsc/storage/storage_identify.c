@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The storage VSC: what a disk is like. What a host says of a disk that
 // contradicts itself makes the disk not present; what it does not say is taken as not supported.
-#include "drivers/vsc/storage_internal.h"
+#include "drivers/vsc/storage/storage_internal.h"
 
-#define VSC_INQUIRY    96u
-#define VSC_VPD	       255u
-#define VSC_MODE_SENSE 192u
+#define STORAGE_INQUIRY	   96u
+#define STORAGE_VPD	   255u
+#define STORAGE_MODE_SENSE 192u
 
-lumen_status vsc_ask_disk(struct lumen_storage *storage, const uint8_t *cdb, uint8_t cdb_length,
+lumen_status storage_ask_disk(struct lumen_storage *storage, const uint8_t *cdb, uint8_t cdb_length,
 	uint32_t allocation, uint32_t *length)
 {
 	const struct lumen_segment segment = { .data = storage->shared, .length = allocation };
@@ -35,16 +35,16 @@ lumen_status vsc_ask_disk(struct lumen_storage *storage, const uint8_t *cdb, uin
 	return status;
 }
 
-static lumen_status vsc_inquire(struct lumen_storage *storage, bool vital, uint8_t page,
+static lumen_status storage_inquire(struct lumen_storage *storage, bool vital, uint8_t page,
 	uint8_t allocation, uint32_t *length)
 {
 	const uint8_t cdb[6] = { 0x12, vital, page, 0, allocation };
 
-	return vsc_ask_disk(storage, cdb, sizeof(cdb), allocation, length);
+	return storage_ask_disk(storage, cdb, sizeof(cdb), allocation, length);
 }
 
 // Copies a text field: what is not ASCII becomes '?', and spaces at its end go.
-static void vsc_text(char *to, const uint8_t *from, uint32_t length)
+static void storage_text(char *to, const uint8_t *from, uint32_t length)
 {
 	uint32_t end = 0;
 
@@ -58,27 +58,27 @@ static void vsc_text(char *to, const uint8_t *from, uint32_t length)
 
 // --- vital product data (SPC-4 7.8, SBC-3 6.5) ---
 
-static void vsc_vpd_serial(struct lumen_disk *disk, const uint8_t *page, uint32_t length)
+static void storage_vpd_serial(struct lumen_disk *disk, const uint8_t *page, uint32_t length)
 {
 	const uint32_t most = sizeof(disk->serial) - 1;
 
-	vsc_text(disk->serial, page + 4, length - 4 < most ? length - 4 : most);
+	storage_text(disk->serial, page + 4, length - 4 < most ? length - 4 : most);
 }
 
-static void vsc_vpd_limits(struct lumen_disk *disk, const uint8_t *page, uint32_t length)
+static void storage_vpd_limits(struct lumen_disk *disk, const uint8_t *page, uint32_t length)
 {
-	const uint64_t transfer = vsc_get(&page[8], 4) << disk->block_shift;
-	const uint64_t write_same = vsc_get(&page[36], 8);
+	const uint64_t transfer = storage_get(&page[8], 4) << disk->block_shift;
+	const uint64_t write_same = storage_get(&page[36], 8);
 
 	if (transfer > 0 && transfer < disk->max_transfer)
 		disk->max_transfer = (uint32_t)transfer;
-	disk->max_unmap = vsc_get(&page[24], 4) ? (uint32_t)vsc_get(&page[20], 4) : 0;
-	disk->unmap_granularity = (uint32_t)(vsc_get(&page[28], 4) << disk->block_shift);
+	disk->max_unmap = storage_get(&page[24], 4) ? (uint32_t)storage_get(&page[20], 4) : 0;
+	disk->unmap_granularity = (uint32_t)(storage_get(&page[28], 4) << disk->block_shift);
 	disk->max_write_same = write_same < UINT32_MAX ? (uint32_t)write_same : UINT32_MAX;
 	disk->can_write_same = disk->max_write_same > 0;
 }
 
-static void vsc_vpd_provisioning(struct lumen_disk *disk, const uint8_t *page, uint32_t length)
+static void storage_vpd_provisioning(struct lumen_disk *disk, const uint8_t *page, uint32_t length)
 {
 	disk->can_unmap = (page[5] & 0x80) && disk->max_unmap > 0;
 	disk->unmap_zeroes = disk->can_unmap && (page[5] & 0x04);
@@ -89,49 +89,49 @@ static const struct {
 	uint8_t code;
 	uint8_t min_length;
 	void (*take)(struct lumen_disk *disk, const uint8_t *page, uint32_t length);
-} vsc_vpd_pages[] = {
-	{ 0x80, 4, vsc_vpd_serial },
-	{ 0xB0, 16, vsc_vpd_limits },
-	{ 0xB2, 8, vsc_vpd_provisioning },
+} storage_vpd_pages[] = {
+	{ 0x80, 4, storage_vpd_serial },
+	{ 0xB0, 16, storage_vpd_limits },
+	{ 0xB2, 8, storage_vpd_provisioning },
 };
-#define VSC_VPD_PAGES (sizeof(vsc_vpd_pages) / sizeof(vsc_vpd_pages[0]))
+#define STORAGE_VPD_PAGES (sizeof(storage_vpd_pages) / sizeof(storage_vpd_pages[0]))
 
 // A bit for each page of the table that the disk has.
-static uint32_t vsc_vpd_supported(struct lumen_storage *storage)
+static uint32_t storage_vpd_supported(struct lumen_storage *storage)
 {
 	const uint8_t *answer = storage->answer;
 	uint32_t length, pages = 0;
 
-	if (vsc_inquire(storage, true, 0, VSC_VPD, &length) != LUMEN_OK)
+	if (storage_inquire(storage, true, 0, STORAGE_VPD, &length) != LUMEN_OK)
 		return 0;
 	for (uint32_t at = 4; at < length && at < 4u + answer[3]; at++) {
-		for (uint32_t i = 0; i < VSC_VPD_PAGES; i++)
-			pages |= (uint32_t)(answer[at] == vsc_vpd_pages[i].code) << i;
+		for (uint32_t i = 0; i < STORAGE_VPD_PAGES; i++)
+			pages |= (uint32_t)(answer[at] == storage_vpd_pages[i].code) << i;
 	}
 	return pages;
 }
 
-static void vsc_vital(struct lumen_storage *storage, struct lumen_disk *disk)
+static void storage_vital(struct lumen_storage *storage, struct lumen_disk *disk)
 {
-	const uint32_t pages = vsc_vpd_supported(storage);
+	const uint32_t pages = storage_vpd_supported(storage);
 
-	for (uint32_t i = 0; i < VSC_VPD_PAGES; i++) {
-		const uint8_t code = vsc_vpd_pages[i].code;
+	for (uint32_t i = 0; i < STORAGE_VPD_PAGES; i++) {
+		const uint8_t code = storage_vpd_pages[i].code;
 		uint32_t length, told;
 
 		if (!(pages >> i & 1) ||
-			vsc_inquire(storage, true, code, VSC_VPD, &length) != LUMEN_OK)
+			storage_inquire(storage, true, code, STORAGE_VPD, &length) != LUMEN_OK)
 			continue;
-		told = 4 + (uint32_t)vsc_get(&storage->answer[2], 2);
+		told = 4 + (uint32_t)storage_get(&storage->answer[2], 2);
 		length = told < length ? told : length;
-		if (storage->answer[1] == code && length >= vsc_vpd_pages[i].min_length)
-			vsc_vpd_pages[i].take(disk, storage->answer, length);
+		if (storage->answer[1] == code && length >= storage_vpd_pages[i].min_length)
+			storage_vpd_pages[i].take(disk, storage->answer, length);
 	}
 }
 
 // --- size and mode ---
 
-static bool vsc_take_capacity(
+static bool storage_take_capacity(
 	struct lumen_disk *disk, uint64_t last_block, uint64_t block_size, uint32_t exponent)
 {
 	uint64_t blocks, bytes;
@@ -148,30 +148,31 @@ static bool vsc_take_capacity(
 }
 
 // SBC-3 5.16 and 5.15: READ CAPACITY (16), and (10) for those that do not know it.
-bool vsc_capacity(struct lumen_storage *storage, struct lumen_disk *disk)
+bool storage_capacity(struct lumen_storage *storage, struct lumen_disk *disk)
 {
 	static const uint8_t long_cdb[16] = { 0x9E, 0x10, [13] = 32 };
 	static const uint8_t short_cdb[10] = { 0x25 };
 	const uint8_t *answer = storage->answer;
 	uint32_t length;
 
-	if (vsc_ask_disk(storage, long_cdb, 16, 32, &length) == LUMEN_OK && length >= 16)
-		return vsc_take_capacity(
-			disk, vsc_get(answer, 8), vsc_get(answer + 8, 4), answer[13] & 15);
-	if (vsc_ask_disk(storage, short_cdb, 10, 8, &length) == LUMEN_OK && length == 8)
-		return vsc_take_capacity(disk, vsc_get(answer, 4), vsc_get(answer + 4, 4), 0);
+	if (storage_ask_disk(storage, long_cdb, 16, 32, &length) == LUMEN_OK && length >= 16)
+		return storage_take_capacity(
+			disk, storage_get(answer, 8), storage_get(answer + 8, 4), answer[13] & 15);
+	if (storage_ask_disk(storage, short_cdb, 10, 8, &length) == LUMEN_OK && length == 8)
+		return storage_take_capacity(
+			disk, storage_get(answer, 4), storage_get(answer + 4, 4), 0);
 	return false;
 }
 
 // SPC-4 6.11, SBC-3 6.4.5: the caching page. Who does not know it may have a cache.
-static void vsc_mode(struct lumen_storage *storage, struct lumen_disk *disk)
+static void storage_mode(struct lumen_storage *storage, struct lumen_disk *disk)
 {
-	static const uint8_t cdb[6] = { 0x1A, 0x08, 0x08, 0, VSC_MODE_SENSE };
+	static const uint8_t cdb[6] = { 0x1A, 0x08, 0x08, 0, STORAGE_MODE_SENSE };
 	const uint8_t *answer = storage->answer;
 	uint32_t length, page;
 
 	disk->write_cache = true;
-	if (vsc_ask_disk(storage, cdb, sizeof(cdb), VSC_MODE_SENSE, &length) != LUMEN_OK ||
+	if (storage_ask_disk(storage, cdb, sizeof(cdb), STORAGE_MODE_SENSE, &length) != LUMEN_OK ||
 		length < 4)
 		return;
 	disk->read_only = answer[2] & 0x80;
@@ -182,22 +183,22 @@ static void vsc_mode(struct lumen_storage *storage, struct lumen_disk *disk)
 
 // --- all of it ---
 
-bool vsc_identify(struct lumen_storage *storage, struct lumen_disk *disk)
+bool storage_identify(struct lumen_storage *storage, struct lumen_disk *disk)
 {
 	const uint8_t *answer = storage->answer;
 	uint32_t length;
 
 	*disk = storage->probe;
-	if (vsc_inquire(storage, false, 0, VSC_INQUIRY, &length) != LUMEN_OK || length < 36 ||
-		answer[0] != 0) // connected, and a direct access device
+	if (storage_inquire(storage, false, 0, STORAGE_INQUIRY, &length) != LUMEN_OK ||
+		length < 36 || answer[0] != 0) // connected, and a direct access device
 		return false;
-	vsc_text(disk->vendor, &answer[8], 8);
-	vsc_text(disk->product, &answer[16], 16);
-	vsc_text(disk->revision, &answer[32], 4);
-	if (!vsc_capacity(storage, disk))
+	storage_text(disk->vendor, &answer[8], 8);
+	storage_text(disk->product, &answer[16], 16);
+	storage_text(disk->revision, &answer[32], 4);
+	if (!storage_capacity(storage, disk))
 		return false;
 	disk->max_transfer = storage->max_transfer;
-	vsc_vital(storage, disk);
-	vsc_mode(storage, disk);
+	storage_vital(storage, disk);
+	storage_mode(storage, disk);
 	return true;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The storage VSC: a piece of a request becomes a SCSI command and a packet: what all packets have
 // in common is there already, the caller's pages go into it as a list.
-#include "drivers/vsc/storage_internal.h"
+#include "drivers/vsc/storage/storage_internal.h"
 
 enum {
 	SCSI_WRITE_SAME_16 = 0x93,
@@ -11,7 +11,7 @@ enum {
 };
 
 // What one packet takes of a request.
-struct vsc_piece {
+struct storage_piece {
 	uint64_t block;
 	uint64_t blocks;  // of what is left of the request
 	uint32_t bytes;	  // of data
@@ -22,8 +22,8 @@ struct vsc_piece {
 
 // --- data: the list of pages ---
 
-static uint64_t *vsc_put_pages(uint64_t *word, const struct lumen_segment *segment, uint32_t offset,
-	uint32_t in_page, uint32_t length)
+static uint64_t *storage_put_pages(uint64_t *word, const struct lumen_segment *segment,
+	uint32_t offset, uint32_t in_page, uint32_t length)
 {
 	const uint32_t pages = (uint32_t)vmbus_pages_spanned(in_page, length);
 	uint64_t gpa_page = (segment->gpa + offset) >> VMBUS_PAGE_SHIFT;
@@ -40,8 +40,8 @@ static uint64_t *vsc_put_pages(uint64_t *word, const struct lumen_segment *segme
 	return word;
 }
 
-static void vsc_put_range(
-	struct vsc_queue *queue, struct vsc_piece *piece, uint32_t offset, uint64_t *end)
+static void storage_put_range(
+	struct lumen_disk_queue *queue, struct storage_piece *piece, uint32_t offset, uint64_t *end)
 {
 	// struct vmbus_gpa_direct_header and struct vmbus_gpa_range_header.
 	queue->words[0] = 1ull << 32;
@@ -52,8 +52,8 @@ static void vsc_put_range(
 // Lists the pages of at most `limit` bytes of the request's data from piece->segment on. One range
 // is all that hosts take, so the piece ends where the data do not go on with a page of their own:
 // lumen_storage_submit() has seen to it that a block ends there too.
-static void vsc_map(struct vsc_queue *queue, const struct lumen_request *request, uint32_t limit,
-	struct vsc_piece *piece)
+static void storage_map(struct lumen_disk_queue *queue, const struct lumen_request *request,
+	uint32_t limit, struct storage_piece *piece)
 {
 	uint64_t *word = queue->words + 2;
 	uint32_t first = 0;
@@ -71,7 +71,7 @@ static void vsc_map(struct vsc_queue *queue, const struct lumen_request *request
 			break;
 		if (part > limit - piece->bytes)
 			part = limit - piece->bytes;
-		word = vsc_put_pages(word, segment, piece->offset, in_page, part);
+		word = storage_put_pages(word, segment, piece->offset, in_page, part);
 		piece->bytes += part;
 		piece->offset += part;
 		if (piece->offset == segment->length) {
@@ -79,102 +79,104 @@ static void vsc_map(struct vsc_queue *queue, const struct lumen_request *request
 			piece->offset = 0;
 		}
 	}
-	vsc_put_range(queue, piece, first, word);
+	storage_put_range(queue, piece, first, word);
 }
 
 // --- commands ---
 
-typedef void vsc_builder(struct vsc_queue *queue, const struct lumen_request *request,
-	struct vsc_piece *piece, struct vmscsi_request *srb);
+typedef void storage_builder(struct lumen_disk_queue *queue, const struct lumen_request *request,
+	struct storage_piece *piece, struct vmscsi_request *srb);
 
-static void vsc_build_transfer(struct vsc_queue *queue, const struct lumen_request *request,
-	struct vsc_piece *piece, struct vmscsi_request *srb)
+static void storage_build_transfer(struct lumen_disk_queue *queue,
+	const struct lumen_request *request, struct storage_piece *piece,
+	struct vmscsi_request *srb)
 {
 	const struct lumen_disk *disk = request->disk;
 	const bool write = request->operation == LUMEN_WRITE;
 	const uint64_t bytes = piece->blocks << disk->block_shift;
 
-	vsc_map(queue, request, bytes < disk->max_transfer ? (uint32_t)bytes : disk->max_transfer,
-		piece);
+	storage_map(queue, request,
+		bytes < disk->max_transfer ? (uint32_t)bytes : disk->max_transfer, piece);
 	piece->blocks = piece->bytes >> disk->block_shift;
 	srb->cdb[1] = write && (request->flags & LUMEN_REQUEST_FUA) ? SCSI_FUA : 0;
 	if ((piece->block + piece->blocks) >> 32) { // SBC-3 5.16 and 5.39
 		srb->cdb[0] = write ? 0x8A : 0x88;
-		vsc_put64(&srb->cdb[2], piece->block);
-		vsc_put32(&srb->cdb[10], piece->blocks);
+		storage_put64(&srb->cdb[2], piece->block);
+		storage_put32(&srb->cdb[10], piece->blocks);
 		srb->cdb_length = 16;
 	} else { // 5.11 and 5.34
 		srb->cdb[0] = write ? 0x2A : 0x28;
-		vsc_put32(&srb->cdb[2], piece->block);
-		vsc_put16(&srb->cdb[7], piece->blocks);
+		storage_put32(&srb->cdb[2], piece->block);
+		storage_put16(&srb->cdb[7], piece->blocks);
 		srb->cdb_length = 10;
 	}
 }
 
-static void vsc_build_flush(struct vsc_queue *queue, const struct lumen_request *request,
-	struct vsc_piece *piece, struct vmscsi_request *srb)
+static void storage_build_flush(struct lumen_disk_queue *queue, const struct lumen_request *request,
+	struct storage_piece *piece, struct vmscsi_request *srb)
 {
 	srb->cdb[0] = SCSI_SYNCHRONIZE_CACHE_10; // SBC-3 5.22; 0 blocks from 0 on: all
 	srb->cdb_length = 10;
 }
 
 // SBC-3 5.28. The parameter list lies in the slot's own memory.
-static void vsc_build_unmap(struct vsc_queue *queue, const struct lumen_request *request,
-	struct vsc_piece *piece, struct vmscsi_request *srb)
+static void storage_build_unmap(struct lumen_disk_queue *queue, const struct lumen_request *request,
+	struct storage_piece *piece, struct vmscsi_request *srb)
 {
-	uint8_t *list = queue->lists + (size_t)queue->free * VSC_LIST_STRIDE;
+	uint8_t *list = queue->lists + (size_t)queue->vsc.free * STORAGE_LIST_STRIDE;
 	const uint64_t gpa = lumen_gpa(list);
 
 	if (piece->blocks > request->disk->max_unmap)
 		piece->blocks = request->disk->max_unmap;
-	memset(list, 0, VSC_UNMAP_LIST);
-	vsc_put16(&list[0], VSC_UNMAP_LIST - 2);
-	vsc_put16(&list[2], 16);
-	vsc_put64(&list[8], piece->block);
-	vsc_put32(&list[16], piece->blocks);
+	memset(list, 0, STORAGE_UNMAP_LIST);
+	storage_put16(&list[0], STORAGE_UNMAP_LIST - 2);
+	storage_put16(&list[2], 16);
+	storage_put64(&list[8], piece->block);
+	storage_put32(&list[16], piece->blocks);
 	srb->cdb[0] = SCSI_UNMAP;
-	srb->cdb[8] = VSC_UNMAP_LIST;
+	srb->cdb[8] = STORAGE_UNMAP_LIST;
 	srb->cdb_length = 10;
 	queue->words[2] = gpa >> VMBUS_PAGE_SHIFT;
-	piece->bytes = VSC_UNMAP_LIST;
-	vsc_put_range(queue, piece, (uint32_t)gpa % VMBUS_PAGE_SIZE, queue->words + 3);
+	piece->bytes = STORAGE_UNMAP_LIST;
+	storage_put_range(queue, piece, (uint32_t)gpa % VMBUS_PAGE_SIZE, queue->words + 3);
 }
 
 // SBC-3 5.48. All pieces have the same data.
-static void vsc_build_write_same(struct vsc_queue *queue, const struct lumen_request *request,
-	struct vsc_piece *piece, struct vmscsi_request *srb)
+static void storage_build_write_same(struct lumen_disk_queue *queue,
+	const struct lumen_request *request, struct storage_piece *piece,
+	struct vmscsi_request *srb)
 {
 	if (piece->blocks > request->disk->max_write_same)
 		piece->blocks = request->disk->max_write_same;
-	vsc_map(queue, request, request->disk->block_size, piece);
+	storage_map(queue, request, request->disk->block_size, piece);
 	piece->segment = 0; // and all of the last segment was used
 	srb->cdb[0] = SCSI_WRITE_SAME_16;
-	vsc_put64(&srb->cdb[2], piece->block);
-	vsc_put32(&srb->cdb[10], piece->blocks);
+	storage_put64(&srb->cdb[2], piece->block);
+	storage_put32(&srb->cdb[10], piece->blocks);
 	srb->cdb_length = 16;
 }
 
-static void vsc_build_scsi(struct vsc_queue *queue, const struct lumen_request *request,
-	struct vsc_piece *piece, struct vmscsi_request *srb)
+static void storage_build_scsi(struct lumen_disk_queue *queue, const struct lumen_request *request,
+	struct storage_piece *piece, struct vmscsi_request *srb)
 {
 	if (request->segment_count > 0)
-		vsc_map(queue, request, queue->storage->max_transfer, piece);
+		storage_map(queue, request, storage_of(queue)->max_transfer, piece);
 	memcpy(srb->cdb, request->cdb, sizeof(request->cdb));
 	srb->cdb_length = request->cdb_length;
 }
 
-static vsc_builder *const vsc_builders[] = {
-	[LUMEN_READ] = vsc_build_transfer,
-	[LUMEN_WRITE] = vsc_build_transfer,
-	[LUMEN_FLUSH] = vsc_build_flush,
-	[LUMEN_UNMAP] = vsc_build_unmap,
-	[LUMEN_WRITE_SAME] = vsc_build_write_same,
-	[LUMEN_SCSI] = vsc_build_scsi,
+static storage_builder *const storage_builders[] = {
+	[LUMEN_READ] = storage_build_transfer,
+	[LUMEN_WRITE] = storage_build_transfer,
+	[LUMEN_FLUSH] = storage_build_flush,
+	[LUMEN_UNMAP] = storage_build_unmap,
+	[LUMEN_WRITE_SAME] = storage_build_write_same,
+	[LUMEN_SCSI] = storage_build_scsi,
 };
 
-// The rest of the SRB is the same for all (vsc_queue_open()).
-static void vsc_fill_srb(struct vmscsi_request *srb, const struct lumen_request *request,
-	const struct vsc_piece *piece)
+// The rest of the SRB is the same for all (storage_queue_open()).
+static void storage_fill_srb(struct vmscsi_request *srb, const struct lumen_request *request,
+	const struct storage_piece *piece)
 {
 	const bool in =
 		request->operation == LUMEN_READ ||
@@ -192,17 +194,17 @@ static void vsc_fill_srb(struct vmscsi_request *srb, const struct lumen_request 
 	srb->srb_flags |= in ? VSTOR_SRB_FLAGS_DATA_IN : VSTOR_SRB_FLAGS_DATA_OUT;
 }
 
-static lumen_status vsc_queue_packet(struct vsc_queue *queue, const struct vsc_piece *piece)
+static lumen_status storage_queue_packet(
+	struct lumen_disk_queue *queue, const struct storage_piece *piece)
 {
-	const struct vsc_slot *slot = &queue->slots[queue->free];
 	const struct vmbus_piece header = { queue->words, piece->words * 8 };
-	const struct vmbus_piece payload = { &queue->packet, queue->storage->packet_size };
+	const struct vmbus_piece payload = { &queue->packet, storage_of(queue)->packet_size };
 
-	return lumen_channel_queue(queue->channel,
+	return lumen_channel_queue(queue->vsc.channel,
 		&(struct vmbus_packet_out){
 			.type = piece->words ? VMBUS_PACKET_GPA_DIRECT : VMBUS_PACKET_IN_BAND,
 			.flags = VMBUS_PACKET_FLAG_COMPLETION_REQUESTED,
-			.transaction_id = (uint64_t)(slot->generation + 1) << 32 | queue->free,
+			.transaction_id = vsc_next_id(&queue->vsc),
 			.header = &header,
 			.header_count = piece->words ? 1 : 0,
 			.payload = &payload,
@@ -210,22 +212,10 @@ static lumen_status vsc_queue_packet(struct vsc_queue *queue, const struct vsc_p
 		});
 }
 
-static void vsc_take_slot(struct vsc_queue *queue, struct lumen_request *request, uint32_t bytes)
-{
-	struct vsc_slot *slot = &queue->slots[queue->free];
-
-	queue->free = slot->next;
-	__atomic_store_n(&queue->in_flight, queue->in_flight + 1, __ATOMIC_RELAXED);
-	slot->request = request;
-	slot->generation++;
-	slot->bytes = bytes;
-	slot->in_flight = true;
-}
-
-lumen_status vsc_send_piece(struct vsc_queue *queue, struct lumen_request *request)
+lumen_status storage_send_piece(struct lumen_disk_queue *queue, struct lumen_request *request)
 {
 	struct vmscsi_request *srb = &queue->packet.srb;
-	struct vsc_piece piece = {
+	struct storage_piece piece = {
 		.block = request->block + request->count - request->blocks_left,
 		.blocks = request->blocks_left,
 		.segment = request->segment,
@@ -234,13 +224,12 @@ lumen_status vsc_send_piece(struct vsc_queue *queue, struct lumen_request *reque
 	lumen_status status;
 
 	memset(srb->cdb, 0, sizeof(srb->cdb));
-	vsc_builders[request->operation](queue, request, &piece, srb);
-	vsc_fill_srb(srb, request, &piece);
-	status = vsc_queue_packet(queue, &piece);
+	storage_builders[request->operation](queue, request, &piece, srb);
+	storage_fill_srb(srb, request, &piece);
+	status = storage_queue_packet(queue, &piece);
 	if (status != LUMEN_OK)
 		return status;
-	vsc_take_slot(queue, request, piece.bytes);
-	__atomic_store_n(&queue->flush_due, true, __ATOMIC_RELAXED);
+	vsc_take_slot(&queue->vsc, request, piece.bytes);
 	request->in_flight++;
 	request->blocks_left -= piece.blocks;
 	request->segment = piece.segment;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The storage VSC: blocking calls, on top of requests.
-#include "drivers/vsc/storage_internal.h"
+#include "drivers/vsc/storage/storage_internal.h"
 
-#define VSC_UNIT_ATTENTIONS 3u
+#define STORAGE_UNIT_ATTENTIONS 3u
 
-static void vsc_wake_waiter(struct lumen_request *request)
+static void storage_wake_waiter(struct lumen_request *request)
 {
 	uint32_t *pending = &request->pending;
 
@@ -12,63 +12,43 @@ static void vsc_wake_waiter(struct lumen_request *request)
 	lumen_wake(pending); // an address: what is there may be gone already
 }
 
-// Returns false if time is up.
-static bool vsc_wait(struct lumen_storage *storage, const uint32_t *pending, uint64_t timeout_ns)
-{
-	uint64_t deadline;
-
-	lumen_storage_poll(storage);
-	if (!__atomic_load_n(pending, __ATOMIC_ACQUIRE))
-		return true;
-	deadline = lumen_deadline_ns(timeout_ns);
-	for (;;) {
-		lumen_channel_wait(storage->queues[0]->channel, pending, 1, deadline);
-		lumen_storage_poll(storage);
-		if (!__atomic_load_n(pending, __ATOMIC_ACQUIRE))
-			return true;
-		if (lumen_is_due(deadline))
-			return false;
-	}
-}
-
-static lumen_status vsc_execute(struct lumen_request *request)
+static lumen_status storage_execute(struct lumen_request *request)
 {
 	struct lumen_storage *storage = request->disk->storage;
 	lumen_status status;
 
-	request->done = vsc_wake_waiter;
+	request->done = storage_wake_waiter;
 	request->pending = 1;
 	status = lumen_storage_submit(request);
 	if (status != LUMEN_OK)
 		return status;
-	if (vsc_wait(storage, &request->pending, storage->timeout_ns))
+	if (vsc_wait(&storage->vsc, &request->pending))
 		return request->status;
 	if (lumen_storage_cancel(request)) {
 		request->status = LUMEN_TIMED_OUT;
 	} else {
 		// It has ended just now, and somebody else calls done().
-		while (__atomic_load_n(&request->pending, __ATOMIC_ACQUIRE))
-			lumen_channel_wait(storage->queues[0]->channel, &request->pending, 1,
-				lumen_deadline_ns(storage->timeout_ns));
+		while (!vsc_wait(&storage->vsc, &request->pending))
+			;
 	}
 	return request->status;
 }
 
 lumen_status lumen_disk_execute(struct lumen_request *request)
 {
-	lumen_status status = vsc_execute(request);
+	lumen_status status = storage_execute(request);
 
 	// SPC-4 5.14: the command was not carried out, and something about the disk has changed.
-	for (uint32_t i = 0; i < VSC_UNIT_ATTENTIONS && status == LUMEN_IO_ERROR; i++) {
+	for (uint32_t i = 0; i < STORAGE_UNIT_ATTENTIONS && status == LUMEN_IO_ERROR; i++) {
 		if (lumen_request_sense(request) >> 16 != 6)
 			break;
-		status = vsc_execute(request);
+		status = storage_execute(request);
 	}
 	return status;
 }
 
 // As many requests as it takes for data that a segment cannot hold.
-static lumen_status vsc_transfer(struct lumen_disk *disk, enum lumen_operation operation,
+static lumen_status storage_transfer(struct lumen_disk *disk, enum lumen_operation operation,
 	uint64_t block, uint64_t count, const uint8_t *data)
 {
 	const uint64_t most = (1u << 31) >> disk->block_shift;
@@ -99,13 +79,13 @@ static lumen_status vsc_transfer(struct lumen_disk *disk, enum lumen_operation o
 
 lumen_status lumen_disk_read(struct lumen_disk *disk, uint64_t block, uint64_t count, void *buffer)
 {
-	return vsc_transfer(disk, LUMEN_READ, block, count, buffer);
+	return storage_transfer(disk, LUMEN_READ, block, count, buffer);
 }
 
 lumen_status lumen_disk_write(
 	struct lumen_disk *disk, uint64_t block, uint64_t count, const void *buffer)
 {
-	return vsc_transfer(disk, LUMEN_WRITE, block, count, buffer);
+	return storage_transfer(disk, LUMEN_WRITE, block, count, buffer);
 }
 
 lumen_status lumen_disk_flush(struct lumen_disk *disk)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The storage VSC: what a command's status and sense data mean.
-#include "drivers/vsc/storage_internal.h"
+#include "drivers/vsc/storage/storage_internal.h"
 
 #define SCSI_STATUS_BUSY	  0x08u
 #define SCSI_STATUS_TASK_SET_FULL 0x28u
 
-#define VSC_SRB_STATUS(status) ((status)&0x3Fu)
+#define STORAGE_SRB_STATUS(status) ((status)&0x3Fu)
 
 uint32_t lumen_request_sense(const struct lumen_request *request)
 {
@@ -19,7 +19,7 @@ uint32_t lumen_request_sense(const struct lumen_request *request)
 	return 0;
 }
 
-static lumen_status vsc_sense_status(uint32_t sense)
+static lumen_status storage_sense_status(uint32_t sense)
 {
 	switch (sense) {
 	case 0x052100: // logical block address out of range
@@ -31,10 +31,10 @@ static lumen_status vsc_sense_status(uint32_t sense)
 	}
 }
 
-static lumen_status vsc_error_status(
+static lumen_status storage_error_status(
 	const struct lumen_request *request, const struct vmscsi_request *srb, bool short_transfer)
 {
-	switch (VSC_SRB_STATUS(srb->srb_status)) {
+	switch (STORAGE_SRB_STATUS(srb->srb_status)) {
 	case VSTOR_SRB_STATUS_BUSY:
 		return LUMEN_BUSY;
 	case VSTOR_SRB_STATUS_INVALID_LUN:
@@ -50,10 +50,10 @@ static lumen_status vsc_error_status(
 	}
 	if (srb->scsi_status == SCSI_STATUS_BUSY || srb->scsi_status == SCSI_STATUS_TASK_SET_FULL)
 		return LUMEN_BUSY;
-	return vsc_sense_status(lumen_request_sense(request));
+	return storage_sense_status(lumen_request_sense(request));
 }
 
-void vsc_note_error(
+void storage_note_error(
 	struct lumen_request *request, const struct vmscsi_request *srb, bool short_transfer)
 {
 	if (request->status != LUMEN_OK)
@@ -64,5 +64,5 @@ void vsc_note_error(
 		request->sense_length = srb->sense_info_length;
 		memcpy(request->sense, srb->sense_data, srb->sense_info_length);
 	}
-	request->status = vsc_error_status(request, srb, short_transfer);
+	request->status = storage_error_status(request, srb, short_transfer);
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The storage VSC: requests of the caller's, checked and started, and given up.
-#include "drivers/vsc/storage_internal.h"
+#include "drivers/vsc/storage/storage_internal.h"
 
 // --- checks ---
 
-static bool vsc_continues(const struct lumen_segment *segment, const struct lumen_segment *next)
+static bool storage_continues(const struct lumen_segment *segment, const struct lumen_segment *next)
 {
 	const uint64_t end = (segment->data ? (uint64_t)(uintptr_t)segment->data : segment->gpa) +
 			     segment->length;
@@ -14,7 +14,8 @@ static bool vsc_continues(const struct lumen_segment *segment, const struct lume
 }
 
 // Whether the segments are `bytes` long, and `unit` bytes can be sent wherever they are split.
-static bool vsc_segments_valid(const struct lumen_request *request, uint64_t bytes, uint32_t unit)
+static bool storage_segments_valid(
+	const struct lumen_request *request, uint64_t bytes, uint32_t unit)
 {
 	const struct lumen_segment *segment = request->segments;
 	uint64_t sum = 0;
@@ -22,14 +23,14 @@ static bool vsc_segments_valid(const struct lumen_request *request, uint64_t byt
 	for (uint32_t i = 0; i < request->segment_count; i++, segment++) {
 		if (segment->length == 0)
 			return false;
-		if (i > 0 && sum % unit != 0 && !vsc_continues(segment - 1, segment))
+		if (i > 0 && sum % unit != 0 && !storage_continues(segment - 1, segment))
 			return false;
 		sum += segment->length; // 2^32 times 2^32 at most
 	}
 	return sum == bytes;
 }
 
-static bool vsc_scsi_valid(const struct lumen_request *request)
+static bool storage_scsi_valid(const struct lumen_request *request)
 {
 	uint64_t bytes = 0;
 
@@ -38,18 +39,18 @@ static bool vsc_scsi_valid(const struct lumen_request *request)
 	// One packet: the segments must be one piece, whatever its length.
 	return request->cdb_length > 0 && request->cdb_length <= sizeof(request->cdb) &&
 	       bytes <= request->disk->storage->max_transfer &&
-	       vsc_segments_valid(request, bytes, UINT32_MAX);
+	       storage_segments_valid(request, bytes, UINT32_MAX);
 }
 
 // What operations need, of the request and of the disk.
-struct vsc_operation {
+struct storage_operation {
 	bool has_blocks;
 	bool changes;
 	bool one_block;	  // of data
 	size_t supported; // offset of a bool in struct lumen_disk
 };
 
-static const struct vsc_operation vsc_operations[] = {
+static const struct storage_operation storage_operations[] = {
 	[LUMEN_READ] = { true, false, false, offsetof(struct lumen_disk, present) },
 	[LUMEN_WRITE] = { true, true, false, offsetof(struct lumen_disk, present) },
 	[LUMEN_FLUSH] = { false, false, false, offsetof(struct lumen_disk, present) },
@@ -57,8 +58,8 @@ static const struct vsc_operation vsc_operations[] = {
 	[LUMEN_WRITE_SAME] = { true, true, true, offsetof(struct lumen_disk, can_write_same) },
 };
 
-static lumen_status vsc_check_blocks(
-	const struct lumen_request *request, const struct vsc_operation *operation)
+static lumen_status storage_check_blocks(
+	const struct lumen_request *request, const struct storage_operation *operation)
 {
 	const struct lumen_disk *disk = request->disk;
 	const uint64_t blocks = __atomic_load_n(&disk->blocks, __ATOMIC_RELAXED);
@@ -69,7 +70,7 @@ static lumen_status vsc_check_blocks(
 		return LUMEN_OUT_OF_RANGE;
 	if (request->operation == LUMEN_UNMAP)
 		return request->segment_count == 0 ? LUMEN_OK : LUMEN_BAD_ARGUMENT;
-	return vsc_segments_valid(request,
+	return storage_segments_valid(request,
 		       operation->one_block ? disk->block_size
 					    : request->count << disk->block_shift,
 		       disk->block_size)
@@ -77,16 +78,16 @@ static lumen_status vsc_check_blocks(
 		       : LUMEN_BAD_ARGUMENT;
 }
 
-static lumen_status vsc_check(const struct lumen_request *request)
+static lumen_status storage_check(const struct lumen_request *request)
 {
 	const struct lumen_disk *disk = request->disk;
-	const struct vsc_operation *operation;
+	const struct storage_operation *operation;
 
 	if (request->operation == LUMEN_SCSI) // also before the disk is known
-		return vsc_scsi_valid(request) ? LUMEN_OK : LUMEN_BAD_ARGUMENT;
+		return storage_scsi_valid(request) ? LUMEN_OK : LUMEN_BAD_ARGUMENT;
 	if ((unsigned int)request->operation > LUMEN_WRITE_SAME)
 		return LUMEN_BAD_ARGUMENT;
-	operation = &vsc_operations[request->operation];
+	operation = &storage_operations[request->operation];
 	if (!disk->present)
 		return LUMEN_RESCINDED;
 	if (!*((const bool *)disk + operation->supported))
@@ -95,19 +96,19 @@ static lumen_status vsc_check(const struct lumen_request *request)
 		return LUMEN_READ_ONLY;
 	if (!operation->has_blocks)
 		return request->segment_count == 0 ? LUMEN_OK : LUMEN_BAD_ARGUMENT;
-	return vsc_check_blocks(request, operation);
+	return storage_check_blocks(request, operation);
 }
 
 // --- starting ---
 
-static struct vsc_queue *vsc_choose(const struct lumen_storage *storage)
+static struct lumen_disk_queue *storage_choose(const struct lumen_storage *storage)
 {
-	if (storage->queue_count == 1)
-		return storage->queues[0];
-	return storage->queues[lumen_this_vp() % storage->queue_count];
+	if (storage->vsc.queue_count == 1)
+		return storage_queue_of(storage->vsc.queues[0]);
+	return storage_queue_of(storage->vsc.queues[lumen_this_vp() % storage->vsc.queue_count]);
 }
 
-static void vsc_prepare(struct lumen_request *request, struct vsc_queue *queue)
+static void storage_prepare(struct lumen_request *request, struct lumen_disk_queue *queue)
 {
 	const bool has_blocks =
 		request->operation != LUMEN_FLUSH && request->operation != LUMEN_SCSI;
@@ -123,88 +124,88 @@ static void vsc_prepare(struct lumen_request *request, struct vsc_queue *queue)
 	request->segment = 0;
 	request->segment_offset = 0;
 	request->in_flight = 0;
-	request->state = VSC_WAITING;
+	request->state = STORAGE_WAITING;
 }
 
-static lumen_status vsc_start(struct lumen_request *request, bool flush)
+static lumen_status storage_start(struct lumen_request *request, bool flush)
 {
 	struct lumen_storage *storage = request->disk->storage;
-	lumen_status status = vsc_check(request);
-	struct vsc_queue *queue;
+	lumen_status status = storage_check(request);
+	struct lumen_disk_queue *queue;
 	uint64_t state;
 
 	if (status != LUMEN_OK)
 		return status;
-	queue = vsc_choose(storage);
-	state = lumen_spin_lock_irq(&queue->lock);
-	status = vsc_status(storage);
-	if (status == LUMEN_OK && storage->closing)
+	queue = storage_choose(storage);
+	state = lumen_spin_lock_irq(&queue->vsc.lock);
+	status = vsc_status(&storage->vsc);
+	if (status == LUMEN_OK && storage->vsc.closing)
 		status = LUMEN_BAD_STATE;
 	if (status == LUMEN_OK) {
-		vsc_prepare(request, queue);
+		storage_prepare(request, queue);
 		*queue->waiting_end = request;
 		queue->waiting_end = &request->next;
 		if (queue->waiting == request)
-			vsc_issue(queue);
+			storage_issue(queue);
 		if (flush)
-			vsc_flush(queue);
+			vsc_flush(&queue->vsc);
 	}
-	vsc_unlock(queue, state);
+	storage_unlock(queue, state);
 	return status;
 }
 
 lumen_status lumen_storage_submit(struct lumen_request *request)
 {
-	return vsc_start(request, true);
+	return storage_start(request, true);
 }
 
 lumen_status lumen_storage_queue(struct lumen_request *request)
 {
-	return vsc_start(request, false);
+	return storage_start(request, false);
 }
 
 void lumen_storage_kick(struct lumen_storage *storage)
 {
-	for (uint32_t i = 0; i < storage->queue_count; i++) {
-		struct vsc_queue *queue = storage->queues[i];
+	for (uint32_t i = 0; i < storage->vsc.queue_count; i++) {
+		struct lumen_disk_queue *queue = storage_queue_of(storage->vsc.queues[i]);
 		uint64_t state;
 
-		if (!__atomic_load_n(&queue->flush_due, __ATOMIC_RELAXED))
+		if (!__atomic_load_n(&queue->vsc.flush_due, __ATOMIC_RELAXED))
 			continue;
-		state = lumen_spin_lock_irq(&queue->lock);
-		if (vsc_status(storage) == LUMEN_OK)
-			vsc_flush(queue);
-		vsc_unlock(queue, state);
+		state = lumen_spin_lock_irq(&queue->vsc.lock);
+		if (vsc_status(&storage->vsc) == LUMEN_OK)
+			vsc_flush(&queue->vsc);
+		storage_unlock(queue, state);
 	}
 }
 
 // --- giving up ---
 
 // What the host has of it stays in flight; the answers will find nobody.
-static void vsc_forget(struct vsc_queue *queue, struct lumen_request *request)
+static void storage_forget(struct lumen_disk_queue *queue, struct lumen_request *request)
 {
-	for (uint32_t i = 0; i < queue->depth && request->in_flight > 0; i++) {
-		if (queue->slots[i].request != request)
+	for (uint32_t i = 0; i < queue->vsc.depth && request->in_flight > 0; i++) {
+		if (queue->vsc.slots[i].owner != request)
 			continue;
-		queue->slots[i].request = NULL;
+		queue->vsc.slots[i].owner = NULL;
 		request->in_flight--;
 	}
 }
 
 bool lumen_storage_cancel(struct lumen_request *request)
 {
-	struct vsc_queue *queue = request->queue;
-	const uint64_t state = lumen_spin_lock_irq(&queue->lock);
-	const bool found = request->state != VSC_DONE;
+	struct lumen_disk_queue *queue = request->queue;
+	const uint64_t state = lumen_spin_lock_irq(&queue->vsc.lock);
+	const bool found = request->state != STORAGE_DONE;
 
 	if (found) {
-		if (request->state == VSC_WAITING)
-			vsc_unwait(queue, request);
-		vsc_forget(queue, request);
+		if (request->state == STORAGE_WAITING)
+			storage_unwait(queue, request);
+		storage_forget(queue, request);
 		request->status = LUMEN_CANCELLED;
-		request->state = VSC_DONE;
+		request->state = STORAGE_DONE;
 	}
-	vsc_unlock(queue, state);
+	storage_unlock(queue, state);
 	if (found)
 		request->done(request);
 	return found;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The storage VSC: which disks are there, and which have come and gone.
-#include "drivers/vsc/storage_internal.h"
+#include "drivers/vsc/storage/storage_internal.h"
 
-#define VSC_TARGETS 2u // where hosts put disks
-#define VSC_LUNS    256u
+#define STORAGE_TARGETS 2u // where hosts put disks
+#define STORAGE_LUNS	256u
 
-static void vsc_set_probe(struct lumen_storage *storage, uint8_t target, uint8_t lun)
+static void storage_set_probe(struct lumen_storage *storage, uint8_t target, uint8_t lun)
 {
 	storage->probe = (struct lumen_disk){
 		.storage = storage,
@@ -15,7 +15,7 @@ static void vsc_set_probe(struct lumen_storage *storage, uint8_t target, uint8_t
 	};
 }
 
-static struct lumen_disk *vsc_known(struct lumen_storage *storage)
+static struct lumen_disk *storage_known(struct lumen_storage *storage)
 {
 	for (uint32_t i = 0; i < storage->disk_count; i++) {
 		if (storage->disks[i].address == storage->probe.address)
@@ -24,14 +24,14 @@ static struct lumen_disk *vsc_known(struct lumen_storage *storage)
 	return NULL;
 }
 
-static void vsc_set_present(struct lumen_disk *disk, bool present)
+static void storage_set_present(struct lumen_disk *disk, bool present)
 {
 	__atomic_store_n(&disk->present, present, __ATOMIC_RELEASE);
 }
 
 // A disk has come back: takes over what *found says of it. Requests to it may still wait; what they
 // go by (block size, limits) stays, or changes from one good value to another.
-static void vsc_renew(struct lumen_disk *disk, const struct lumen_disk *found)
+static void storage_renew(struct lumen_disk *disk, const struct lumen_disk *found)
 {
 	memcpy(disk->vendor, found->vendor, sizeof(disk->vendor));
 	memcpy(disk->product, found->product, sizeof(disk->product));
@@ -51,7 +51,7 @@ static void vsc_renew(struct lumen_disk *disk, const struct lumen_disk *found)
 	disk->can_write_same = found->can_write_same;
 }
 
-static struct lumen_disk *vsc_add(struct lumen_storage *storage, const struct lumen_disk *found)
+static struct lumen_disk *storage_add(struct lumen_storage *storage, const struct lumen_disk *found)
 {
 	struct lumen_disk *disk = &storage->disks[storage->disk_count];
 
@@ -63,44 +63,47 @@ static struct lumen_disk *vsc_add(struct lumen_storage *storage, const struct lu
 // Looks at one address. A disk that was there before may only have changed its size; one that comes
 // back may be another, but with blocks of another size it cannot be used before the controller is
 // opened anew. Returns a bit for its place in the table, or 0.
-static uint64_t vsc_look(struct lumen_storage *storage, uint8_t target, uint8_t lun)
+static uint64_t storage_look(struct lumen_storage *storage, uint8_t target, uint8_t lun)
 {
 	struct lumen_disk *found = &storage->found, *disk;
 	bool good, was_present;
 
-	vsc_set_probe(storage, target, lun);
-	disk = vsc_known(storage);
+	storage_set_probe(storage, target, lun);
+	disk = storage_known(storage);
 	was_present = disk && disk->present;
-	good = was_present ? vsc_capacity(storage, found) : vsc_identify(storage, found);
-	if (storage->answer_lost || vsc_status(storage) != LUMEN_OK)
+	good = was_present ? storage_capacity(storage, found) : storage_identify(storage, found);
+	if (storage->answer_lost || vsc_status(&storage->vsc) != LUMEN_OK)
 		return 0; // not the disk's fault
 	if (!good || (disk && disk->block_size != found->block_size))
 		return 0;
 	if (!disk && storage->disk_count == LUMEN_STORAGE_MAX_DISKS)
 		return 0;
 	if (!disk)
-		disk = vsc_add(storage, found);
+		disk = storage_add(storage, found);
 	else if (!was_present)
-		vsc_renew(disk, found);
+		storage_renew(disk, found);
 	__atomic_store_n(&disk->blocks, found->blocks, __ATOMIC_RELAXED);
-	vsc_set_present(disk, true);
+	storage_set_present(disk, true);
 	return 1ull << (disk - storage->disks);
 }
 
 // --- all of them ---
 
 // SPC-4 6.33. Sets a bit for each LUN; returns false if the target cannot tell.
-static bool vsc_list(struct lumen_storage *storage, uint8_t target, uint64_t luns[4])
+static bool storage_list(struct lumen_storage *storage, uint8_t target, uint64_t luns[4])
 {
-	static const uint8_t cdb[12] = { 0xA0, [8] = VSC_ANSWER >> 8, [9] = VSC_ANSWER & 255 };
+	static const uint8_t cdb[12] = {
+		0xA0, [8] = STORAGE_ANSWER >> 8, [9] = STORAGE_ANSWER & 255
+	};
 	const uint8_t *answer = storage->answer;
 	uint32_t length;
 	uint64_t told;
 
-	vsc_set_probe(storage, target, 0);
-	if (vsc_ask_disk(storage, cdb, sizeof(cdb), VSC_ANSWER, &length) != LUMEN_OK || length < 8)
+	storage_set_probe(storage, target, 0);
+	if (storage_ask_disk(storage, cdb, sizeof(cdb), STORAGE_ANSWER, &length) != LUMEN_OK ||
+		length < 8)
 		return false;
-	told = 8 + vsc_get(answer, 4);
+	told = 8 + storage_get(answer, 4);
 	length = told < length ? (uint32_t)told : length;
 	for (uint32_t at = 8; at + 8 <= length; at += 8) {
 		// Peripheral and flat addressing (SAM-5 4.7), one level, as far as VSTOR goes.
@@ -110,16 +113,16 @@ static bool vsc_list(struct lumen_storage *storage, uint8_t target, uint64_t lun
 	return true;
 }
 
-static uint64_t vsc_scan_target(struct lumen_storage *storage, uint8_t target)
+static uint64_t storage_scan_target(struct lumen_storage *storage, uint8_t target)
 {
-	uint64_t luns[VSC_LUNS / 64] = { 0 };
+	uint64_t luns[STORAGE_LUNS / 64] = { 0 };
 	uint64_t found = 0;
 
-	if (!vsc_list(storage, target, luns) && target == 0)
+	if (!storage_list(storage, target, luns) && target == 0)
 		luns[0] = 1; // those that cannot tell have one
-	for (uint32_t lun = 0; lun < VSC_LUNS; lun++) {
+	for (uint32_t lun = 0; lun < STORAGE_LUNS; lun++) {
 		if (luns[lun / 64] >> lun % 64 & 1)
-			found |= vsc_look(storage, target, (uint8_t)lun);
+			found |= storage_look(storage, target, (uint8_t)lun);
 	}
 	return found;
 }
@@ -128,17 +131,17 @@ lumen_status lumen_storage_scan(struct lumen_storage *storage)
 {
 	uint64_t found = 0;
 
-	for (uint8_t target = 0; target < VSC_TARGETS; target++) {
-		if (vsc_status(storage) == LUMEN_OK)
-			found |= vsc_scan_target(storage, target);
+	for (uint8_t target = 0; target < STORAGE_TARGETS; target++) {
+		if (vsc_status(&storage->vsc) == LUMEN_OK)
+			found |= storage_scan_target(storage, target);
 	}
-	if (vsc_status(storage) != LUMEN_OK)
-		return vsc_status(storage);
+	if (vsc_status(&storage->vsc) != LUMEN_OK)
+		return vsc_status(&storage->vsc);
 	if (storage->answer_lost)
 		return LUMEN_TIMED_OUT;
 	for (uint32_t i = 0; i < storage->disk_count; i++) {
 		if (!(found >> i & 1))
-			vsc_set_present(&storage->disks[i], false);
+			storage_set_present(&storage->disks[i], false);
 	}
 	return LUMEN_OK;
 }
