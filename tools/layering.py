@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Who may include whom. Prints each violation, and where the table of docs/architecture.md ("Layers") says
-something else; status 1 if any."""
+"""Who may include whom, and whose files a meson.build may name. Prints each violation, and where the table
+of docs/architecture.md ("Layers") says something else; status 1 if any."""
 
 import re
 import sys
@@ -18,6 +18,8 @@ ALLOWED = {
     "guest-sdk": ("hypercall", "vmbus"),
     "drivers/common": ("hypercall", "drivers/proto"),
     "drivers/vsc": ("hypercall", "vmbus", "drivers/proto", "drivers/common", "guest-sdk"),
+    "drivers/vsc/storage": ("hypercall", "vmbus", "drivers/proto", "drivers/vsc", "guest-sdk"),
+    "sdk": ("hypercall", "vmbus", "drivers/proto", "drivers/common", "drivers/vsc", "guest-sdk"),
     "drivers/vsp": ("hypercall", "vmbus", "drivers/proto", "drivers/common"),
     "drivers/vsp/ic": ("hypercall", "drivers/proto", "drivers/common", "drivers/vsp"),
     "drivers/vsp/storage": ("hypercall", "vmbus", "drivers/proto", "drivers/vsp"),
@@ -34,7 +36,14 @@ ALLOWED = {
     "parent/ctl": ("hypercall", "parent/include", "parent/common"),
 }
 
+# What a meson.build may name besides: the driver's ioctls are an interface of the kernel to the worker.
+NAMED_ALSO = {"parent/worker": ("parent/driver",)}
+
+# Where <lumen/...> is.
+PUBLIC = ("guest-sdk/include", "drivers/vsc/include")
+
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
+NAMED = re.compile(r"'((?:\.\./)+[\w./-]+)'")  # another directory's file or folder
 
 
 def layer_of(path):
@@ -49,7 +58,7 @@ def layer_of(path):
 
 def included_file(root, source, kind, name):
     """The file of ours that an include names, relative to the root; None if it is not ours."""
-    candidates = [root / name]
+    candidates = [root / name, *(root / public / name for public in PUBLIC)]
     if kind == '"':
         candidates.insert(0, source.parent / name)
     for candidate in candidates:
@@ -58,20 +67,36 @@ def included_file(root, source, kind, name):
     return None
 
 
+def named(root, source):
+    """Yield (line number, path) of what a source includes or a meson.build names of ours."""
+    for number, line in enumerate(source.read_text(errors="replace").splitlines(), 1):
+        if source.name == "meson.build":
+            for name in NAMED.findall(line):
+                path = (source.parent / name).resolve()
+                if path.exists() and path.is_relative_to(root):
+                    yield number, path.relative_to(root).as_posix() + "/" * path.is_dir()
+            continue
+        match = INCLUDE.match(line)
+        target = match and included_file(root, source, match[1], match[2])
+        if target:
+            yield number, target
+
+
 def violations(root):
-    """Yield one sentence per include that the rules forbid."""
+    """Yield one sentence per name that the rules forbid."""
     root = root.resolve()
     for top in sorted({prefix.split("/")[0] for prefix in ALLOWED}):
-        for source in sorted((root / top).rglob("*.[chS]")):
+        for source in sorted([*(root / top).rglob("*.[chS]"), *(root / top).rglob("meson.build")]):
             rel = source.relative_to(root).as_posix()
             layer = layer_of(rel)
             if layer is None:
                 continue
-            for number, line in enumerate(source.read_text(errors="replace").splitlines(), 1):
-                match = INCLUDE.match(line)
-                target = match and included_file(root, source, match[1], match[2])
-                if target and layer_of(target) not in (layer, *ALLOWED[layer]):
-                    yield f"{rel}:{number}: {layer} may not include {target}"
+            allowed = (layer, *ALLOWED[layer])
+            if source.name == "meson.build":
+                allowed += (None, *NAMED_ALSO.get(layer, ()))
+            for number, target in named(root, source):
+                if layer_of(target) not in allowed:
+                    yield f"{rel}:{number}: {layer} may not use {target}"
 
 
 def document_rows():

@@ -108,7 +108,7 @@ def check_sources(root, sources, where):
     for compiler, kind in zip(compilers(), KINDS):
         (where / compiler).mkdir()
         said = run([compiler, *FREESTANDING, *HOUSE, *KINDS[kind], *include,
-                    "-include", root / "guest-sdk/names.h", "-c", *sources], where / compiler)
+                    "-include", root / "sdk/names.h", "-c", *sources], where / compiler)
         report(not said, f"the sources compile with {compiler}, {kind}", said)
 
 
@@ -170,7 +170,7 @@ def check_cxx(root, pair, where):
 
 def internal_names(root):
     """What the names of names.h become."""
-    return set(re.findall(r"^#define \w+\s+(\w+)$", (root / "guest-sdk/names.h").read_text(), re.M))
+    return set(re.findall(r"^#define \w+\s+(\w+)$", (root / "sdk/names.h").read_text(), re.M))
 
 
 def check_stack(root, pair, where):
