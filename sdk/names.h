@@ -3,6 +3,17 @@
 // compiled with this header before all others (-include), so that each name in the library begins
 // with lumen_ and cannot meet one of the kernel's own. tests/unit/guest-sdk compares it with the
 // library.
+#define ic_choose			   lumen_ic_choose
+#define ic_frameworks			   lumen_ic_frameworks
+#define ic_is_response			   lumen_ic_is_response
+#define ic_offer			   lumen_ic_offer
+#define ic_open				   lumen_ic_open
+#define ic_parse			   lumen_ic_parse
+#define ic_request			   lumen_ic_request
+#define ic_response			   lumen_ic_response
+#define ic_take_choice			   lumen_ic_take_choice
+#define pipe_header_for			   lumen_pipe_header_for
+#define pipe_parse			   lumen_pipe_parse
 #define storage_ask_disk		   lumen_storage_ask_disk
 #define storage_capacity		   lumen_storage_capacity
 #define storage_drop			   lumen_storage_drop

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Integration components: small services that the host asks of a kernel, each on a channel of its
+// own. Each has a function that opens it; the rest is the same for all. What is not opened is not
+// linked.
+//
+// A component answers by itself, in the channel's handler, or wherever the SDK polls if VMBus has
+// no vector. It calls the kernel with nothing locked, after the host has its answer; interrupts may
+// be off. A message that breaks the rules is refused, counted, and otherwise forgotten.
+#ifndef LUMEN_IC_H
+#define LUMEN_IC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lumen/decls.h"
+#include "lumen/status.h"
+#include "lumen/vmbus.h"
+
+LUMEN_DECLS_BEGIN
+
+struct lumen_ic; // one component
+
+// --- all components ---
+
+// Takes what the host has sent: for kernels without interrupts. Calls the kernel's functions. Any
+// context. Returns whether there was anything.
+bool lumen_ic_poll(struct lumen_ic *ic);
+
+// LUMEN_OK while it works; LUMEN_RESCINDED or LUMEN_BAD_HOST if it will never again, and is to be
+// closed. Any context.
+lumen_status lumen_ic_status(const struct lumen_ic *ic);
+
+// How many messages broke the rules. Any context.
+uint32_t lumen_ic_bad_messages(const struct lumen_ic *ic);
+
+// Closes it; the kernel's functions are not called any more. Thread context, and not from one of
+// them. A channel that was rescinded is to be released by the caller (lumen_channel_release()).
+void lumen_ic_close(struct lumen_ic *ic);
+
+// --- shutdown: `lumenctl stop`, or Hyper-V's "Shut Down" ---
+
+// What the host may ask for. NULL: refused, and the host is told so. Called once for each request:
+// a kernel that takes time to end notes it, wakes a thread and returns.
+struct lumen_shutdown_handlers {
+	void (*power_off)(void *context);
+	void (*restart)(void *context);
+	void (*hibernate)(void *context);
+	void *context; // the caller's
+};
+
+// Opens the component. *handlers is used until it is closed. Allocates. Thread context; waits for
+// the host. LUMEN_NOT_SUPPORTED (the host does not offer it), LUMEN_NO_MEMORY, or what
+// lumen_channel_open() says.
+lumen_status lumen_shutdown_open(struct lumen_vmbus *bus,
+	const struct lumen_shutdown_handlers *handlers, struct lumen_ic **ic_out);
+
+LUMEN_DECLS_END
+
+#endif

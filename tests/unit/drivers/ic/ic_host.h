@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// A host for the tests of the integration components' VSCs: one channel, messages of any content
+// in, responses out.
+#ifndef LUMEN_TESTS_UNIT_DRIVERS_IC_HOST_H
+#define LUMEN_TESTS_UNIT_DRIVERS_IC_HOST_H
+
+#include "drivers/proto/ic.h"
+#include "lumen/ic.h"
+
+struct ic_host {
+	// To be set.
+	bool full; // no room in the ring to the host
+	bool rescinded;
+	bool endless; // the last packet comes again and again
+	lumen_status open_status;
+	// To be looked at.
+	uint32_t sent;	   // responses
+	uint32_t unmasked; // times
+	struct ic_header header;
+	uint8_t body[4096];
+	uint64_t transaction_id; // of the last response's packet
+	uint32_t pages;		 // allocated now
+	bool open;
+};
+extern struct ic_host ic_host;
+
+// Begins anew; the device has this type.
+void ic_host_create(const struct vmbus_guid *type);
+
+// Puts a packet there and signals. `bytes` is all of its payload.
+void ic_host_packet(uint16_t type, const void *bytes, uint32_t length);
+
+// The same for a well-formed message.
+void ic_host_message(uint16_t type, uint8_t flags, const void *body, uint16_t size);
+
+// Names framework 1.0 and 3.0, and these versions.
+void ic_host_negotiate(const struct ic_version *versions, uint16_t count);
+
+// Signals the channel.
+void ic_host_signal(void);
+
+#endif
