@@ -54,6 +54,12 @@ struct lumen_shutdown_handlers {
 lumen_status lumen_shutdown_open(struct lumen_vmbus *bus,
 	const struct lumen_shutdown_handlers *handlers, struct lumen_ic **ic_out);
 
+// --- heartbeat: the host asks now and then whether the kernel is alive ---
+
+// Opens the component, which answers by itself: the kernel is alive as long as it takes the
+// channel's interrupts, or polls. Otherwise as lumen_shutdown_open().
+lumen_status lumen_heartbeat_open(struct lumen_vmbus *bus, struct lumen_ic **ic_out);
+
 LUMEN_DECLS_END
 
 #endif
