@@ -3,7 +3,8 @@
 #include "drivers/proto/heartbeat.h"
 #include "drivers/vsc/ic/ic_vsc.h"
 
-static uint32_t heartbeat_take(const struct lumen_ic *ic, uint8_t *body, struct ic_event *event)
+static uint32_t heartbeat_take(
+	const struct lumen_ic *ic, uint8_t *body, uint32_t body_size, struct ic_event *event)
 {
 	uint64_t sequence;
 

@@ -66,7 +66,7 @@ static void ic_take_request(struct ic_queue *queue, const struct ic_message *mes
 	uint32_t status = IC_STATUS_FAIL;
 
 	if (ic_is_request(ic, &message->header))
-		status = ic->component->take(ic, body, &queue->event);
+		status = ic->component->take(ic, body, message->header.size, &queue->event);
 	else
 		ic_count_bad(ic);
 	ic_respond(queue, &message->header, status, body, message->header.size);

@@ -21,10 +21,12 @@ struct ic_component {
 	enum ic_message_type message;
 	struct ic_versions versions;
 	uint32_t size; // of the shortest request's body
-	// Takes a request. Its body, a private copy of at least `size` bytes, goes back as the
+	// Takes a request. Its body, a private copy of `size` bytes or more, goes back as the
 	// response's. Locked. Returns the response's status.
-	uint32_t (*take)(const struct lumen_ic *ic, uint8_t *body, struct ic_event *event);
-	// Tells the kernel, when the response is with the host. Nothing locked.
+	uint32_t (*take)(const struct lumen_ic *ic, uint8_t *body, uint32_t body_size,
+		struct ic_event *event);
+	// If event->due was set: tells the kernel, when the response is with the host. Nothing
+	// locked.
 	void (*tell)(const struct lumen_ic *ic, const uint64_t *words);
 };
 
