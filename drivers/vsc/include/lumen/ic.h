@@ -60,6 +60,31 @@ lumen_status lumen_shutdown_open(struct lumen_vmbus *bus,
 // channel's interrupts, or polls. Otherwise as lumen_shutdown_open().
 lumen_status lumen_heartbeat_open(struct lumen_vmbus *bus, struct lumen_ic **ic_out);
 
+// --- time synchronisation: what time it is at the host ---
+
+#define LUMEN_TIME_SET	  0x1u // set the clock to it: after boot, pause, restore
+#define LUMEN_TIME_SAMPLE 0x2u // one of many, to steer it by
+
+// At reference time `reference_100ns` (lumen_clock_100ns()) it was `utc_100ns` after the beginning
+// of 1601; the Unix epoch is 116,444,736,000,000,000 of these units later.
+struct lumen_time_sample {
+	uint64_t utc_100ns;
+	uint64_t reference_100ns;
+	uint8_t flags;		// LUMEN_TIME_*
+	uint8_t leap_indicator; // NTP's, and the next; 0 from hosts before 4.0
+	uint8_t stratum;
+};
+
+struct lumen_time_handler {
+	void (*sample)(void *context, const struct lumen_time_sample *sample);
+	void *context; // the caller's
+};
+
+// Opens the component. The clock must have been started (lumen_clock_start()). *receiver is used
+// until it is closed. Otherwise as lumen_shutdown_open().
+lumen_status lumen_time_open(struct lumen_vmbus *bus, const struct lumen_time_handler *receiver,
+	struct lumen_ic **ic_out);
+
 LUMEN_DECLS_END
 
 #endif
