@@ -15,7 +15,7 @@ from pathlib import Path
 from lumen import build, deps, kernels, paths, status, ui
 from lumen.report import Report
 
-C_DIRECTORIES = ("hypercall", "x86", "vmbus", "drivers", "hypervisor", "parent", "guest-sdk",
+C_DIRECTORIES = ("hypercall", "x86", "vmbus", "drivers", "hypervisor", "parent", "guest-sdk", "sdk",
                  "examples", "tests")
 TIDY = paths.RELEASE / "tidy"  # the compiler's commands as clang takes them: retpolines are gcc's words
 SHELL_SHEBANGS = ("#!/bin/sh", "#!/bin/bash", "#!/usr/bin/env bash")
