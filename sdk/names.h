@@ -9,6 +9,7 @@
 #define ic_offer			   lumen_ic_offer
 #define ic_open				   lumen_ic_open
 #define ic_parse			   lumen_ic_parse
+#define ic_refuse			   lumen_ic_refuse
 #define ic_request			   lumen_ic_request
 #define ic_response			   lumen_ic_response
 #define ic_take_choice			   lumen_ic_take_choice

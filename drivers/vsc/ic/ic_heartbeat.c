@@ -4,7 +4,7 @@
 #include "drivers/vsc/ic/ic_vsc.h"
 
 static uint32_t heartbeat_take(
-	const struct lumen_ic *ic, uint8_t *body, uint32_t body_size, struct ic_event *event)
+	struct lumen_ic *ic, uint8_t *body, uint32_t body_size, struct ic_event *event)
 {
 	uint64_t sequence;
 

@@ -30,7 +30,7 @@ static shutdown_handler *shutdown_handler_for(const struct lumen_ic *ic, uint32_
 }
 
 static uint32_t shutdown_take(
-	const struct lumen_ic *ic, uint8_t *body, uint32_t body_size, struct ic_event *event)
+	struct lumen_ic *ic, uint8_t *body, uint32_t body_size, struct ic_event *event)
 {
 	uint32_t flags;
 

@@ -31,7 +31,7 @@ static void timesync_new(const uint8_t *body, struct lumen_time_sample *sample)
 }
 
 static uint32_t timesync_take(
-	const struct lumen_ic *ic, uint8_t *body, uint32_t body_size, struct ic_event *event)
+	struct lumen_ic *ic, uint8_t *body, uint32_t body_size, struct ic_event *event)
 {
 	struct lumen_time_sample sample = { 0 };
 
@@ -40,7 +40,7 @@ static uint32_t timesync_take(
 	else if (body_size >= TIMESYNC_MESSAGE_SIZE)
 		timesync_old(body, &sample);
 	else
-		return IC_STATUS_FAIL;
+		return ic_refuse(ic);
 	memcpy(event->words, &sample, sizeof(sample));
 	event->due = sample.flags & (LUMEN_TIME_SET | LUMEN_TIME_SAMPLE); // else a probe
 	return IC_STATUS_OK;

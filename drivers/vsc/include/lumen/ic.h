@@ -3,9 +3,11 @@
 // own. Each has a function that opens it; the rest is the same for all. What is not opened is not
 // linked.
 //
-// A component answers by itself, in the channel's handler, or wherever the SDK polls if VMBus has
-// no vector. It calls the kernel with nothing locked, after the host has its answer; interrupts may
-// be off. A message that breaks the rules is refused, counted, and otherwise forgotten.
+// Shutdown, heartbeat and time answer by themselves, in the channel's handler, or wherever the SDK
+// polls if VMBus has no vector; they call the kernel with nothing locked, after the host has its
+// answer; interrupts may be off. Key-value pairs, backup and file copy ask the kernel, whose answer
+// the host gets, and which may have to wait for a disk: they call it in lumen_ic_poll() and nowhere
+// else. A message that breaks the rules is refused, counted, and otherwise forgotten.
 #ifndef LUMEN_IC_H
 #define LUMEN_IC_H
 
@@ -22,9 +24,15 @@ struct lumen_ic; // one component
 
 // --- all components ---
 
-// Takes what the host has sent: for kernels without interrupts. Calls the kernel's functions. Any
-// context. Returns whether there was anything.
+// Takes what the host has sent, and calls the kernel's functions: for those components that are
+// said to need it, and for kernels without interrupts. Any context that these functions may have.
+// Returns whether there was anything.
 bool lumen_ic_poll(struct lumen_ic *ic);
+
+// Sleeps, as lumen_wait() does, until there is something for lumen_ic_poll(), or until
+// lumen_now_ns() reaches `deadline_ns`; may return early for no reason. Only for those components
+// that are said to need lumen_ic_poll(). Thread context.
+void lumen_ic_wait(struct lumen_ic *ic, uint64_t deadline_ns);
 
 // LUMEN_OK while it works; LUMEN_RESCINDED or LUMEN_BAD_HOST if it will never again, and is to be
 // closed. Any context.
@@ -33,8 +41,9 @@ lumen_status lumen_ic_status(const struct lumen_ic *ic);
 // How many messages broke the rules. Any context.
 uint32_t lumen_ic_bad_messages(const struct lumen_ic *ic);
 
-// Closes it; the kernel's functions are not called any more. Thread context, and not from one of
-// them. A channel that was rescinded is to be released by the caller (lumen_channel_release()).
+// Closes it; the kernel's functions are not called any more when this returns. Thread context, not
+// from one of them, and not while somebody is in lumen_ic_poll(). A channel that was rescinded is
+// to be released by the caller (lumen_channel_release()).
 void lumen_ic_close(struct lumen_ic *ic);
 
 // --- shutdown: `lumenctl stop`, or Hyper-V's "Shut Down" ---
@@ -84,6 +93,18 @@ struct lumen_time_handler {
 // until it is closed. Otherwise as lumen_shutdown_open().
 lumen_status lumen_time_open(struct lumen_vmbus *bus, const struct lumen_time_handler *receiver,
 	struct lumen_ic **ic_out);
+
+// --- what the kernel answers, in key-value pairs, backup and file copy ---
+
+// Goes to the host as it is.
+typedef uint32_t lumen_ic_answer;
+
+#define LUMEN_IC_DONE	       0u
+#define LUMEN_IC_FAILED	       0x80004005u
+#define LUMEN_IC_NOT_SUPPORTED 0x80070032u
+#define LUMEN_IC_EXISTS	       0x80070050u // the file is there, and not to be overwritten
+#define LUMEN_IC_FULL	       0x80070070u // no room for it
+#define LUMEN_IC_NO_MORE       0x80070103u // no such key; no pair with this index
 
 LUMEN_DECLS_END
 

@@ -57,7 +57,7 @@ void ic_host_message(uint16_t type, uint8_t flags, const void *body, uint16_t si
 	struct {
 		struct pipe_header pipe;
 		struct ic_header header;
-		uint8_t body[4096];
+		uint8_t body[sizeof(ic_host.body)];
 	} message = {
 		.pipe = { PIPE_TYPE_DATA, sizeof(struct ic_header) + size },
 		.header = { .type = type, .size = size, .transaction_id = 77, .flags = flags },
@@ -163,11 +163,9 @@ bool lumen_channel_rescinded(const struct lumen_channel *asked)
 void lumen_channel_wait(
 	struct lumen_channel *waited, const uint32_t *word, uint32_t value, uint64_t deadline_ns)
 {
-	(void)waited;
-	(void)word;
-	(void)value;
 	(void)deadline_ns;
-	check(false); // no component waits
+	check(!locked && waited == &channel);
+	ic_host.slept += *word == value;
 }
 
 lumen_status lumen_channel_send(struct lumen_channel *to, const struct vmbus_packet_out *packet)

@@ -17,9 +17,10 @@ struct ic_host {
 	uint32_t sent;	   // responses
 	uint32_t unmasked; // times
 	struct ic_header header;
-	uint8_t body[4096];
+	uint8_t body[8192];
 	uint64_t transaction_id; // of the last response's packet
 	uint32_t pages;		 // allocated now
+	uint32_t slept;		 // times
 	bool open;
 };
 extern struct ic_host ic_host;
