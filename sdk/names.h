@@ -29,6 +29,8 @@
 #define storage_service			   lumen_storage_service
 #define storage_unlock			   lumen_storage_unlock
 #define storage_unwait			   lumen_storage_unwait
+#define utf16_from_utf8			   lumen_utf16_from_utf8
+#define utf16_to_utf8			   lumen_utf16_to_utf8
 #define vmbus_ask			   lumen_vmbus_ask
 #define vmbus_ask_and_wait		   lumen_vmbus_ask_and_wait
 #define vmbus_channel_call		   lumen_vmbus_channel_call
