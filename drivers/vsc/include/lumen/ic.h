@@ -106,6 +106,39 @@ typedef uint32_t lumen_ic_answer;
 #define LUMEN_IC_FULL	       0x80070070u // no room for it
 #define LUMEN_IC_NO_MORE       0x80070103u // no such key; no pair with this index
 
+// --- key-value pairs: texts that host and kernel leave each other ---
+
+enum lumen_kvp_pool {
+	LUMEN_KVP_EXTERNAL,	 // the host writes: `lumenctl set-kvp`
+	LUMEN_KVP_GUEST,	 // the kernel's own, for the host to read
+	LUMEN_KVP_AUTO,		 // what the kernel is: "OSName", "NetworkAddressIPv4", ...
+	LUMEN_KVP_AUTO_EXTERNAL, // what the host says of itself
+	LUMEN_KVP_AUTO_INTERNAL,
+};
+
+// Room for a key and a value, UTF-8 with its zero.
+#define LUMEN_KVP_KEY_SIZE   766u
+#define LUMEN_KVP_VALUE_SIZE 3070u
+
+// `key` and `value` are texts in UTF-8, the SDK's; those that are not const are to be filled in, of
+// the sizes above. The host's numbers come in decimal. A function that is NULL answers
+// LUMEN_IC_NOT_SUPPORTED. Called in lumen_ic_poll().
+struct lumen_kvp_handlers {
+	lumen_ic_answer (*get)(
+		void *context, enum lumen_kvp_pool pool, const char *key, char *value);
+	lumen_ic_answer (*set)(
+		void *context, enum lumen_kvp_pool pool, const char *key, const char *value);
+	lumen_ic_answer (*remove)(void *context, enum lumen_kvp_pool pool, const char *key);
+	// The pair number `index`, from 0 on. The host asks until it hears LUMEN_IC_NO_MORE.
+	lumen_ic_answer (*enumerate)(
+		void *context, enum lumen_kvp_pool pool, uint32_t index, char *key, char *value);
+	void *context; // the caller's
+};
+
+// Opens the component, which needs lumen_ic_poll(). Otherwise as lumen_shutdown_open().
+lumen_status lumen_kvp_open(struct lumen_vmbus *bus, const struct lumen_kvp_handlers *handlers,
+	struct lumen_ic **ic_out);
+
 LUMEN_DECLS_END
 
 #endif
