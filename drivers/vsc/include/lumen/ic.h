@@ -139,6 +139,24 @@ struct lumen_kvp_handlers {
 lumen_status lumen_kvp_open(struct lumen_vmbus *bus, const struct lumen_kvp_handlers *handlers,
 	struct lumen_ic **ic_out);
 
+// --- backup (VSS): the disks are to stand still while the host copies them ---
+
+// Called in lumen_ic_poll(), but for a last thaw() in lumen_ic_close(). None is NULL.
+struct lumen_vss_handlers {
+	// Writes back what is to be on the disks, and holds further writes back.
+	lumen_ic_answer (*freeze)(void *context);
+	// Lets them go on. Called once after each freeze() that was LUMEN_IC_DONE: when the host
+	// says so, begins anew, or is gone. A host may leave it at that for as long as it likes.
+	lumen_ic_answer (*thaw)(void *context);
+	// Whether a copy may be taken now, while the kernel runs.
+	lumen_ic_answer (*hot_backup)(void *context);
+	void *context; // the caller's
+};
+
+// Opens the component, which needs lumen_ic_poll(). Otherwise as lumen_shutdown_open().
+lumen_status lumen_vss_open(struct lumen_vmbus *bus, const struct lumen_vss_handlers *handlers,
+	struct lumen_ic **ic_out);
+
 LUMEN_DECLS_END
 
 #endif
