@@ -157,6 +157,35 @@ struct lumen_vss_handlers {
 lumen_status lumen_vss_open(struct lumen_vmbus *bus, const struct lumen_vss_handlers *handlers,
 	struct lumen_ic **ic_out);
 
+// --- file copy: the host sends a file ---
+
+// The texts are in UTF-8. The name is not empty and has neither "/" nor "\"; the path is as the
+// host's user gave it.
+struct lumen_fcopy_file {
+	const char *path, *name; // of its directory, and in there
+	uint64_t size;		 // in bytes
+	bool overwrite;		 // else LUMEN_IC_EXISTS, if it is there
+	bool create_path;	 // make directories that are missing
+};
+
+// Called in lumen_ic_poll(), but for a last cancel() in lumen_ic_close(). One file at a time: after
+// a start() that was LUMEN_IC_DONE come writes, and then complete() or cancel(), once. None is
+// NULL.
+struct lumen_fcopy_handlers {
+	lumen_ic_answer (*start)(void *context, const struct lumen_fcopy_file *file);
+	// Within the file's size.
+	lumen_ic_answer (*write)(void *context, uint64_t offset, const void *data, uint32_t size);
+	// All is there.
+	lumen_ic_answer (*complete)(void *context);
+	// What is there is to go: the host says so, begins anew, or is gone.
+	void (*cancel)(void *context);
+	void *context; // the caller's
+};
+
+// Opens the component, which needs lumen_ic_poll(). Otherwise as lumen_shutdown_open().
+lumen_status lumen_fcopy_open(struct lumen_vmbus *bus, const struct lumen_fcopy_handlers *handlers,
+	struct lumen_ic **ic_out);
+
 LUMEN_DECLS_END
 
 #endif
