@@ -92,6 +92,34 @@ example disk 3 1
     t.check(after[:start] == before[:start] and after[end:] == before[end:], "other blocks changed")
 
 
+def test_service(t):
+    """service answers heartbeats, is told the time, and powers off when `lumenctl stop` says so."""
+    result = yield _job(t, """
+before=$(date +%s)
+lumenctl create "$JOB-service" --kernel "$FILES/service" --memory 64M || exit 1
+lumenctl start "$JOB-service" || exit 1
+tries=0
+until lumenctl stat "$JOB-service" | grep -q "^heartbeat.answers *[2-9]" &&
+	grep -q "It is" "/run/lumen/$JOB-service/console.log"; do
+	tries=$((tries + 1))
+	[ $tries -le 300 ] || { lumenctl stat "$JOB-service"; exit 1; }
+	usleep 200000
+done
+lumenctl stop "$JOB-service" || exit 1
+lumenctl wait "$JOB-service" >wait.log 2>&1
+echo "=== service $?"
+tr -d '\\r' <"/run/lumen/$JOB-service/console.log"
+echo "=== clock $before"
+date +%s
+""")
+    seen = _consoles(t, result)
+    _check(t, seen["service"], ("can be stopped", "has a heartbeat", "Serving.", "said goodbye",
+                                "The host wants me to power off."))
+    before, after = (int(text) for text in re.search(r"=== clock (\d+)\n(\d+)", result.console).groups())
+    said = re.search(r"It is (\d+) s after", seen["service"])
+    t.check(said and before <= int(said[1]) <= after, "it does not know what time it is")
+
+
 def test_size(t):
     """hello is as small as the README says."""
     text = bench.text_and_rodata(examples.kernel("hello"))

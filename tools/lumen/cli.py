@@ -104,8 +104,8 @@ def _machine_options(parser):
 
 
 def _example_table():
-    lines = [f"  {name:7}{example.what}\n" for name, example in examples.KERNELS.items()]
-    return "examples:\n  linux  a stock Debian kernel with its root file system on a VMBus disk\n" \
+    lines = [f"  {name:9}{example.what}\n" for name, example in examples.KERNELS.items()]
+    return "examples:\n  linux    a stock Debian kernel with its root file system on a VMBus disk\n" \
         + "".join(lines) + "\n"
 
 
@@ -116,7 +116,7 @@ def _add_run(commands):
         "terminal Ctrl-] leaves. 'run linux' boots the example: a stock Debian kernel whose root "
         "file system is a VMBus disk. On a terminal it ends in the child's shell, otherwise the "
         "child checks itself and powers off. The other examples are small kernels on the guest SDK "
-        "(examples/NAME/main.c); they check themselves.",
+        "(examples/NAME/main.c); they check themselves, and service goes on until somebody stops it.",
         epilog=_example_table() + status.TABLE, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", nargs="?", type=run_name, metavar="NAME",
                         help=f"an example ({', '.join(('linux', *examples.KERNELS))}), "

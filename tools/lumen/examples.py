@@ -26,14 +26,16 @@ class Example:
     what: str
     cpus: int = 1
     memory: int = 64
-    disk: bool = False  # then it needs VMBus, too
+    vmbus: bool = False  # it needs VMBus
+    disk: bool = False  # and a disk on it
 
 
 KERNELS = {
     "hello": Example("finds the hypervisor, starts the clock, prints"),
     "tick": Example("synthetic timers, by message and by interrupt"),
     "smp": Example("starts processors, interrupts them, flushes their TLBs", cpus=4),
-    "disk": Example("partitions, a file, a block written, on a VMBus disk", disk=True),
+    "disk": Example("partitions, a file, a block written, on a VMBus disk", vmbus=True, disk=True),
+    "service": Example("stops when its host says so, answers heartbeats, is told the time", vmbus=True),
 }
 
 

@@ -278,7 +278,7 @@ def run(guests, directory, cpus=CPUS, accel="auto", echo=None, processor="max",
 
 def _refuse(options, name):
     """What the referee cannot do."""
-    if name == "linux" or (name in examples.KERNELS and examples.KERNELS[name].disk):
+    if name == "linux" or (name in examples.KERNELS and examples.KERNELS[name].vmbus):
         raise bad(f"the example {name} needs VMBus, which KVM does not have: not with --on kvm.")
     if options.disks:
         raise bad("--disk: disks are VMBus channels, which KVM does not have: not with --on kvm.")
