@@ -5,7 +5,6 @@
 #include "lumen/status.h"
 
 #include "guest-sdk/arch.h"
-#include "guest-sdk/status_index.h"
 #include "guest-sdk/texts.h"
 #include "hypercall/explain.h"
 #include "lumen/detect.h"

@@ -2,7 +2,6 @@
 // Names of statuses.
 #include "lumen/status.h"
 
-#include "guest-sdk/status_index.h"
 #include "guest-sdk/texts.h"
 
 #define HV_NAME(name, number, text)    "HV_STATUS_" #name "\0"

@@ -50,10 +50,10 @@ PARTS = {
     "status names": ("status", "lumen_status_name(0)", {"status"}),
     "explanations": ("status", "lumen_explain(0, 0, 0, 0)", DETECT | {"explain", "status"}),
     "SynIC": ("synic", "lumen_synic_start(0); lumen_sint_handle(0, 0)",
-              DETECT | STRING | {"synic", "synic_handle", "platform"}),
+              DETECT | STRING | {"synic", "platform"}),
     "timers": ("timer", "lumen_timer_start(0, 0)", DETECT | {"timer"}),
-    "APIC": ("apic", "lumen_apic_start(0, 0); lumen_eoi()", DETECT | {"apic"}),
-    "assist page": ("apic", "lumen_vp_assist_enable(0)", DETECT | {"vp_assist", "platform"}),
+    "APIC": ("apic", "lumen_apic_start(0, 0); lumen_eoi()", DETECT | {"apic", "platform"}),
+    "assist page": ("apic", "lumen_vp_assist_enable(0)", DETECT | {"apic", "platform"}),
     "VP index and sets": ("vp", "lumen_vp_index()", DETECT | STRING | {"vp"}),
     "start by SIPI": ("vp", "lumen_vp_start_sipi(1, 1)", CLOCK | {"apic", "vp_sipi", "platform_now"}),
     "start by hypercall": ("vp", "lumen_vp_start(1, 0)", CALL | STRING | {"vp_start"}),
@@ -67,6 +67,13 @@ PARTS = {
               DETECT | STRING | {"acpi", "platform", "power"}),
     "crash report": ("crash", "lumen_crash_report(0, 0, 0)",
                      DETECT | STRING | {"crash", "platform"}),
+}
+
+# What a kernel may call, and the objects of its neighbours, which do not come with it.
+WITHOUT = {
+    "a disk": ("storage", "lumen_storage_open(0, 0, 0)", r"ic|ic_\w+|pipe|utf16"),
+    "a heartbeat": ("ic", "lumen_heartbeat_open(0, 0)", r"storage\w*|ic_(?!vsc|heartbeat)\w+|utf16"),
+    "backup": ("ic", "lumen_vss_open(0, 0, 0)", r"storage\w*|ic_(?!vsc|vss)\w+|utf16"),
 }
 
 PROGRAM = """#include <stddef.h>
@@ -201,20 +208,28 @@ def members(where, archive):
     return {Path(m).stem for m in re.findall(re.escape(str(archive)) + r"\(([^)]+)\)", text)}
 
 
-def check_parts(root, objects, where):
-    include = ["-I", root, "-I", root / "guest-sdk/include"]
+def link_alone(root, where, header, calls):
+    """(the archive's objects that a kernel with these calls links, what went wrong)"""
+    include = ["-I", root, "-I", root / "guest-sdk/include", "-I", root / "drivers/vsc/include"]
     args = ["gcc", *FREESTANDING, *KINDS["kernel"], *include]
-    archive = where / "libparts.a"
-    run(["ar", "rcs", archive, *objects], where)
+    (where / "part_main.c").write_text(PROGRAM.format(header=f"lumen/{header}.h",
+                                                      platform="lumen/platform.h", calls=calls))
+    said = run([*args, "-Wno-nonnull", "-nostdlib", "-static", "-Wl,-z,noexecstack", "-Wl,-Map,map",
+                "part_main.c", where / "libparts.a", "-o", "part"], where)
+    return members(where, where / "libparts.a") if not said else set(), said
+
+
+def check_parts(root, objects, where):
+    run(["ar", "rcs", where / "libparts.a", *objects], where)
     for name, (header, calls, wanted) in PARTS.items():
-        (where / "part_main.c").write_text(PROGRAM.format(header=f"lumen/{header}.h",
-                                                           platform="lumen/platform.h", calls=calls))
-        said = run([*args, "-Wno-nonnull", "-nostdlib", "-static", "-Wl,-z,noexecstack", "-Wl,-Map,map",
-                    "part_main.c", archive, "-o", "part"], where)
-        taken = members(where, archive) if not said else set()
+        taken, said = link_alone(root, where, header, calls)
         report(not said and taken <= wanted and taken,
                f"{name} alone links {' '.join(sorted(taken))}",
                said or f"more than {' '.join(sorted(wanted))}")
+    for name, (header, calls, others) in WITHOUT.items():
+        taken, said = link_alone(root, where, header, calls)
+        extra = {part for part in taken if re.fullmatch(others, part)}
+        report(taken and not extra, f"{name} links nothing of its neighbours'", said or " ".join(sorted(extra)))
 
 
 def main():
