@@ -4,6 +4,7 @@
 import argparse
 import contextlib
 import io
+import re
 import struct
 import subprocess
 import sys
@@ -88,7 +89,7 @@ class CommandLine(unittest.TestCase):
             cli.main(["run", "--help"])
         for name, example in examples.KERNELS.items():
             self.assertTrue((ROOT / f"examples/{name}/main.c").exists(), name)
-            self.assertIn(f"  {name:7}{example.what}\n", said.getvalue())
+            self.assertRegex(said.getvalue(), rf"(?m)^  {name} +{re.escape(example.what)}$")
         parse = cli.parser().parse_args
         options = [cli._options(parse(["run", *words])) for words in (
             ["smp"], ["smp", "--cpus", "2"], ["hello", "--memory", "1G"], ["linux"])]
