@@ -155,15 +155,6 @@ static const char *channel_state(uint32_t state)
 	return state < COUNT(names) ? names[state] : "unknown";
 }
 
-static uint32_t state_of(const struct vmbus_host *host, uint32_t relid)
-{
-	for (unsigned i = 0; i < VMBUS_HOST_CHANNELS; i++)
-		if (host->channels[i].relid == relid &&
-			host->channels[i].state != VMBUS_CHANNEL_FREE)
-			return host->channels[i].state;
-	return VMBUS_CHANNEL_FREE;
-}
-
 static void stat_vmbus(struct stat_text *stat, const struct vmbus_host *host)
 {
 	uint64_t violations = 0;
@@ -175,11 +166,13 @@ static void stat_vmbus(struct stat_text *stat, const struct vmbus_host *host)
 	number(stat, "vmbus.messages_out", host->messages_out);
 	number(stat, "vmbus.retries", host->retries);
 	number(stat, "vmbus.violations", violations);
-	for (unsigned i = 0; i < host->device_count; i++) {
-		const struct vmbus_device *device = host->devices[i];
+	for (uint32_t relid = 1; relid < host->relid_end; relid++) {
+		const struct vmbus_device *device = host->devices[relid];
 
+		if (!device)
+			continue;
 		stat_line(stat, "vmbus.channel%u.%s.state %s", device->relid, device->name,
-			channel_state(state_of(host, device->relid)));
+			channel_state(vmbus_host_state(device)));
 		stat_line(stat, "vmbus.channel%u.%s.signals %llu", device->relid, device->name,
 			(unsigned long long)load(&device->signals));
 	}

@@ -43,10 +43,7 @@ static void put_gpadl_words(void *context, uint64_t *words, uint32_t count)
 
 static struct vmbus_device *find_device(struct vmbus_host *host, uint32_t relid)
 {
-	for (unsigned i = 0; i < host->device_count; i++)
-		if (host->devices[i]->relid == relid)
-			return host->devices[i];
-	return NULL;
+	return relid <= VMBUS_HOST_CHANNELS ? host->devices[relid] : NULL;
 }
 
 // Gets host addresses for the rings' pages, and the port at which the guest signals.
@@ -86,7 +83,6 @@ static bool open_device(
 	device->connection_id = action->open.connection_id;
 	device->event_flag = action->open.event_flag;
 	__atomic_store_n(&device->target_vp, action->open.target_vp, __ATOMIC_RELAXED);
-	__atomic_store_n(&device->events, 0, __ATOMIC_RELAXED);
 	if (prepare_open(host, device, action)) {
 		open = (struct vmbus_device_open){
 			.in_pages = device->pages,
@@ -145,6 +141,16 @@ static void action_disconnected(struct vmbus_host *host, const struct vmbus_acti
 	log_limited(&host->connections, "the child has left the VMBus");
 }
 
+static void action_freed(struct vmbus_host *host, const struct vmbus_action *action)
+{
+	struct vmbus_device *device = find_device(host, action->relid);
+
+	host->devices[action->relid] = NULL;
+	close(device->event_fd);
+	device->relid = 0;
+	device->ops->gone(device);
+}
+
 static void action_violation(struct vmbus_host *host, const struct vmbus_action *action)
 {
 	log_limited(&host->violations,
@@ -167,7 +173,7 @@ static void (*const action_handlers[])(
 	[VMBUS_ACTION_CLOSE] = action_close,
 	[VMBUS_ACTION_MODIFY] = action_modify,
 	[VMBUS_ACTION_GPADL_TEARDOWN] = action_nothing, // nobody holds one
-	[VMBUS_ACTION_FREED] = action_nothing,
+	[VMBUS_ACTION_FREED] = action_freed,
 	[VMBUS_ACTION_VIOLATION] = action_violation,
 };
 
@@ -279,9 +285,11 @@ static bool retry_ready(struct loop_source *source, uint32_t events)
 	return taken;
 }
 
+// Rule: a device is on the list from when it gets its first event to when those are taken. So one
+// that is gone, or about to be freed, is on no list.
 static void look_at_device(struct vmbus_host *host, struct vmbus_device *device)
 {
-	uint32_t events = __atomic_exchange_n(&device->events, 0, __ATOMIC_ACQUIRE);
+	uint32_t events = __atomic_exchange_n(&device->events, 0, __ATOMIC_ACQ_REL);
 
 	if (events & VMBUS_DEVICE_FAILED)
 		vmbus_server_fail(&host->server, device->relid);
@@ -290,8 +298,19 @@ static void look_at_device(struct vmbus_host *host, struct vmbus_device *device)
 		forget_open(host, device);
 		vmbus_server_close_complete(&host->server, device->relid);
 	}
-	if (events)
-		settle(host);
+	settle(host);
+}
+
+static void take_reports(struct vmbus_host *host)
+{
+	struct vmbus_device *device = __atomic_exchange_n(&host->reported, NULL, __ATOMIC_ACQUIRE);
+
+	while (device) {
+		struct vmbus_device *next = device->next_reported;
+
+		look_at_device(host, device);
+		device = next;
+	}
 }
 
 static bool device_events_ready(struct loop_source *source, uint32_t events)
@@ -301,8 +320,7 @@ static bool device_events_ready(struct loop_source *source, uint32_t events)
 	bool taken = loop_event_take(source);
 
 	(void)events;
-	for (unsigned i = 0; i < host->device_count; i++)
-		look_at_device(host, host->devices[i]);
+	take_reports(host);
 	return taken;
 }
 
@@ -349,7 +367,6 @@ bool vmbus_host_start(struct vmbus_host *host, struct worker *worker)
 {
 	struct loop *loop = &worker->loop;
 
-	memset(host, 0, sizeof(*host));
 	host->worker = worker;
 	host->retry_ms = RETRY_MS;
 	return init_server(host) && open_ports(host) &&
@@ -362,12 +379,33 @@ bool vmbus_host_offer(struct vmbus_host *host, struct vmbus_device *device)
 {
 	device->host = host;
 	device->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (device->event_fd < 0 || host->device_count == VMBUS_HOST_CHANNELS)
+	if (device->event_fd < 0)
 		return false;
 	device->relid = vmbus_server_offer(&host->server, &device->offer);
-	host->devices[host->device_count++] = device;
+	if (!device->relid) {
+		close(device->event_fd);
+		return false;
+	}
+	host->devices[device->relid] = device;
+	if (device->relid >= host->relid_end)
+		host->relid_end = device->relid + 1;
 	settle(host);
-	return device->relid != 0;
+	return true;
+}
+
+bool vmbus_host_rescind(struct vmbus_device *device)
+{
+	struct vmbus_host *host = device->host;
+
+	if (!device->relid || !vmbus_server_rescind(&host->server, device->relid))
+		return false;
+	settle(host);
+	return true;
+}
+
+enum vmbus_channel_state vmbus_host_state(const struct vmbus_device *device)
+{
+	return device->relid ? device->host->channels[device->relid - 1].state : VMBUS_CHANNEL_FREE;
 }
 
 // Waits until all that is open has been closed. The loop does not run any more: the devices'
@@ -382,8 +420,7 @@ static bool drain(struct vmbus_host *host, deadline_ns deadline)
 		left = deadline_left_ms(deadline);
 		poll(&reports, 1, left);
 		loop_event_take(&host->device_events);
-		for (unsigned i = 0; i < host->device_count; i++)
-			look_at_device(host, host->devices[i]);
+		take_reports(host);
 	}
 	return vmbus_server_idle(&host->server);
 }
@@ -394,8 +431,9 @@ bool vmbus_host_stop(struct vmbus_host *host, deadline_ns deadline)
 
 	vmbus_server_reset(&host->server);
 	done = drain(host, deadline);
-	for (unsigned i = 0; done && i < host->device_count; i++)
-		close(host->devices[i]->event_fd);
+	for (uint32_t relid = 1; done && relid < host->relid_end; relid++)
+		if (host->devices[relid])
+			close(host->devices[relid]->event_fd);
 	return done;
 }
 
@@ -417,6 +455,13 @@ void vmbus_device_signal(struct vmbus_device *device)
 
 void vmbus_device_report(struct vmbus_device *device, enum vmbus_device_event event)
 {
-	__atomic_or_fetch(&device->events, event, __ATOMIC_RELEASE);
-	loop_event_signal(&device->host->device_events);
+	struct vmbus_host *host = device->host;
+
+	if (__atomic_fetch_or(&device->events, event, __ATOMIC_ACQ_REL))
+		return; // it is on the list
+	device->next_reported = __atomic_load_n(&host->reported, __ATOMIC_RELAXED);
+	while (!__atomic_compare_exchange_n(&host->reported, &device->next_reported, device, true,
+		__ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		;
+	loop_event_signal(&host->device_events);
 }

@@ -17,7 +17,11 @@ struct worker;
 struct vmbus_host;
 struct vmbus_device;
 
-enum { VMBUS_HOST_CHANNELS = 16, VMBUS_HOST_GPADLS = 64, VMBUS_HOST_GPADL_BYTES = 64 << 20 };
+enum {
+	VMBUS_HOST_CHANNELS = VMBUS_RELID_MAX,
+	VMBUS_HOST_GPADLS = 2 * VMBUS_HOST_CHANNELS,
+	VMBUS_HOST_GPADL_BYTES = 64 << 20,
+};
 
 // What the guest opened a channel with. The pages stay until the device has closed.
 struct vmbus_device_open {
@@ -35,6 +39,9 @@ struct vmbus_device_ops {
 	void (*close)(struct vmbus_device *device);
 	// That was reported: gives back what open() took.
 	void (*closed)(struct vmbus_device *device);
+	// After vmbus_host_rescind(): host and child have let go of the device, which may be freed
+	// in here. NULL: it is never rescinded.
+	void (*gone)(struct vmbus_device *device);
 };
 
 // What a device reports from its own thread, as bits.
@@ -54,7 +61,8 @@ struct vmbus_device {
 	uint32_t target_vp; // atomic: whom we signal, or VMBUS_VP_NO_INTERRUPT
 	uint32_t event_flag;
 	uint32_t connection_id;
-	uint32_t events; // atomic: VMBUS_DEVICE_*, reported and not yet seen
+	uint32_t events;		    // atomic: VMBUS_DEVICE_*, reported and not yet seen
+	struct vmbus_device *next_reported; // on host->reported, while there are events
 	bool open;
 	void **pages; // of both rings
 	uint64_t signals;
@@ -63,14 +71,15 @@ struct vmbus_device {
 struct vmbus_host {
 	struct worker *worker;
 	struct vmbus_server server;
-	struct loop_source messages;	  // the partition's descriptor
-	uint32_t retry_ms;		  // before the next try
-	struct loop_source retry;	  // a message that could not be posted
-	struct loop_source device_events; // some device has reported something
-	struct vmbus_device *devices[VMBUS_HOST_CHANNELS];
-	unsigned device_count;
-	size_t gpadl_bytes; // in use
-	uint32_t version;   // agreed on, 0 before
+	struct loop_source messages;			       // the partition's descriptor
+	uint32_t retry_ms;				       // before the next try
+	struct loop_source retry;			       // a message that could not be posted
+	struct loop_source device_events;		       // some device has reported something
+	struct vmbus_device *reported;			       // atomic: those with events
+	struct vmbus_device *devices[VMBUS_HOST_CHANNELS + 1]; // by relid; NULL: none
+	uint32_t relid_end;				       // none at or above
+	size_t gpadl_bytes;				       // in use
+	uint32_t version;				       // agreed on, 0 before
 	uint64_t messages_in, messages_out, retries;
 	struct log_limit violations, lost, openings, connections;
 	struct vmbus_server_channel channels[VMBUS_HOST_CHANNELS];
@@ -79,11 +88,21 @@ struct vmbus_host {
 	struct vmbus_post posts[VMBUS_SERVER_POSTS(VMBUS_HOST_CHANNELS, VMBUS_HOST_GPADLS)];
 };
 
-// Starts the server: from now on the child can connect. Returns false after logging why not.
+// Starts the server, in a host of zeroes: from now on the child can connect. Returns false after
+// logging why not.
 bool vmbus_host_start(struct vmbus_host *host, struct worker *worker);
 
-// Offers a device. Before the child runs.
+// Offers a device, whose ops, name and offer are filled in: at once, if the child is connected.
+// Returns false if there are no descriptors or relids left.
 bool vmbus_host_offer(struct vmbus_host *host, struct vmbus_device *device);
+
+// Takes an offer back: the channel is closed, if it is open, and ops->gone() called when the child
+// has released it, too; a child that does not keeps it until its connection ends. Returns false if
+// it is not offered, or on its way out.
+bool vmbus_host_rescind(struct vmbus_device *device);
+
+// Returns the state of a device's channel.
+enum vmbus_channel_state vmbus_host_state(const struct vmbus_device *device);
 
 // The child is gone: closes all devices, waits for them, and lets go of everything. Returns false
 // if a device still works on a request at the deadline: nothing that it uses may go then.
