@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "drivers/vsp/storage/scsi.h"
-#include "tests/unit/drivers/memory_disk.h"
+#include "tests/unit/drivers/storage/memory_disk.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 

@@ -5,76 +5,59 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-_Alignas(4096) uint8_t ic_guest_memory[2][IC_GUEST_PAGES][4096];
-static void *pages[2][IC_GUEST_PAGES];
-static _Alignas(VSP_ALIGNMENT) uint8_t instance[2][16384];
-static struct ic_config config;
-static uint8_t form[8192];
-static struct vmbus_ring_writer to_host;
-static struct vmbus_ring_reader from_host;
-static _Alignas(8) uint8_t packet[4096];
-
-struct vsp *vsp;
-struct vsp_rings ic_guest_rings;
 struct pipe_header pipe_header;
 struct ic_header header;
 const uint8_t *body;
-uint64_t ic_guest_time, ic_guest_reference;
 bool ic_guest_reference_fails;
 
 static uint64_t time_of_day(void *context)
 {
-	return ic_guest_time;
+	(void)context;
+	return rig.time_of_day;
 }
 
 static bool reference_time(void *context, uint64_t *time)
 {
+	(void)context;
 	if (ic_guest_reference_fails)
 		return false;
-	*time = ic_guest_reference;
+	*time = rig.reference_time;
 	return true;
 }
 
 const struct ic_host ic_guest_host = { NULL, time_of_day, reference_time };
 
-struct ic_vsp *ic(void)
+void ic_guest_create(const struct ic_component *component)
 {
-	return (struct ic_vsp *)vsp;
-}
+	static struct ic_config config;
 
-void ic_guest_reopen(const struct ic_component *component)
-{
+	if (rig.channels[0].open)
+		rig_close(&rig.channels[0]);
 	config = (struct ic_config){ .component = component, .host = &ic_guest_host };
-	cr_assert_leq(vsp_size(&component->class, &config), sizeof(instance[0]));
-	vsp = vsp_open(&component->class, instance[0], &ic_guest_rings, &config);
+	rig_create(0);
+	rig.hostile = true;
+	rig_offer(0, &component->class.guid, &component->class, &config);
 }
 
 void ic_guest_open(const struct ic_component *component, uint32_t out_pages)
 {
-	memset(ic_guest_memory, 0, sizeof(ic_guest_memory));
-	for (int i = 0; i < 2 * IC_GUEST_PAGES; i++)
-		pages[i / IC_GUEST_PAGES][i % IC_GUEST_PAGES] =
-			ic_guest_memory[i / IC_GUEST_PAGES][i % IC_GUEST_PAGES];
-	cr_assert_eq(vmbus_ring_writer_init(&to_host, pages[0], IC_GUEST_PAGES), VMBUS_RING_OK);
-	cr_assert_eq(vmbus_ring_reader_init(&from_host, pages[1], out_pages), VMBUS_RING_OK);
-	ic_guest_rings = (struct vsp_rings){ pages[0], IC_GUEST_PAGES, pages[1], out_pages };
-	ic_guest_reopen(component);
+	ic_guest_create(component);
+	rig_open(&rig.channels[0], IC_GUEST_PAGES, out_pages);
 }
 
 bool receive(void)
 {
-	struct vmbus_packet in;
+	const struct vmbus_packet *in = &rig.channels[0].guest.packet;
 
-	if (vmbus_ring_read(&from_host, packet, sizeof(packet), &in) != VMBUS_RING_OK)
+	if (!rig_read(&rig.channels[0].guest))
 		return false;
-	vmbus_ring_reader_commit(&from_host);
-	cr_assert_eq(in.type, VMBUS_PACKET_IN_BAND);
-	memcpy(&pipe_header, in.payload, sizeof(pipe_header));
-	memcpy(&header, in.payload + sizeof(pipe_header), sizeof(header));
-	body = in.payload + sizeof(pipe_header) + sizeof(header);
+	cr_assert_eq(in->type, VMBUS_PACKET_IN_BAND);
+	memcpy(&pipe_header, in->payload, sizeof(pipe_header));
+	memcpy(&header, in->payload + sizeof(pipe_header), sizeof(header));
+	body = in->payload + sizeof(pipe_header) + sizeof(header);
 	cr_assert_eq(pipe_header.type, PIPE_TYPE_DATA);
 	cr_assert_eq(pipe_header.size, sizeof(header) + header.size);
-	cr_assert_leq(sizeof(pipe_header) + pipe_header.size, in.payload_length);
+	cr_assert_leq(sizeof(pipe_header) + pipe_header.size, in->payload_length);
 	cr_assert_eq(header.flags, IC_FLAG_TRANSACTION | IC_FLAG_REQUEST);
 	return true;
 }
@@ -92,8 +75,7 @@ void send(uint16_t type, const void *payload, uint32_t length)
 		.payload_count = 3,
 	};
 
-	cr_assert_eq(vmbus_ring_write(&to_host, &out), VMBUS_RING_OK);
-	vmbus_ring_writer_commit(&to_host);
+	cr_assert(rig_write(&rig.channels[0].guest, &out));
 }
 
 void respond(const void *payload, uint32_t length)
@@ -106,7 +88,7 @@ void respond(const void *payload, uint32_t length)
 
 void pick(const struct ic_choice *choice)
 {
-	cr_assert_eq(vsp_poll(vsp), VSP_SIGNAL);
+	cr_assert_eq(vsp_poll(vsp()), VSP_SIGNAL);
 	cr_assert(receive());
 	respond(choice, sizeof(*choice));
 }
@@ -121,17 +103,5 @@ void ic_guest_agree(const struct ic_component *component, struct ic_version mess
 
 void move(void)
 {
-	uint8_t *other = (uint8_t *)vsp == instance[0] ? instance[1] : instance[0];
-	const struct vsp_class *class = vsp->class;
-	size_t size;
-
-	cr_assert_eq(vsp_save(vsp, form, sizeof(form)), 0, "it is not paused");
-	vsp_pause(vsp);
-	size = vsp_save(vsp, form, sizeof(form));
-	cr_assert_gt(size, 0);
-	cr_assert_eq(vsp_save(vsp, form, size - 1), 0);
-	cr_assert_eq(vsp_save(vsp, form, size), size);
-	memset(vsp, 0xee, sizeof(*ic()));
-	vsp = vsp_restore(class, other, &ic_guest_rings, &config, form, size);
-	cr_assert_not_null(vsp);
+	cr_assert(rig_move(&rig.channels[0]));
 }

@@ -1,29 +1,24 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A host for the tests of the integration components' VSCs: one channel, messages of any content
+// A raw host for the tests of the integration components' VSCs, on the rig: messages of any content
 // in, responses out.
 #ifndef LUMEN_TESTS_UNIT_DRIVERS_IC_HOST_H
 #define LUMEN_TESTS_UNIT_DRIVERS_IC_HOST_H
 
 #include "drivers/proto/ic.h"
 #include "lumen/ic.h"
+#include "tests/unit/drivers/rig.h"
 
-struct ic_host {
-	// To be set.
-	bool full; // no room in the ring to the host
-	bool rescinded;
-	bool endless; // the last packet comes again and again
-	lumen_status open_status;
+enum { IC_HOST_REFERENCE = 123456 }; // rig.reference_time at the beginning
+
+struct ic_raw_host {
+	bool endless; // to be set: the last packet comes again and again
 	// To be looked at.
-	uint32_t sent;	   // responses
-	uint32_t unmasked; // times
+	uint32_t sent; // responses
 	struct ic_header header;
 	uint8_t body[8192];
 	uint64_t transaction_id; // of the last response's packet
-	uint32_t pages;		 // allocated now
-	uint32_t slept;		 // times
-	bool open;
 };
-extern struct ic_host ic_host;
+extern struct ic_raw_host ic_host;
 
 // Begins anew; the device has this type.
 void ic_host_create(const struct vmbus_guid *type);

@@ -21,16 +21,16 @@ Test(heartbeat, a_guest_is_asked_at_once_and_at_each_tick)
 {
 	ic_guest_agree(&heartbeat_component, (struct ic_version){ 3, 0 });
 	for (uint64_t beat = 0; beat < 5; beat++) {
-		cr_assert(vsp_poll(vsp) & VSP_SIGNAL);
+		cr_assert(vsp_poll(vsp()) & VSP_SIGNAL);
 		listen();
 		cr_assert_eq(heard.sequence, beat);
 		heard.sequence++;
 		respond(&heard, sizeof(heard));
-		cr_assert(vsp_poll(vsp) & IC_ANSWERED);
+		cr_assert(vsp_poll(vsp()) & IC_ANSWERED);
 		cr_assert_eq(ic_status(ic()), IC_STATUS_OK);
-		cr_assert_eq(vsp_poll(vsp), 0, "not before the next tick");
+		cr_assert_eq(vsp_poll(vsp()), 0, "not before the next tick");
 		move();
-		vsp_tick(vsp);
+		vsp_tick(vsp());
 	}
 	cr_assert_eq(ic()->answers, 5);
 	cr_assert_eq(ic()->late, 0);
@@ -39,19 +39,19 @@ Test(heartbeat, a_guest_is_asked_at_once_and_at_each_tick)
 Test(heartbeat, a_guest_that_does_not_answer_is_counted_and_asked_once)
 {
 	ic_guest_agree(&heartbeat_component, (struct ic_version){ 1, 0 });
-	vsp_poll(vsp);
+	vsp_poll(vsp());
 	listen();
 	for (int tick = 1; tick <= 3; tick++) {
-		vsp_tick(vsp);
-		cr_assert_eq(vsp_poll(vsp), 0);
+		vsp_tick(vsp());
+		cr_assert_eq(vsp_poll(vsp()), 0);
 		cr_assert_eq(ic()->late, tick);
 	}
 	cr_assert_not(receive());
 	heard.sequence++;
 	respond(&heard, sizeof(heard)); // late, and that is no fault
-	cr_assert(vsp_poll(vsp) & IC_ANSWERED);
-	vsp_tick(vsp);
-	vsp_poll(vsp);
+	cr_assert(vsp_poll(vsp()) & IC_ANSWERED);
+	vsp_tick(vsp());
+	vsp_poll(vsp());
 	listen();
 	cr_assert_eq(heard.sequence, 1);
 }
@@ -60,14 +60,14 @@ Test(heartbeat, an_answer_that_is_none_fails_its_exchange)
 {
 	ic_guest_agree(&heartbeat_component, (struct ic_version){ 3, 0 });
 	for (int round = 0; round < 2; round++) {
-		vsp_poll(vsp);
+		vsp_poll(vsp());
 		listen();
 		cr_assert_eq(heard.sequence, 0);
 		respond(&heard, round ? sizeof(heard) : 7); // not counted on, or cut short
-		cr_assert(vsp_poll(vsp) & IC_ANSWERED);
+		cr_assert(vsp_poll(vsp()) & IC_ANSWERED);
 		cr_assert_eq(ic_status(ic()), IC_STATUS_FAIL);
-		vsp_tick(vsp);
+		vsp_tick(vsp());
 	}
-	cr_assert_eq(vsp->counters.malformed, 2);
-	cr_assert_null(vsp_failure(vsp));
+	cr_assert_eq(vsp()->counters.malformed, 2);
+	cr_assert_null(vsp_failure(vsp()));
 }

@@ -70,7 +70,7 @@ static void open_it(void)
 static void close_it(void)
 {
 	lumen_ic_close(ic);
-	cr_assert_eq(ic_host.pages, 0);
+	cr_assert_eq(rig.pages, 0);
 	cr_assert_leq(kernel.completed + kernel.cancelled, kernel.started);
 }
 
@@ -267,7 +267,7 @@ Test(fcopy, a_host_that_begins_anew_or_is_gone_cancels)
 	lumen_ic_poll(ic);
 	cr_assert_eq(kernel.cancelled, 1);
 	ask_start();
-	ic_host.rescinded = true;
+	rig.channels[0].rescinded = true;
 	ic_host_signal();
 	lumen_ic_poll(ic);
 	cr_assert_eq(kernel.cancelled, 2);

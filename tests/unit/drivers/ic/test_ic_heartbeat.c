@@ -21,7 +21,7 @@ static void open_it(void)
 static void close_it(void)
 {
 	lumen_ic_close(ic);
-	cr_assert_eq(ic_host.pages, 0);
+	cr_assert_eq(rig.pages, 0);
 }
 
 static void beat(uint64_t sequence, uint16_t size)

@@ -77,7 +77,7 @@ static void open_with(const struct lumen_kvp_handlers *handlers)
 static void close_it(void)
 {
 	lumen_ic_close(ic);
-	cr_assert_eq(ic_host.pages, 0);
+	cr_assert_eq(rig.pages, 0);
 }
 
 // --- the host's messages ---

@@ -22,7 +22,7 @@ static lumen_ic_answer freeze(void *context)
 	frozen++;
 	if (polls_itself)
 		cr_assert_not(lumen_ic_poll(ic)); // as another thread may, meanwhile
-	ic_host.rescinded = rescinds;
+	rig.channels[0].rescinded = rescinds;
 	return answer;
 }
 
@@ -56,7 +56,7 @@ static void open_it(void)
 static void close_it(void)
 {
 	lumen_ic_close(ic);
-	cr_assert_eq(ic_host.pages, 0);
+	cr_assert_eq(rig.pages, 0);
 }
 
 static void post(uint8_t operation)
@@ -174,7 +174,7 @@ Test(vss, a_host_that_is_gone_thaws_once)
 {
 	open_it();
 	ask(VSS_FREEZE);
-	ic_host.rescinded = true;
+	rig.channels[0].rescinded = true;
 	ic_host_signal();
 	cr_assert_eq(thawed, 0); // not in the handler
 	cr_assert_not(lumen_ic_poll(ic));
@@ -212,13 +212,13 @@ Test(polled, there_is_no_sleep_while_something_waits)
 {
 	open_it();
 	lumen_ic_wait(ic, 0);
-	cr_assert_eq(ic_host.slept, 1);
+	cr_assert_eq(rig.slept, 1);
 	post(VSS_HOT_BACKUP);
 	lumen_ic_wait(ic, 0);
-	cr_assert_eq(ic_host.slept, 1);
+	cr_assert_eq(rig.slept, 1);
 	cr_assert(lumen_ic_poll(ic));
 	lumen_ic_wait(ic, 0);
-	cr_assert_eq(ic_host.slept, 2);
+	cr_assert_eq(rig.slept, 2);
 	cr_assert_not(lumen_ic_poll(ic));
 	close_it();
 }
@@ -226,13 +226,13 @@ Test(polled, there_is_no_sleep_while_something_waits)
 Test(polled, an_answer_waits_for_room)
 {
 	open_it();
-	ic_host.full = true;
+	rig.full = true;
 	post(VSS_FREEZE);
 	lumen_ic_poll(ic);
 	lumen_ic_poll(ic);
 	cr_assert_eq(frozen, 1);
 	cr_assert_eq(ic_host.sent, 1);
-	ic_host.full = false;
+	rig.full = false;
 	ic_host_signal();
 	lumen_ic_poll(ic);
 	cr_assert_eq(ic_host.sent, 2);

@@ -20,7 +20,7 @@ static void open_ready(void)
 {
 	open_pages(PAGES);
 	pick(&newest);
-	cr_assert_eq(vsp_poll(vsp), 0);
+	cr_assert_eq(vsp_poll(vsp()), 0);
 }
 
 // The guest has the request in its hands.
@@ -28,16 +28,16 @@ static void open_asked(void)
 {
 	open_ready();
 	cr_assert(ic_ask(ic(), 0));
-	vsp_poll(vsp);
+	vsp_poll(vsp());
 	cr_assert(receive());
 }
 
 static void expect_failure(const char *reason)
 {
-	cr_assert_eq(vsp_poll(vsp), VSP_FAILED);
-	cr_assert_str_eq(vsp_failure(vsp), reason);
+	cr_assert_eq(vsp_poll(vsp()), VSP_FAILED);
+	cr_assert_str_eq(vsp_failure(vsp()), reason);
 	cr_assert_not(ic_ask(ic(), 0));
-	cr_assert_eq(vsp_poll(vsp), VSP_FAILED);
+	cr_assert_eq(vsp_poll(vsp()), VSP_FAILED);
 }
 
 Test(shutdown_vsp, versions_are_offered_first)
@@ -47,7 +47,7 @@ Test(shutdown_vsp, versions_are_offered_first)
 
 	open_pages(PAGES);
 	cr_assert_not(ic_ask(ic(), 0));
-	cr_assert_eq(vsp_poll(vsp), VSP_SIGNAL);
+	cr_assert_eq(vsp_poll(vsp()), VSP_SIGNAL);
 	cr_assert(receive());
 	cr_assert_eq(header.type, IC_MESSAGE_NEGOTIATE);
 	cr_assert_eq(header.size, sizeof(counts) + sizeof(versions));
@@ -58,7 +58,7 @@ Test(shutdown_vsp, versions_are_offered_first)
 	cr_assert_eq(versions[1].major, 3);
 	cr_assert_eq(versions[5].major, 3);
 	cr_assert_eq(versions[5].minor, 2);
-	cr_assert_eq(vsp_poll(vsp), 0);
+	cr_assert_eq(vsp_poll(vsp()), 0);
 	cr_assert_not(receive());
 	cr_assert_not(ic_ask(ic(), 0));
 }
@@ -71,7 +71,7 @@ Test(shutdown_vsp, a_guest_is_asked_and_agrees)
 	for (int turn = 0; turn < 3; turn++) {
 		cr_assert(ic_ask(ic(), 0));
 		cr_assert_not(ic_ask(ic(), 0));
-		cr_assert_eq(vsp_poll(vsp), VSP_SIGNAL);
+		cr_assert_eq(vsp_poll(vsp()), VSP_SIGNAL);
 		cr_assert_not(ic_ask(ic(), 0));
 		cr_assert(receive());
 		cr_assert_eq(header.type, IC_MESSAGE_SHUTDOWN);
@@ -82,7 +82,7 @@ Test(shutdown_vsp, a_guest_is_asked_and_agrees)
 		cr_assert_eq(request.reason, SHUTDOWN_REASON_PLANNED);
 		cr_assert_eq(request.flags, 0);
 		respond(&request, sizeof(request));
-		cr_assert_eq(vsp_poll(vsp), IC_ANSWERED);
+		cr_assert_eq(vsp_poll(vsp()), IC_ANSWERED);
 		cr_assert_eq(ic_status(ic()), IC_STATUS_OK);
 	}
 }
@@ -92,7 +92,7 @@ Test(shutdown_vsp, a_guest_may_refuse)
 	open_asked();
 	header.status = 0x80004005;
 	respond(NULL, 0);
-	cr_assert_eq(vsp_poll(vsp), IC_ANSWERED);
+	cr_assert_eq(vsp_poll(vsp()), IC_ANSWERED);
 	cr_assert_eq(ic_status(ic()), 0x80004005);
 	cr_assert(ic_ask(ic(), 0));
 }
@@ -101,18 +101,18 @@ Test(shutdown_vsp, the_request_waits_for_room)
 {
 	open_pages(2); // one page of data: one request fills it
 	pick(&newest);
-	cr_assert_eq(vsp_poll(vsp), 0);
+	cr_assert_eq(vsp_poll(vsp()), 0);
 	cr_assert(ic_ask(ic(), 0));
-	cr_assert_eq(vsp_poll(vsp), VSP_SIGNAL);
+	cr_assert_eq(vsp_poll(vsp()), VSP_SIGNAL);
 	// The answer comes before the request is given back.
 	header = (struct ic_header){ .type = IC_MESSAGE_SHUTDOWN, .transaction_id = 2 };
 	respond(NULL, 0);
-	cr_assert_eq(vsp_poll(vsp), IC_ANSWERED);
+	cr_assert_eq(vsp_poll(vsp()), IC_ANSWERED);
 	cr_assert(ic_ask(ic(), 0));
-	cr_assert_eq(vsp_poll(vsp), 0);
+	cr_assert_eq(vsp_poll(vsp()), 0);
 	cr_assert(ic()->out_waits);
 	cr_assert(receive());
-	cr_assert_eq(vsp_poll(vsp), VSP_SIGNAL);
+	cr_assert_eq(vsp_poll(vsp()), VSP_SIGNAL);
 	cr_assert(receive());
 	cr_assert_eq(header.transaction_id, 3);
 }
@@ -132,7 +132,7 @@ Test(shutdown_vsp, versions_that_were_not_offered_fail_the_channel)
 		expect_failure("the guest knows none of the versions");
 	}
 	open_pages(PAGES);
-	vsp_poll(vsp);
+	vsp_poll(vsp());
 	cr_assert(receive());
 	respond(&newest, sizeof(newest) - 1);
 	expect_failure("the guest's versions are cut short");
@@ -194,14 +194,13 @@ Test(shutdown_vsp, malformed_messages_fail_the_channel)
 
 Test(shutdown_vsp, unusable_rings_fail_the_channel)
 {
-	struct vmbus_ring_control *control = (struct vmbus_ring_control *)ic_guest_memory[0][0];
-
 	open_pages(PAGES);
-	ic_guest_rings.in_page_count = 1;
-	ic_guest_reopen(&shutdown_component);
-	cr_assert_eq(vsp_poll(vsp), VSP_FAILED);
+	rig.channels[0].rings.in_page_count = 1;
+	rig_start(&rig.channels[0]);
+	cr_assert_eq(vsp_poll(vsp()), VSP_FAILED);
+	rig.channels[0].rings.in_page_count = PAGES;
 	open_ready();
-	control->in = 0x12345;
+	rig_control(&rig.channels[0], false)->in = 0x12345;
 	expect_failure(vmbus_ring_status_name(VMBUS_RING_BAD_IN_INDEX));
 }
 
@@ -211,7 +210,7 @@ Test(shutdown_vsp, a_guest_is_asked_to_restart)
 
 	open_ready();
 	cr_assert(ic_ask(ic(), SHUTDOWN_FLAG_RESTART));
-	vsp_poll(vsp);
+	vsp_poll(vsp());
 	cr_assert(receive());
 	memcpy(&request, body, sizeof(request));
 	cr_assert_eq(request.flags, SHUTDOWN_FLAG_RESTART);
@@ -224,16 +223,16 @@ Test(shutdown_vsp, a_saved_one_goes_on_in_the_middle_of_each_exchange)
 {
 	open_pages(PAGES);
 	move(); // the versions are to be sent
-	cr_assert(vsp_poll(vsp) & VSP_SIGNAL);
+	cr_assert(vsp_poll(vsp()) & VSP_SIGNAL);
 	move(); // the guest is to pick some
 	cr_assert(receive());
 	respond(&newest, sizeof(newest));
 	move(); // it has, and nobody has read it
-	vsp_poll(vsp);
+	vsp_poll(vsp());
 	cr_assert(ic_ask(ic(), SHUTDOWN_FLAG_FORCE));
 	move(); // a question is due
 	cr_assert_not(ic_ask(ic(), 0));
-	vsp_poll(vsp);
+	vsp_poll(vsp());
 	move(); // it has been asked
 	cr_assert(ic_asked(ic()));
 	cr_assert(receive());
@@ -241,32 +240,32 @@ Test(shutdown_vsp, a_saved_one_goes_on_in_the_middle_of_each_exchange)
 	cr_assert_eq(header.message.minor, 2);
 	respond(NULL, 0);
 	move(); // it has been answered
-	cr_assert(vsp_poll(vsp) & IC_ANSWERED);
+	cr_assert(vsp_poll(vsp()) & IC_ANSWERED);
 	cr_assert_eq(ic()->questions, 1);
 	cr_assert_eq(ic()->answers, 1);
-	cr_assert_eq(vsp->counters.packets, 2);
+	cr_assert_eq(vsp()->counters.packets, 2);
 	cr_assert_not(receive());
-	cr_assert_null(vsp_failure(vsp));
+	cr_assert_null(vsp_failure(vsp()));
 }
 
 Test(shutdown_vsp, a_saved_one_keeps_what_waits_for_room)
 {
 	open_pages(2); // one page of data: one request fills it
 	pick(&newest);
-	vsp_poll(vsp);
+	vsp_poll(vsp());
 	cr_assert(ic_ask(ic(), 0));
-	vsp_poll(vsp);
+	vsp_poll(vsp());
 	header = (struct ic_header){ .type = IC_MESSAGE_SHUTDOWN, .transaction_id = 2 };
 	respond(NULL, 0);
-	vsp_poll(vsp);
+	vsp_poll(vsp());
 	cr_assert(ic_ask(ic(), 0));
-	vsp_poll(vsp);
+	vsp_poll(vsp());
 	cr_assert(ic()->out_waits);
 	move();
 	cr_assert(ic()->out_waits);
 	cr_assert(receive());
 	cr_assert_eq(header.transaction_id, 2);
-	cr_assert(vsp_poll(vsp) & VSP_SIGNAL);
+	cr_assert(vsp_poll(vsp()) & VSP_SIGNAL);
 	cr_assert(receive());
 	cr_assert_eq(header.transaction_id, 3);
 	cr_assert_eq(pipe_header.size, sizeof(header) + sizeof(struct shutdown_message));
@@ -281,14 +280,15 @@ Test(shutdown_vsp, a_form_that_makes_no_sense_is_not_restored)
 	size_t size;
 
 	open_asked();
-	vsp_pause(vsp);
-	size = vsp_save(vsp, form, sizeof(form));
+	vsp_pause(vsp());
+	size = vsp_save(vsp(), form, sizeof(form));
 	for (size_t length = 0; length < size; length++)
-		cr_assert_null(vsp_restore(class, other, &ic_guest_rings, &config, form, length));
-	cr_assert_null(vsp_restore(class, other, &ic_guest_rings, &config, form, size + 1));
+		cr_assert_null(
+			vsp_restore(class, other, &rig.channels[0].rings, &config, form, length));
+	cr_assert_null(vsp_restore(class, other, &rig.channels[0].rings, &config, form, size + 1));
 	form[0]++; // another class's
-	cr_assert_null(vsp_restore(class, other, &ic_guest_rings, &config, form, size));
+	cr_assert_null(vsp_restore(class, other, &rig.channels[0].rings, &config, form, size));
 	form[0]--;
 	form[16]++; // another version
-	cr_assert_null(vsp_restore(class, other, &ic_guest_rings, &config, form, size));
+	cr_assert_null(vsp_restore(class, other, &rig.channels[0].rings, &config, form, size));
 }

@@ -14,29 +14,29 @@ static struct timesync_reference told;
 // What the next tick, or the beginning, tells a guest of version 4.
 static uint8_t tell(void)
 {
-	cr_assert(vsp_poll(vsp) & VSP_SIGNAL);
+	cr_assert(vsp_poll(vsp()) & VSP_SIGNAL);
 	cr_assert(receive());
 	cr_assert_eq(header.type, IC_MESSAGE_TIMESYNC);
 	cr_assert_eq(header.size, TIMESYNC_REFERENCE_SIZE);
 	memcpy(&told, body, TIMESYNC_REFERENCE_SIZE);
 	respond(body, TIMESYNC_REFERENCE_SIZE);
-	cr_assert(vsp_poll(vsp) & IC_ANSWERED);
+	cr_assert(vsp_poll(vsp()) & IC_ANSWERED);
 	return told.flags;
 }
 
 static uint8_t tell_after(int64_t host_100ns, int64_t reference_100ns)
 {
-	ic_guest_time += (uint64_t)host_100ns;
-	ic_guest_reference += (uint64_t)reference_100ns;
-	vsp_tick(vsp);
+	rig.time_of_day += (uint64_t)host_100ns;
+	rig.reference_time += (uint64_t)reference_100ns;
+	vsp_tick(vsp());
 	return tell();
 }
 
 static void begin(void)
 {
-	ic_guest_time = morning;
-	ic_guest_reference = 7000;
 	ic_guest_agree(&timesync_component, (struct ic_version){ 4, 0 });
+	rig.time_of_day = morning;
+	rig.reference_time = 7000;
 }
 
 Test(timesync, the_first_is_to_be_set_and_the_next_are_samples)
@@ -47,8 +47,8 @@ Test(timesync, the_first_is_to_be_set_and_the_next_are_samples)
 	cr_assert_eq(told.reference_time, 7000);
 	for (int tick = 0; tick < 3; tick++) {
 		cr_assert_eq(tell_after(50000000, 50000000), TIMESYNC_FLAG_SAMPLE);
-		cr_assert_eq(told.host_time, ic_guest_time);
-		cr_assert_eq(told.reference_time, ic_guest_reference);
+		cr_assert_eq(told.host_time, rig.time_of_day);
+		cr_assert_eq(told.reference_time, rig.reference_time);
 		move();
 	}
 }
@@ -71,11 +71,11 @@ Test(timesync, nothing_is_told_without_a_reference)
 	ic_guest_reference_fails = true;
 	begin();
 	for (int tick = 0; tick < 3; tick++) {
-		vsp_poll(vsp);
+		vsp_poll(vsp());
 		cr_assert(!receive());
 		cr_assert(!ic_asked(ic()));
 		move();
-		vsp_tick(vsp);
+		vsp_tick(vsp());
 	}
 	ic_guest_reference_fails = false;
 	cr_assert_eq(tell(), TIMESYNC_FLAG_SYNC, "the first that is told");
@@ -88,9 +88,9 @@ Test(timesync, older_versions_are_told_in_their_own_form)
 	struct timesync_message message;
 
 	for (int i = 0; i < 2; i++) {
-		ic_guest_time = morning;
 		ic_guest_agree(&timesync_component, old[i]);
-		cr_assert(vsp_poll(vsp) & VSP_SIGNAL);
+		rig.time_of_day = morning;
+		cr_assert(vsp_poll(vsp()) & VSP_SIGNAL);
 		cr_assert(receive());
 		cr_assert_eq(header.size, TIMESYNC_MESSAGE_SIZE);
 		memcpy(&message, body, TIMESYNC_MESSAGE_SIZE);

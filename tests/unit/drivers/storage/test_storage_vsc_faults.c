@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vsc_host.h"
+#include "lumen/storage.h"
+#include "storage_host.h"
 
 static struct lumen_storage *storage;
 static struct lumen_disk *disk;
@@ -23,7 +24,8 @@ static lumen_status open_with(const struct lumen_storage_config *config)
 
 static void create(void)
 {
-	vsc_host_create(BLOCK_DEVICE_CAN_UNMAP | BLOCK_DEVICE_WRITE_CACHE);
+	storage_host_create(
+		BLOCK_DEVICE_CAN_UNMAP | BLOCK_DEVICE_WRITE_CACHE, STORAGE_HOST_BLOCKS, 0);
 	if (!buffer)
 		buffer = aligned_alloc(4096, BUFFER_SIZE);
 	memset(buffer, 0xEE, BUFFER_SIZE);
@@ -38,7 +40,7 @@ static void create_open(void)
 
 static void destroy(void)
 {
-	vsc_host_destroy();
+	storage_host_destroy();
 }
 
 static void close_destroy(void)
@@ -100,7 +102,7 @@ static void expect_all(lumen_status status)
 
 static void run(void)
 {
-	while (vsc_host_run())
+	while (rig_run())
 		;
 }
 
@@ -126,21 +128,21 @@ Test(vsc_faults_open, the_channel_does_not_open)
 
 	// LUMEN_REFUSED: the host did not take the GPADL of the rings, or the channel.
 	for (uint32_t i = 0; i < 3; i++) {
-		vsc_host.open_status = statuses[i];
+		rig.open_status = statuses[i];
 		cr_assert_eq(open_with(NULL), statuses[i]);
-		cr_assert_eq(vsc_host.pages, 0);
+		cr_assert_eq(rig.pages, 0);
 	}
-	vsc_host.channels[0].rescinded = true;
+	rig.channels[0].rescinded = true;
 	cr_assert_eq(open_with(NULL), LUMEN_RESCINDED);
 }
 
 Test(vsc_faults_open, no_memory)
 {
 	for (uint32_t i = 1; i <= 2; i++) {
-		vsc_host.allocations = 0;
-		vsc_host.fail_alloc = i;
+		rig.allocations = 0;
+		rig.fail_alloc = i;
 		cr_assert_eq(open_with(NULL), LUMEN_NO_MEMORY);
-		cr_assert_eq(vsc_host.pages, 0);
+		cr_assert_eq(rig.pages, 0);
 	}
 }
 
@@ -153,19 +155,19 @@ Test(vsc_faults_open, silence_at_each_step)
 	uint32_t step;
 
 	for (step = 1; status != LUMEN_OK; step++) {
-		const uint64_t began = vsc_host.now;
+		const uint64_t began = rig.now;
 
 		cr_assert_lt(step, 40);
-		vsc_host.runs = 0;
-		vsc_host.mute = false;
-		vsc_host.mute_after = step;
+		rig.runs = 0;
+		rig.mute = false;
+		rig.mute_after = step;
 		status = open_with(&config);
 		if (status == LUMEN_OK)
 			break;
 		cr_assert_eq(status, LUMEN_TIMED_OUT);
-		cr_assert_eq(vsc_host.now, began + 500);
-		cr_assert_eq(vsc_host.pages > 0, step > 4);
-		vsc_host_free_pages();
+		cr_assert_eq(rig.now, began + 500);
+		cr_assert_eq(rig.pages > 0, step > 4);
+		rig_free_pages();
 	}
 	cr_assert_geq(step, 12);
 	cr_assert_not_null(disk);
@@ -174,15 +176,15 @@ Test(vsc_faults_open, silence_at_each_step)
 
 Test(vsc_faults, silence_in_a_scan)
 {
-	vsc_host.mute = true;
+	rig.mute = true;
 	cr_assert_eq(lumen_storage_scan(storage), LUMEN_TIMED_OUT);
-	vsc_host.mute = false;
+	rig.mute = false;
 	run();
 	cr_assert_eq(lumen_storage_scan(storage), LUMEN_TIMED_OUT);
 	cr_assert_eq(lumen_storage_disk(storage, 0), disk);
 	cr_assert_eq(lumen_disk_read(disk, 0, 1, buffer), LUMEN_OK);
 	lumen_storage_close(storage);
-	vsc_host_free_pages();
+	rig_free_pages();
 	cr_assert_eq(open_with(NULL), LUMEN_OK);
 }
 
@@ -190,15 +192,15 @@ Test(vsc_faults, silence_in_a_scan)
 Test(vsc_faults_open, a_disk_is_changed_under_its_requests)
 {
 	cr_assert_eq(open_with(&(struct lumen_storage_config){ .depth = 2 }), LUMEN_OK);
-	vsc_host_add_disk(1, 0, 7, 4096, 0);
-	vsc_host.disks[0].deferred = true;
+	storage_host_add_disk(1, 0, 7, 4096, 0);
+	storage_host.disks[0].deferred = true;
 	submit_all();
 	run();
-	scsi_adapter_detach(&vsc_host.adapter, 0, 0, 0);
-	scsi_adapter_detach(&vsc_host.adapter, 0, 0, 7);
-	cr_assert(scsi_adapter_attach(&vsc_host.adapter, 0, 0, 0, &vsc_host.scsi[1]));
-	memory_disk_run(&vsc_host.disks[0], 2);
-	vsc_host.complete = 1;
+	scsi_adapter_detach(&storage_host.adapter, 0, 0, 0);
+	scsi_adapter_detach(&storage_host.adapter, 0, 0, 7);
+	cr_assert(scsi_adapter_attach(&storage_host.adapter, 0, 0, 0, &storage_host.scsi[1]));
+	memory_disk_run(&storage_host.disks[0], 2);
+	rig.complete = 1;
 	cr_assert_eq(lumen_storage_scan(storage), LUMEN_OK);
 	cr_assert_null(lumen_storage_disk(storage, 0));
 	cr_assert_not(disk->present);
@@ -217,10 +219,10 @@ Test(vsc_faults_open, rescind_at_each_step)
 	for (uint32_t step = 1; step < 40; step++) {
 		lumen_status status;
 
-		vsc_host_destroy();
+		storage_host_destroy();
 		create();
-		vsc_host.interrupts = step & 1;
-		vsc_host.rescind_after = step;
+		rig.interrupts = step & 1;
+		rig.rescind_after = step;
 		status = open_with(NULL);
 		if (status != LUMEN_OK) {
 			cr_assert_eq(status, LUMEN_RESCINDED, "%x", status);
@@ -228,7 +230,7 @@ Test(vsc_faults_open, rescind_at_each_step)
 			continue;
 		}
 		cr_assert_not_null(disk);
-		while (!vsc_host.channels[0].rescinded)
+		while (!rig.channels[0].rescinded)
 			cr_assert_neq(lumen_disk_read(disk, 0, 1, buffer), LUMEN_TIMED_OUT);
 		expect_failed(LUMEN_RESCINDED);
 		lumen_storage_close(storage);
@@ -242,7 +244,7 @@ static uint32_t refused_operation;
 static void refuse(
 	struct lumen_channel *channel, struct vmbus_packet *packet, struct vstor_packet *payload)
 {
-	if (channel->asked == refused_operation)
+	if (storage_host.asked == refused_operation)
 		payload->status = VSTOR_STATUS_INVALID_DEVICE_REQUEST;
 }
 
@@ -252,24 +254,24 @@ Test(vsc_faults_open, refused_at_each_question)
 		VSTOR_OPERATION_QUERY_PROTOCOL_VERSION, VSTOR_OPERATION_QUERY_PROPERTIES,
 		VSTOR_OPERATION_END_INITIALIZATION };
 
-	vsc_host.tamper = refuse;
+	storage_host.tamper = refuse;
 	for (uint32_t i = 0; i < 4; i++) {
 		refused_operation = operations[i];
 		cr_assert_eq(open_with(NULL), LUMEN_REFUSED);
-		cr_assert_eq(vsc_host.pages, 0);
+		cr_assert_eq(rig.pages, 0);
 	}
 }
 
 static void answer_before(
 	struct lumen_channel *channel, struct vmbus_packet *packet, struct vstor_packet *payload)
 {
-	if (channel->asked == refused_operation)
+	if (storage_host.asked == refused_operation)
 		packet->transaction_id -= 1ull << 32;
 }
 
 Test(vsc_faults_open, the_answer_to_the_question_before)
 {
-	vsc_host.tamper = answer_before;
+	storage_host.tamper = answer_before;
 	refused_operation = VSTOR_OPERATION_QUERY_PROPERTIES;
 	cr_assert_eq(open_with(NULL), LUMEN_BAD_HOST);
 }
@@ -279,7 +281,7 @@ static uint32_t told_transfer;
 static void tell_transfer(
 	struct lumen_channel *channel, struct vmbus_packet *packet, struct vstor_packet *payload)
 {
-	if (channel->asked == VSTOR_OPERATION_QUERY_PROPERTIES)
+	if (storage_host.asked == VSTOR_OPERATION_QUERY_PROPERTIES)
 		payload->properties.max_transfer_bytes = told_transfer;
 }
 
@@ -290,7 +292,7 @@ Test(vsc_faults_open, max_transfer)
 	} cases[] = { { 0, 0 }, { 4095, 0 }, { 4096, 4096 }, { 8191, 4096 },
 		{ UINT32_MAX, LUMEN_STORAGE_MAX_TRANSFER } };
 
-	vsc_host.tamper = tell_transfer;
+	storage_host.tamper = tell_transfer;
 	for (uint32_t i = 0; i < 5; i++) {
 		told_transfer = cases[i].told;
 		if (cases[i].used == 0) {
@@ -308,7 +310,7 @@ Test(vsc_faults_open, short_ring)
 {
 	const struct lumen_storage_config config = { .send_pages = 1, .receive_pages = 1 };
 
-	vsc_host.max_transfer = 4 << 20;
+	storage_host.config.max_transfer_bytes = 4 << 20;
 	cr_assert_eq(open_with(&config), LUMEN_OK);
 	cr_assert_eq(lumen_storage_max_transfer(storage), 239 * 4096);
 	submit_all();
@@ -320,14 +322,14 @@ Test(vsc_faults_open, short_ring)
 static void subs(
 	struct lumen_channel *channel, struct vmbus_packet *packet, struct vstor_packet *payload)
 {
-	if (channel->asked == VSTOR_OPERATION_QUERY_PROPERTIES) {
+	if (storage_host.asked == VSTOR_OPERATION_QUERY_PROPERTIES) {
 		payload->properties.flags = VSTOR_CHANNEL_SUPPORTS_MULTI_CHANNEL;
 		payload->properties.max_channel_count = 2;
-	} else if (channel->asked == VSTOR_OPERATION_CREATE_SUB_CHANNELS) {
+	} else if (storage_host.asked == VSTOR_OPERATION_CREATE_SUB_CHANNELS) {
 		payload->status = VSTOR_STATUS_SUCCESS;
-		vsc_host.offered_subs = 2;
-		vsc_host.tamper = NULL;
-		vsc_host.open_status = LUMEN_REFUSED; // of the first
+		rig.offered_subs = 2;
+		storage_host.tamper = NULL;
+		rig.open_status = LUMEN_REFUSED; // of the first
 	}
 }
 
@@ -338,7 +340,7 @@ static const struct lumen_storage_config three = {
 
 Test(vsc_faults_open, a_sub_channel_does_not_open)
 {
-	vsc_host.tamper = subs;
+	storage_host.tamper = subs;
 	cr_assert_eq(open_with(&three), LUMEN_OK);
 	cr_assert_eq(lumen_storage_channels(storage), 1);
 	lumen_storage_close(storage);
@@ -348,24 +350,24 @@ static void subs_that_open(
 	struct lumen_channel *channel, struct vmbus_packet *packet, struct vstor_packet *payload)
 {
 	subs(channel, packet, payload);
-	vsc_host.open_status = LUMEN_OK;
+	rig.open_status = LUMEN_OK;
 }
 
 // What breaks on one channel ends what is under way on all.
 Test(vsc_faults_open, a_fault_on_one_of_several_channels)
 {
-	static struct vsc_raw raw;
+	static struct rig_end *raw;
 
-	vsc_host.tamper = subs_that_open;
+	storage_host.tamper = subs_that_open;
 	cr_assert_eq(open_with(&three), LUMEN_OK);
 	cr_assert_eq(lumen_storage_channels(storage), 3);
-	vsc_host.disks[0].deferred = true;
+	storage_host.disks[0].deferred = true;
 	for (uint32_t i = 0; i < TRACKS; i++) {
-		vsc_host.vp = i;
+		rig.vp = i;
 		cr_assert_eq(submit(i, LUMEN_READ, 8), LUMEN_OK);
 	}
-	vsc_host_take_over(&raw, 2);
-	vsc_raw_complete(&raw, 0x123456789, 0);
+	raw = rig_take_over(&rig.channels[2]);
+	storage_host_complete(raw, 0x123456789, 0);
 	run();
 	expect_all(LUMEN_BAD_HOST);
 	expect_failed(LUMEN_BAD_HOST);
@@ -374,17 +376,17 @@ Test(vsc_faults_open, a_fault_on_one_of_several_channels)
 
 // --- hosts that break the protocol ---
 
-static struct vsc_raw raw;
+static struct rig_end *raw;
 static uint64_t ids[TRACKS];
 
 // Eight requests are with the host, which is the test from now on.
 static void under_way(void)
 {
-	vsc_host_take_over(&raw, 0);
+	raw = rig_take_over(&rig.channels[0]);
 	submit_all();
 	for (uint32_t i = 0; i < TRACKS; i++) {
-		cr_assert(vsc_raw_read(&raw));
-		ids[i] = raw.packet.transaction_id;
+		cr_assert(rig_read(raw));
+		ids[i] = raw->packet.transaction_id;
 	}
 }
 
@@ -437,22 +439,22 @@ Test(vsc_faults_open, lies)
 
 		cr_assert_eq(open_with(NULL), LUMEN_OK);
 		under_way();
-		vsc_raw_write(&raw, lie->type, lie->known_id ? ids[0] : lie->id, &lie->payload,
+		rig_say(raw, lie->type, lie->known_id ? ids[0] : lie->id, &lie->payload,
 			lie->length);
 		run();
 		expect_all(LUMEN_BAD_HOST);
 		cr_assert_eq(lumen_storage_status(storage), LUMEN_BAD_HOST, "%s", lie->name);
 		expect_failed(LUMEN_BAD_HOST);
 		lumen_storage_close(storage);
-		cr_assert_eq(vsc_host.pages, 0);
+		cr_assert_eq(rig.pages, 0);
 	}
 }
 
 Test(vsc_faults, doubled_completion)
 {
 	under_way();
-	vsc_raw_complete(&raw, ids[3], 4096);
-	vsc_raw_complete(&raw, ids[3], 4096);
+	storage_host_complete(raw, ids[3], 4096);
+	storage_host_complete(raw, ids[3], 4096);
 	run();
 	for (uint32_t i = 0; i < TRACKS; i++) {
 		cr_assert_eq(tracks[i].done, 1);
@@ -465,13 +467,13 @@ Test(vsc_faults, doubled_completion)
 Test(vsc_faults, doubled_completion_of_a_slot_in_use_again)
 {
 	under_way();
-	vsc_raw_complete(&raw, ids[3], 4096);
+	storage_host_complete(raw, ids[3], 4096);
 	run();
 	cr_assert_eq(submit(3, LUMEN_READ, 8), LUMEN_OK);
-	cr_assert(vsc_raw_read(&raw));
-	cr_assert_eq((uint32_t)raw.packet.transaction_id, (uint32_t)ids[3]);
-	cr_assert_neq(raw.packet.transaction_id, ids[3]);
-	vsc_raw_complete(&raw, ids[3], 4096);
+	cr_assert(rig_read(raw));
+	cr_assert_eq((uint32_t)raw->packet.transaction_id, (uint32_t)ids[3]);
+	cr_assert_neq(raw->packet.transaction_id, ids[3]);
+	storage_host_complete(raw, ids[3], 4096);
 	run();
 	expect_all(LUMEN_BAD_HOST);
 	expect_failed(LUMEN_BAD_HOST);
@@ -485,10 +487,10 @@ Test(vsc_faults, late_completion)
 	cr_assert_eq(tracks[0].done, 1);
 	cr_assert_eq(tracks[0].request.status, LUMEN_CANCELLED);
 	memset(&tracks[0], 0x5A, sizeof(tracks[0]));
-	vsc_raw_complete(&raw, ids[0], 4096);
+	storage_host_complete(raw, ids[0], 4096);
 	run();
 	cr_assert_eq(lumen_storage_status(storage), LUMEN_OK);
-	vsc_raw_complete(&raw, ids[0], 4096);
+	storage_host_complete(raw, ids[0], 4096);
 	run();
 	cr_assert_eq(lumen_storage_status(storage), LUMEN_BAD_HOST);
 	for (uint32_t i = 1; i < TRACKS; i++)
@@ -499,7 +501,7 @@ Test(vsc_faults, completions_in_any_order)
 {
 	under_way();
 	for (uint32_t i = TRACKS; i-- > 0;)
-		vsc_raw_complete(&raw, ids[i], 4096);
+		storage_host_complete(raw, ids[i], 4096);
 	run();
 	expect_all(LUMEN_OK);
 	cr_assert_eq(lumen_storage_status(storage), LUMEN_OK);
@@ -509,7 +511,7 @@ Test(vsc_faults, a_short_transfer_is_an_error)
 {
 	under_way();
 	for (uint32_t i = 0; i < TRACKS; i++)
-		vsc_raw_complete(&raw, ids[i], i == 2 ? 4095 : 4096);
+		storage_host_complete(raw, ids[i], i == 2 ? 4095 : 4096);
 	run();
 	for (uint32_t i = 0; i < TRACKS; i++)
 		cr_assert_eq(tracks[i].request.status, i == 2 ? LUMEN_IO_ERROR : LUMEN_OK);
@@ -545,7 +547,7 @@ Test(vsc_faults, port_driver_statuses)
 				.data_transfer_length = cases[i].bytes },
 		};
 
-		vsc_raw_write(&raw, VMBUS_PACKET_COMPLETION, ids[i], &answer, sizeof(answer));
+		rig_say(raw, VMBUS_PACKET_COMPLETION, ids[i], &answer, sizeof(answer));
 	}
 	run();
 	for (uint32_t i = 0; i < TRACKS; i++) {
@@ -563,10 +565,10 @@ Test(vsc_faults, news_that_are_allowed)
 	static const struct vstor_packet wwn = { .operation = VSTOR_OPERATION_FCHBA_DATA };
 	const uint32_t seen = *lumen_storage_changes(storage);
 
-	vsc_host_take_over(&raw, 0);
-	vsc_raw_write(&raw, VMBUS_PACKET_IN_BAND, 0, &enumerate, 16);
-	vsc_raw_write(&raw, VMBUS_PACKET_IN_BAND, 5, &remove, 64);
-	vsc_raw_write(&raw, VMBUS_PACKET_IN_BAND, 0, &wwn, 64);
+	raw = rig_take_over(&rig.channels[0]);
+	rig_say(raw, VMBUS_PACKET_IN_BAND, 0, &enumerate, 16);
+	rig_say(raw, VMBUS_PACKET_IN_BAND, 5, &remove, 64);
+	rig_say(raw, VMBUS_PACKET_IN_BAND, 0, &wwn, 64);
 	run();
 	cr_assert_eq(lumen_storage_status(storage), LUMEN_OK);
 	cr_assert_eq(*lumen_storage_changes(storage), seen + 2);
@@ -577,7 +579,7 @@ static void endless(void)
 	static const struct vstor_packet enumerate = { .operation = VSTOR_OPERATION_ENUMERATE_BUS };
 
 	for (uint32_t i = 0; i < 100; i++)
-		vsc_raw_write(&raw, VMBUS_PACKET_IN_BAND, 0, &enumerate, 64);
+		rig_say(raw, VMBUS_PACKET_IN_BAND, 0, &enumerate, 64);
 }
 
 // A host that sends news as fast as they are read would keep the guest for ever.
@@ -585,8 +587,8 @@ Test(vsc_faults, news_without_end)
 {
 	under_way();
 	endless();
-	vsc_host.on_commit = endless;
-	vsc_host_run();
+	rig.on_commit = endless;
+	rig_run();
 	expect_all(LUMEN_BAD_HOST);
 	expect_failed(LUMEN_BAD_HOST);
 }
@@ -605,7 +607,7 @@ Test(vsc_faults_open, ring_indices)
 
 		cr_assert_eq(open_with(NULL), LUMEN_OK);
 		under_way();
-		control = vsc_host.channels[0].receive_pages[0];
+		control = rig_control(&rig.channels[0], true);
 		control->in = cases[i].in < 100 && cases[i].in % 8 == 0 ? control->out + cases[i].in
 									: cases[i].in;
 		cr_assert_not(lumen_storage_poll(storage));
@@ -623,8 +625,8 @@ Test(vsc_faults_open, an_out_index_that_cannot_be)
 	cr_assert_eq(open_with(&(struct lumen_storage_config){
 			     .send_pages = 1, .depth = LUMEN_STORAGE_MAX_DEPTH }),
 		LUMEN_OK);
-	vsc_host_take_over(&raw, 0);
-	((struct vmbus_ring_control *)vsc_host.channels[0].send_pages[0])->out = 5;
+	raw = rig_take_over(&rig.channels[0]);
+	rig_control(&rig.channels[0], false)->out = 5;
 	while (count < 1000 && lumen_storage_status(storage) == LUMEN_OK) {
 		cr_assert_eq(submit(0, LUMEN_READ, 8), LUMEN_OK);
 		cr_assert_eq(tracks[0].done, lumen_storage_status(storage) != LUMEN_OK);
@@ -643,7 +645,7 @@ Test(vsc_faults, a_packet_that_is_too_large)
 	static const uint8_t large[512];
 
 	under_way();
-	vsc_raw_write(&raw, VMBUS_PACKET_COMPLETION, ids[0], large, sizeof(large));
+	rig_say(raw, VMBUS_PACKET_COMPLETION, ids[0], large, sizeof(large));
 	run();
 	expect_all(LUMEN_BAD_HOST);
 	expect_failed(LUMEN_BAD_HOST);
@@ -653,10 +655,10 @@ Test(vsc_faults, a_packet_that_is_too_large)
 
 Test(vsc_faults, rescind_with_requests_under_way)
 {
-	vsc_host.disks[0].deferred = true;
+	storage_host.disks[0].deferred = true;
 	submit_all();
 	run();
-	vsc_host_rescind();
+	rig_rescind();
 	expect_all(LUMEN_RESCINDED);
 	expect_failed(LUMEN_RESCINDED);
 }
@@ -666,12 +668,12 @@ Test(vsc_faults_open, rescind_with_requests_that_wait)
 {
 	cr_assert_eq(open_with(&(struct lumen_storage_config){ .depth = 3, .max_transfer = 4096 }),
 		LUMEN_OK);
-	vsc_host.disks[0].deferred = true;
+	storage_host.disks[0].deferred = true;
 	cr_assert_eq(submit(0, LUMEN_READ, 40), LUMEN_OK);
 	for (uint32_t i = 1; i < TRACKS; i++)
 		cr_assert_eq(submit(i, LUMEN_READ, 8), LUMEN_OK);
 	run();
-	vsc_host_rescind();
+	rig_rescind();
 	expect_all(LUMEN_RESCINDED);
 	expect_failed(LUMEN_RESCINDED);
 	lumen_storage_close(storage);
@@ -679,11 +681,11 @@ Test(vsc_faults_open, rescind_with_requests_that_wait)
 
 Test(vsc_faults, rescind_found_by_polling)
 {
-	vsc_host.interrupts = false;
-	vsc_host.disks[0].deferred = true;
+	rig.interrupts = false;
+	storage_host.disks[0].deferred = true;
 	submit_all();
 	run();
-	vsc_host_rescind();
+	rig_rescind();
 	cr_assert_eq(tracks[0].done, 0);
 	lumen_storage_poll(storage);
 	expect_all(LUMEN_RESCINDED);
@@ -692,8 +694,8 @@ Test(vsc_faults, rescind_found_by_polling)
 
 Test(vsc_faults, rescind_found_by_sending)
 {
-	vsc_host.interrupts = false;
-	vsc_host_rescind();
+	rig.interrupts = false;
+	rig_rescind();
 	cr_assert_eq(submit(0, LUMEN_READ, 8), LUMEN_OK);
 	cr_assert_eq(tracks[0].done, 1);
 	cr_assert_eq(tracks[0].request.status, LUMEN_RESCINDED);
@@ -702,8 +704,8 @@ Test(vsc_faults, rescind_found_by_sending)
 
 Test(vsc_faults, rescind_in_a_blocking_call)
 {
-	vsc_host.disks[0].deferred = true;
-	vsc_host.rescind_after = vsc_host.runs + 1;
+	storage_host.disks[0].deferred = true;
+	rig.rescind_after = rig.runs + 1;
 	cr_assert_eq(lumen_disk_read(disk, 0, 1, buffer), LUMEN_RESCINDED);
 	expect_failed(LUMEN_RESCINDED);
 }
@@ -718,11 +720,11 @@ static void submit_in_done(struct lumen_request *request)
 
 Test(vsc_faults, done_of_a_failure_may_submit_and_cancel)
 {
-	vsc_host.disks[0].deferred = true;
+	storage_host.disks[0].deferred = true;
 	submit_all();
 	tracks[2].request.done = submit_in_done;
 	run();
-	vsc_host_rescind();
+	rig_rescind();
 	expect_all(LUMEN_RESCINDED);
 	cr_assert_eq(submitted, LUMEN_RESCINDED);
 	cr_assert_not(lumen_storage_cancel(&tracks[1].request));

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vsc_host.h"
+#include "lumen/storage.h"
+#include "storage_host.h"
 
 #define ALL_FLAGS                                                                                  \
 	(BLOCK_DEVICE_CAN_UNMAP | BLOCK_DEVICE_UNMAP_ZEROES | BLOCK_DEVICE_CAN_ZERO |              \
@@ -18,7 +19,7 @@ static uint8_t *buffer; // BUFFER_SIZE bytes, page-aligned
 
 static uint8_t *medium(uint64_t block)
 {
-	return vsc_host.disks[0].data + block * 512;
+	return storage_host.disks[0].data + block * 512;
 }
 
 static void open_with(const struct lumen_storage_config *config)
@@ -30,7 +31,7 @@ static void open_with(const struct lumen_storage_config *config)
 
 static void create(void)
 {
-	vsc_host_create(ALL_FLAGS);
+	storage_host_create(ALL_FLAGS, STORAGE_HOST_BLOCKS, 0);
 	buffer = aligned_alloc(4096, BUFFER_SIZE);
 	memset(buffer, 0xEE, BUFFER_SIZE);
 }
@@ -43,7 +44,7 @@ static void create_open(void)
 
 static void destroy(void)
 {
-	vsc_host_destroy();
+	storage_host_destroy();
 	free(buffer);
 }
 
@@ -67,7 +68,7 @@ Test(vsc, what_a_disk_is_like)
 	cr_assert_eq(lumen_storage_version(storage), VSTOR_VERSION_6_2);
 	cr_assert_eq(lumen_storage_max_transfer(storage), 256 << 10);
 	cr_assert_eq(lumen_storage_channels(storage), 1);
-	cr_assert_eq(disk->blocks, VSC_HOST_BLOCKS);
+	cr_assert_eq(disk->blocks, STORAGE_HOST_BLOCKS);
 	cr_assert_eq(disk->block_size, 512);
 	cr_assert_eq(disk->physical_block_size, 4096);
 	cr_assert_eq(disk->max_transfer, 256 << 10);
@@ -82,16 +83,16 @@ Test(vsc, what_a_disk_is_like)
 
 Test(vsc_open, a_plain_disk)
 {
-	vsc_host.scsi[0].identity.serial[0] = '\0';
-	vsc_host.disks[0].device.flags = BLOCK_DEVICE_READ_ONLY;
-	vsc_host.scsi[0].max_transfer_blocks = 100;
+	storage_host.scsi[0].identity.serial[0] = '\0';
+	storage_host.disks[0].device.flags = BLOCK_DEVICE_READ_ONLY;
+	storage_host.scsi[0].max_transfer_blocks = 100;
 	open_with(NULL);
 	cr_assert_str_eq(disk->serial, "");
 	cr_assert(disk->read_only && !disk->write_cache && !disk->can_unmap);
 	cr_assert_eq(disk->max_transfer, 51200);
 	cr_assert_eq(lumen_disk_read(disk, 0, 250, buffer), LUMEN_OK);
 	cr_assert_eq(memcmp(buffer, medium(0), 250 * 512), 0);
-	cr_assert_eq(vsc_host.disks[0].count[BLOCK_READ], 3);
+	cr_assert_eq(storage_host.disks[0].count[BLOCK_READ], 3);
 	cr_assert_eq(lumen_disk_write(disk, 0, 1, buffer), LUMEN_READ_ONLY);
 	cr_assert_eq(lumen_disk_write_same(disk, 0, 1, buffer), LUMEN_READ_ONLY);
 	cr_assert_eq(lumen_disk_unmap(disk, 0, 1), LUMEN_NOT_SUPPORTED);
@@ -108,8 +109,8 @@ Test(vsc_open, every_version_that_is_asked_for)
 		cr_assert_eq(lumen_storage_version(storage), versions[i]);
 		cr_assert_eq(lumen_disk_read(disk, 10 + i, 9, buffer), LUMEN_OK);
 		cr_assert_eq(memcmp(buffer, medium(10 + i), 9 * 512), 0);
-		cr_assert_eq(vsc_host.channels[0].sent_length,
-			versions[i] >= VSTOR_VERSION_5_1 ? 64 : 48);
+		cr_assert_eq(
+			rig.channels[0].sent_length, versions[i] >= VSTOR_VERSION_5_1 ? 64 : 48);
 		cr_assert_eq(lumen_disk_write(disk, 20, 1, buffer), LUMEN_OK);
 		cr_assert_eq(lumen_disk_unmap(disk, 30, 1), LUMEN_OK);
 		lumen_storage_close(storage);
@@ -122,14 +123,14 @@ Test(vsc_open, every_version_of_a_host)
 		VSTOR_VERSION_5_1, VSTOR_VERSION_6_0, VSTOR_VERSION_6_2 };
 
 	for (size_t i = 0; i < 5; i++) {
-		vsc_host.newest = versions[i];
+		storage_host.newest = versions[i];
 		open_with(NULL);
 		cr_assert_eq(lumen_storage_version(storage), versions[i]);
 		cr_assert_eq(lumen_disk_read(disk, i, 1, buffer), LUMEN_OK);
 		cr_assert_eq(memcmp(buffer, medium(i), 512), 0);
 		lumen_storage_close(storage);
 	}
-	vsc_host.newest = 1;
+	storage_host.newest = 1;
 	cr_assert_eq(
 		lumen_storage_open(lumen_storage_find(NULL, 0), NULL, &storage), LUMEN_REFUSED);
 }
@@ -151,12 +152,12 @@ Test(vsc_open, bad_configurations)
 		cr_assert_eq(lumen_storage_open(lumen_storage_find(NULL, 0), &bad[i], &storage),
 			LUMEN_BAD_ARGUMENT);
 	cr_assert_eq(lumen_storage_open(NULL, NULL, &storage), LUMEN_BAD_ARGUMENT);
-	cr_assert_eq(vsc_host.runs, 0);
+	cr_assert_eq(rig.runs, 0);
 }
 
 Test(vsc_open, no_disk_is_no_error)
 {
-	scsi_adapter_detach(&vsc_host.adapter, 0, 0, 0);
+	scsi_adapter_detach(&storage_host.adapter, 0, 0, 0);
 	cr_assert_eq(lumen_storage_open(lumen_storage_find(NULL, 0), NULL, &storage), LUMEN_OK);
 	cr_assert_null(lumen_storage_disk(storage, 0));
 	lumen_storage_close(storage);
@@ -173,9 +174,9 @@ static void all_operations(void)
 	cr_assert_eq(lumen_disk_write(disk, 300, 64, buffer), LUMEN_OK);
 	cr_assert_eq(memcmp(buffer, medium(300), 64 * 512), 0);
 	cr_assert_eq(lumen_disk_flush(disk), LUMEN_OK);
-	cr_assert_eq(vsc_host.disks[0].count[BLOCK_FLUSH], 1);
+	cr_assert_eq(storage_host.disks[0].count[BLOCK_FLUSH], 1);
 	cr_assert_eq(lumen_disk_unmap(disk, 301, 2), LUMEN_OK);
-	cr_assert_eq(vsc_host.disks[0].count[BLOCK_UNMAP], 1);
+	cr_assert_eq(storage_host.disks[0].count[BLOCK_UNMAP], 1);
 	cr_assert_eq(memcmp(buffer, medium(300), 512), 0);
 	cr_assert_eq(memcmp(medium(301), medium(302), 512), 0);
 	cr_assert_eq(medium(301)[7], 0);
@@ -194,13 +195,13 @@ Test(vsc, with_interrupts)
 
 Test(vsc, without_interrupts)
 {
-	vsc_host.interrupts = false;
+	rig.interrupts = false;
 	all_operations();
 }
 
 Test(vsc_open, without_interrupts_from_the_beginning)
 {
-	vsc_host.interrupts = false;
+	rig.interrupts = false;
 	open_with(NULL);
 	all_operations();
 	lumen_storage_close(storage);
@@ -208,17 +209,17 @@ Test(vsc_open, without_interrupts_from_the_beginning)
 
 Test(vsc, what_cannot_be_is_not_sent)
 {
-	const uint32_t runs = vsc_host.runs;
+	const uint32_t runs = rig.runs;
 
-	cr_assert_eq(lumen_disk_read(disk, VSC_HOST_BLOCKS, 1, buffer), LUMEN_OUT_OF_RANGE);
-	cr_assert_eq(lumen_disk_read(disk, VSC_HOST_BLOCKS - 1, 2, buffer), LUMEN_OUT_OF_RANGE);
+	cr_assert_eq(lumen_disk_read(disk, STORAGE_HOST_BLOCKS, 1, buffer), LUMEN_OUT_OF_RANGE);
+	cr_assert_eq(lumen_disk_read(disk, STORAGE_HOST_BLOCKS - 1, 2, buffer), LUMEN_OUT_OF_RANGE);
 	cr_assert_eq(lumen_disk_read(disk, 1, UINT64_MAX, buffer), LUMEN_OUT_OF_RANGE);
 	cr_assert_eq(lumen_disk_read(disk, UINT64_MAX, 1, buffer), LUMEN_OUT_OF_RANGE);
-	cr_assert_eq(lumen_disk_unmap(disk, 0, VSC_HOST_BLOCKS + 1), LUMEN_OUT_OF_RANGE);
+	cr_assert_eq(lumen_disk_unmap(disk, 0, STORAGE_HOST_BLOCKS + 1), LUMEN_OUT_OF_RANGE);
 	cr_assert_eq(lumen_disk_read(disk, 0, 0, buffer), LUMEN_BAD_ARGUMENT);
 	cr_assert_eq(lumen_disk_unmap(disk, 0, 0), LUMEN_BAD_ARGUMENT);
-	cr_assert_eq(vsc_host.runs, runs);
-	cr_assert_eq(lumen_disk_read(disk, VSC_HOST_BLOCKS - 1, 1, buffer), LUMEN_OK);
+	cr_assert_eq(rig.runs, runs);
+	cr_assert_eq(lumen_disk_read(disk, STORAGE_HOST_BLOCKS - 1, 1, buffer), LUMEN_OK);
 }
 
 // --- requests ---
@@ -273,7 +274,7 @@ static void expect_done(const struct track *track, lumen_status status)
 
 static void run(void)
 {
-	while (vsc_host_run())
+	while (rig_run())
 		;
 }
 
@@ -294,14 +295,14 @@ Test(vsc, a_request_with_interrupts_off)
 {
 	const uint64_t state = lumen_irq_save();
 
-	vsc_host.interrupts = false;
+	rig.interrupts = false;
 	submit(prepare(0, LUMEN_READ, 7, 8, buffer));
 	run();
 	cr_assert_eq(tracks[0].done, 0);
 	cr_assert(lumen_storage_poll(storage));
 	cr_assert_not(lumen_storage_poll(storage));
 	expect_done(&tracks[0], LUMEN_OK);
-	cr_assert(vsc_host_irq_off);
+	cr_assert(rig_irq_off);
 	lumen_irq_restore(state);
 }
 
@@ -313,7 +314,7 @@ Test(vsc, fua)
 	submit(track);
 	run();
 	expect_done(track, LUMEN_OK);
-	cr_assert_eq(vsc_host.disks[0].last_flags, BLOCK_REQUEST_FUA);
+	cr_assert_eq(storage_host.disks[0].last_flags, BLOCK_REQUEST_FUA);
 }
 
 Test(vsc, memory_by_its_physical_address)
@@ -321,7 +322,7 @@ Test(vsc, memory_by_its_physical_address)
 	struct track *track = prepare(0, LUMEN_READ, 3, 20, NULL);
 
 	track->segments[0] =
-		(struct lumen_segment){ .gpa = vsc_host_gpa(buffer + 24), .length = 20 * 512 };
+		(struct lumen_segment){ .gpa = lumen_gpa(buffer + 24), .length = 20 * 512 };
 	track->request.segment_count = 1;
 	submit(track);
 	run();
@@ -329,7 +330,7 @@ Test(vsc, memory_by_its_physical_address)
 	cr_assert_eq(memcmp(buffer + 24, medium(3), 20 * 512), 0);
 	cr_assert_eq(buffer[23], 0xEE);
 	cr_assert_eq(buffer[24 + 20 * 512], 0xEE);
-	cr_assert_eq(vsc_host.disks[0].count[BLOCK_READ], 1);
+	cr_assert_eq(storage_host.disks[0].count[BLOCK_READ], 1);
 }
 
 // Segments at every kind of offset: the data arrive in their order, in as many commands as there
@@ -394,12 +395,13 @@ Test(vsc, scatter)
 		struct track *track = prepare_layout(&layouts[i], LUMEN_READ, 50 * i);
 
 		memset(buffer, 0xEE, 65536);
-		vsc_host.disks[0].count[BLOCK_READ] = 0;
+		storage_host.disks[0].count[BLOCK_READ] = 0;
 		submit(track);
 		run();
 		expect_done(track, LUMEN_OK);
 		check_layout(&layouts[i], 50 * i);
-		cr_assert_eq(vsc_host.disks[0].count[BLOCK_READ], layouts[i].commands, "%zu", i);
+		cr_assert_eq(
+			storage_host.disks[0].count[BLOCK_READ], layouts[i].commands, "%zu", i);
 	}
 }
 
@@ -461,12 +463,12 @@ Test(vsc_open, large_requests_are_split)
 
 		open_with(&(struct lumen_storage_config){ .max_transfer = 16 << 10, .depth = 3 });
 		cr_assert_eq(lumen_storage_max_transfer(storage), 16 << 10);
-		vsc_host.disks[0].count[BLOCK_READ] = 0;
+		storage_host.disks[0].count[BLOCK_READ] = 0;
 		track = prepare(0, LUMEN_READ, 5, 1000, buffer + offset);
 		submit(track);
 		run();
 		expect_done(track, LUMEN_OK);
-		cr_assert_eq(vsc_host.disks[0].count[BLOCK_READ], (1000 * 512 + 16383) / 16384);
+		cr_assert_eq(storage_host.disks[0].count[BLOCK_READ], (1000 * 512 + 16383) / 16384);
 		cr_assert_eq(memcmp(buffer + offset, medium(5), 1000 * 512), 0);
 		cr_assert_eq(track->request.transferred, 1000 * 512);
 		lumen_storage_close(storage);
@@ -475,14 +477,14 @@ Test(vsc_open, large_requests_are_split)
 
 Test(vsc_open, a_large_transfer_in_one_command)
 {
-	vsc_host.max_transfer = 1 << 20;
-	vsc_host.scsi[0].max_transfer_blocks = 2048;
+	storage_host.config.max_transfer_bytes = 1 << 20;
+	storage_host.scsi[0].max_transfer_blocks = 2048;
 	open_with(NULL);
-	vsc_host.disks[0].count[BLOCK_WRITE] = 0;
+	storage_host.disks[0].count[BLOCK_WRITE] = 0;
 	for (uint32_t i = 0; i < BUFFER_SIZE; i++)
 		buffer[i] = (uint8_t)(i * 7 + i / 4096);
 	cr_assert_eq(lumen_disk_write(disk, 1, 2047, buffer + 512), LUMEN_OK);
-	cr_assert_eq(vsc_host.disks[0].count[BLOCK_WRITE], 1);
+	cr_assert_eq(storage_host.disks[0].count[BLOCK_WRITE], 1);
 	cr_assert_eq(memcmp(buffer + 512, medium(1), 2047 * 512), 0);
 	lumen_storage_close(storage);
 }
@@ -493,13 +495,13 @@ Test(vsc, unmap_and_write_same_are_split)
 	disk->max_unmap = 100;
 	disk->max_write_same = 30;
 	cr_assert_eq(lumen_disk_unmap(disk, 10, 1001), LUMEN_OK);
-	cr_assert_eq(vsc_host.disks[0].count[BLOCK_UNMAP], 11);
+	cr_assert_eq(storage_host.disks[0].count[BLOCK_UNMAP], 11);
 	for (uint32_t i = 0; i < 1001 * 512; i++)
 		cr_assert_eq(medium(10)[i], 0);
 	cr_assert_neq(medium(9)[511], 0);
 	cr_assert_neq(medium(1011)[9], 0);
 	cr_assert_eq(lumen_disk_write_same(disk, 2000, 100, buffer), LUMEN_OK);
-	cr_assert_eq(vsc_host.disks[0].count[BLOCK_WRITE_ZEROES], 4);
+	cr_assert_eq(storage_host.disks[0].count[BLOCK_WRITE_ZEROES], 4);
 	for (uint32_t i = 0; i < 100 * 512; i++)
 		cr_assert_eq(medium(2000)[i], 0);
 	cr_assert_neq(medium(2100)[9], 0);
@@ -510,14 +512,14 @@ Test(vsc, unmap_and_write_same_are_split)
 Test(vsc_open, more_requests_than_slots)
 {
 	open_with(&(struct lumen_storage_config){ .depth = 5 });
-	vsc_host.disks[0].deferred = true;
+	storage_host.disks[0].deferred = true;
 	for (uint32_t i = 0; i < 40; i++)
 		submit(prepare(i, LUMEN_READ, i * 3, 2, buffer + i * 1024));
 	for (uint32_t i = 0; i < 40; i++) {
 		run();
-		cr_assert_eq(vsc_host.disks[0].waiting, 40 - i < 5 ? 40 - i : 5);
+		cr_assert_eq(storage_host.disks[0].waiting, 40 - i < 5 ? 40 - i : 5);
 		cr_assert_eq(tracks[i].done, 0);
-		memory_disk_run(&vsc_host.disks[0], 1);
+		memory_disk_run(&storage_host.disks[0], 1);
 		run();
 		expect_done(&tracks[i], LUMEN_OK);
 		cr_assert_eq(memcmp(buffer + i * 1024, medium(i * 3), 1024), 0);
@@ -527,13 +529,13 @@ Test(vsc_open, more_requests_than_slots)
 
 Test(vsc_open, a_ring_too_small_for_the_depth)
 {
-	vsc_host.complete = 3;
+	rig.complete = 3;
 	open_with(&(struct lumen_storage_config){
 		.depth = 200, .send_pages = 1, .receive_pages = 1 });
-	vsc_host.disks[0].deferred = true;
+	storage_host.disks[0].deferred = true;
 	for (uint32_t i = 0; i < 200; i++)
 		submit(prepare(i, LUMEN_READ, i, 64, buffer + i % 16 * 32768));
-	cr_assert_gt(vsc_host.channels[0].signals, 0);
+	cr_assert_gt(rig.channels[0].signals, 0);
 	run();
 	for (uint32_t i = 0; i < 200; i++) {
 		expect_done(&tracks[i], LUMEN_OK);
@@ -544,7 +546,7 @@ Test(vsc_open, a_ring_too_small_for_the_depth)
 
 Test(vsc_open, a_host_with_fewer_slots)
 {
-	vsc_host.slots = 1;
+	storage_host.config.slot_count = 1;
 	open_with(NULL);
 	for (uint32_t i = 0; i < 100; i++)
 		submit(prepare(i, LUMEN_READ, i, 1, buffer + i * 512));
@@ -557,7 +559,7 @@ Test(vsc_open, a_host_with_fewer_slots)
 
 Test(vsc, a_batch_is_one_signal)
 {
-	const uint32_t signals = vsc_host.channels[0].signals;
+	const uint32_t signals = rig.channels[0].signals;
 
 	for (uint32_t i = 0; i < 20; i++) {
 		prepare(i, LUMEN_READ, i, 1, buffer + i * 512);
@@ -567,7 +569,7 @@ Test(vsc, a_batch_is_one_signal)
 	cr_assert_eq(tracks[0].done, 0);
 	lumen_storage_kick(storage);
 	lumen_storage_kick(storage);
-	cr_assert_eq(vsc_host.channels[0].signals, signals + 1);
+	cr_assert_eq(rig.channels[0].signals, signals + 1);
 	run();
 	for (uint32_t i = 0; i < 20; i++)
 		expect_done(&tracks[i], LUMEN_OK);
@@ -604,7 +606,7 @@ static void submit_once_more(struct lumen_request *request)
 // The host is told once of all that is submitted while it is answered.
 Test(vsc, submits_in_done_are_a_batch)
 {
-	const uint32_t flushes = vsc_host.channels[0].flushes;
+	const uint32_t flushes = rig.channels[0].flushes;
 
 	for (uint32_t i = 0; i < 20; i++) {
 		prepare(i, LUMEN_READ, i, 1, buffer + i * 512)->request.done = submit_once_more;
@@ -612,7 +614,7 @@ Test(vsc, submits_in_done_are_a_batch)
 	}
 	lumen_storage_kick(storage);
 	run();
-	cr_assert_eq(vsc_host.channels[0].flushes, flushes + 2);
+	cr_assert_eq(rig.channels[0].flushes, flushes + 2);
 	for (uint32_t i = 0; i < 20; i++)
 		expect_done(&tracks[i], LUMEN_OK);
 }
@@ -656,7 +658,7 @@ Test(vsc, errors_have_sense)
 	for (size_t i = 0; i < 4; i++) {
 		struct lumen_request *request = &prepare(0, LUMEN_READ, 0, 1, buffer)->request;
 
-		vsc_host.disks[0].fail = errors[i].error;
+		storage_host.disks[0].fail = errors[i].error;
 		cr_assert_eq(lumen_disk_execute(request), errors[i].status);
 		cr_assert_eq(lumen_request_sense(request), errors[i].sense, "%x",
 			lumen_request_sense(request));
@@ -666,7 +668,7 @@ Test(vsc, errors_have_sense)
 		cr_assert_eq(request->srb_status & 0x3F, VSTOR_SRB_STATUS_ERROR);
 		cr_assert_eq(request->sense_length, SCSI_SENSE_LENGTH);
 	}
-	vsc_host.disks[0].fail = 0;
+	storage_host.disks[0].fail = 0;
 	cr_assert_eq(lumen_disk_read(disk, 0, 1, buffer), LUMEN_OK);
 }
 
@@ -685,28 +687,28 @@ Test(vsc_open, an_error_in_a_part)
 	struct track *track, *next;
 
 	open_with(&(struct lumen_storage_config){ .max_transfer = 4096, .depth = 4 });
-	vsc_host.disks[0].deferred = true;
-	vsc_host.disks[0].count[BLOCK_READ] = 0;
+	storage_host.disks[0].deferred = true;
+	storage_host.disks[0].count[BLOCK_READ] = 0;
 	track = prepare(0, LUMEN_READ, 0, 400, buffer);
 	next = prepare(1, LUMEN_READ, 9, 1, buffer);
 	submit(track);
 	submit(next);
 	run();
-	memory_disk_run(&vsc_host.disks[0], 2);
+	memory_disk_run(&storage_host.disks[0], 2);
 	run();
-	vsc_host.disks[0].fail = BLOCK_ERROR_IO;
-	memory_disk_run(&vsc_host.disks[0], 1);
-	vsc_host.disks[0].fail = 0;
+	storage_host.disks[0].fail = BLOCK_ERROR_IO;
+	memory_disk_run(&storage_host.disks[0], 1);
+	storage_host.disks[0].fail = 0;
 	run();
 	cr_assert_eq(track->done, 0); // three are in flight yet
-	memory_disk_run(&vsc_host.disks[0], UINT32_MAX);
+	memory_disk_run(&storage_host.disks[0], UINT32_MAX);
 	run();
-	memory_disk_run(&vsc_host.disks[0], UINT32_MAX);
+	memory_disk_run(&storage_host.disks[0], UINT32_MAX);
 	run();
 	expect_done(track, LUMEN_IO_ERROR);
 	expect_done(next, LUMEN_OK);
 	cr_assert_eq(track->request.transferred, 5 * 4096);
-	cr_assert_eq(vsc_host.disks[0].count[BLOCK_READ], 7);
+	cr_assert_eq(storage_host.disks[0].count[BLOCK_READ], 7);
 	lumen_storage_close(storage);
 }
 
@@ -730,7 +732,7 @@ static void unit_attention(
 
 Test(vsc, unit_attention_is_asked_again)
 {
-	vsc_host.tamper = unit_attention;
+	storage_host.tamper = unit_attention;
 	attentions = 3;
 	cr_assert_eq(lumen_disk_read(disk, 0, 1, buffer), LUMEN_OK);
 	attentions = 4;
@@ -762,7 +764,7 @@ Test(vsc, a_very_large_disk)
 
 	disk->blocks = 1ull << 40;
 	cr_assert_eq(lumen_disk_read(disk, 0x1234567890, 3, buffer), LUMEN_OUT_OF_RANGE);
-	memcpy(&sent, vsc_host.channels[0].sent, sizeof(sent));
+	memcpy(&sent, rig.channels[0].sent, sizeof(sent));
 	cr_assert_eq(sent.srb.cdb_length, 16);
 	cr_assert_eq(
 		memcmp(sent.srb.cdb,
@@ -777,19 +779,19 @@ Test(vsc_open, several_luns)
 {
 	struct lumen_disk *other;
 
-	vsc_host_add_disk(1, 0, 5, 4096, BLOCK_DEVICE_READ_ONLY);
-	vsc_host_add_disk(2, 1, 63, 512, 0);
+	storage_host_add_disk(1, 0, 5, 4096, BLOCK_DEVICE_READ_ONLY);
+	storage_host_add_disk(2, 1, 63, 512, 0);
 	open_with(NULL);
 	cr_assert_eq(disk->lun, 0);
 	other = lumen_storage_disk(storage, 1);
 	cr_assert(other->target == 0 && other->lun == 5 && other->block_size == 4096);
-	cr_assert(other->read_only && other->blocks == VSC_HOST_BLOCKS);
+	cr_assert(other->read_only && other->blocks == STORAGE_HOST_BLOCKS);
 	cr_assert_eq(lumen_disk_read(other, 8, 3, buffer), LUMEN_OK);
-	cr_assert_eq(memcmp(buffer, vsc_host.disks[1].data + 8 * 4096, 3 * 4096), 0);
+	cr_assert_eq(memcmp(buffer, storage_host.disks[1].data + 8 * 4096, 3 * 4096), 0);
 	other = lumen_storage_disk(storage, 2);
 	cr_assert(other->target == 1 && other->lun == 63 && !other->can_unmap);
 	cr_assert_eq(lumen_disk_read(other, 8, 3, buffer), LUMEN_OK);
-	cr_assert_eq(memcmp(buffer, vsc_host.disks[2].data + 8 * 512, 3 * 512), 0);
+	cr_assert_eq(memcmp(buffer, storage_host.disks[2].data + 8 * 512, 3 * 512), 0);
 	cr_assert_null(lumen_storage_disk(storage, 3));
 	lumen_storage_close(storage);
 }
@@ -800,8 +802,8 @@ Test(vsc, disks_come_and_go)
 	const uint32_t seen = *changes;
 	struct lumen_disk *other;
 
-	vsc_host_add_disk(1, 0, 1, 512, 0);
-	storage_vsp_rescan(vsc_host.channels[0].vsp);
+	storage_host_add_disk(1, 0, 1, 512, 0);
+	storage_vsp_rescan(rig.channels[0].vsp);
 	run();
 	cr_assert_eq(*changes, seen + 1);
 	cr_assert_null(lumen_storage_disk(storage, 1));
@@ -809,7 +811,7 @@ Test(vsc, disks_come_and_go)
 	other = lumen_storage_disk(storage, 1);
 	cr_assert_not_null(other);
 
-	scsi_adapter_detach(&vsc_host.adapter, 0, 0, 0);
+	scsi_adapter_detach(&storage_host.adapter, 0, 0, 0);
 	cr_assert_eq(lumen_disk_read(disk, 0, 1, buffer), LUMEN_RESCINDED);
 	cr_assert_eq(lumen_storage_status(storage), LUMEN_OK);
 	cr_assert_eq(lumen_storage_scan(storage), LUMEN_OK);
@@ -818,8 +820,8 @@ Test(vsc, disks_come_and_go)
 	cr_assert_eq(lumen_disk_read(disk, 0, 1, buffer), LUMEN_RESCINDED);
 	cr_assert_eq(lumen_disk_read(other, 0, 1, buffer), LUMEN_OK);
 
-	cr_assert(scsi_adapter_attach(&vsc_host.adapter, 0, 0, 0, &vsc_host.scsi[0]));
-	vsc_host.disks[1].device.block_count = 100;
+	cr_assert(scsi_adapter_attach(&storage_host.adapter, 0, 0, 0, &storage_host.scsi[0]));
+	storage_host.disks[1].device.block_count = 100;
 	cr_assert_eq(lumen_storage_scan(storage), LUMEN_OK);
 	cr_assert_eq(lumen_storage_disk(storage, 0), disk);
 	cr_assert_eq(other->blocks, 100);
@@ -833,7 +835,7 @@ Test(vsc_open, cancel)
 	struct track *in_part, *waiting;
 
 	open_with(&(struct lumen_storage_config){ .depth = 2, .max_transfer = 4096 });
-	vsc_host.disks[0].deferred = true;
+	storage_host.disks[0].deferred = true;
 	in_part = prepare(0, LUMEN_READ, 0, 40, buffer);
 	waiting = prepare(1, LUMEN_READ, 0, 1, buffer);
 	submit(in_part);
@@ -847,9 +849,9 @@ Test(vsc_open, cancel)
 	expect_done(in_part, LUMEN_CANCELLED);
 	run();
 	cr_assert_eq(tracks[2].done, 0); // the host has both slots
-	memory_disk_run(&vsc_host.disks[0], 2);
+	memory_disk_run(&storage_host.disks[0], 2);
 	run();
-	memory_disk_run(&vsc_host.disks[0], 1);
+	memory_disk_run(&storage_host.disks[0], 1);
 	run();
 	expect_done(&tracks[2], LUMEN_OK);
 	cr_assert_not(lumen_storage_cancel(&tracks[2].request));
@@ -861,11 +863,11 @@ Test(vsc_open, cancel)
 Test(vsc_open, close_waits_for_what_the_host_has)
 {
 	open_with(&(struct lumen_storage_config){ .depth = 2, .max_transfer = 4096 });
-	vsc_host.disks[0].deferred = true;
+	storage_host.disks[0].deferred = true;
 	submit(prepare(0, LUMEN_READ, 0, 8, buffer));
 	submit(prepare(1, LUMEN_READ, 8, 40, buffer + 4096));
 	submit(prepare(2, LUMEN_READ, 0, 8, buffer));
-	vsc_host.complete = 1;
+	rig.complete = 1;
 	lumen_storage_close(storage);
 	expect_done(&tracks[0], LUMEN_OK);
 	expect_done(&tracks[1], LUMEN_CANCELLED);
@@ -880,11 +882,11 @@ Test(vsc_open, close_does_not_wait_for_ever)
 
 	open_with(&(struct lumen_storage_config){ .timeout_ns = 5000 });
 	submit(prepare(0, LUMEN_READ, 0, 8, buffer));
-	vsc_host.mute = true;
-	began = vsc_host.now;
+	rig.mute = true;
+	began = rig.now;
 	lumen_storage_close(storage);
 	expect_done(&tracks[0], LUMEN_CANCELLED);
-	cr_assert_eq(vsc_host.now - began, 5000);
+	cr_assert_eq(rig.now - began, 5000);
 }
 
 Test(vsc_open, the_longest_timeout_is_not_over_at_once)
@@ -896,13 +898,13 @@ Test(vsc_open, the_longest_timeout_is_not_over_at_once)
 
 Test(vsc, a_disk_that_takes_too_long)
 {
-	vsc_host.disks[0].deferred = true;
+	storage_host.disks[0].deferred = true;
 	cr_assert_eq(lumen_disk_read(disk, 0, 1, buffer), LUMEN_TIMED_OUT);
 	cr_assert_eq(buffer[0], 0xEE);
-	memory_disk_run(&vsc_host.disks[0], 1);
+	memory_disk_run(&storage_host.disks[0], 1);
 	run(); // the answer comes late, and finds nobody
 	cr_assert_eq(lumen_storage_status(storage), LUMEN_OK);
-	vsc_host.disks[0].deferred = false;
+	storage_host.disks[0].deferred = false;
 	cr_assert_eq(lumen_disk_read(disk, 0, 1, buffer), LUMEN_OK);
 }
 
@@ -911,13 +913,13 @@ Test(vsc, a_disk_that_takes_too_long)
 static void many_channels(
 	struct lumen_channel *channel, struct vmbus_packet *packet, struct vstor_packet *payload)
 {
-	if (channel->asked == VSTOR_OPERATION_QUERY_PROPERTIES) {
+	if (storage_host.asked == VSTOR_OPERATION_QUERY_PROPERTIES) {
 		payload->properties.flags = VSTOR_CHANNEL_SUPPORTS_MULTI_CHANNEL;
 		payload->properties.max_channel_count = 8;
-	} else if (channel->asked == VSTOR_OPERATION_CREATE_SUB_CHANNELS) {
+	} else if (storage_host.asked == VSTOR_OPERATION_CREATE_SUB_CHANNELS) {
 		payload->status = VSTOR_STATUS_SUCCESS;
-		vsc_host.offered_subs = VSC_HOST_CHANNELS - 1;
-		vsc_host.tamper = NULL;
+		rig.offered_subs = RIG_CHANNELS - 1;
+		storage_host.tamper = NULL;
 	}
 }
 
@@ -925,25 +927,25 @@ static const uint32_t three_vps[] = { 0, 1, 2 };
 
 Test(vsc_open, sub_channels)
 {
-	vsc_host.tamper = many_channels;
+	storage_host.tamper = many_channels;
 	open_with(&(struct lumen_storage_config){
 		.vps = three_vps, .vp_count = 3, .bus = (void *)&storage });
 	cr_assert_eq(lumen_storage_channels(storage), 3);
-	vsc_host.disks[0].deferred = true;
+	storage_host.disks[0].deferred = true;
 	for (uint32_t i = 0; i < 6; i++) {
-		cr_assert_eq(vsc_host.channels[i % 3].config.target_vp, i % 3);
-		vsc_host.vp = i;
-		memset(vsc_host.channels[i % 3].sent, 0, 64);
+		cr_assert_eq(rig.channels[i % 3].config.target_vp, i % 3);
+		rig.vp = i;
+		memset(rig.channels[i % 3].sent, 0, 64);
 		submit(prepare(i, LUMEN_READ, i, 1, buffer + i * 512));
-		cr_assert_eq(vsc_host.channels[i % 3].sent[0], VSTOR_OPERATION_EXECUTE_SRB);
+		cr_assert_eq(rig.channels[i % 3].sent[0], VSTOR_OPERATION_EXECUTE_SRB);
 	}
 	run();
-	memory_disk_run(&vsc_host.disks[0], 6);
+	memory_disk_run(&storage_host.disks[0], 6);
 	run();
 	for (uint32_t i = 0; i < 6; i++)
 		expect_done(&tracks[i], LUMEN_OK);
 	cr_assert_eq(memcmp(buffer, medium(0), 6 * 512), 0);
-	vsc_host.disks[0].deferred = false;
+	storage_host.disks[0].deferred = false;
 	all_operations();
 	lumen_storage_close(storage);
 }
@@ -952,7 +954,7 @@ Test(vsc_open, sub_channels_that_do_not_come)
 {
 	static const uint32_t four_vps[] = { 0, 1, 2, 3 };
 
-	vsc_host.tamper = many_channels;
+	storage_host.tamper = many_channels;
 	open_with(&(struct lumen_storage_config){
 		.vps = four_vps, .vp_count = 4, .bus = (void *)&storage, .timeout_ns = 100 });
 	cr_assert_eq(lumen_storage_channels(storage), 3);
@@ -965,7 +967,7 @@ Test(vsc_open, hosts_without_sub_channels)
 	open_with(&(struct lumen_storage_config){
 		.vps = three_vps, .vp_count = 3, .bus = (void *)&storage });
 	cr_assert_eq(lumen_storage_channels(storage), 1);
-	vsc_host.vp = 2;
+	rig.vp = 2;
 	all_operations();
 	lumen_storage_close(storage);
 }

@@ -6,22 +6,20 @@
 
 #include "storage_guest.h"
 
-static struct storage_guest guest;
-
 static void create(void)
 {
-	guest_create(&guest, GUEST_RING_PAGES, 8, BLOCK_DEVICE_WRITE_CACHE);
+	guest_create(GUEST_RING_PAGES, 8, BLOCK_DEVICE_WRITE_CACHE);
 }
 
 static void create_ready(void)
 {
 	create();
-	guest_initialize(&guest, VSTOR_VERSION_6_2);
+	guest_initialize(VSTOR_VERSION_6_2);
 }
 
 static void destroy(void)
 {
-	guest_destroy(&guest);
+	guest_destroy();
 }
 
 TestSuite(vsp_init, .init = create, .fini = destroy);
@@ -38,7 +36,7 @@ static void expect(uint32_t operation, uint32_t status)
 {
 	const struct vstor_packet packet = control(operation);
 
-	guest_control(&guest, &packet, sizeof(packet), status);
+	guest_control(&packet, sizeof(packet), status);
 }
 
 static struct vstor_packet read_10(uint32_t lba, uint16_t blocks)
@@ -60,21 +58,21 @@ static struct vstor_packet write_10(uint32_t lba, uint16_t blocks)
 
 static void expect_answer(uint64_t transaction_id, uint8_t srb_status, uint32_t transferred)
 {
-	cr_assert(guest_receive(&guest));
-	cr_assert_eq(guest.packet.type, VMBUS_PACKET_COMPLETION);
-	cr_assert_eq(guest.packet.transaction_id, transaction_id);
-	cr_assert_eq(guest.answer.operation, VSTOR_OPERATION_COMPLETE_IO);
-	cr_assert_eq(guest.answer.srb.srb_status, srb_status, "%02x", guest.answer.srb.srb_status);
-	cr_assert_eq(guest.answer.srb.data_transfer_length, transferred);
+	cr_assert(guest_receive());
+	cr_assert_eq(guest_packet()->type, VMBUS_PACKET_COMPLETION);
+	cr_assert_eq(guest_packet()->transaction_id, transaction_id);
+	cr_assert_eq(guest_answer.operation, VSTOR_OPERATION_COMPLETE_IO);
+	cr_assert_eq(guest_answer.srb.srb_status, srb_status, "%02x", guest_answer.srb.srb_status);
+	cr_assert_eq(guest_answer.srb.data_transfer_length, transferred);
 }
 
 static void expect_srb_sense(uint8_t key, uint8_t asc, uint8_t ascq)
 {
-	cr_assert_eq(guest.answer.srb.scsi_status, SCSI_STATUS_CHECK_CONDITION);
-	cr_assert_eq(guest.answer.srb.sense_info_length, 18);
-	cr_assert_eq(guest.answer.srb.sense_data[2], key);
-	cr_assert_eq(guest.answer.srb.sense_data[12], asc);
-	cr_assert_eq(guest.answer.srb.sense_data[13], ascq);
+	cr_assert_eq(guest_answer.srb.scsi_status, SCSI_STATUS_CHECK_CONDITION);
+	cr_assert_eq(guest_answer.srb.sense_info_length, 18);
+	cr_assert_eq(guest_answer.srb.sense_data[2], key);
+	cr_assert_eq(guest_answer.srb.sense_data[12], asc);
+	cr_assert_eq(guest_answer.srb.sense_data[13], ascq);
 }
 
 // --- negotiation ---
@@ -91,13 +89,14 @@ Test(vsp_init, every_version)
 
 		destroy();
 		create();
-		guest_initialize(&guest, versions[i]);
-		cr_assert(guest_send_srb(&guest, 5, &read, length, 16, &pfn, 512));
-		guest_poll(&guest);
+		guest_initialize(versions[i]);
+		cr_assert(guest_send_srb(5, &read, length, 16, &pfn, 512));
+		guest_poll();
 		expect_answer(5, VSTOR_SRB_STATUS_SUCCESS, 512);
-		cr_assert_eq(guest.packet.payload_length, length);
+		cr_assert_eq(guest_packet()->payload_length, length);
 		cr_assert_eq(
-			memcmp(guest.memory + 7 * 4096 + 16, guest.disk.data + 3 * 512, 512), 0);
+			memcmp(rig.ram + 7 * 4096 + 16, storage_host.disks[0].data + 3 * 512, 512),
+			0);
 	}
 }
 
@@ -109,11 +108,11 @@ Test(vsp_init, unknown_version_then_a_known_one)
 	expect(VSTOR_OPERATION_BEGIN_INITIALIZATION, VSTOR_STATUS_SUCCESS);
 	for (size_t i = 0; i < sizeof(unknown) / 2; i++) {
 		packet.version.major_minor = unknown[i];
-		guest_control(&guest, &packet, 64, VSTOR_STATUS_REVISION_MISMATCH);
+		guest_control(&packet, 64, VSTOR_STATUS_REVISION_MISMATCH);
 	}
 	expect(VSTOR_OPERATION_QUERY_PROPERTIES, VSTOR_STATUS_INVALID_DEVICE_STATE);
 	packet.version.major_minor = VSTOR_VERSION_5_1;
-	guest_control(&guest, &packet, 64, VSTOR_STATUS_SUCCESS);
+	guest_control(&packet, 64, VSTOR_STATUS_SUCCESS);
 }
 
 // Each operation in each state: the allowed ones go on, all others are refused and change nothing.
@@ -134,7 +133,7 @@ Test(vsp_init, operations_out_of_order)
 			expect(VSTOR_OPERATION_RESET_BUS, VSTOR_STATUS_INVALID_DEVICE_STATE);
 			if (order[at] == VSTOR_OPERATION_QUERY_PROTOCOL_VERSION)
 				packet.version.major_minor = VSTOR_VERSION_6_2;
-			guest_control(&guest, &packet, 64, VSTOR_STATUS_SUCCESS);
+			guest_control(&packet, 64, VSTOR_STATUS_SUCCESS);
 		}
 	}
 }
@@ -147,16 +146,16 @@ Test(vsp, operations_that_a_guest_does_not_have)
 
 	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
 		expect(none[i], VSTOR_STATUS_INVALID_DEVICE_REQUEST);
-	cr_assert_eq(guest.vsp->counters.malformed, sizeof(none) / sizeof(none[0]));
+	cr_assert_eq(vsp()->counters.malformed, sizeof(none) / sizeof(none[0]));
 }
 
 Test(vsp, no_sub_channels)
 {
 	struct vstor_packet packet = control(VSTOR_OPERATION_CREATE_SUB_CHANNELS);
 
-	guest_control(&guest, &packet, 64, VSTOR_STATUS_SUCCESS);
+	guest_control(&packet, 64, VSTOR_STATUS_SUCCESS);
 	packet.sub_channel_count = 1;
-	guest_control(&guest, &packet, 64, VSTOR_STATUS_INVALID_PARAMETER);
+	guest_control(&packet, 64, VSTOR_STATUS_INVALID_PARAMETER);
 }
 
 Test(vsp_custom, fibre_channel_names)
@@ -166,19 +165,18 @@ Test(vsp_custom, fibre_channel_names)
 
 	for (int fc = 0; fc < 2; fc++) {
 		if (fc)
-			guest_destroy(&guest);
-		guest_create(&guest, 4, 1, 0);
-		guest.config.wwn = fc ? &wwn : NULL;
-		guest.vsp =
-			vsp_open(&storage_vsp_class, guest.vsp_memory, &guest.rings, &guest.config);
+			guest_destroy();
+		guest_create(4, 1, 0);
+		storage_host.config.wwn = fc ? &wwn : NULL;
+		rig_start(&rig.channels[0]);
 		expect(VSTOR_OPERATION_BEGIN_INITIALIZATION, VSTOR_STATUS_SUCCESS);
 		packet.version.major_minor = VSTOR_VERSION_6_2;
-		guest_control(&guest, &packet, 64, VSTOR_STATUS_SUCCESS);
+		guest_control(&packet, 64, VSTOR_STATUS_SUCCESS);
 		expect(VSTOR_OPERATION_QUERY_PROPERTIES, VSTOR_STATUS_SUCCESS);
 		expect(VSTOR_OPERATION_FCHBA_DATA,
 			fc ? VSTOR_STATUS_SUCCESS : VSTOR_STATUS_INVALID_DEVICE_REQUEST);
 		if (fc)
-			cr_assert_eq(memcmp(&guest.answer.wwn, &wwn, sizeof(wwn)), 0);
+			cr_assert_eq(memcmp(&guest_answer.wwn, &wwn, sizeof(wwn)), 0);
 		expect(VSTOR_OPERATION_END_INITIALIZATION, VSTOR_STATUS_SUCCESS);
 	}
 }
@@ -190,16 +188,17 @@ Test(vsp, read_across_scattered_pages)
 	const struct vstor_packet packet = read_10(10, 17); // 8704 bytes
 	const uint64_t pfns[] = { 9, 3, 40 };
 
-	cr_assert(guest_send_srb(&guest, 77, &packet, 64, 3000, pfns, 8704));
-	cr_assert_eq(guest_poll(&guest), VSP_SIGNAL);
+	cr_assert(guest_send_srb(77, &packet, 64, 3000, pfns, 8704));
+	cr_assert_eq(guest_poll(), VSP_SIGNAL);
 	expect_answer(77, VSTOR_SRB_STATUS_SUCCESS, 8704);
-	cr_assert_eq(guest.answer.srb.scsi_status, 0);
-	cr_assert_eq(guest.answer.srb.length, VSTOR_SRB_SIZE_V2);
-	cr_assert_eq(memcmp(guest.memory + 9 * 4096 + 3000, guest.disk.data + 5120, 1096), 0);
-	cr_assert_eq(memcmp(guest.memory + 3 * 4096, guest.disk.data + 5120 + 1096, 4096), 0);
-	cr_assert_eq(memcmp(guest.memory + 40 * 4096, guest.disk.data + 5120 + 5192, 3512), 0);
-	cr_assert_eq(guest.memory[9 * 4096 + 2999], 0xEE);
-	cr_assert_eq(guest.memory[40 * 4096 + 3512], 0xEE);
+	cr_assert_eq(guest_answer.srb.scsi_status, 0);
+	cr_assert_eq(guest_answer.srb.length, VSTOR_SRB_SIZE_V2);
+	cr_assert_eq(memcmp(rig.ram + 9 * 4096 + 3000, storage_host.disks[0].data + 5120, 1096), 0);
+	cr_assert_eq(memcmp(rig.ram + 3 * 4096, storage_host.disks[0].data + 5120 + 1096, 4096), 0);
+	cr_assert_eq(
+		memcmp(rig.ram + 40 * 4096, storage_host.disks[0].data + 5120 + 5192, 3512), 0);
+	cr_assert_eq(rig.ram[9 * 4096 + 2999], 0xEE);
+	cr_assert_eq(rig.ram[40 * 4096 + 3512], 0xEE);
 }
 
 Test(vsp, write_from_neighbours_and_others)
@@ -208,13 +207,15 @@ Test(vsp, write_from_neighbours_and_others)
 	const uint64_t pfns[] = { 20, 21, 5, 6 };
 
 	for (uint32_t i = 0; i < GUEST_PAGES * 4096; i++)
-		guest.memory[i] = (uint8_t)(i * 31 + i / 4096);
-	cr_assert(guest_send_srb(&guest, 1, &packet, 64, 512, pfns, 12288));
-	guest_poll(&guest);
+		rig.ram[i] = (uint8_t)(i * 31 + i / 4096);
+	cr_assert(guest_send_srb(1, &packet, 64, 512, pfns, 12288));
+	guest_poll();
 	expect_answer(1, VSTOR_SRB_STATUS_SUCCESS, 12288);
-	cr_assert_eq(memcmp(guest.disk.data + 51200, guest.memory + 20 * 4096 + 512, 7680), 0);
-	cr_assert_eq(memcmp(guest.disk.data + 51200 + 7680, guest.memory + 5 * 4096, 4608), 0);
-	cr_assert_eq(guest.disk.data[51200 - 1], (uint8_t)(99 * 13 + 51199));
+	cr_assert_eq(
+		memcmp(storage_host.disks[0].data + 51200, rig.ram + 20 * 4096 + 512, 7680), 0);
+	cr_assert_eq(
+		memcmp(storage_host.disks[0].data + 51200 + 7680, rig.ram + 5 * 4096, 4608), 0);
+	cr_assert_eq(storage_host.disks[0].data[51200 - 1], (uint8_t)(99 * 13 + 51199));
 }
 
 Test(vsp, largest_transfer)
@@ -225,11 +226,11 @@ Test(vsp, largest_transfer)
 
 	for (uint32_t i = 0; i < 34; i++)
 		pfns[i] = (i * 7) % GUEST_PAGES; // no two are neighbours
-	cr_assert(guest_send_srb(&guest, 1, &packet, 64, 2048, pfns, 128 << 10));
-	guest_poll(&guest);
+	cr_assert(guest_send_srb(1, &packet, 64, 2048, pfns, 128 << 10));
+	guest_poll();
 	expect_answer(1, VSTOR_SRB_STATUS_SUCCESS, 128 << 10);
-	cr_assert(guest_send_srb(&guest, 2, &more, 64, 0, pfns, 257 * 512));
-	guest_poll(&guest);
+	cr_assert(guest_send_srb(2, &more, 64, 0, pfns, 257 * 512));
+	guest_poll();
 	expect_answer(2, VSTOR_SRB_STATUS_INVALID_REQUEST, 0);
 }
 
@@ -265,11 +266,11 @@ Test(vsp, linux_probe)
 		const struct vstor_packet packet =
 			guest_srb(steps[i].cdb, steps[i].cdb_length, steps[i].length);
 
-		cr_assert(guest_send_srb(&guest, i + 1, &packet, 64, 0, pfns, steps[i].length));
-		guest_poll(&guest);
-		cr_assert(guest_receive(&guest));
-		cr_assert_eq(guest.answer.srb.srb_status, steps[i].srb_status, "step %zu", i);
-		cr_assert_leq(guest.answer.srb.data_transfer_length, steps[i].length);
+		cr_assert(guest_send_srb(i + 1, &packet, 64, 0, pfns, steps[i].length));
+		guest_poll();
+		cr_assert(guest_receive());
+		cr_assert_eq(guest_answer.srb.srb_status, steps[i].srb_status, "step %zu", i);
+		cr_assert_leq(guest_answer.srb.data_transfer_length, steps[i].length);
 	}
 }
 
@@ -280,11 +281,11 @@ Test(vsp, scsi_error_comes_with_sense)
 	const struct vstor_packet packet = read_10(GUEST_BLOCKS, 1);
 	const uint64_t pfn = 1;
 
-	cr_assert(guest_send_srb(&guest, 9, &packet, 64, 0, &pfn, 512));
-	guest_poll(&guest);
+	cr_assert(guest_send_srb(9, &packet, 64, 0, &pfn, 512));
+	guest_poll();
 	expect_answer(9, VSTOR_SRB_STATUS_ERROR | VSTOR_SRB_STATUS_AUTOSENSE_VALID, 0);
 	expect_srb_sense(5, 0x21, 0);
-	cr_assert_eq(guest.answer.status, VSTOR_STATUS_IO_DEVICE_ERROR);
+	cr_assert_eq(guest_answer.status, VSTOR_STATUS_IO_DEVICE_ERROR);
 }
 
 Test(vsp, medium_error_in_the_middle)
@@ -292,16 +293,16 @@ Test(vsp, medium_error_in_the_middle)
 	const struct vstor_packet packet = write_10(0, 1);
 	const uint64_t pfn = 1;
 
-	guest.disk.fail = BLOCK_ERROR_IO;
-	cr_assert(guest_send_srb(&guest, 9, &packet, 64, 0, &pfn, 512));
-	guest_poll(&guest);
+	storage_host.disks[0].fail = BLOCK_ERROR_IO;
+	cr_assert(guest_send_srb(9, &packet, 64, 0, &pfn, 512));
+	guest_poll();
 	expect_answer(9, VSTOR_SRB_STATUS_ERROR | VSTOR_SRB_STATUS_AUTOSENSE_VALID, 0);
 	expect_srb_sense(3, 0x0C, 0);
-	guest.disk.fail = BLOCK_ERROR_BUSY;
-	cr_assert(guest_send_srb(&guest, 10, &packet, 64, 0, &pfn, 512));
-	guest_poll(&guest);
+	storage_host.disks[0].fail = BLOCK_ERROR_BUSY;
+	cr_assert(guest_send_srb(10, &packet, 64, 0, &pfn, 512));
+	guest_poll();
 	expect_answer(10, VSTOR_SRB_STATUS_BUSY, 0);
-	cr_assert_eq(guest.answer.srb.scsi_status, SCSI_STATUS_BUSY);
+	cr_assert_eq(guest_answer.srb.scsi_status, SCSI_STATUS_BUSY);
 }
 
 Test(vsp_custom, read_only_disk)
@@ -309,10 +310,10 @@ Test(vsp_custom, read_only_disk)
 	const struct vstor_packet packet = write_10(0, 1);
 	const uint64_t pfn = 1;
 
-	guest_create(&guest, 4, 4, BLOCK_DEVICE_READ_ONLY);
-	guest_initialize(&guest, VSTOR_VERSION_6_2);
-	cr_assert(guest_send_srb(&guest, 9, &packet, 64, 0, &pfn, 512));
-	guest_poll(&guest);
+	guest_create(4, 4, BLOCK_DEVICE_READ_ONLY);
+	guest_initialize(VSTOR_VERSION_6_2);
+	cr_assert(guest_send_srb(9, &packet, 64, 0, &pfn, 512));
+	guest_poll();
 	expect_answer(9, VSTOR_SRB_STATUS_ERROR | VSTOR_SRB_STATUS_AUTOSENSE_VALID, 0);
 	expect_srb_sense(7, 0x27, 0);
 }
@@ -327,14 +328,14 @@ Test(vsp, missing_lun)
 		ready.srb.path_id = inquiry.srb.path_id = i == 0;
 		ready.srb.target_id = inquiry.srb.target_id = i == 1;
 		ready.srb.lun = inquiry.srb.lun = i == 2;
-		cr_assert(guest_send_srb(&guest, 1, &ready, 64, 0, NULL, 0));
-		guest_poll(&guest);
+		cr_assert(guest_send_srb(1, &ready, 64, 0, NULL, 0));
+		guest_poll();
 		expect_answer(1, VSTOR_SRB_STATUS_INVALID_LUN, 0);
-		cr_assert_eq(guest.answer.status, VSTOR_STATUS_DEVICE_DOES_NOT_EXIST);
-		cr_assert(guest_send_srb(&guest, 2, &inquiry, 64, 0, &pfn, 36));
-		guest_poll(&guest);
+		cr_assert_eq(guest_answer.status, VSTOR_STATUS_DEVICE_DOES_NOT_EXIST);
+		cr_assert(guest_send_srb(2, &inquiry, 64, 0, &pfn, 36));
+		guest_poll();
 		expect_answer(2, VSTOR_SRB_STATUS_SUCCESS, 36);
-		cr_assert_eq(guest.memory[4096], 0x7F);
+		cr_assert_eq(rig.ram[4096], 0x7F);
 	}
 }
 
@@ -347,31 +348,31 @@ Test(vsp, several_luns)
 
 	memory_disk_init(&second, 16, 512, 0);
 	memset(second.data, 0x22, 16 * 512);
-	cr_assert(scsi_disk_init(&scsi, &second.device, &guest.scsi.identity, 4096));
-	cr_assert(scsi_adapter_attach(&guest.adapter, 0, 1, 9, &scsi));
+	cr_assert(scsi_disk_init(&scsi, &second.device, &storage_host.scsi[0].identity, 4096));
+	cr_assert(scsi_adapter_attach(&storage_host.adapter, 0, 1, 9, &scsi));
 	packet.srb.target_id = 1;
 	packet.srb.lun = 9;
-	cr_assert(guest_send_srb(&guest, 1, &packet, 64, 0, &pfn, 512));
-	guest_poll(&guest);
+	cr_assert(guest_send_srb(1, &packet, 64, 0, &pfn, 512));
+	guest_poll();
 	expect_answer(1, VSTOR_SRB_STATUS_SUCCESS, 512);
-	cr_assert_eq(guest.memory[4096], 0x22);
+	cr_assert_eq(rig.ram[4096], 0x22);
 	cr_assert_eq(second.kicks, 1);
-	cr_assert_eq(guest.answer.srb.target_id, 1);
-	cr_assert_eq(guest.answer.srb.lun, 9);
-	scsi_adapter_detach(&guest.adapter, 0, 1, 9);
+	cr_assert_eq(guest_answer.srb.target_id, 1);
+	cr_assert_eq(guest_answer.srb.lun, 9);
+	scsi_adapter_detach(&storage_host.adapter, 0, 1, 9);
 	memory_disk_destroy(&second);
 }
 
 static void expect_reject(const struct vstor_packet *packet, uint32_t offset, const uint64_t *pfns,
 	uint32_t byte_count)
 {
-	const uint32_t before = guest.disk.count[BLOCK_READ];
+	const uint32_t before = storage_host.disks[0].count[BLOCK_READ];
 
-	cr_assert(guest_send_srb(&guest, 3, packet, 64, offset, pfns, byte_count));
-	cr_assert_not(guest_poll(&guest) & VSP_FAILED);
+	cr_assert(guest_send_srb(3, packet, 64, offset, pfns, byte_count));
+	cr_assert_not(guest_poll() & VSP_FAILED);
 	expect_answer(3, VSTOR_SRB_STATUS_INVALID_REQUEST, 0);
-	cr_assert_eq(guest.answer.status, VSTOR_STATUS_INVALID_PARAMETER);
-	cr_assert_eq(guest.disk.count[BLOCK_READ], before);
+	cr_assert_eq(guest_answer.status, VSTOR_STATUS_INVALID_PARAMETER);
+	cr_assert_eq(storage_host.disks[0].count[BLOCK_READ], before);
 }
 
 Test(vsp, pages_that_are_not_ram)
@@ -385,7 +386,7 @@ Test(vsp, pages_that_are_not_ram)
 		expect_reject(&packet, 0, first, 8192);
 		expect_reject(&packet, 0, second, 8192);
 	}
-	cr_assert_eq(guest.memory[4096], 0xEE); // not even the good page
+	cr_assert_eq(rig.ram[4096], 0xEE); // not even the good page
 }
 
 Test(vsp, lengths_that_do_not_fit)
@@ -399,15 +400,15 @@ Test(vsp, lengths_that_do_not_fit)
 	packet.srb.data_transfer_length = 512;
 	expect_reject(&packet, 0, NULL, 0);    // in-band: no range at all
 	packet.srb.data_transfer_length = 511; // more in the CDB than in the transfer
-	cr_assert(guest_send_srb(&guest, 4, &packet, 64, 0, pfns, 4096));
-	guest_poll(&guest);
+	cr_assert(guest_send_srb(4, &packet, 64, 0, pfns, 4096));
+	guest_poll();
 	expect_answer(4, VSTOR_SRB_STATUS_ERROR | VSTOR_SRB_STATUS_AUTOSENSE_VALID, 0);
 	expect_srb_sense(5, 0x24, 0);
 	packet.srb.data_transfer_length = 1024; // less: only what was asked for
-	cr_assert(guest_send_srb(&guest, 5, &packet, 64, 0, pfns, 4096));
-	guest_poll(&guest);
+	cr_assert(guest_send_srb(5, &packet, 64, 0, pfns, 4096));
+	guest_poll();
 	expect_answer(5, VSTOR_SRB_STATUS_SUCCESS, 512);
-	cr_assert_eq(guest.memory[4096 + 512], 0xEE);
+	cr_assert_eq(rig.ram[4096 + 512], 0xEE);
 }
 
 Test(vsp, two_ranges_are_refused)
@@ -420,14 +421,14 @@ Test(vsp, two_ranges_are_refused)
 		{ &range, 8 }, { &pfn, 8 } };
 	const struct vmbus_piece piece = { &packet, 64 };
 
-	cr_assert(guest_send(&guest, &(struct vmbus_packet_out){ .type = VMBUS_PACKET_GPA_DIRECT,
-					     .flags = VMBUS_PACKET_FLAG_COMPLETION_REQUESTED,
-					     .transaction_id = 8,
-					     .header = header,
-					     .header_count = 5,
-					     .payload = &piece,
-					     .payload_count = 1 }));
-	guest_poll(&guest);
+	cr_assert(guest_send(&(struct vmbus_packet_out){ .type = VMBUS_PACKET_GPA_DIRECT,
+		.flags = VMBUS_PACKET_FLAG_COMPLETION_REQUESTED,
+		.transaction_id = 8,
+		.header = header,
+		.header_count = 5,
+		.payload = &piece,
+		.payload_count = 1 }));
+	guest_poll();
 	expect_answer(8, VSTOR_SRB_STATUS_INVALID_REQUEST, 0);
 }
 
@@ -436,14 +437,14 @@ Test(vsp, short_srb)
 	const struct vstor_packet packet = read_10(0, 1);
 	const uint64_t pfn = 1;
 
-	cr_assert(guest_send_srb(&guest, 1, &packet, 56, 0, &pfn, 512)); // this version has 64
-	guest_poll(&guest);
+	cr_assert(guest_send_srb(1, &packet, 56, 0, &pfn, 512)); // this version has 64
+	guest_poll();
 	expect_answer(1, VSTOR_SRB_STATUS_INVALID_REQUEST, 0);
-	cr_assert(guest_send_srb(&guest, 2, &packet, 40, 0, &pfn, 512)); // no version has
-	guest_poll(&guest);
-	cr_assert(guest_receive(&guest));
-	cr_assert_eq(guest.answer.status, VSTOR_STATUS_INVALID_PARAMETER);
-	cr_assert_eq(guest.disk.count[BLOCK_READ], 0);
+	cr_assert(guest_send_srb(2, &packet, 40, 0, &pfn, 512)); // no version has
+	guest_poll();
+	cr_assert(guest_receive());
+	cr_assert_eq(guest_answer.status, VSTOR_STATUS_INVALID_PARAMETER);
+	cr_assert_eq(storage_host.disks[0].count[BLOCK_READ], 0);
 }
 
 Test(vsp, no_completion_unless_requested)
@@ -456,28 +457,27 @@ Test(vsp, no_completion_unless_requested)
 	const struct vmbus_piece piece = { &packet, 64 };
 
 	for (int i = 0; i < 20; i++) { // more than there are slots
-		cr_assert(guest_send(
-			&guest, &(struct vmbus_packet_out){ .type = VMBUS_PACKET_GPA_DIRECT,
-					.header = header,
-					.header_count = 3,
-					.payload = &piece,
-					.payload_count = 1 }));
-		cr_assert_eq(guest_poll(&guest), 0);
+		cr_assert(guest_send(&(struct vmbus_packet_out){ .type = VMBUS_PACKET_GPA_DIRECT,
+			.header = header,
+			.header_count = 3,
+			.payload = &piece,
+			.payload_count = 1 }));
+		cr_assert_eq(guest_poll(), 0);
 	}
-	cr_assert_not(guest_receive(&guest));
-	cr_assert_eq(guest.disk.count[BLOCK_WRITE], 20);
+	cr_assert_not(guest_receive());
+	cr_assert_eq(storage_host.disks[0].count[BLOCK_WRITE], 20);
 }
 
 // --- what ends the channel ---
 
 static void expect_failure(const char *reason)
 {
-	cr_assert(guest_poll(&guest) & VSP_FAILED);
-	cr_assert_not_null(vsp_failure(guest.vsp));
+	cr_assert(guest_poll() & VSP_FAILED);
+	cr_assert_not_null(vsp_failure(vsp()));
 	if (reason)
-		cr_assert_str_eq(vsp_failure(guest.vsp), reason);
-	cr_assert_eq(vsp_poll(guest.vsp), VSP_FAILED);
-	cr_assert_not(guest_receive(&guest));
+		cr_assert_str_eq(vsp_failure(vsp()), reason);
+	cr_assert_eq(vsp_poll(vsp()), VSP_FAILED);
+	cr_assert_not(guest_receive());
 }
 
 Test(vsp, completion_from_the_guest)
@@ -485,9 +485,8 @@ Test(vsp, completion_from_the_guest)
 	const struct vstor_packet packet = read_10(0, 1);
 	const struct vmbus_piece piece = { &packet, 64 };
 
-	cr_assert(guest_send(&guest,
-		&(struct vmbus_packet_out){
-			.type = VMBUS_PACKET_COMPLETION, .payload = &piece, .payload_count = 1 }));
+	cr_assert(guest_send(&(struct vmbus_packet_out){
+		.type = VMBUS_PACKET_COMPLETION, .payload = &piece, .payload_count = 1 }));
 	expect_failure("storage: a packet that is neither in-band nor GPA-direct");
 }
 
@@ -495,13 +494,13 @@ Test(vsp, packet_without_header)
 {
 	const struct vstor_packet packet = read_10(0, 1);
 
-	cr_assert(guest_send_packet(&guest, 1, &packet, 8));
+	cr_assert(guest_send_packet(1, &packet, 8));
 	expect_failure("storage: a packet too short for its header");
 }
 
 Test(vsp, broken_ring_index)
 {
-	((struct vmbus_ring_control *)guest.to_host[0])->in = 12;
+	rig_control(&rig.channels[0], false)->in = 12;
 	expect_failure(vmbus_ring_status_name(VMBUS_RING_BAD_IN_INDEX));
 }
 
@@ -510,9 +509,8 @@ Test(vsp, packet_larger_than_any_request)
 	static const uint8_t large[3000];
 	const struct vmbus_piece piece = { large, sizeof(large) };
 
-	cr_assert(guest_send(&guest,
-		&(struct vmbus_packet_out){
-			.type = VMBUS_PACKET_IN_BAND, .payload = &piece, .payload_count = 1 }));
+	cr_assert(guest_send(&(struct vmbus_packet_out){
+		.type = VMBUS_PACKET_IN_BAND, .payload = &piece, .payload_count = 1 }));
 	expect_failure(vmbus_ring_status_name(VMBUS_RING_PACKET_TOO_LARGE));
 }
 
@@ -521,25 +519,25 @@ Test(vsp, failure_with_requests_in_flight)
 	const struct vstor_packet packet = read_10(0, 1);
 	const uint64_t pfn = 1;
 
-	guest.disk.deferred = true;
-	cr_assert(guest_send_srb(&guest, 1, &packet, 64, 0, &pfn, 512));
-	cr_assert(guest_send_srb(&guest, 2, &packet, 64, 0, &pfn, 512));
-	cr_assert_eq(guest_poll(&guest), 0);
-	((struct vmbus_ring_control *)guest.to_host[0])->in = UINT32_MAX;
+	storage_host.disks[0].deferred = true;
+	cr_assert(guest_send_srb(1, &packet, 64, 0, &pfn, 512));
+	cr_assert(guest_send_srb(2, &packet, 64, 0, &pfn, 512));
+	cr_assert_eq(guest_poll(), 0);
+	rig_control(&rig.channels[0], false)->in = UINT32_MAX;
 	expect_failure(NULL);
-	cr_assert_not(vsp_idle(guest.vsp));
-	cr_assert_eq(memory_disk_run(&guest.disk, 10), 2);
-	cr_assert(vsp_idle(guest.vsp));
-	cr_assert_not(guest_receive(&guest));
+	cr_assert_not(vsp_idle(vsp()));
+	cr_assert_eq(memory_disk_run(&storage_host.disks[0], 10), 2);
+	cr_assert(vsp_idle(vsp()));
+	cr_assert_not(guest_receive());
 }
 
 Test(vsp_custom, unusable_rings)
 {
-	guest_create(&guest, 4, 1, 0);
-	guest.rings.in_page_count = 1;
-	guest.vsp = vsp_open(&storage_vsp_class, guest.vsp_memory, &guest.rings, &guest.config);
-	cr_assert_not_null(guest.vsp);
+	guest_create(4, 1, 0);
+	rig.channels[0].rings.in_page_count = 1;
+	rig_start(&rig.channels[0]);
 	expect_failure(vmbus_ring_status_name(VMBUS_RING_BAD_PAGES));
+	rig.channels[0].rings.in_page_count = 4;
 }
 
 Test(vsp_init, configurations_out_of_bounds)
@@ -548,14 +546,14 @@ Test(vsp_init, configurations_out_of_bounds)
 		uint32_t slots, transfer;
 	} bad[] = { { 0, 4096 }, { STORAGE_VSP_MAX_SLOTS + 1, 4096 }, { 1, 0 }, { 1, 4095 },
 		{ 1, STORAGE_VSP_MAX_TRANSFER + 4096 }, { UINT32_MAX, UINT32_MAX } };
-	struct storage_vsp_config config = guest.config;
+	struct storage_vsp_config config = storage_host.config;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		config.slot_count = bad[i].slots;
 		config.max_transfer_bytes = bad[i].transfer;
 		cr_assert_eq(vsp_size(&storage_vsp_class, &config), 0);
 		cr_assert_null(
-			vsp_open(&storage_vsp_class, guest.vsp_memory, &guest.rings, &config));
+			vsp_open(&storage_vsp_class, vsp(), &rig.channels[0].rings, &config));
 	}
 }
 
@@ -566,41 +564,41 @@ Test(vsp, many_in_flight_and_out_of_order)
 	const uint64_t pfns[] = { 10, 11, 12, 13, 14, 15, 16, 17, 18, 19 };
 	bool seen[11] = { false };
 
-	guest.disk.deferred = true;
+	storage_host.disks[0].deferred = true;
 	for (uint32_t i = 0; i < 10; i++) {
 		const struct vstor_packet packet = read_10(i * 8, 8);
 
-		cr_assert(guest_send_srb(&guest, i + 1, &packet, 64, 0, &pfns[i], 4096));
+		cr_assert(guest_send_srb(i + 1, &packet, 64, 0, &pfns[i], 4096));
 	}
-	cr_assert_eq(guest_poll(&guest), 0);
-	cr_assert_eq(guest.disk.waiting, 8); // as many as there are slots
-	cr_assert_eq(guest.disk.kicks, 1);   // in one batch
-	cr_assert_eq(memory_disk_run(&guest.disk, 3), 3);
-	cr_assert_eq(guest_poll(&guest), VSP_SIGNAL);
-	cr_assert_eq(guest.disk.waiting, 7); // the two others came in
-	cr_assert_eq(memory_disk_run(&guest.disk, 10), 7);
-	guest_poll(&guest);
+	cr_assert_eq(guest_poll(), 0);
+	cr_assert_eq(storage_host.disks[0].waiting, 8); // as many as there are slots
+	cr_assert_eq(storage_host.disks[0].kicks, 1);	// in one batch
+	cr_assert_eq(memory_disk_run(&storage_host.disks[0], 3), 3);
+	cr_assert_eq(guest_poll(), VSP_SIGNAL);
+	cr_assert_eq(storage_host.disks[0].waiting, 7); // the two others came in
+	cr_assert_eq(memory_disk_run(&storage_host.disks[0], 10), 7);
+	guest_poll();
 	for (uint32_t i = 0; i < 10; i++) {
-		cr_assert(guest_receive(&guest));
-		cr_assert_eq(guest.answer.srb.srb_status, VSTOR_SRB_STATUS_SUCCESS);
-		cr_assert_not(seen[guest.packet.transaction_id]);
-		seen[guest.packet.transaction_id] = true;
+		cr_assert(guest_receive());
+		cr_assert_eq(guest_answer.srb.srb_status, VSTOR_SRB_STATUS_SUCCESS);
+		cr_assert_not(seen[guest_packet()->transaction_id]);
+		seen[guest_packet()->transaction_id] = true;
 	}
-	cr_assert_eq(memcmp(guest.memory + 10 * 4096, guest.disk.data, 10 * 4096), 0);
+	cr_assert_eq(memcmp(rig.ram + 10 * 4096, storage_host.disks[0].data, 10 * 4096), 0);
 }
 
 Test(vsp, one_signal_per_batch)
 {
 	const struct vstor_packet packet = read_10(0, 1);
 	const uint64_t pfn = 1;
-	const uint64_t before = guest.vsp->counters.signals;
+	const uint64_t before = vsp()->counters.signals;
 
 	for (uint32_t i = 0; i < 6; i++)
-		cr_assert(guest_send_srb(&guest, i, &packet, 64, 0, &pfn, 512));
-	cr_assert_eq(vsp_poll(guest.vsp), VSP_SIGNAL);
-	cr_assert_eq(vsp_poll(guest.vsp), 0);
-	cr_assert_eq(guest.vsp->counters.signals, before + 1);
-	cr_assert_eq(((struct vmbus_ring_control *)guest.to_host[0])->interrupt_mask, 0);
+		cr_assert(guest_send_srb(i, &packet, 64, 0, &pfn, 512));
+	cr_assert_eq(vsp_poll(vsp()), VSP_SIGNAL);
+	cr_assert_eq(vsp_poll(vsp()), 0);
+	cr_assert_eq(vsp()->counters.signals, before + 1);
+	cr_assert_eq(rig_control(&rig.channels[0], false)->interrupt_mask, 0);
 }
 
 // The ring to the guest is full: completions wait, come in order, and none is lost.
@@ -612,21 +610,21 @@ Test(vsp_custom, ring_to_the_guest_is_full)
 	uint64_t sent = 0, received = 0;
 	bool was_full = false;
 
-	guest_create(&guest, 2, 64, 0); // 4096 bytes of ring: 46 completions
-	guest_initialize(&guest, VSTOR_VERSION_6_2);
-	control_page = guest.to_guest[0];
+	guest_create(2, 64, 0); // 4096 bytes of ring: 46 completions
+	guest_initialize(VSTOR_VERSION_6_2);
+	control_page = rig_control(&rig.channels[0], true);
 	while (received < 2000) {
-		while (sent < 2000 && guest_send_srb(&guest, sent + 1, &packet, 64, 0, &pfn, 512))
+		while (sent < 2000 && guest_send_srb(sent + 1, &packet, 64, 0, &pfn, 512))
 			sent++;
-		guest_poll(&guest);
+		guest_poll();
 		was_full |= control_page->pending_send_size > 0;
-		for (uint32_t i = 0; i < 20 && guest_receive(&guest); i++)
-			cr_assert_eq(guest.packet.transaction_id, ++received);
+		for (uint32_t i = 0; i < 20 && guest_receive(); i++)
+			cr_assert_eq(guest_packet()->transaction_id, ++received);
 	}
 	cr_assert(was_full);
-	cr_assert_gt(guest.vsp->counters.ring_full, 0);
-	guest_poll(&guest);
-	cr_assert_not(guest_receive(&guest));
+	cr_assert_gt(vsp()->counters.ring_full, 0);
+	guest_poll();
+	cr_assert_not(guest_receive());
 	cr_assert_eq(control_page->pending_send_size, 0);
 }
 
@@ -640,14 +638,14 @@ Test(vsp_custom, poll_is_bounded)
 	};
 	uint32_t polls = 1;
 
-	guest_create(&guest, GUEST_RING_PAGES, 64, 0);
-	guest_initialize(&guest, VSTOR_VERSION_6_2);
-	while (guest_send(&guest, &out))
+	guest_create(GUEST_RING_PAGES, 64, 0);
+	guest_initialize(VSTOR_VERSION_6_2);
+	while (guest_send(&out))
 		;
-	while (vsp_poll(guest.vsp) & VSP_AGAIN)
+	while (vsp_poll(vsp()) & VSP_AGAIN)
 		polls++;
 	cr_assert_gt(polls, 1);
-	cr_assert(guest_send(&guest, &out)); // all of it was read
+	cr_assert(guest_send(&out)); // all of it was read
 }
 
 // WRITE SAME of the whole disk: more steps than a poll takes. NDOB, and no cheap way to zero.
@@ -667,20 +665,20 @@ Test(vsp_custom, long_commands_do_not_keep_a_poll)
 	for (int round = 0; round < 2; round++) {
 		uint32_t before = 0;
 
-		guest_create(&guest, GUEST_RING_PAGES, slots[round], 0);
-		guest_initialize(&guest, VSTOR_VERSION_6_2);
+		guest_create(GUEST_RING_PAGES, slots[round], 0);
+		guest_initialize(VSTOR_VERSION_6_2);
 		for (uint64_t i = 0; i < 8; i++)
-			cr_assert(guest_send_packet(&guest, i, &packet, 64));
-		while (vsp_poll(guest.vsp) & VSP_AGAIN) {
-			cr_assert_leq(
-				guest.disk.count[BLOCK_WRITE] - before, STORAGE_VSP_POLL_STEPS);
-			before = guest.disk.count[BLOCK_WRITE];
+			cr_assert(guest_send_packet(i, &packet, 64));
+		while (vsp_poll(vsp()) & VSP_AGAIN) {
+			cr_assert_leq(storage_host.disks[0].count[BLOCK_WRITE] - before,
+				STORAGE_VSP_POLL_STEPS);
+			before = storage_host.disks[0].count[BLOCK_WRITE];
 		}
 		cr_assert_eq(before, 8 * 16);
 		for (uint64_t i = 0; i < 8; i++)
 			expect_answer(i, VSTOR_SRB_STATUS_SUCCESS, 0);
 		if (!round)
-			guest_destroy(&guest);
+			guest_destroy();
 	}
 }
 
@@ -691,17 +689,17 @@ Test(vsp_custom, poll_is_bounded_in_bytes)
 	uint64_t pfns[32];
 	uint32_t sent = 0;
 
-	guest_create(&guest, GUEST_RING_PAGES, 256, 0);
-	guest_initialize(&guest, VSTOR_VERSION_6_2);
+	guest_create(GUEST_RING_PAGES, 256, 0);
+	guest_initialize(VSTOR_VERSION_6_2);
 	for (uint32_t i = 0; i < 32; i++)
 		pfns[i] = 1 + i;
-	while (guest_send_srb(&guest, sent, &packet, 64, 0, pfns, 128 << 10))
+	while (guest_send_srb(sent, &packet, 64, 0, pfns, 128 << 10))
 		sent++;
 	cr_assert_gt(sent, STORAGE_VSP_POLL_BYTES >> 17);
-	cr_assert(vsp_poll(guest.vsp) & VSP_AGAIN);
-	cr_assert_eq(guest.disk.count[BLOCK_READ], STORAGE_VSP_POLL_BYTES >> 17);
-	guest_poll(&guest);
-	cr_assert_eq(guest.disk.count[BLOCK_READ], sent);
+	cr_assert(vsp_poll(vsp()) & VSP_AGAIN);
+	cr_assert_eq(storage_host.disks[0].count[BLOCK_READ], STORAGE_VSP_POLL_BYTES >> 17);
+	guest_poll();
+	cr_assert_eq(storage_host.disks[0].count[BLOCK_READ], sent);
 }
 
 Test(vsp, reset_waits_for_the_last_step)
@@ -709,27 +707,27 @@ Test(vsp, reset_waits_for_the_last_step)
 	const struct vstor_packet packet = long_command();
 	const struct vstor_packet reset = control(VSTOR_OPERATION_RESET_LUN);
 
-	guest.scsi.block->flags &= ~BLOCK_DEVICE_CAN_ZERO;
-	cr_assert(guest_send_packet(&guest, 1, &packet, 64));
-	cr_assert(guest_send_packet(&guest, 2, &reset, 64));
-	guest_poll(&guest);
+	storage_host.scsi[0].block->flags &= ~BLOCK_DEVICE_CAN_ZERO;
+	cr_assert(guest_send_packet(1, &packet, 64));
+	cr_assert(guest_send_packet(2, &reset, 64));
+	guest_poll();
 	expect_answer(1, VSTOR_SRB_STATUS_SUCCESS, 0);
-	cr_assert(guest_receive(&guest));
-	cr_assert_eq(guest.packet.transaction_id, 2);
-	cr_assert_eq(guest.answer.status, VSTOR_STATUS_SUCCESS);
+	cr_assert(guest_receive());
+	cr_assert_eq(guest_packet()->transaction_id, 2);
+	cr_assert_eq(guest_answer.status, VSTOR_STATUS_SUCCESS);
 }
 
 Test(vsp, stop_between_two_steps)
 {
 	const struct vstor_packet packet = long_command();
 
-	guest.scsi.block->flags &= ~BLOCK_DEVICE_CAN_ZERO;
-	cr_assert(guest_send_packet(&guest, 1, &packet, 64));
-	cr_assert(vsp_poll(guest.vsp) & VSP_AGAIN);
-	cr_assert_not(vsp_idle(guest.vsp));
-	vsp_stop(guest.vsp);
-	cr_assert(vsp_idle(guest.vsp));
-	cr_assert_eq(guest.disk.count[BLOCK_WRITE], 0);
+	storage_host.scsi[0].block->flags &= ~BLOCK_DEVICE_CAN_ZERO;
+	cr_assert(guest_send_packet(1, &packet, 64));
+	cr_assert(vsp_poll(vsp()) & VSP_AGAIN);
+	cr_assert_not(vsp_idle(vsp()));
+	vsp_stop(vsp());
+	cr_assert(vsp_idle(vsp()));
+	cr_assert_eq(storage_host.disks[0].count[BLOCK_WRITE], 0);
 }
 
 Test(vsp, reset_waits_for_what_came_before)
@@ -742,20 +740,20 @@ Test(vsp, reset_waits_for_what_came_before)
 	for (uint32_t i = 0; i < 3; i++) {
 		const struct vstor_packet reset = control(resets[i]);
 
-		guest.disk.deferred = true;
-		cr_assert(guest_send_srb(&guest, 1, &write, 64, 0, &pfn, 512));
-		cr_assert(guest_send_packet(&guest, 2, &reset, 64));
-		cr_assert(guest_send_srb(&guest, 3, &write, 64, 0, &pfn, 512));
-		cr_assert_eq(guest_poll(&guest), 0);
-		cr_assert_eq(guest.disk.waiting, 1); // the later write has not begun
-		memory_disk_run(&guest.disk, 1);
-		guest_poll(&guest);
+		storage_host.disks[0].deferred = true;
+		cr_assert(guest_send_srb(1, &write, 64, 0, &pfn, 512));
+		cr_assert(guest_send_packet(2, &reset, 64));
+		cr_assert(guest_send_srb(3, &write, 64, 0, &pfn, 512));
+		cr_assert_eq(guest_poll(), 0);
+		cr_assert_eq(storage_host.disks[0].waiting, 1); // the later write has not begun
+		memory_disk_run(&storage_host.disks[0], 1);
+		guest_poll();
 		expect_answer(1, VSTOR_SRB_STATUS_SUCCESS, 512);
-		cr_assert(guest_receive(&guest));
-		cr_assert_eq(guest.packet.transaction_id, 2);
-		cr_assert_eq(guest.answer.status, VSTOR_STATUS_SUCCESS);
-		memory_disk_run(&guest.disk, 1);
-		guest_poll(&guest);
+		cr_assert(guest_receive());
+		cr_assert_eq(guest_packet()->transaction_id, 2);
+		cr_assert_eq(guest_answer.status, VSTOR_STATUS_SUCCESS);
+		memory_disk_run(&storage_host.disks[0], 1);
+		guest_poll();
 		expect_answer(3, VSTOR_SRB_STATUS_SUCCESS, 512);
 	}
 }
@@ -764,16 +762,16 @@ Test(vsp, rescan)
 {
 	const struct vstor_packet ready = guest_srb((const uint8_t[6]){ 0 }, 6, 0);
 
-	cr_assert_eq(scsi_adapter_detach(&guest.adapter, 0, 0, 0), &guest.scsi);
-	storage_vsp_rescan(guest.vsp);
-	cr_assert_eq(guest_poll(&guest), VSP_SIGNAL);
-	cr_assert(guest_receive(&guest));
-	cr_assert_eq(guest.packet.type, VMBUS_PACKET_IN_BAND);
-	cr_assert_eq(guest.packet.transaction_id, 0);
-	cr_assert_eq(guest.answer.operation, VSTOR_OPERATION_ENUMERATE_BUS);
-	cr_assert_not(guest_receive(&guest));
-	cr_assert(guest_send_srb(&guest, 1, &ready, 64, 0, NULL, 0));
-	guest_poll(&guest);
+	cr_assert_eq(scsi_adapter_detach(&storage_host.adapter, 0, 0, 0), &storage_host.scsi[0]);
+	storage_vsp_rescan(vsp());
+	cr_assert_eq(guest_poll(), VSP_SIGNAL);
+	cr_assert(guest_receive());
+	cr_assert_eq(guest_packet()->type, VMBUS_PACKET_IN_BAND);
+	cr_assert_eq(guest_packet()->transaction_id, 0);
+	cr_assert_eq(guest_answer.operation, VSTOR_OPERATION_ENUMERATE_BUS);
+	cr_assert_not(guest_receive());
+	cr_assert(guest_send_srb(1, &ready, 64, 0, NULL, 0));
+	guest_poll();
 	expect_answer(1, VSTOR_SRB_STATUS_INVALID_LUN, 0);
 }
 
@@ -782,14 +780,14 @@ Test(vsp, disk_taken_away_in_flight)
 	const struct vstor_packet packet = read_10(0, 1);
 	const uint64_t pfn = 1;
 
-	guest.disk.deferred = true;
-	cr_assert(guest_send_srb(&guest, 1, &packet, 64, 0, &pfn, 512));
-	guest_poll(&guest);
-	scsi_adapter_detach(&guest.adapter, 0, 0, 0);
-	cr_assert_eq(guest.scsi.in_flight, 1);
-	memory_disk_run(&guest.disk, 1);
-	cr_assert_eq(guest.scsi.in_flight, 0);
-	guest_poll(&guest);
+	storage_host.disks[0].deferred = true;
+	cr_assert(guest_send_srb(1, &packet, 64, 0, &pfn, 512));
+	guest_poll();
+	scsi_adapter_detach(&storage_host.adapter, 0, 0, 0);
+	cr_assert_eq(storage_host.scsi[0].in_flight, 1);
+	memory_disk_run(&storage_host.disks[0], 1);
+	cr_assert_eq(storage_host.scsi[0].in_flight, 0);
+	guest_poll();
 	expect_answer(1, VSTOR_SRB_STATUS_SUCCESS, 512);
 }
 
@@ -798,16 +796,16 @@ Test(vsp, stop_with_requests_in_flight)
 	const struct vstor_packet packet = read_10(0, 1);
 	const uint64_t pfn = 1;
 
-	guest.disk.deferred = true;
-	cr_assert(guest_send_srb(&guest, 1, &packet, 64, 0, &pfn, 512));
-	guest_poll(&guest);
-	vsp_stop(guest.vsp);
-	cr_assert_not(vsp_idle(guest.vsp));
-	memory_disk_run(&guest.disk, 1);
-	cr_assert(vsp_idle(guest.vsp));
-	cr_assert(guest_send_srb(&guest, 2, &packet, 64, 0, &pfn, 512));
-	cr_assert_eq(vsp_poll(guest.vsp), 0);
-	cr_assert_not(guest_receive(&guest));
+	storage_host.disks[0].deferred = true;
+	cr_assert(guest_send_srb(1, &packet, 64, 0, &pfn, 512));
+	guest_poll();
+	vsp_stop(vsp());
+	cr_assert_not(vsp_idle(vsp()));
+	memory_disk_run(&storage_host.disks[0], 1);
+	cr_assert(vsp_idle(vsp()));
+	cr_assert(guest_send_srb(2, &packet, 64, 0, &pfn, 512));
+	cr_assert_eq(vsp_poll(vsp()), 0);
+	cr_assert_not(guest_receive());
 }
 
 // The guest changes the packet while it is read: what was checked is what is used.
@@ -816,59 +814,41 @@ Test(vsp, packet_changes_after_it_was_read)
 	const struct vstor_packet packet = read_10(0, 1);
 	const uint64_t pfn = 1;
 
-	guest.disk.deferred = true;
-	cr_assert(guest_send_srb(&guest, 1, &packet, 64, 0, &pfn, 512));
-	guest_poll(&guest);
+	storage_host.disks[0].deferred = true;
+	cr_assert(guest_send_srb(1, &packet, 64, 0, &pfn, 512));
+	guest_poll();
 	for (uint32_t i = 1; i < GUEST_RING_PAGES; i++)
-		memset(guest.to_host[i], 0xFF, 4096);
-	memory_disk_run(&guest.disk, 1);
-	guest_poll(&guest);
+		memset(rig.channels[0].rings.in_pages[i], 0xFF, 4096);
+	memory_disk_run(&storage_host.disks[0], 1);
+	guest_poll();
 	expect_answer(1, VSTOR_SRB_STATUS_SUCCESS, 512);
-	cr_assert_eq(memcmp(guest.memory + 4096, guest.disk.data, 512), 0);
+	cr_assert_eq(memcmp(rig.ram + 4096, storage_host.disks[0].data, 512), 0);
 }
 
 // --- saved and restored ---
 
-static uint8_t form[64 << 10];
-
-// The VSP goes on as another instance, elsewhere, when its commands are done.
 static void move(void)
 {
-	const size_t room = vsp_size(&storage_vsp_class, &guest.config);
-	void *other = aligned_alloc(16, (room + 15) & ~15ul);
-	size_t size;
-
-	vsp_pause(guest.vsp);
-	do
-		guest_poll(&guest);
-	while (memory_disk_run(&guest.disk, UINT32_MAX));
-	cr_assert(vsp_idle(guest.vsp));
-	size = vsp_save(guest.vsp, form, sizeof(form));
-	cr_assert_gt(size, 0);
-	memset(guest.vsp_memory, 0xEE, room);
-	free(guest.vsp_memory);
-	guest.vsp_memory = other;
-	guest.vsp = vsp_restore(&storage_vsp_class, other, &guest.rings, &guest.config, form, size);
-	cr_assert_not_null(guest.vsp);
+	cr_assert(rig_move(&rig.channels[0]));
 }
 
 Test(vsp_custom, a_saved_one_goes_on_in_the_middle_of_the_initialization)
 {
 	struct vstor_packet packet = control(VSTOR_OPERATION_QUERY_PROTOCOL_VERSION);
 
-	guest_create(&guest, 4, 2, 0);
+	guest_create(4, 2, 0);
 	move();
 	expect(VSTOR_OPERATION_BEGIN_INITIALIZATION, VSTOR_STATUS_SUCCESS);
 	move();
 	packet.version.major_minor = VSTOR_VERSION_6_2;
-	guest_control(&guest, &packet, 64, VSTOR_STATUS_SUCCESS);
+	guest_control(&packet, 64, VSTOR_STATUS_SUCCESS);
 	move();
 	expect(VSTOR_OPERATION_QUERY_PROPERTIES, VSTOR_STATUS_SUCCESS);
 	move();
 	expect(VSTOR_OPERATION_END_INITIALIZATION, VSTOR_STATUS_SUCCESS);
 	move();
 	expect(VSTOR_OPERATION_BEGIN_INITIALIZATION, VSTOR_STATUS_INVALID_DEVICE_STATE);
-	cr_assert_eq(guest.vsp->counters.packets, 5);
+	cr_assert_eq(vsp()->counters.packets, 5);
 }
 
 // Some are under way, some wait for a slot, one is a reset: all are answered, each once.
@@ -878,27 +858,26 @@ Test(vsp_custom, a_saved_one_loses_no_request)
 	const struct vstor_packet reset = control(VSTOR_OPERATION_RESET_BUS);
 	const uint64_t pfn = 1;
 
-	guest_create(&guest, 4, 4, 0);
-	guest_initialize(&guest, VSTOR_VERSION_6_2);
-	guest.disk.deferred = true;
+	guest_create(4, 4, 0);
+	guest_initialize(VSTOR_VERSION_6_2);
+	storage_host.disks[0].deferred = true;
 	for (uint64_t i = 0; i < 3; i++)
-		cr_assert(guest_send_srb(&guest, i, &read, 64, 0, &pfn, 4096));
-	cr_assert(guest_send_packet(&guest, 3, &reset, 64));
+		cr_assert(guest_send_srb(i, &read, 64, 0, &pfn, 4096));
+	cr_assert(guest_send_packet(3, &reset, 64));
 	for (uint64_t i = 4; i < 10; i++)
-		cr_assert(guest_send_srb(&guest, i, &read, 64, 0, &pfn, 4096));
-	guest_poll(&guest);
-	cr_assert_eq(guest.disk.waiting, 3);
-	cr_assert_not(vsp_idle(guest.vsp));
-	cr_assert_eq(vsp_save(guest.vsp, form, sizeof(form)), 0);
+		cr_assert(guest_send_srb(i, &read, 64, 0, &pfn, 4096));
+	guest_poll();
+	cr_assert_eq(storage_host.disks[0].waiting, 3);
+	cr_assert_not(vsp_idle(vsp()));
 	move();
-	guest.disk.deferred = false;
-	guest_poll(&guest);
+	storage_host.disks[0].deferred = false;
+	guest_poll();
 	for (uint64_t i = 0; i < 10; i++) {
-		cr_assert(guest_receive(&guest));
-		cr_assert_eq(guest.packet.transaction_id, i);
-		cr_assert_eq(guest.answer.status, VSTOR_STATUS_SUCCESS);
+		cr_assert(guest_receive());
+		cr_assert_eq(guest_packet()->transaction_id, i);
+		cr_assert_eq(guest_answer.status, VSTOR_STATUS_SUCCESS);
 	}
-	cr_assert_not(guest_receive(&guest));
+	cr_assert_not(guest_receive());
 }
 
 // The guest does not take its completions: those that wait are saved, and come in order.
@@ -909,43 +888,45 @@ Test(vsp_custom, a_saved_one_keeps_what_waits_for_room)
 	uint64_t sent = 0, received = 0;
 	bool waited = false;
 
-	guest_create(&guest, 2, 16, 0);
-	guest_initialize(&guest, VSTOR_VERSION_6_2);
+	guest_create(2, 16, 0);
+	guest_initialize(VSTOR_VERSION_6_2);
 	while (received < 1000) {
-		while (sent < 1000 && guest_send_srb(&guest, sent + 1, &packet, 64, 0, &pfn, 512))
+		while (sent < 1000 && guest_send_srb(sent + 1, &packet, 64, 0, &pfn, 512))
 			sent++;
-		guest_poll(&guest);
-		waited |= guest.vsp->unsent_first != NULL;
-		storage_vsp_rescan(guest.vsp);
+		guest_poll();
+		waited |= vsp()->unsent_first != NULL;
+		storage_vsp_rescan(vsp());
 		move();
-		for (uint32_t i = 0; i < 20 && guest_receive(&guest); i++)
-			if (guest.packet.type == VMBUS_PACKET_COMPLETION)
-				cr_assert_eq(guest.packet.transaction_id, ++received);
+		for (uint32_t i = 0; i < 20 && guest_receive(); i++)
+			if (guest_packet()->type == VMBUS_PACKET_COMPLETION)
+				cr_assert_eq(guest_packet()->transaction_id, ++received);
 	}
 	cr_assert(waited);
 }
 
 Test(vsp_custom, a_form_that_makes_no_sense_is_not_restored)
 {
+	static uint8_t form[64 << 10];
 	void *other;
 	size_t size;
 
-	guest_create(&guest, 4, 2, 0);
-	guest_initialize(&guest, VSTOR_VERSION_6_2);
-	other = aligned_alloc(16, (vsp_size(&storage_vsp_class, &guest.config) + 15) & ~15ul);
-	vsp_pause(guest.vsp);
-	size = vsp_save(guest.vsp, form, sizeof(form));
+	guest_create(4, 2, 0);
+	guest_initialize(VSTOR_VERSION_6_2);
+	other = aligned_alloc(
+		16, (vsp_size(&storage_vsp_class, &storage_host.config) + 15) & ~15ul);
+	vsp_pause(vsp());
+	size = vsp_save(vsp(), form, sizeof(form));
 	for (size_t length = 0; length < size; length++)
-		cr_assert_null(vsp_restore(
-			&storage_vsp_class, other, &guest.rings, &guest.config, form, length));
+		cr_assert_null(vsp_restore(&storage_vsp_class, other, &rig.channels[0].rings,
+			&storage_host.config, form, length));
 	// Each byte of it, changed: it is restored, or it is not, and then it serves.
 	for (size_t i = 0; i < size; i++) {
-		struct vsp *vsp;
+		struct vsp *restored;
 
 		form[i] ^= 0xff;
-		vsp = vsp_restore(
-			&storage_vsp_class, other, &guest.rings, &guest.config, form, size);
-		cr_assert(!vsp || !(vsp_poll(vsp) & VSP_FAILED));
+		restored = vsp_restore(&storage_vsp_class, other, &rig.channels[0].rings,
+			&storage_host.config, form, size);
+		cr_assert(!restored || !(vsp_poll(restored) & VSP_FAILED));
 		form[i] ^= 0xff;
 	}
 	free(other);

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vsc_host.h"
+#include "lumen/storage.h"
+#include "storage_host.h"
 
 #define THREADS 3u
 #define ROUNDS	100u
@@ -27,7 +28,7 @@ struct worker {
 static void check_data(struct worker *worker, uint32_t slot, uint64_t block, uint32_t bytes)
 {
 	worker->wrong +=
-		memcmp(worker->data[slot], vsc_host.disks[0].data + block * 512, bytes) != 0;
+		memcmp(worker->data[slot], storage_host.disks[0].data + block * 512, bytes) != 0;
 	memset(worker->data[slot], 0, bytes);
 }
 
@@ -40,13 +41,13 @@ static void on_done(struct lumen_request *request)
 
 static uint64_t block_of(const struct worker *worker, uint32_t round, uint32_t slot)
 {
-	return (round * 97 + slot * 13 + worker->number * 1001) % (VSC_HOST_BLOCKS - 8);
+	return (round * 97 + slot * 13 + worker->number * 1001) % (STORAGE_HOST_BLOCKS - 8);
 }
 
 static void wait_for(const uint32_t *done)
 {
 	while (!__atomic_load_n(done, __ATOMIC_ACQUIRE)) {
-		if (!vsc_host.interrupts)
+		if (!rig.interrupts)
 			lumen_storage_poll(storage);
 		lumen_wait(done, 0, UINT64_MAX);
 	}
@@ -115,7 +116,7 @@ static void *work(void *argument)
 static void *host(void *argument)
 {
 	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE))
-		vsc_host_run();
+		rig_run();
 	return NULL;
 }
 
@@ -126,12 +127,12 @@ static void run_threads(bool interrupts)
 	pthread_t host_thread;
 
 	stop = 0;
-	vsc_host_create(0);
-	vsc_host.interrupts = interrupts;
-	vsc_host.slots = 7;
+	storage_host_create(0, STORAGE_HOST_BLOCKS, 0);
+	rig.interrupts = interrupts;
+	storage_host.config.slot_count = 7;
 	cr_assert_eq(lumen_storage_open(lumen_storage_find(NULL, 0), &config, &storage), LUMEN_OK);
 	disk = lumen_storage_disk(storage, 0);
-	vsc_host.threaded = true;
+	rig.threaded = true;
 	cr_assert_eq(pthread_create(&host_thread, NULL, host, NULL), 0);
 	for (uint32_t i = 0; i < THREADS; i++) {
 		workers[i].number = i;
@@ -144,10 +145,10 @@ static void run_threads(bool interrupts)
 	}
 	__atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
 	pthread_join(host_thread, NULL);
-	vsc_host.threaded = false;
+	rig.threaded = false;
 	cr_assert_eq(lumen_storage_status(storage), LUMEN_OK, "%s", lumen_storage_failure(storage));
 	lumen_storage_close(storage);
-	vsc_host_destroy();
+	storage_host_destroy();
 	free(workers);
 }
 
