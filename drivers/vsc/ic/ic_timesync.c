@@ -41,8 +41,9 @@ static uint32_t timesync_take(
 		timesync_old(body, &sample);
 	else
 		return ic_refuse(ic);
+	sample.flags &= LUMEN_TIME_SET | LUMEN_TIME_SAMPLE;
 	memcpy(event->words, &sample, sizeof(sample));
-	event->due = sample.flags & (LUMEN_TIME_SET | LUMEN_TIME_SAMPLE); // else a probe
+	event->due = sample.flags; // else a probe
 	return IC_STATUS_OK;
 }
 

@@ -42,7 +42,7 @@ Test(timesync, a_sample_of_version_4_has_its_reference_time)
 	const struct timesync_reference message = {
 		.host_time = 1ull << 60,
 		.reference_time = 777,
-		.flags = TIMESYNC_FLAG_SYNC,
+		.flags = TIMESYNC_FLAG_SYNC | 0xF0, // the others mean nothing
 		.leap_indicator = 1,
 		.stratum = 3,
 	};
