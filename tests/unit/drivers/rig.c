@@ -192,6 +192,7 @@ bool rig_move(struct lumen_channel *channel)
 	channel->vsp = vsp_restore(
 		channel->class, other, &channel->rings, channel->vsp_config, form, size);
 	rig_check(channel->vsp != NULL);
+	rig.moved++;
 	return true;
 }
 
@@ -248,17 +249,26 @@ static void call_handler(struct lumen_channel *channel)
 	rig_irq_off = false;
 }
 
+static void run_vsp(struct lumen_channel *channel)
+{
+	bool failed;
+
+	if (rig.moves)
+		rig_move(channel);
+	failed = rig_poll(channel) & VSP_FAILED;
+	rig_check(!failed || rig.hostile);
+	if (failed)
+		stop_vsp(channel);
+	else if (rig.moves)
+		rig_move(channel);
+}
+
 static bool run_channel(struct lumen_channel *channel)
 {
 	if (!channel->open)
 		return false;
-	if (channel->vsp && !channel->stopped) {
-		const bool failed = rig_poll(channel) & VSP_FAILED;
-
-		rig_check(!failed || rig.hostile);
-		if (failed)
-			stop_vsp(channel);
-	}
+	if (channel->vsp && !channel->stopped)
+		run_vsp(channel);
 	channel->signalled |= channel->host.wrote;
 	channel->host.wrote = false;
 	if (!channel->signalled)

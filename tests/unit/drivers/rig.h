@@ -59,6 +59,7 @@ struct rig {
 	bool interrupts;	  // the handler is called when the host signals; else only polling
 	bool hostile;		  // rings may be broken, and a VSP may fail
 	bool full;		  // a VSC finds no room in its ring
+	bool moves;		  // rig_run() moves VSPs before and after each poll
 	bool mute;		  // the host does nothing
 	uint32_t mute_after;	  // the host does nothing after so many runs; 0: never
 	uint32_t rescind_after;	  // the host takes the device away after so many runs; 0: never
@@ -82,7 +83,7 @@ struct rig {
 	struct lumen_channel channels[RIG_CHANNELS];
 	uint8_t *ram; // the raw guest's, from GPA 0 on
 	uint32_t ram_pages;
-	uint32_t runs, waits, slept;
+	uint32_t runs, waits, slept, moved;
 	uint32_t pages; // that the VSC has allocated now
 	uint32_t allocations;
 	uint32_t changes;
