@@ -243,7 +243,8 @@ static void call_handler(struct lumen_channel *channel)
 {
 	if (!channel->open || !rig.interrupts || !channel->config.handler)
 		return;
-	vmbus_ring_reader_mask(&channel->guest.reader);
+	// Without a look at the reader, as in guest-sdk/vmbus_channel.c: a thread may be reading.
+	__atomic_store_n(&rig_control(channel, true)->interrupt_mask, 1, __ATOMIC_RELAXED);
 	rig_irq_off = true;
 	channel->config.handler(channel->config.context, channel);
 	rig_irq_off = false;
