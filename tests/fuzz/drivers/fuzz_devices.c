@@ -182,7 +182,7 @@ static void vsc(const struct fuzz_device *device, uint32_t how)
 
 static const struct fuzz_device *pick(uint32_t number)
 {
-	number %= fuzz_ic_count + 2; // storage has two chances
+	number %= 2 * fuzz_ic_count; // storage has half of the chances
 	return number < fuzz_ic_count ? &fuzz_ic[number] : &fuzz_storage;
 }
 

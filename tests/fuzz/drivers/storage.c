@@ -9,23 +9,37 @@
 
 enum { BLOCKS = 64, RAM = 8 };
 
+// A disk, and often another one with larger blocks.
 static void create(const struct fuzz_device *device)
 {
+	static const struct vstor_fc_wwn wwn = { .primary_active = 1 };
+	const uint32_t what = take();
+
 	(void)device;
-	storage_host_create(take() & 0x1F, BLOCKS, RAM);
+	storage_host_create(what & 0x1F, BLOCKS, RAM);
 	memset(rig.ram, 0, RAM * VMBUS_PAGE_SIZE);
 	storage_host.config.slot_count = 4;
 	storage_host.config.max_transfer_bytes = 16384;
 	storage_host.disks[0].deferred = true;
+	storage_host.disks[0].no_zeroing = what & 0x20;
+	storage_host.config.wwn = what & 0x40 ? &wwn : NULL;
 	rig.complete = take() & 3;
+	if (!(what & 0x80))
+		return;
+	storage_host.blocks = BLOCKS / 8;
+	storage_host_add_disk(1, 0, 1, 4096, take() & 0x1F);
 }
 
 static void ask(void)
 {
-	if (take() & 1)
+	const uint32_t what = take();
+
+	if (what & 1)
 		storage_vsp_rescan(rig.channels[0].vsp);
+	else if (what & 2)
+		storage_host.disks[0].fail = -(int)(what >> 2 & 7);
 	else
-		rig.complete = take() & 3;
+		rig.complete = what >> 2 & 3;
 }
 
 // --- a raw guest ---
@@ -72,17 +86,51 @@ static void greet(const struct fuzz_device *device)
 	rig_run();
 }
 
-static void guest_says(const struct fuzz_device *device)
+// A command in good form, but for its CDB, which is any.
+static void send_command(uint32_t kind)
 {
-	const uint32_t kind = take(), length = take() % 65;
+	struct vstor_packet packet = {
+		.operation = VSTOR_OPERATION_EXECUTE_SRB,
+		.srb = {
+			.length = VSTOR_SRB_SIZE_V2,
+			.lun = kind >> 7,
+			.cdb_length = (uint8_t)(take() & 31),
+			.sense_info_length = VSTOR_SENSE_SIZE,
+			.data_in = kind >> 4 & 3,
+			.data_transfer_length = take() << 4,
+		},
+	};
+
+	for (uint32_t i = 0; i < sizeof(packet.srb.cdb); i++)
+		packet.srb.cdb[i] = (uint8_t)take();
+	for (uint32_t at = take(), i = take() & 63; i > 0; i--) // what is written
+		rig.ram[VMBUS_PAGE_SIZE + at + i] = (uint8_t)take();
+	send(1, &packet, sizeof(packet), 0, packet.srb.data_transfer_length);
+}
+
+static void guest_packet(uint32_t kind)
+{
+	const uint32_t length = take() % 65;
 	const uint32_t offset = take() | take() << 8 | take() << 16;
 	const uint32_t bytes = take() | take() << 8;
 	uint8_t payload[64];
 
-	(void)device;
 	for (uint32_t i = 0; i < length; i++)
 		payload[i] = (uint8_t)take();
+	if (kind & 0x10 && length > 4) // an operation that there may be
+		memcpy(payload, (uint8_t[]){ payload[0] & 15, 0, 0, 0 }, 4);
 	send(kind, payload, length, offset, bytes);
+}
+
+static void guest_says(const struct fuzz_device *device)
+{
+	const uint32_t kind = take();
+
+	(void)device;
+	if (kind & 8)
+		send_command(kind);
+	else
+		guest_packet(kind);
 }
 
 static void guest_hears(const struct vmbus_packet *packet)
@@ -172,7 +220,7 @@ static void fill_segments(struct track *track, uint32_t bytes)
 static void start(uint32_t how)
 {
 	struct track *track = &tracks[take() % REQUESTS];
-	struct lumen_disk *disk = lumen_storage_disk(storage, 0);
+	struct lumen_disk *disk = lumen_storage_disk(storage, how >> 7);
 
 	if (track->under_way || !disk)
 		return;
@@ -188,7 +236,8 @@ static void start(uint32_t how)
 		.context = track,
 		.cdb_length = (uint8_t)(take() % 18),
 	};
-	for (uint32_t i = 0; i < 4; i++)
+	for (uint32_t i = 0;
+		i < sizeof(track->request.cdb) && track->request.operation == LUMEN_SCSI; i++)
 		track->request.cdb[i] = (uint8_t)take();
 	if (track->request.operation == LUMEN_SCSI)
 		fill_segments(track, take() * 64);
@@ -230,6 +279,7 @@ static void act(void)
 		cancel();
 		break;
 	case 2:
+	case 3:
 		block();
 		break;
 	default:
