@@ -25,7 +25,7 @@ ALLOWED = {
     "drivers/vsp/ic": ("hypercall", "drivers/proto", "drivers/common", "drivers/vsp"),
     "drivers/vsp/storage": ("hypercall", "vmbus", "drivers/proto", "drivers/vsp"),
     "parent/include": ("hypercall",),
-    "parent/common": ("hypercall", "parent/include"),
+    "parent/common": ("hypercall", "drivers/proto", "parent/include"),
     "parent/driver": ("hypercall", "parent/include"),
     "parent/worker": ("hypercall", "x86", "vmbus", "parent/include", "parent/common",
                       "parent/worker/devices", "parent/worker/platform"),

@@ -192,10 +192,11 @@ uint32_t vsp_poll(struct vsp *vsp)
 	return take_flags(vsp);
 }
 
-void vsp_tick(struct vsp *vsp)
+bool vsp_tick(struct vsp *vsp)
 {
-	if (!vsp->stopped && !vsp->failure && !vsp->paused)
-		vsp->class->tick(vsp);
+	if (vsp->stopped || vsp->failure)
+		return false;
+	return vsp->paused || vsp->class->tick(vsp);
 }
 
 const char *vsp_failure(const struct vsp *vsp)

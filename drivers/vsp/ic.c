@@ -10,10 +10,12 @@ const struct vsp_counter ic_counters[] = {
 	{ "questions", offsetof(struct ic_vsp, questions) },
 	{ "answers", offsetof(struct ic_vsp, answers) },
 	{ "late", offsetof(struct ic_vsp, late) },
+	{ "expired", offsetof(struct ic_vsp, expired) },
+	{ "stray", offsetof(struct ic_vsp, stray) },
 	{ NULL, 0 },
 };
 
-// The instance, the message to the guest, whose body is aligned, the packet from it.
+// The instance, the message to the guest, whose body is aligned, the packet from it, the words.
 enum { FRAME_SHIFT = VSP_ALIGNMENT - sizeof(struct ic_frame) % VSP_ALIGNMENT };
 
 static size_t align(size_t size)
@@ -34,7 +36,7 @@ size_t ic_size(const void *config)
 	const struct ic_config *of = config;
 
 	return align(sizeof(struct ic_vsp)) + align(FRAME_SHIFT + message_room(of->component)) +
-	       IC_PACKET_MAX;
+	       IC_PACKET_MAX + of->component->words_max;
 }
 
 void ic_open(struct vsp *vsp, const void *config)
@@ -51,6 +53,7 @@ void ic_open(struct vsp *vsp, const void *config)
 	ic->out.type = VMBUS_PACKET_IN_BAND;
 	vsp->buffer = messages + align(FRAME_SHIFT + message_room(ic->component));
 	vsp->buffer_size = IC_PACKET_MAX;
+	ic->words = (char *)vsp->buffer + IC_PACKET_MAX;
 }
 
 // --- to the guest ---
@@ -78,12 +81,18 @@ static void send_question(struct ic_vsp *ic)
 	void *body = ic->message + 1;
 	uint16_t size;
 
-	ic->due = false;
 	memset(body, 0, ic->component->body_max);
 	size = ic->component->question(ic, body);
-	if (!size)
+	if (size == IC_NOT_YET)
 		return;
+	ic->due = false;
+	if (!size) {
+		if (ic->component->series)
+			ic->vsp.own_flags |= IC_ANSWERED;
+		return;
+	}
 	ic->questions++;
+	ic->step++;
 	send(ic, ic->component->type, size, IC_WAITING);
 }
 
@@ -122,19 +131,48 @@ static void take_versions(struct ic_vsp *ic, const struct ic_message *message)
 	}
 }
 
+// A series that could not even send its next question, as the ring is full, ends here.
+static void end_exchange(struct ic_vsp *ic, uint32_t status)
+{
+	ic->state = IC_READY;
+	ic->status = status;
+	if (ic->result == IC_STATUS_OK)
+		ic->result = status;
+	ic->waited = 0;
+	ic->due = ic->component->series && !ic->out_waits;
+	if (!ic->due)
+		ic->vsp.own_flags |= IC_ANSWERED;
+}
+
+static void end_silence(struct ic_vsp *ic)
+{
+	if (ic->component->silent_late && ic->late_row >= ic->component->silent_late)
+		ic->vsp.own_flags |= IC_BACK;
+	ic->late_row = 0;
+}
+
 // An answer that makes no sense is one that has failed.
 static void take_answer(struct ic_vsp *ic, const struct ic_message *message)
 {
 	const struct ic_component *component = ic->component;
+	uint32_t status = message->header.status;
 
 	ic->answers++;
-	ic->state = IC_READY;
-	ic->status = message->header.status;
-	if (ic->status == IC_STATUS_OK && component->answer && !component->answer(ic, message)) {
+	if (status == IC_STATUS_OK && component->answer && !component->answer(ic, message)) {
 		ic->vsp.counters.malformed++;
-		ic->status = IC_STATUS_FAIL;
+		status = IC_STATUS_FAIL;
 	}
-	ic->vsp.own_flags |= IC_ANSWERED;
+	end_silence(ic);
+	end_exchange(ic, status);
+}
+
+// Late, or once more. Ids come round: half of them are the past.
+static bool answers_the_past(const struct ic_vsp *ic, const struct ic_header *header)
+{
+	const uint8_t age = (uint8_t)(ic->transaction_id - header->transaction_id);
+
+	return ic->state >= IC_READY && age <= INT8_MAX &&
+	       ic_is_response(header, ic->component->type, header->transaction_id);
 }
 
 static const char *take_message(struct ic_vsp *ic)
@@ -153,6 +191,8 @@ static const char *take_message(struct ic_vsp *ic)
 	else if (ic->state == IC_WAITING &&
 		 ic_is_response(&message.header, ic->component->type, ic->transaction_id))
 		take_answer(ic, &message);
+	else if (answers_the_past(ic, &message.header))
+		ic->stray++;
 	else
 		return "a message that answers nothing";
 	return NULL;
@@ -171,13 +211,25 @@ uint32_t ic_packet(struct vsp *vsp)
 
 // --- for the embedder ---
 
-bool ic_ask(struct ic_vsp *ic, uint32_t argument)
+bool ic_begin(struct ic_vsp *ic, const struct ic_order *order)
 {
-	if (ic->state != IC_READY || ic->due || ic->vsp.failure || ic->vsp.stopped)
+	if (ic->state != IC_READY || ic->due || ic->vsp.failure || ic->vsp.stopped ||
+		order->words_length > ic->component->words_max)
 		return false;
-	ic->argument = argument;
+	if (order->words_length)
+		memcpy(ic->words, order->words, order->words_length);
+	ic->words_length = order->words_length;
+	ic->argument = order->argument;
+	ic->patience = order->patience;
+	ic->step = ic->waited = 0;
+	ic->result = IC_STATUS_OK;
 	ic->due = true;
 	return true;
+}
+
+bool ic_ask(struct ic_vsp *ic, uint32_t argument)
+{
+	return ic_begin(ic, &(const struct ic_order){ .argument = argument });
 }
 
 bool ic_asked(const struct ic_vsp *ic)
@@ -187,15 +239,43 @@ bool ic_asked(const struct ic_vsp *ic)
 
 uint32_t ic_status(const struct ic_vsp *ic)
 {
-	return ic->status;
+	return ic->result;
 }
 
-void ic_tick(struct vsp *vsp)
+// --- for rows ---
+
+bool ic_tick(struct vsp *vsp)
 {
 	struct ic_vsp *ic = (struct ic_vsp *)vsp;
 
-	if (!ic_ask(ic, ic->argument) && ic->state == IC_WAITING)
-		ic->late++;
+	if (ic_ask(ic, ic->argument) || ic->state != IC_WAITING)
+		return true;
+	ic->late++;
+	if (ic->late_row < UINT8_MAX && ++ic->late_row == ic->component->silent_late)
+		vsp->own_flags |= IC_SILENT;
+	return true;
+}
+
+bool ic_expire(struct vsp *vsp)
+{
+	struct ic_vsp *ic = (struct ic_vsp *)vsp;
+
+	if (!ic_asked(ic) || !ic->patience)
+		return false;
+	if (++ic->waited < ic->patience)
+		return true;
+	ic->expired++;
+	end_exchange(ic, IC_STATUS_TIMEOUT);
+	return ic_asked(ic);
+}
+
+const char *ic_word(const struct ic_vsp *ic, unsigned index)
+{
+	const char *word = ic->words, *end = ic->words + ic->words_length;
+
+	for (; index && word < end; index--)
+		word += strlen(word) + 1;
+	return word < end ? word : "";
 }
 
 // --- saving ---
@@ -203,12 +283,13 @@ void ic_tick(struct vsp *vsp)
 struct ic_form {
 	uint64_t memory;
 	uint32_t state; // enum ic_state
-	uint32_t status, argument;
+	uint32_t status, result, argument, step, patience, waited;
+	uint32_t words_length; // which follow
 	struct ic_dialect dialect;
-	uint8_t transaction_id, due;
-	uint8_t rsvd_z[2];
+	uint8_t transaction_id, due, late_row;
+	uint8_t rsvd_z[5];
 };
-_Static_assert(sizeof(struct ic_form) == 32, "no padding");
+_Static_assert(sizeof(struct ic_form) == 56, "no padding");
 
 void ic_save(const struct vsp *vsp, struct vsp_writer *to)
 {
@@ -217,13 +298,26 @@ void ic_save(const struct vsp *vsp, struct vsp_writer *to)
 		.memory = ic->memory,
 		.state = ic->state,
 		.status = ic->status,
+		.result = ic->result,
 		.argument = ic->argument,
+		.step = ic->step,
+		.patience = ic->patience,
+		.waited = ic->waited,
+		.words_length = ic->words_length,
 		.dialect = ic->dialect,
 		.transaction_id = ic->transaction_id,
 		.due = ic->due,
+		.late_row = ic->late_row,
 	};
 
 	vsp_write(to, &form, sizeof(form));
+	vsp_write(to, ic->words, ic->words_length);
+}
+
+static bool is_sensible(const struct ic_component *component, const struct ic_form *form)
+{
+	return form->state <= IC_WAITING && form->due <= 1 &&
+	       form->words_length <= component->words_max;
 }
 
 bool ic_restore(struct vsp *vsp, struct vsp_reader *from)
@@ -231,16 +325,23 @@ bool ic_restore(struct vsp *vsp, struct vsp_reader *from)
 	struct ic_vsp *ic = (struct ic_vsp *)vsp;
 	struct ic_form form;
 
-	if (!vsp_read(from, &form, sizeof(form)) || form.state > IC_WAITING || form.due > 1)
+	if (!vsp_read(from, &form, sizeof(form)) || !is_sensible(ic->component, &form))
 		return false;
 	ic->memory = form.memory;
 	ic->state = (enum ic_state)form.state;
 	ic->status = form.status;
+	ic->result = form.result;
 	ic->argument = form.argument;
+	ic->step = form.step;
+	ic->patience = form.patience;
+	ic->waited = form.waited;
+	ic->words_length = form.words_length;
 	ic->dialect = form.dialect;
 	ic->transaction_id = form.transaction_id;
 	ic->due = form.due;
-	return true;
+	ic->late_row = form.late_row;
+	return vsp_read(from, ic->words, ic->words_length) &&
+	       (!ic->words_length || !ic->words[ic->words_length - 1]);
 }
 
 struct vsp_out *ic_restore_out(struct vsp *vsp, uint16_t type, uint32_t length)

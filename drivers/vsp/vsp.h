@@ -76,8 +76,8 @@ struct vsp_class {
 	void (*kick)(struct vsp *vsp);
 	// A packet that had to wait is in the ring, or will not get there: it may be used again.
 	void (*sent)(struct vsp *vsp, struct vsp_out *out);
-	// tick_ms have passed. NULL without.
-	void (*tick)(struct vsp *vsp);
+	// tick_ms have passed. Returns whether it wants to know the next time, too. NULL without.
+	bool (*tick)(struct vsp *vsp);
 	// Begins nothing more and ends what is under way. May be NULL.
 	void (*stop)(struct vsp *vsp);
 	// Returns whether nothing is under way. NULL: it never is.
@@ -139,8 +139,8 @@ struct vsp *vsp_open(const struct vsp_class *class, void *memory, const struct v
 // Does what can be done now, up to the class's bounds. Returns VSP_* flags.
 uint32_t vsp_poll(struct vsp *vsp);
 
-// class->tick_ms have passed; poll afterwards.
-void vsp_tick(struct vsp *vsp);
+// class->tick_ms have passed; poll afterwards. Returns whether to call again in as many.
+bool vsp_tick(struct vsp *vsp);
 
 // Returns why the channel has failed, a constant string for the log, or NULL.
 const char *vsp_failure(const struct vsp *vsp);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// lumenctl's end of the control socket, and the commands that are only that.
+// lumenctl's end of the control socket.
 #include "parent/ctl/ctl.h"
 
 #include <errno.h>
@@ -14,7 +14,6 @@
 enum {
 	ANSWER_MAX = 16 << 20, // bytes: no worker says more
 	CHUNK = 65536,
-	SHUTDOWN_S = 300, // for the child to say that it powers off, and to do it
 };
 
 static const char *why_not(void)
@@ -22,7 +21,7 @@ static const char *why_not(void)
 	return deadline_passed() ? "it does not answer" : strerror(errno);
 }
 
-static int connect_to(int directory, bool quiet)
+int ctl_connect(int directory, bool quiet)
 {
 	struct sockaddr_un address;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -52,13 +51,13 @@ static bool read_answer(int fd, char *line, size_t size)
 	return false;
 }
 
-// Makes the request on a connection. Returns NULL if the answer is ok, or a sentence that says why
-// not, in `line` if it is the worker's.
-static const char *converse(int fd, const char *request, char *line, size_t size)
+// Reads the first line of the answer. Returns NULL if it is ok, or a sentence that says why not, in
+// `line` if it is the worker's.
+static const char *take_verdict(int fd, char *line, size_t size)
 {
 	static const char error[] = "error ";
 
-	if (dprintf(fd, "%s\n", request) < 0 || !read_answer(fd, line, size))
+	if (!read_answer(fd, line, size))
 		return deadline_passed() ? "The worker does not answer."
 					 : "The worker did not answer: the child has just ended.";
 	if (!strcmp(line, "ok"))
@@ -67,15 +66,24 @@ static const char *converse(int fd, const char *request, char *line, size_t size
 						   : line + strlen(error);
 }
 
+int ctl_verdict(int fd)
+{
+	char line[300];
+	const char *why = take_verdict(fd, line, sizeof(line));
+
+	return why ? ctl_fail(LUMEN_EXIT_OUR_FAULT, "%s", why) : 0;
+}
+
 static int request(int directory, const char *request, bool quiet)
 {
-	int fd = connect_to(directory, quiet);
+	int fd = ctl_connect(directory, quiet);
 	const char *why;
 	char line[300];
 
 	if (fd < 0)
 		return -1;
-	why = converse(fd, request, line, sizeof(line));
+	dprintf(fd, "%s\n", request); // one that cannot be read is not answered either
+	why = take_verdict(fd, line, sizeof(line));
 	if (!why)
 		return fd;
 	if (!quiet)
@@ -110,7 +118,7 @@ static bool copy_answer(int fd, FILE *copy)
 
 // The whole answer is taken before any of it is shown: nobody who reads us slowly is the worker's
 // concern.
-static char *take_answer(int fd)
+char *ctl_take_answer(int fd)
 {
 	char *text = NULL;
 	size_t size;
@@ -126,39 +134,16 @@ static char *take_answer(int fd)
 	return NULL;
 }
 
-char *ctl_ask(int directory, const char *what)
+char *ctl_ask(int directory, const char *what, unsigned int seconds, bool quiet)
 {
 	char *text;
 	int fd;
 
-	deadline_start(CTL_ANSWER_S);
-	fd = request(directory, what, false);
-	text = fd >= 0 ? take_answer(fd) : NULL;
+	deadline_start(seconds);
+	fd = request(directory, what, quiet);
+	text = fd >= 0 ? ctl_take_answer(fd) : NULL;
 	deadline_end();
 	if (fd >= 0)
 		close(fd);
 	return text;
-}
-
-// Asks the child to power off, and waits until it has.
-static int stop_child(const char *name, int directory)
-{
-	int fd, error;
-
-	deadline_start(SHUTDOWN_S);
-	fd = request(directory, "stop", false);
-	error = fd >= 0 ? rundir_wait(directory) : 0;
-	deadline_end();
-	if (fd < 0)
-		return LUMEN_EXIT_OUR_FAULT;
-	close(fd);
-	if (error == EINTR)
-		return ctl_fail(LUMEN_EXIT_OUR_FAULT,
-			"%s was asked to power off, but still runs after %d s.", name, SHUTDOWN_S);
-	return error ? LUMEN_EXIT_OUR_FAULT : 0;
-}
-
-int ctl_stop(int argc, char **argv)
-{
-	return ctl_with_running(argc, argv, stop_child);
 }

@@ -9,6 +9,7 @@
 #include "parent/common/child_config.h"
 #include "parent/common/exit_status.h"
 #include "parent/common/rundir.h"
+#include "parent/common/verbs.h"
 
 // A command gets its own arguments, argv[0] being its name, and returns lumenctl's exit status.
 struct ctl_command {
@@ -27,11 +28,13 @@ int ctl_start(int argc, char **argv);
 int ctl_run(int argc, char **argv);
 int ctl_list(int argc, char **argv);
 int ctl_console(int argc, char **argv);
-int ctl_stop(int argc, char **argv);
 int ctl_kill(int argc, char **argv);
 int ctl_wait(int argc, char **argv);
 int ctl_stat(int argc, char **argv);
 int ctl_trace(int argc, char **argv);
+
+// The commands that are a verb of verbs.h.
+int ctl_verb(const struct verb *verb, int argc, char **argv);
 
 // Says "lumenctl: <sentence>" on standard error. Returns `status`.
 __attribute__((format(printf, 2, 3))) int ctl_fail(int status, const char *format, ...);
@@ -78,8 +81,17 @@ enum {
 int ctl_request(int directory, const char *request, unsigned int seconds, bool quiet);
 
 // Makes a request whose answer has an end, and returns that: text of the caller's to free. NULL
-// after saying why not.
-char *ctl_ask(int directory, const char *request);
+// after saying why not (unless `quiet` and there is no answer).
+char *ctl_ask(int directory, const char *request, unsigned int seconds, bool quiet);
+
+// Parts of these, within a deadline of the caller's (deadline.h). The socket, or -1; 0, or a status
+// after saying what the worker's first line does; the rest, or NULL after saying why not.
+int ctl_connect(int directory, bool quiet);
+int ctl_verdict(int fd);
+char *ctl_take_answer(int fd);
+
+// Prints the worker's `name value` lines, as they are or as one JSON object; changes the text.
+void ctl_print_lines(char *lines, bool json);
 
 // Ends the child whatever it does. Returns 0, or an exit status after saying why not.
 int ctl_end_child(const char *name, int directory);

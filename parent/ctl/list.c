@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { HEARTBEAT_S = 2 }; // of `list`, for each child's worker
+
 void ctl_print_json_string(const char *text)
 {
 	putchar('"');
@@ -25,7 +27,8 @@ void ctl_print_json_string(const char *text)
 	putchar('"');
 }
 
-static void print_json_child(const char *name, const struct rundir_status *child, bool first)
+static void print_json_child(
+	const char *name, const struct rundir_status *child, const char *heartbeat, bool first)
 {
 	printf("%s\n  {\"name\": ", first ? "" : ",");
 	ctl_print_json_string(name);
@@ -34,24 +37,48 @@ static void print_json_child(const char *name, const struct rundir_status *child
 		printf(", \"status\": %d, \"reason\": ", child->status);
 		ctl_print_json_string(child->reason);
 	}
+	if (*heartbeat)
+		printf(", \"heartbeat\": \"%s\"", heartbeat);
 	printf("}");
 }
 
-static void print_child(const char *name, const struct rundir_status *child)
+static void print_child(const char *name, const struct rundir_status *child, const char *heartbeat)
 {
 	printf("%-20s %-8s", name, rundir_state_name(child->state));
+	if (*heartbeat)
+		printf("      heartbeat %s", heartbeat);
 	if (child->state == RUNDIR_ENDED || child->state == RUNDIR_LOST)
 		printf(" %3d  %s", child->status, child->reason);
 	printf("\n");
 }
 
-static bool find(const char *name, struct rundir_status *child)
+// "ok", "lost", "none", or "unknown" if the worker does not say so in time; "" without a worker.
+static const char *heartbeat_of(int directory, const struct rundir_status *child)
+{
+	static const char *const known[] = { "ok", "lost", "none" };
+	static const char key[] = "\nheartbeat.state ";
+	char *answer, *found;
+	const char *state = "unknown";
+
+	if (child->state != RUNDIR_RUNNING)
+		return "";
+	answer = ctl_ask(directory, "stat", HEARTBEAT_S, true);
+	found = answer ? strstr(answer, key) : NULL;
+	for (size_t i = 0; found && i < sizeof(known) / sizeof(*known); i++)
+		if (!strncmp(found + strlen(key), known[i], strlen(known[i])))
+			state = known[i];
+	free(answer);
+	return state;
+}
+
+static bool find(const char *name, struct rundir_status *child, const char **heartbeat)
 {
 	int directory = rundir_open(name);
 
 	if (directory < 0)
 		return false;
 	rundir_read_status(directory, child);
+	*heartbeat = heartbeat_of(directory, child);
 	close(directory);
 	return true;
 }
@@ -59,6 +86,7 @@ static bool find(const char *name, struct rundir_status *child)
 static void print_all(struct dirent **entries, int count, bool json)
 {
 	struct rundir_status child;
+	const char *heartbeat;
 	bool first = true;
 
 	if (json)
@@ -66,12 +94,12 @@ static void print_all(struct dirent **entries, int count, bool json)
 	for (int i = 0; i < count; i++) {
 		const char *name = entries[i]->d_name;
 
-		if (!find(name, &child))
+		if (!find(name, &child, &heartbeat))
 			continue;
 		if (json)
-			print_json_child(name, &child, first);
+			print_json_child(name, &child, heartbeat, first);
 		else
-			print_child(name, &child);
+			print_child(name, &child, heartbeat);
 		first = false;
 	}
 	if (json)
@@ -119,7 +147,7 @@ static void print_stat_line(char *line, bool json, bool first)
 		ctl_print_json_string(value);
 }
 
-static void print_stat(char *answer, bool json)
+void ctl_print_lines(char *answer, bool json)
 {
 	char *rest = answer;
 	char *line;
@@ -147,11 +175,11 @@ int ctl_stat(int argc, char **argv)
 	directory = ctl_find_running(name, &status);
 	if (directory < 0)
 		return status;
-	answer = ctl_ask(directory, "stat");
+	answer = ctl_ask(directory, "stat", CTL_ANSWER_S, false);
 	close(directory);
 	if (!answer)
 		return LUMEN_EXIT_OUR_FAULT;
-	print_stat(answer, json);
+	ctl_print_lines(answer, json);
 	free(answer);
 	return 0;
 }

@@ -25,10 +25,6 @@ static const struct ctl_command commands[] = {
 		"Ctrl-] ends the child. A child of this name that has ended is replaced.\n", true },
 	{ "list", ctl_list, "[--json]", "all children and their states", "", false },
 	{ "console", ctl_console, "NAME", "the child's console here; Ctrl-] leaves it", "", false },
-	{ "stop", ctl_stop, "NAME", "ask the child to shut down",
-		"Waits for the child's end. A child without a driver for Hyper-V's shutdown "
-		"component\ncannot be asked: then this fails and says so.\n",
-		false },
 	{ "kill", ctl_kill, "NAME", "end the child at once",
 		"Takes at most a few seconds, whatever the child and its worker do.\n", false },
 	{ "wait", ctl_wait, "NAME", "wait for the child's end; ends with its status", "", false },
@@ -54,7 +50,9 @@ static int print_help(void)
 {
 	printf("usage: lumenctl COMMAND ...\n\nChildren of this root partition.\n\n");
 	for (int i = 0; i < COMMANDS; i++)
-		printf("  %-8s  %s\n", commands[i].name, commands[i].summary);
+		printf("  %-10s  %s\n", commands[i].name, commands[i].summary);
+	for (unsigned i = 0; i < child_verb_count; i++)
+		printf("  %-10s  %s\n", child_verbs[i].name, child_verbs[i].summary);
 	printf("\nlumenctl COMMAND --help says more about one of them.\n");
 	print_statuses();
 	return 0;
@@ -221,6 +219,23 @@ static bool wants_help(int argc, char **argv)
 	return argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"));
 }
 
+static int run_verb(const struct verb *verb, int argc, char **argv)
+{
+	char arguments[160];
+	const struct ctl_command as_command = { verb->name, NULL, arguments, verb->summary,
+		verb->details, false };
+
+	command = verb->name;
+	if (!wants_help(argc, argv))
+		return ctl_verb(verb, argc, argv);
+	snprintf(arguments, sizeof(arguments), "%s [--timeout S]%s", verb->arguments,
+		verb->flags & VERB_TELLS ? " [--json]" : "");
+	print_command_help(&as_command);
+	printf("%sWaits %u s for an answer of the child's without --timeout.\n",
+		*verb->details ? "" : "\n", verb->seconds);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	signal(SIGPIPE,
@@ -237,5 +252,7 @@ int main(int argc, char **argv)
 		command = commands[i].name;
 		return commands[i].run(argc - 1, argv + 1);
 	}
+	if (verb_find(argv[1]))
+		return run_verb(verb_find(argv[1]), argc - 1, argv + 1);
 	return ctl_wrong("There is no command %s.", argv[1]);
 }

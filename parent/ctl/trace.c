@@ -151,7 +151,7 @@ static int find_partition(const char *name, long *partition)
 
 	if (directory < 0)
 		return status;
-	answer = ctl_ask(directory, "stat");
+	answer = ctl_ask(directory, "stat", CTL_ANSWER_S, false);
 	close(directory);
 	found = answer ? strstr(answer, key) : NULL;
 	*partition = found ? strtol(found + strlen(key), NULL, 10) : 0;

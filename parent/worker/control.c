@@ -130,13 +130,38 @@ void control_console(struct control *control)
 	}
 }
 
-void control_verb_done(struct control *control, const void *verb, const char *error)
+static struct control_client *find_sender(struct control *control, const struct verb *verb)
+{
+	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		if (control->clients[i].state == CONTROL_VERB && control->clients[i].verb == verb)
+			return &control->clients[i];
+	return NULL;
+}
+
+int32_t control_verb_read(
+	struct control *control, const struct verb *verb, void *bytes, uint32_t size)
+{
+	struct control_client *client = find_sender(control, verb);
+	ssize_t got = client ? recv(client->source.fd, bytes, size, MSG_DONTWAIT) : 0;
+
+	if (got > 0)
+		return (int32_t)got;
+	if (!client || !got || (errno != EAGAIN && errno != EINTR))
+		return -1;
+	loop_change(control->loop, &client->source, EPOLLIN);
+	return 0;
+}
+
+void control_verb_done(struct control *control, const struct verb *verb, const char *error)
 {
 	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++) {
 		struct control_client *client = &control->clients[i];
 
-		if (client->state == CONTROL_VERB && (!verb || client->verb == verb))
-			control_client_answer(client, error);
+		if (client->state != CONTROL_VERB || (verb && client->verb != verb))
+			continue;
+		control_client_answer(client, verb || (client->verb->flags & VERB_ENDS)
+						      ? error
+						      : "The child has ended instead.");
 	}
 }
 

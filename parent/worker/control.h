@@ -13,13 +13,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "parent/common/verbs.h"
 #include "parent/worker/console.h"
 #include "parent/worker/loop.h"
 
 enum {
 	CONTROL_CLIENTS_MAX = 16,
 	CONTROL_FOLLOWERS_MAX = 12,
-	CONTROL_LINE_MAX = 64,
+	CONTROL_LINE_MAX = VERB_LINE_MAX,
 	CONTROL_PART_MAX = 8 << 10,
 };
 
@@ -29,11 +30,14 @@ struct control_wiring {
 	// Writes a part of the statistics, `name value` lines, to `text` (CONTROL_PART_MAX bytes);
 	// returns their length, 0 behind the last part.
 	size_t (*stat)(void *context, unsigned part, char *text, size_t size);
-	// Finds a request that a device carries out, such as `stop`. Returns NULL if there is none.
-	const void *(*find_verb)(void *context, const char *name);
-	// Begins it; control_verb_done() says what became of it. Returns NULL, or why it cannot be
-	// done: a sentence.
-	const char *(*begin_verb)(void *context, const void *verb);
+	// Begins a verb, whose seconds and words are there; control_verb_done() says what became of
+	// it. Returns NULL, or why it cannot be done: a sentence.
+	const char *(*begin_verb)(
+		void *context, const struct verb *verb, uint32_t seconds, char *words);
+	// The same as stat, of what a verb that tells something has led to.
+	size_t (*tell)(void *context, const struct verb *verb, char *text, size_t size);
+	// There are more bytes of a verb that sends some, or there is nobody any more who does.
+	void (*sent)(void *context, const struct verb *verb);
 	// Ends the child at once.
 	void (*kill)(void *context);
 	// There is console input to be fetched.
@@ -58,7 +62,7 @@ struct control_client {
 	uint64_t number;	     // of its connection: the oldest is the lowest
 	char line[CONTROL_LINE_MAX]; // the request, as far as it has come
 	size_t line_length;
-	const void *verb;	     // that it waits for
+	const struct verb *verb;     // that it waits for
 	uint64_t position;	     // in the console's output
 	char text[CONTROL_PART_MAX]; // of the answer, from `sent` to `length` still to be sent
 	size_t sent, length;
@@ -83,9 +87,14 @@ bool control_init(struct control *control, struct loop *loop, struct console *co
 // Sends new console output to the clients that follow it, and takes input that had to wait.
 void control_console(struct control *control);
 
-// Answers those who wait for a verb, or with NULL for any: it is done (NULL), or it is not, and
-// why: a sentence.
-void control_verb_done(struct control *control, const void *verb, const char *error);
+// Answers those who wait for a verb: it is done (NULL), or it is not, and why: a sentence. With no
+// verb: the child has ended, which some wanted.
+void control_verb_done(struct control *control, const struct verb *verb, const char *error);
+
+// Takes what a verb that sends bytes has sent. Returns how much that was; 0: nothing now,
+// wiring.sent() comes; -1: no more will come.
+int32_t control_verb_read(
+	struct control *control, const struct verb *verb, void *bytes, uint32_t size);
 
 // Sends what is left of all answers and of the console's output, for a second at most, and closes
 // everything.

@@ -2,6 +2,7 @@
 // One client of the control socket: its request, its answer, its console. See control.h.
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -48,6 +49,10 @@ static bool next_text(struct control_client *client)
 	if (client->part)
 		client->length = wiring->stat(
 			wiring->context, client->part++ - 1, client->text, sizeof(client->text));
+	else if (client->verb && (client->verb->flags & VERB_TELLS))
+		client->length = wiring->tell(
+			wiring->context, client->verb, client->text, sizeof(client->text));
+	client->verb = NULL;
 	return client->length;
 }
 
@@ -88,6 +93,8 @@ static void begin_answer(struct control_client *client)
 void control_client_answer(struct control_client *client, const char *error)
 {
 	put_answer(client, error);
+	if (error)
+		client->verb = NULL;
 	begin_answer(client);
 }
 
@@ -193,17 +200,33 @@ static void request_stat(struct control_client *client)
 	control_client_answer(client, NULL);
 }
 
-// Answered by control_verb_done().
-static void request_verb(struct control_client *client, const void *verb)
+static bool is_gone(const struct control_client *client)
+{
+	char byte;
+
+	return !recv(client->source.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+}
+
+// Answered by control_verb_done(). Who has given up waiting for us wants it no more. What is sent
+// behind it is read when it is wanted.
+static void request_verb(struct control_client *client, const struct verb *verb, char *words)
 {
 	const struct control_wiring *wiring = &client->control->wiring;
+	const uint32_t seconds = (uint32_t)strtoul(words, &words, 10);
 	const char *error;
 
+	if (is_gone(client)) {
+		control_client_drop(client);
+		return;
+	}
 	if (!may_follow(client))
 		return;
 	client->state = CONTROL_VERB;
 	client->verb = verb;
-	error = wiring->begin_verb(wiring->context, verb);
+	if (verb->flags & VERB_SENDS)
+		loop_change(client->control->loop, &client->source, 0);
+	error = wiring->begin_verb(
+		wiring->context, verb, seconds ? seconds : verb->seconds, words + (*words == '\t'));
 	if (error)
 		control_client_answer(client, error);
 }
@@ -227,17 +250,19 @@ static const struct control_request {
 
 static void handle_request(struct control_client *client)
 {
-	const struct control_wiring *wiring = &client->control->wiring;
-	const void *verb;
+	char *words = client->line + strcspn(client->line, "\t");
+	const struct verb *verb;
 
 	for (size_t i = 0; i < sizeof(control_requests) / sizeof(*control_requests); i++)
 		if (!strcmp(client->line, control_requests[i].name)) {
 			control_requests[i].handle(client);
 			return;
 		}
-	verb = wiring->find_verb(wiring->context, client->line);
+	if (*words)
+		*words++ = 0;
+	verb = verb_find(client->line);
 	if (verb)
-		request_verb(client, verb);
+		request_verb(client, verb, words);
 	else
 		control_client_answer(client, "The request is not known.");
 }
@@ -263,6 +288,19 @@ static void receive_request(struct control_client *client)
 	control_client_drop(client);
 }
 
+// One that waits for a verb has nothing more to say, or is gone, if it does not send a file.
+static void verb_ready(struct control_client *client)
+{
+	const struct control_wiring *wiring = &client->control->wiring;
+
+	if (!(client->verb->flags & VERB_SENDS)) {
+		control_client_drop(client);
+		return;
+	}
+	loop_change(client->control->loop, &client->source, 0);
+	wiring->sent(wiring->context, client->verb);
+}
+
 // Each branch takes something, drops the client, or changes what it waits for.
 static bool client_ready(struct loop_source *source, uint32_t events)
 {
@@ -280,8 +318,8 @@ static bool client_ready(struct loop_source *source, uint32_t events)
 		if (!send_text(client))
 			control_client_drop(client);
 		break;
-	default: // one that waits for a verb has nothing more to say, or is gone
-		control_client_drop(client);
+	default:
+		verb_ready(client);
 		break;
 	}
 	return true;

@@ -182,25 +182,29 @@ static void input_from_control(void *context)
 	devices_input_ready(&worker->devices);
 }
 
-static const void *find_verb(void *context, const char *name)
+static const char *begin_verb(void *context, const struct verb *verb, uint32_t seconds, char *words)
 {
-	struct device *device;
-
-	return synthetic_find_verb(context, name, &device);
+	return synthetic_begin_verb(context, verb, seconds, words);
 }
 
-static const char *begin_verb(void *context, const void *verb)
+static void bytes_from_control(void *context, const struct verb *verb)
 {
-	struct device *device;
-
-	synthetic_find_verb(context, ((const struct device_verb *)verb)->name, &device);
-	return ((const struct device_verb *)verb)->begin(device);
+	synthetic_sent(context, verb);
 }
 
-void device_verb_done(struct device *device, const struct device_verb *verb, const char *error)
+void device_verb_done(struct device *device, const struct verb *verb, const char *error)
 {
 	log_line("%s: %s", verb->name, error ? error : "the child does.");
 	control_verb_done(&device->worker->control, verb, error);
+}
+
+static size_t tell_control(void *context, const struct verb *verb, char *text, size_t size)
+{
+	struct stat_text told = { .text = text, .size = size };
+
+	(void)verb;
+	synthetic_tell(context, &told);
+	return told.length;
 }
 
 static size_t stat_from_control(void *context, unsigned part, char *text, size_t size)
@@ -340,8 +344,9 @@ static bool start_services(struct worker *worker, struct failure *failure)
 	const struct control_wiring control = {
 		.context = worker,
 		.stat = stat_from_control,
-		.find_verb = find_verb,
 		.begin_verb = begin_verb,
+		.tell = tell_control,
+		.sent = bytes_from_control,
 		.kill = kill_on_request,
 		.input = input_from_control,
 	};

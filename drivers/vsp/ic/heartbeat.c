@@ -6,7 +6,10 @@
 #include "drivers/proto/heartbeat.h"
 #include "drivers/vsp/ic/components.h"
 
-enum { PERIOD_MS = 2000 }; // as Hyper-V does
+enum {
+	PERIOD_MS = 2000, // as Hyper-V does
+	SILENT_LATE = 5,  // ticks: a processor that is shared may be away for some
+};
 
 static const struct ic_version versions[] = HEARTBEAT_VERSIONS;
 
@@ -37,6 +40,7 @@ const struct ic_component heartbeat_component = {
 	.versions = { versions, sizeof(versions) / sizeof(*versions) },
 	.body_max = sizeof(struct heartbeat_message),
 	.ask_at_once = true,
+	.silent_late = SILENT_LATE,
 	.question = heartbeat_question,
 	.answer = heartbeat_answer,
 };

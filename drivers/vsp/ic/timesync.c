@@ -20,8 +20,10 @@ static uint8_t timesync_flags(struct ic_vsp *ic, uint64_t host_time, uint64_t re
 	const uint64_t begin = host_time - reference_time;
 	const uint64_t moved = begin - ic->memory + JUMP_100NS;
 
+	ic->measured = (int64_t)(begin - ic->memory) / 10;
 	if (moved <= 2 * JUMP_100NS)
 		return TIMESYNC_FLAG_SAMPLE;
+	ic->measured = 0;
 	ic->memory = begin;
 	return TIMESYNC_FLAG_SYNC;
 }
@@ -54,5 +56,6 @@ const struct ic_component timesync_component = {
 	.versions = { versions, sizeof(versions) / sizeof(*versions) },
 	.body_max = sizeof(struct timesync_message),
 	.ask_at_once = true,
+	.measures = "offset_us",
 	.question = timesync_question,
 };

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "parent/common/text.h"
 #include "parent/worker/devices/table.h"
 #include "parent/worker/log.h"
 #include "parent/worker/worker.h"
@@ -116,17 +117,62 @@ uint64_t synthetic_activity(struct worker *worker)
 	return sum;
 }
 
-const struct device_verb *synthetic_find_verb(
-	struct worker *worker, const char *name, struct device **device)
+// --- verbs ---
+
+static struct device *device_of(struct worker *worker, const struct verb *verb)
 {
-	for (unsigned i = 0; i < worker->synthetic_count; i++) {
-		*device = worker->synthetic[i];
-		for (const struct device_verb *verb = (*device)->row->verbs; verb && verb->name;
-			verb++)
-			if (!strcmp(verb->name, name))
-				return verb;
-	}
+	for (unsigned i = 0; i < worker->synthetic_count; i++)
+		if (!strcmp(worker->synthetic[i]->row->class->name, verb->device))
+			return worker->synthetic[i];
 	return NULL;
+}
+
+// Takes words apart, in place. Returns false if they are not as many as there should be.
+static bool take_words(char *words, uint32_t count, uint32_t *length)
+{
+	char *next = words, *to = words;
+
+	for (; count && next; count--) {
+		char *word = next;
+
+		next = strchr(word, '\t');
+		if (next)
+			*next++ = 0;
+		if (!text_unquote(word))
+			return false;
+		memmove(to, word, strlen(word) + 1);
+		to += strlen(to) + 1;
+	}
+	*length = (uint32_t)(to - words);
+	return !count && !next;
+}
+
+const char *synthetic_begin_verb(
+	struct worker *worker, const struct verb *verb, uint32_t seconds, char *words)
+{
+	struct device_request request = { .verb = verb, .seconds = seconds, .words = words };
+	struct device *device = device_of(worker, verb);
+
+	if (!device || !device->config)
+		return "The child has no such device.";
+	if (verb->words ? !take_words(words, verb->words, &request.words_length) : *words)
+		return "The request's words make no sense.";
+	return device->row->begin(device, &request);
+}
+
+void synthetic_sent(struct worker *worker, const struct verb *verb)
+{
+	struct device *device = device_of(worker, verb);
+
+	if (device->served)
+		device_loop_serve(device);
+}
+
+void synthetic_tell(struct worker *worker, struct stat_text *text)
+{
+	for (unsigned i = 0; i < worker->synthetic_count; i++)
+		if (worker->synthetic[i]->row->tell)
+			worker->synthetic[i]->row->tell(worker->synthetic[i], text);
 }
 
 // --- counters ---

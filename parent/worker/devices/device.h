@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "drivers/vsp/vsp.h"
+#include "parent/common/verbs.h"
 #include "parent/worker/deadline.h"
 #include "parent/worker/failure.h"
 #include "parent/worker/loop.h"
@@ -19,12 +20,12 @@
 
 struct device;
 
-// A request of the control socket that a device carries out.
-struct device_verb {
-	const char *name; // NULL ends a table
-	// Begins; device_verb_done() says what became of it. Returns NULL, or why it cannot: a
-	// sentence.
-	const char *(*begin)(struct device *device);
+// A verb that a device is to carry out.
+struct device_request {
+	const struct verb *verb;
+	uint32_t seconds;      // for each answer of the child
+	const char *words;     // verb->words of them, each ends with a zero
+	uint32_t words_length; // bytes
 };
 
 // What a device is. Calls that may be NULL say so.
@@ -58,7 +59,12 @@ struct device_row {
 	void (*stat)(struct device *device, struct stat_text *stat);
 	uint64_t (*activity)(const struct device *device);
 	uint64_t (*file_size)(const struct device *device);
-	const struct device_verb *verbs;
+
+	// The verbs of verbs.h that name the device; may be NULL without any. begin: returns NULL,
+	// and device_verb_done() says what became of it, or why it cannot be: a sentence. tell:
+	// what the child is known to be, as `info` has it.
+	const char *(*begin)(struct device *device, const struct device_request *request);
+	void (*tell)(struct device *device, struct stat_text *text);
 };
 
 enum { DEVICE_COUNTERS_MAX = 24 };
@@ -104,9 +110,16 @@ struct device *synthetic_at(struct worker *worker, unsigned index);
 uint64_t synthetic_file_size(struct worker *worker);
 uint64_t synthetic_activity(struct worker *worker);
 
-// Finds a verb, and the device that has it. Returns NULL if there is none.
-const struct device_verb *synthetic_find_verb(
-	struct worker *worker, const char *name, struct device **device);
+// Begins a verb on the device that has it; `words` are as on the control socket, and changed.
+// Returns NULL, or why it cannot be: a sentence.
+const char *synthetic_begin_verb(
+	struct worker *worker, const struct verb *verb, uint32_t seconds, char *words);
+
+// Writes what the devices know of the child.
+void synthetic_tell(struct worker *worker, struct stat_text *text);
+
+// Serves the device of a verb that sends bytes, of which there are more.
+void synthetic_sent(struct worker *worker, const struct verb *verb);
 
 // Writes the counters of a device since the child's start, and what the row adds.
 void device_stat(struct device *device, struct stat_text *stat);
@@ -115,7 +128,7 @@ void device_stat(struct device *device, struct stat_text *stat);
 uint64_t device_count(const struct device *device, const char *name);
 
 // What a verb has led to: NULL, or why not: a sentence. (worker.c tells those who wait.)
-void device_verb_done(struct device *device, const struct device_verb *verb, const char *error);
+void device_verb_done(struct device *device, const struct verb *verb, const char *error);
 
 // --- parts of the above ---
 

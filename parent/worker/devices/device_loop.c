@@ -44,9 +44,9 @@ static bool ticks_ready(struct loop_source *source, uint32_t events)
 	// Whoever has crashed is asked nothing: an answer would look as if it still did something.
 	if (!device->served || __atomic_load_n(&device->worker->crash_reported, __ATOMIC_RELAXED))
 		return taken;
-	vsp_tick(device->vsp);
+	if (vsp_tick(device->vsp))
+		loop_timer_start(source, device->row->class->tick_ms);
 	device_loop_serve(device);
-	loop_timer_start(source, device->row->class->tick_ms);
 	return taken;
 }
 

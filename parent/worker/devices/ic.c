@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "parent/worker/log.h"
 #include "parent/worker/worker.h"
 
 // From 1601 to 1970, in units of 100 ns.
@@ -35,39 +36,121 @@ bool ic_attach(struct device *device, struct failure *failure)
 	return true;
 }
 
-// --- shutdown ---
+// --- verbs ---
 
-static const char *begin_stop(struct device *device)
+const char *ic_begin_verb(struct device *device, const struct device_request *request)
 {
+	struct ic_device *self = (struct ic_device *)device;
 	struct ic_vsp *ic = (struct ic_vsp *)device->vsp;
+	const struct ic_order order = { request->verb->argument,
+		request->seconds * 1000 / IC_ORDER_TICK_MS, request->words, request->words_length };
 
-	if (!device->served || ic->state < IC_READY)
-		return "The child has no driver for its shutdown channel: it must power off by "
-		       "itself, or be killed.";
-	if (!ic_ask(ic, 0))
+	if (!device->served || ic->state < IC_READY) {
+		snprintf(self->sentence, sizeof(self->sentence),
+			"The child has no driver for its %s channel, or no daemon behind it.",
+			device->vmbus.name);
+		return self->sentence;
+	}
+	if (!ic_begin(ic, &order))
 		return "The child has been asked before and has not answered yet.";
+	self->verb = request->verb;
+	self->told_length = 0;
+	loop_timer_start(&device->ticks, IC_ORDER_TICK_MS);
 	device_loop_serve(device);
 	return NULL;
 }
 
-const struct device_verb shutdown_verbs[] = { { "stop", begin_stop }, { NULL, NULL } };
-
-void shutdown_flags(struct device *device, uint32_t flags)
+static void end_verb(struct ic_device *self, const char *error)
 {
-	const uint32_t status = ic_status((struct ic_vsp *)device->vsp);
-	char sentence[80];
+	const struct verb *verb = self->verb;
 
-	if (!(flags & IC_ANSWERED))
-		return;
-	snprintf(sentence, sizeof(sentence), "The child refuses to power off (status 0x%08x).",
-		status);
-	device_verb_done(device, &shutdown_verbs[0], status == IC_STATUS_OK ? NULL : sentence);
+	self->verb = NULL;
+	device_verb_done(&self->device, verb, error);
 }
 
-// A request that is under way when the channel goes is not answered any more.
-void shutdown_closing(struct device *device)
+static const char *sentence_for(struct ic_device *self, uint32_t status)
 {
-	if (ic_asked((struct ic_vsp *)device->vsp))
-		device_verb_done(device, &shutdown_verbs[0],
-			"The child has closed its shutdown channel instead of answering.");
+	static const struct {
+		uint32_t status;
+		const char *sentence;
+	} known[] = {
+		{ IC_STATUS_OK, NULL },
+		{ IC_STATUS_ABORT, "There is nobody any more who sends the file." },
+		{ IC_STATUS_INVALID, "What the child is to be told is too long, or no UTF-8." },
+		{ IC_STATUS_NOT_SUPPORTED, "The child's driver does not know such a request." },
+		{ IC_STATUS_TIMEOUT, "The child does not answer in time." },
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (known[i].status == status)
+			return known[i].sentence;
+	snprintf(self->sentence, sizeof(self->sentence), "The child refuses (status 0x%08x).",
+		status);
+	return self->sentence;
+}
+
+void ic_flags(struct device *device, uint32_t flags)
+{
+	struct ic_device *self = (struct ic_device *)device;
+
+	if ((flags & IC_ANSWERED) && self->verb)
+		end_verb(self, sentence_for(self, ic_status((struct ic_vsp *)device->vsp)));
+	if (flags & IC_SILENT)
+		log_limited(&self->silences, "%s: the child does not answer any more",
+			device->vmbus.name);
+	if (flags & IC_BACK)
+		log_limited(&self->silences, "%s: the child answers again", device->vmbus.name);
+}
+
+// An order that is under way when the channel goes is not answered any more.
+void ic_closing(struct device *device)
+{
+	struct ic_device *self = (struct ic_device *)device;
+
+	if (self->verb)
+		end_verb(self, "The child has closed the channel instead of answering.");
+}
+
+// --- what is known ---
+
+static bool has_agreed(const struct device *device)
+{
+	return device->served && ((const struct ic_vsp *)device->vsp)->state >= IC_READY;
+}
+
+static const char *beat(const struct device *device)
+{
+	const struct ic_vsp *ic = (const struct ic_vsp *)device->vsp;
+
+	if (!has_agreed(device) || !ic->answers)
+		return "none";
+	return ic->late_row >= ic->component->silent_late ||
+			       __atomic_load_n(&device->worker->crash_reported, __ATOMIC_RELAXED)
+		       ? "lost"
+		       : "ok";
+}
+
+void ic_stat(struct device *device, struct stat_text *text)
+{
+	const struct ic_component *component = device->row->detail;
+	const struct ic_vsp *ic = (const struct ic_vsp *)device->vsp;
+	const char *name = device->vmbus.name;
+
+	if (component->silent_late)
+		stat_line(text, "%s.state %s", name, beat(device));
+	if (!has_agreed(device))
+		return;
+	stat_line(text, "%s.version %u.%u", name, ic->dialect.message.major,
+		ic->dialect.message.minor);
+	if (component->measures)
+		stat_line(text, "%s.%s %lld", name, component->measures, (long long)ic->measured);
+}
+
+void ic_tell(struct device *device, struct stat_text *text)
+{
+	struct ic_device *self = (struct ic_device *)device;
+
+	ic_stat(device, text);
+	if (self->told_length)
+		stat_line(text, "%.*s", (int)self->told_length - 1, self->told);
 }

@@ -14,13 +14,13 @@
 
 #define COMPONENT(component)                                                                       \
 	.class = &(component).class, .size = sizeof(struct ic_device), .detail = &(component),     \
-	.attach = ic_attach
+	.attach = ic_attach, .flags = ic_flags, .closing = ic_closing, .begin = ic_begin_verb,     \
+	.stat = ic_stat, .tell = ic_tell
 
 const struct device_row device_table[] = {
 	{ STORAGE_ROW, .class = &storage_vsp_class,
 		.instance = INSTANCE(0x4001, 's', 'c', 's', 'i') },
-	{ COMPONENT(shutdown_component), .instance = INSTANCE(0x4002, 's', 'h', 'u', 't'),
-		.flags = shutdown_flags, .closing = shutdown_closing, .verbs = shutdown_verbs },
+	{ COMPONENT(shutdown_component), .instance = INSTANCE(0x4002, 's', 'h', 'u', 't') },
 	{ COMPONENT(heartbeat_component), .instance = INSTANCE(0x4003, 'h', 'e', 'a', 'r') },
 	{ COMPONENT(timesync_component), .instance = INSTANCE(0x4004, 't', 'i', 'm', 'e') },
 };

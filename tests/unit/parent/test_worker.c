@@ -1456,7 +1456,7 @@ static void *stop_it_twice(void *context)
 {
 	(void)context;
 	stop_it_now();
-	cr_expect_str_eq(answer, "error The child refuses to power off (status 0x80004005).\n");
+	cr_expect_str_eq(answer, "error The child refuses (status 0x80004005).\n");
 	stop_it_now();
 	return NULL;
 }
@@ -1514,7 +1514,7 @@ static void *stop_it_then_kill_it(void *context)
 	(void)context;
 	stop_it_now();
 	cr_expect_str_eq(
-		answer, "error The child has closed its shutdown channel instead of answering.\n");
+		answer, "error The child has closed the channel instead of answering.\n");
 	return kill_it(context);
 }
 

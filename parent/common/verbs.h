@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What a running child can be asked for through one of its devices: a row each, which lumenctl's
+// commands, their help, and the worker read. On the control socket a verb is its name, the seconds
+// that the child has for each answer, and its words (text_quote()), with tabs in between.
+#ifndef PARENT_VERBS_H
+#define PARENT_VERBS_H
+
+#include <stdint.h>
+
+enum verb_flags {
+	VERB_ENDS = 1,	   // the child ends then: that is waited for
+	VERB_RESTARTS = 2, // and is started again
+	VERB_TELLS = 4,	   // `name value` lines follow
+	VERB_SENDS = 8,	   // the first word is a file: its size goes in its place, its bytes behind
+};
+
+enum { VERB_WORDS_MAX = 6, VERB_LINE_MAX = 4096 /* bytes of a request */ };
+
+struct verb {
+	const char *name;
+	const char *device;			   // its class's name
+	uint32_t argument;			   // what the device takes it by
+	uint32_t words;				   // behind the child's name
+	uint32_t flags;				   // enum verb_flags
+	uint32_t seconds;			   // for an answer, without --timeout
+	const char *arguments, *summary, *details; // struct ctl_command's
+};
+
+extern const struct verb child_verbs[];
+extern const unsigned child_verb_count;
+
+// Returns the row of a name, or NULL.
+const struct verb *verb_find(const char *name);
+
+#endif
