@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "drivers/proto/kvp.h"
 #include "drivers/proto/shutdown.h"
 
 const struct verb child_verbs[] = {
@@ -15,6 +16,22 @@ const struct verb child_verbs[] = {
 		"ask the child to restart",
 		"Its kernel is loaded anew, by a new worker. A child whose driver knows no restart "
 		"is asked\nto shut down instead, and started again.\n" },
+	{ "info", "kvp", KVP_ORDER(KVP_ENUMERATE, 0), 0, VERB_TELLS, 10, "NAME",
+		"what the child says of itself",
+		"Its system, host name and addresses, its key-value pairs, its heartbeat and "
+		"clock, and "
+		"the\nversions of its drivers. What its own daemons have to say (Linux: "
+		"hv_kvp_daemon) is left\nout if they do not.\n" },
+	{ "set-kvp", "kvp", KVP_ORDER(KVP_SET, KVP_POOL_EXTERNAL), 2, 0, 10, "NAME KEY VALUE",
+		"set a key of the child's to a value", "Linux: in /var/lib/hyperv/.kvp_pool_0.\n" },
+	{ "delete-kvp", "kvp", KVP_ORDER(KVP_DELETE, KVP_POOL_EXTERNAL), 1, 0, 10, "NAME KEY",
+		"remove a key that was set", "" },
+	{ "set-addresses", "kvp", KVP_ORDER(KVP_SET_ADDRESSES, 0), 5, 0, 30,
+		"NAME ADAPTER ADDRESSES NETMASKS GATEWAYS NAMESERVERS",
+		"set the addresses of a network adapter",
+		"ADAPTER is its GUID. The others are lists with semicolons, or empty; ADDRESSES "
+		"may "
+		"be dhcp.\n" },
 };
 
 const unsigned child_verb_count = sizeof(child_verbs) / sizeof(*child_verbs);

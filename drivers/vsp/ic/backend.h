@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-// Neither call blocks; both are made in the thread that drives the instance.
+// No call blocks; all are made in the thread that drives the instance.
 struct ic_host {
 	void *context;
 	// Returns the time of day, UTC, in units of 100 ns since 1601.
@@ -14,6 +14,8 @@ struct ic_host {
 	// Reads the guest's reference time (HV_X64_MSR_TIME_REF_COUNT), in units of 100 ns. Returns
 	// false, and leaves *time alone, if it cannot be read now.
 	bool (*reference_time)(void *context, uint64_t *time);
+	// The guest has told a pair of a pool (enum kvp_pool): UTF-8, whatever the guest liked.
+	void (*pair)(void *context, uint32_t pool, const char *key, const char *value);
 };
 
 #endif

@@ -9,5 +9,6 @@
 extern const struct ic_component shutdown_component; // argument: SHUTDOWN_FLAG_*; 0: power off
 extern const struct ic_component heartbeat_component;
 extern const struct ic_component timesync_component;
+extern const struct ic_component kvp_component; // argument: KVP_ORDER()
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "parent/common/text.h"
 #include "parent/worker/log.h"
 #include "parent/worker/worker.h"
 
@@ -22,7 +23,25 @@ static uint64_t time_of_day(void *context)
 
 static bool reference_time(void *context, uint64_t *time)
 {
-	return worker_reference_time(context, time);
+	return worker_reference_time(((struct ic_device *)context)->device.worker, time);
+}
+
+// A line for `info`: a pair that is too long for what room is left is left out.
+static void take_pair(void *context, uint32_t pool, const char *key, const char *value)
+{
+	static const char *const pools[] = { "external", "guest", "auto", "auto-external",
+		"auto-internal" };
+	struct ic_device *self = context;
+	char *line = self->told + self->told_length;
+	const size_t room = sizeof(self->told) - self->told_length;
+	const int length = snprintf(line, room, "kvp.%s.%s %s",
+		pool < sizeof(pools) / sizeof(*pools) ? pools[pool] : "unknown", key, value);
+
+	if (length < 0 || (size_t)length + 1 > room)
+		return;
+	text_make_printable(line);
+	line[length] = '\n';
+	self->told_length += (size_t)length + 1;
 }
 
 bool ic_attach(struct device *device, struct failure *failure)
@@ -30,13 +49,39 @@ bool ic_attach(struct device *device, struct failure *failure)
 	struct ic_device *ic = (struct ic_device *)device;
 
 	(void)failure;
-	ic->host = (struct ic_host){ device->worker, time_of_day, reference_time };
+	ic->host = (struct ic_host){ .context = ic,
+		.time_of_day = time_of_day,
+		.reference_time = reference_time,
+		.pair = take_pair };
 	ic->config = (struct ic_config){ .component = device->row->detail, .host = &ic->host };
 	device->config = &ic->config;
 	return true;
 }
 
 // --- verbs ---
+
+static bool has_agreed(const struct device *device)
+{
+	return device->served && ((const struct ic_vsp *)device->vsp)->state >= IC_READY;
+}
+
+static void end_verb(struct ic_device *self, const char *error)
+{
+	const struct verb *verb = self->verb;
+	char *line = self->told + self->told_length;
+	const size_t room = sizeof(self->told) - self->told_length;
+
+	self->verb = NULL;
+	// What is known is told in any case, and what is not with it.
+	if (error && (verb->flags & VERB_TELLS)) {
+		const int length =
+			snprintf(line, room, "%s.problem %s\n", self->device.vmbus.name, error);
+
+		self->told_length += length > 0 && (size_t)length < room ? (size_t)length : 0;
+		error = NULL;
+	}
+	device_verb_done(&self->device, verb, error);
+}
 
 const char *ic_begin_verb(struct device *device, const struct device_request *request)
 {
@@ -45,27 +90,20 @@ const char *ic_begin_verb(struct device *device, const struct device_request *re
 	const struct ic_order order = { request->verb->argument,
 		request->seconds * 1000 / IC_ORDER_TICK_MS, request->words, request->words_length };
 
-	if (!device->served || ic->state < IC_READY) {
-		snprintf(self->sentence, sizeof(self->sentence),
-			"The child has no driver for its %s channel, or no daemon behind it.",
-			device->vmbus.name);
-		return self->sentence;
-	}
-	if (!ic_begin(ic, &order))
+	if (self->verb || (has_agreed(device) && !ic_begin(ic, &order)))
 		return "The child has been asked before and has not answered yet.";
 	self->verb = request->verb;
 	self->told_length = 0;
+	if (!has_agreed(device)) {
+		snprintf(self->sentence, sizeof(self->sentence),
+			"The child has no driver for its %s channel, or no daemon behind it.",
+			device->vmbus.name);
+		end_verb(self, self->sentence);
+		return NULL;
+	}
 	loop_timer_start(&device->ticks, IC_ORDER_TICK_MS);
 	device_loop_serve(device);
 	return NULL;
-}
-
-static void end_verb(struct ic_device *self, const char *error)
-{
-	const struct verb *verb = self->verb;
-
-	self->verb = NULL;
-	device_verb_done(&self->device, verb, error);
 }
 
 static const char *sentence_for(struct ic_device *self, uint32_t status)
@@ -112,11 +150,6 @@ void ic_closing(struct device *device)
 }
 
 // --- what is known ---
-
-static bool has_agreed(const struct device *device)
-{
-	return device->served && ((const struct ic_vsp *)device->vsp)->state >= IC_READY;
-}
 
 static const char *beat(const struct device *device)
 {

@@ -23,6 +23,7 @@ const struct device_row device_table[] = {
 	{ COMPONENT(shutdown_component), .instance = INSTANCE(0x4002, 's', 'h', 'u', 't') },
 	{ COMPONENT(heartbeat_component), .instance = INSTANCE(0x4003, 'h', 'e', 'a', 'r') },
 	{ COMPONENT(timesync_component), .instance = INSTANCE(0x4004, 't', 'i', 'm', 'e') },
+	{ COMPONENT(kvp_component), .instance = INSTANCE(0x4005, 'k', 'v', 'p', 0) },
 };
 
 const unsigned device_table_count = sizeof(device_table) / sizeof(*device_table);

@@ -3,12 +3,15 @@
 #include "ic_guest.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 struct pipe_header pipe_header;
 struct ic_header header;
 const uint8_t *body;
 bool ic_guest_reference_fails;
+unsigned ic_guest_pairs;
+char ic_guest_pair[200];
 
 static uint64_t time_of_day(void *context)
 {
@@ -25,7 +28,17 @@ static bool reference_time(void *context, uint64_t *time)
 	return true;
 }
 
-const struct ic_host ic_guest_host = { NULL, time_of_day, reference_time };
+static void pair(void *context, uint32_t pool, const char *key, const char *value)
+{
+	ic_guest_pairs++;
+	snprintf(ic_guest_pair, sizeof(ic_guest_pair), "%u %s %s", pool, key, value);
+}
+
+const struct ic_host ic_guest_host = {
+	.time_of_day = time_of_day,
+	.reference_time = reference_time,
+	.pair = pair,
+};
 
 void ic_guest_create(const struct ic_component *component)
 {

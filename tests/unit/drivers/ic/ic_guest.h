@@ -8,10 +8,12 @@
 #include "drivers/vsp/ic/backend.h"
 #include "tests/unit/drivers/rig.h"
 
-enum { IC_GUEST_PAGES = 3 }; // of each ring
+enum { IC_GUEST_PAGES = 4 }; // of each ring
 
 extern const struct ic_host ic_guest_host; // the rig's clocks
 extern bool ic_guest_reference_fails;	   // it cannot be read
+extern unsigned ic_guest_pairs;		   // that the guest has told
+extern char ic_guest_pair[200];		   // the last of them: pool, key and value
 
 // The guest's copy of the last message.
 extern struct pipe_header pipe_header;
