@@ -7,6 +7,7 @@
 
 #include "drivers/proto/kvp.h"
 #include "drivers/proto/shutdown.h"
+#include "drivers/proto/vss.h"
 
 const struct verb child_verbs[] = {
 	{ "stop", "shutdown", 0, 0, VERB_ENDS, 300, "NAME", "ask the child to shut down",
@@ -32,6 +33,11 @@ const struct verb child_verbs[] = {
 		"ADAPTER is its GUID. The others are lists with semicolons, or empty; ADDRESSES "
 		"may "
 		"be dhcp.\n" },
+	{ "freeze", "vss", VSS_FREEZE, 0, 0, 30, "NAME", "have the child's file systems hold still",
+		"Until thaw, what is on its disks is whole, and they can be copied. Needs a daemon "
+		"in "
+		"the\nchild (Linux: hv_vss_daemon). One that has not frozen in time is thawed.\n" },
+	{ "thaw", "vss", VSS_THAW, 0, 0, 30, "NAME", "let a frozen child go on", "" },
 };
 
 const unsigned child_verb_count = sizeof(child_verbs) / sizeof(*child_verbs);

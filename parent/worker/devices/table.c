@@ -24,6 +24,7 @@ const struct device_row device_table[] = {
 	{ COMPONENT(heartbeat_component), .instance = INSTANCE(0x4003, 'h', 'e', 'a', 'r') },
 	{ COMPONENT(timesync_component), .instance = INSTANCE(0x4004, 't', 'i', 'm', 'e') },
 	{ COMPONENT(kvp_component), .instance = INSTANCE(0x4005, 'k', 'v', 'p', 0) },
+	{ COMPONENT(vss_component), .instance = INSTANCE(0x4006, 'v', 's', 's', 0) },
 };
 
 const unsigned device_table_count = sizeof(device_table) / sizeof(*device_table);
