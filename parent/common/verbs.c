@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "drivers/proto/fcopy.h"
 #include "drivers/proto/kvp.h"
 #include "drivers/proto/shutdown.h"
 #include "drivers/proto/vss.h"
@@ -38,6 +39,11 @@ const struct verb child_verbs[] = {
 		"in "
 		"the\nchild (Linux: hv_vss_daemon). One that has not frozen in time is thawed.\n" },
 	{ "thaw", "vss", VSS_THAW, 0, 0, 30, "NAME", "let a frozen child go on", "" },
+	{ "copy-to", "fcopy", FCOPY_START, 2, VERB_SENDS, 30, "NAME FILE GUESTPATH",
+		"copy a file into the child",
+		"GUESTPATH is the whole path, beginning with /; what is missing of it is made. "
+		"Needs a "
+		"daemon\nin the child (Linux: hv_fcopy_daemon).\n" },
 };
 
 const unsigned child_verb_count = sizeof(child_verbs) / sizeof(*child_verbs);

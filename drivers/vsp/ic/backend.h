@@ -16,6 +16,9 @@ struct ic_host {
 	bool (*reference_time)(void *context, uint64_t *time);
 	// The guest has told a pair of a pool (enum kvp_pool): UTF-8, whatever the guest liked.
 	void (*pair)(void *context, uint32_t pool, const char *key, const char *value);
+	// Takes the next bytes of the file that is copied, `size` at most. Returns how many; 0:
+	// none now, poll when there are; -1: there will be no more.
+	int32_t (*read)(void *context, void *bytes, uint32_t size);
 };
 
 #endif

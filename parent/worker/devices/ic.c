@@ -44,6 +44,13 @@ static void take_pair(void *context, uint32_t pool, const char *key, const char 
 	self->told_length += (size_t)length + 1;
 }
 
+static int32_t read_file(void *context, void *bytes, uint32_t size)
+{
+	struct ic_device *self = context;
+
+	return control_verb_read(&self->device.worker->control, self->verb, bytes, size);
+}
+
 bool ic_attach(struct device *device, struct failure *failure)
 {
 	struct ic_device *ic = (struct ic_device *)device;
@@ -52,7 +59,8 @@ bool ic_attach(struct device *device, struct failure *failure)
 	ic->host = (struct ic_host){ .context = ic,
 		.time_of_day = time_of_day,
 		.reference_time = reference_time,
-		.pair = take_pair };
+		.pair = take_pair,
+		.read = read_file };
 	ic->config = (struct ic_config){ .component = device->row->detail, .host = &ic->host };
 	device->config = &ic->config;
 	return true;

@@ -25,6 +25,7 @@ const struct device_row device_table[] = {
 	{ COMPONENT(timesync_component), .instance = INSTANCE(0x4004, 't', 'i', 'm', 'e') },
 	{ COMPONENT(kvp_component), .instance = INSTANCE(0x4005, 'k', 'v', 'p', 0) },
 	{ COMPONENT(vss_component), .instance = INSTANCE(0x4006, 'v', 's', 's', 0) },
+	{ COMPONENT(fcopy_component), .instance = INSTANCE(0x4007, 'c', 'o', 'p', 'y') },
 };
 
 const unsigned device_table_count = sizeof(device_table) / sizeof(*device_table);

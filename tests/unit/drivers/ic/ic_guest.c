@@ -12,6 +12,8 @@ const uint8_t *body;
 bool ic_guest_reference_fails;
 unsigned ic_guest_pairs;
 char ic_guest_pair[200];
+uint8_t ic_guest_file[40000];
+uint32_t ic_guest_file_at, ic_guest_file_size;
 
 static uint64_t time_of_day(void *context)
 {
@@ -34,10 +36,22 @@ static void pair(void *context, uint32_t pool, const char *key, const char *valu
 	snprintf(ic_guest_pair, sizeof(ic_guest_pair), "%u %s %s", pool, key, value);
 }
 
+static int32_t read_file(void *context, void *bytes, uint32_t size)
+{
+	if (ic_guest_file_size == IC_GUEST_FILE_GONE)
+		return -1;
+	if (size > ic_guest_file_size - ic_guest_file_at)
+		size = ic_guest_file_size - ic_guest_file_at;
+	memcpy(bytes, ic_guest_file + ic_guest_file_at, size);
+	ic_guest_file_at += size;
+	return (int32_t)size;
+}
+
 const struct ic_host ic_guest_host = {
 	.time_of_day = time_of_day,
 	.reference_time = reference_time,
 	.pair = pair,
+	.read = read_file,
 };
 
 void ic_guest_create(const struct ic_component *component)

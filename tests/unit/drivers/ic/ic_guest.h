@@ -14,6 +14,8 @@ extern const struct ic_host ic_guest_host; // the rig's clocks
 extern bool ic_guest_reference_fails;	   // it cannot be read
 extern unsigned ic_guest_pairs;		   // that the guest has told
 extern char ic_guest_pair[200];		   // the last of them: pool, key and value
+extern uint8_t ic_guest_file[40000];	   // that is copied: read up to _at, there up to _size
+extern uint32_t ic_guest_file_at, ic_guest_file_size;
 
 // The guest's copy of the last message.
 extern struct pipe_header pipe_header;
