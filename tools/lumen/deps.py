@@ -28,6 +28,7 @@ MACHINE = [
     ("busybox-static", "/usr/share/doc/busybox-static", "user space of the root and the example"),
     ("e2fsprogs", "mke2fs", "to make file systems"),
     ("kmod", "depmod", "to index kernel modules"),
+    ("hyperv-daemons", "/usr/sbin/hv_kvp_daemon", "the example's side of lumenctl info and others"),
 ]
 DISK = [
     ("e2fsprogs", "mke2fs", "to make file systems"),

@@ -13,6 +13,7 @@ from lumen import cpio, modules, paths, stamp, ui
 SOURCE = Path(__file__).resolve()
 ROOT_INIT = paths.ROOT / "parent/root/init"
 EXAMPLE = paths.ROOT / "examples/linux"
+OS_RELEASE = Path("/etc/os-release")
 
 ROOT_MODULES = ["virtio_pci", "virtio_blk", "virtio_console"]
 # The child's own drivers for its disk and file system, and for requests to power off; BARE serves
@@ -138,12 +139,16 @@ def _install(source, target, mode):
 
 
 def _fill_example_tree(tree, kernel, helpers):
-    for name in ("bin", "sbin", "dev", "proc", "sys", "run", "tmp", "etc", "root", "data"):
+    for name in ("bin", "sbin", "dev", "proc", "sys", "run", "tmp", "etc", "root", "data", "var/lib"):
         (tree / name).mkdir(parents=True)
     _install(paths.BUSYBOX, tree / "bin/busybox", 0o755)
     (tree / "bin/sh").symlink_to("busybox")
     for name in ("init", "poweroff"):
         _install(EXAMPLE / f"sbin-{name}", tree / "sbin" / name, 0o755)
+    (tree / "sbin/reboot").symlink_to("poweroff")
+    for path in paths.DAEMONS:
+        _install(path, tree / path.relative_to("/"), 0o755)
+    _install(OS_RELEASE, tree / "etc/os-release", 0o644)
     for script in sorted((EXAMPLE / "actions").iterdir()):
         _install(script, tree / "lib/lumen" / script.name, 0o755)
     for script in sorted((EXAMPLE / "bin").iterdir()):
@@ -177,7 +182,7 @@ def _example_disk(kernel, directory, helpers):
     product = directory / "root.ext4"
     sources = [EXAMPLE / "sbin-init", EXAMPLE / "sbin-poweroff",
                *sorted((EXAMPLE / "actions").iterdir()), *sorted((EXAMPLE / "bin").iterdir()),
-               *helpers]
+               *helpers, *paths.DAEMONS, OS_RELEASE]
     digest = stamp.key([*_generators(), paths.BUSYBOX, kernel.image, *sources], FREE_MIB)
     if not stamp.fresh(product, digest):
         tree = directory / "tree"

@@ -32,7 +32,8 @@ MAX_DISKS = 8
 APPEND_MAX = 2047  # bytes
 SECTOR = 512
 EXAMPLES = ("linux", *examples.KERNELS)
-EXAMPLE_PROGRAMS = ("examples/linux/lumen-report", "examples/linux/lumen-diskbench")
+EXAMPLE_PROGRAMS = ("examples/linux/lumen-report", "examples/linux/lumen-diskbench",
+                    "examples/linux/lumen-clock")
 
 
 @dataclass
