@@ -118,7 +118,7 @@ static bool copy_answer(int fd, FILE *copy)
 
 // The whole answer is taken before any of it is shown: nobody who reads us slowly is the worker's
 // concern.
-char *ctl_take_answer(int fd)
+char *ctl_take_answer(int fd, bool quiet)
 {
 	char *text = NULL;
 	size_t size;
@@ -130,7 +130,8 @@ char *ctl_take_answer(int fd)
 	if (whole)
 		return text;
 	free(text);
-	ctl_fail(LUMEN_EXIT_OUR_FAULT, "The worker's answer has no end: %s.", why_not());
+	if (!quiet)
+		ctl_fail(LUMEN_EXIT_OUR_FAULT, "The worker's answer has no end: %s.", why_not());
 	return NULL;
 }
 
@@ -141,7 +142,7 @@ char *ctl_ask(int directory, const char *what, unsigned int seconds, bool quiet)
 
 	deadline_start(seconds);
 	fd = request(directory, what, quiet);
-	text = fd >= 0 ? ctl_take_answer(fd) : NULL;
+	text = fd >= 0 ? ctl_take_answer(fd, quiet) : NULL;
 	deadline_end();
 	if (fd >= 0)
 		close(fd);

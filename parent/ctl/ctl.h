@@ -81,14 +81,14 @@ enum {
 int ctl_request(int directory, const char *request, unsigned int seconds, bool quiet);
 
 // Makes a request whose answer has an end, and returns that: text of the caller's to free. NULL
-// after saying why not (unless `quiet` and there is no answer).
+// after saying why not (unless `quiet`).
 char *ctl_ask(int directory, const char *request, unsigned int seconds, bool quiet);
 
 // Parts of these, within a deadline of the caller's (deadline.h). The socket, or -1; 0, or a status
 // after saying what the worker's first line does; the rest, or NULL after saying why not.
 int ctl_connect(int directory, bool quiet);
 int ctl_verdict(int fd);
-char *ctl_take_answer(int fd);
+char *ctl_take_answer(int fd, bool quiet);
 
 // Prints the worker's `name value` lines, as they are or as one JSON object; changes the text.
 void ctl_print_lines(char *lines, bool json);

@@ -143,7 +143,7 @@ static int converse(const struct verb_call *call, int fd)
 	status = ctl_verdict(fd);
 	if (status || !(call->verb->flags & VERB_TELLS))
 		return status;
-	text = ctl_take_answer(fd);
+	text = ctl_take_answer(fd, false);
 	if (!text)
 		return LUMEN_EXIT_OUR_FAULT;
 	ctl_print_lines(text, call->json);

@@ -41,19 +41,28 @@ static int accept_only(int listener)
 }
 
 // More than any buffer on its way, and a last line that must come through.
-static int talk(int listener)
+static int talk(int listener, int lines)
 {
-	int fd = accept(listener, NULL, NULL);
 	char line[64];
 
-	if (read(fd, line, sizeof(line)) <= 0)
-		return 98;
-	dprintf(fd, "ok\n");
-	for (int i = 0; i < 40000; i++)
-		dprintf(fd, "counter%d %d\n", i, i);
-	dprintf(fd, "last 1\n");
-	close(fd);
-	return accept_only(listener);
+	for (;;) {
+		int fd = accept(listener, NULL, NULL);
+
+		if (read(fd, line, sizeof(line)) <= 0)
+			return 98;
+		dprintf(fd, "ok\n");
+		for (int i = 0; i < lines; i++)
+			dprintf(fd, "counter%d %d\n", i, i);
+		dprintf(fd, "last 1\n");
+		close(fd);
+	}
+}
+
+// One that answers nobody, and says so at once.
+__attribute__((noreturn)) static void hang_up(int listener)
+{
+	for (;;)
+		close(accept(listener, NULL, NULL));
 }
 
 static int be(const char *what, int listener)
@@ -67,7 +76,11 @@ static int be(const char *what, int listener)
 	if (!strcmp(what, "mute"))
 		return accept_only(listener);
 	if (!strcmp(what, "talk"))
-		return talk(listener);
+		return talk(listener, 40000);
+	if (!strcmp(what, "chat"))
+		return talk(listener, 1);
+	if (strcmp(what, "deaf"))
+		hang_up(listener);
 	for (;;)
 		pause();
 }

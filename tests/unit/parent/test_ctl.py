@@ -329,12 +329,33 @@ def test_kill_does_not_need_the_supervisor(bench):
 
 
 def test_requests_to_a_worker_that_does_not_answer_end(bench):
-    bench.create("a", "wait")
+    bench.create("a", "deaf")
     bench.do("start", "a")
-    asked = [bench.start(*words) for words in (("stat", "a"), ("console", "a"), ("trace", "a"))]
+    asked = [bench.start(*words) for words in (
+        ("stat", "a"), ("console", "a"), ("trace", "a"), ("stop", "a", "--timeout", "1"),
+        ("info", "a", "--timeout=1"), ("copy-to", "--timeout", "1", "a", __file__, "/x"))]
     for process in asked:
         _, err = process.communicate(timeout=PATIENCE)
         check(process.returncode == 123 and "not answer" in err, f"{process.returncode} {err}")
+    bench.clean("a")
+
+
+def test_verbs_have_words_and_a_deadline(bench):
+    """What is wrong on the command line is said so; a child that has agreed to end has its time for that."""
+    bench.create("a", "mute")
+    bench.do("start", "a")
+    for words in (("set-kvp", "a", "key"), ("set-kvp", "a", "key", "value", "more"), ("stop",),
+                  ("stop", "a", "--timeout", "0"), ("stop", "a", "--timeout", "1s"), ("stop", "a", "--json"),
+                  ("copy-to", "a", "/no/such/file", "/x"), ("copy-to", "a", "/dev/null", "/x"),
+                  ("freeze", "nobody")):
+        result = bench.run(*words)
+        check(result.returncode == 122 and result.stderr, f"{words}: {result.returncode} {result.stderr}")
+    bench.do("set-kvp", "a", "a key\n\\", "its value")
+    for verb in "stop", "restart":
+        result = bench.run(verb, "a", "--timeout", "1")
+        check(result.returncode == 123 and "still runs after 1 s" in result.stderr, result.stderr)
+        check(verb in bench.do(verb, "--help") and verb in bench.do("--help"), "the help")
+    check("too long" in bench.run("set-kvp", "a", "key", "v" * 5000).stderr, "a long value")
     bench.clean("a")
 
 
@@ -385,7 +406,7 @@ def test_directories_of_any_length(bench):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         bench.environment["LUMEN_RUN_DIR"] = path
         bench.run_dir = Path(path)
-        bench.create("a23456789", "talk")
+        bench.create("a23456789", "chat")
         bench.do("start", "a23456789")
         check(bench.settled_state("a23456789") == RUNNING, f"{length} bytes")
         check("last 1" in bench.do("stat", "a23456789"), f"{length} bytes: no answer")

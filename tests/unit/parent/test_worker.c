@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "drivers/common/ic.h"
+#include "drivers/proto/fcopy.h"
 #include "drivers/proto/shutdown.h"
 #include "drivers/proto/storage.h"
 #include "fake_block_system.h"
@@ -555,6 +556,13 @@ static void *talk(void *context)
 	cr_expect_str_eq(answer, "error The request is not known.\n");
 	read_to_end(request("stop"), answer, sizeof(answer));
 	cr_expect_eq(strncmp(answer, "error The child has no driver for its shutdown", 46), 0);
+	read_to_end(request("set-kvp\t1\tkey"), answer, sizeof(answer));
+	cr_expect_str_eq(answer, "error The request's words make no sense.\n");
+	read_to_end(request("set-kvp\t1\tkey\tno\\quote"), answer, sizeof(answer));
+	cr_expect_str_eq(answer, "error The request's words make no sense.\n");
+	read_to_end(request("info\t1"), answer, sizeof(answer));
+	cr_expect_eq(strncmp(answer, "ok\nheartbeat.state none\n", 24), 0);
+	cr_expect_not_null(strstr(answer, "\nkvp.problem The child has no driver"));
 	read_to_end(request("stat"), answer, sizeof(answer));
 	cr_expect_eq(strncmp(answer, "ok\npid ", 7), 0);
 	cr_expect_not_null(strstr(answer, "\npartition_id 77\n"));
@@ -998,7 +1006,7 @@ static void init_rings(void)
 // Waits for a packet of the host's.
 static int receive(struct vmbus_packet *in)
 {
-	static _Alignas(8) uint8_t buffer[4096];
+	static _Alignas(8) uint8_t buffer[8192];
 
 	while (vmbus_ring_read(&reader, buffer, sizeof(buffer), in) == VMBUS_RING_EMPTY) {
 		int error = fake_wait_signal();
@@ -1390,6 +1398,8 @@ Test(worker, what_a_guest_can_repeat_is_not_logged_for_ever)
 
 // A guest with a driver for the shutdown component.
 
+static const uint8_t *component_asked; // the body of the last message
+
 // Waits for a message of the host's, and sends this back as the answer to it.
 static int answer_component(uint16_t type, uint32_t status, const void *body, uint16_t length)
 {
@@ -1406,6 +1416,7 @@ static int answer_component(uint16_t type, uint32_t status, const void *body, ui
 	if (error)
 		return error;
 	memcpy(&message, in.payload, sizeof(message));
+	component_asked = in.payload + sizeof(message);
 	cr_assert_eq(message.header.type, type);
 	message.header.status = status;
 	message.header.flags = IC_FLAG_TRANSACTION | IC_FLAG_RESPONSE;
@@ -1415,13 +1426,10 @@ static int answer_component(uint16_t type, uint32_t status, const void *body, ui
 	return 0;
 }
 
-static int open_component(void)
+static int open_this(const struct vmbus_guid *class, struct ic_version version)
 {
-	const struct {
-		struct ic_negotiate counts;
-		struct ic_version framework, message;
-	} picked = { { 1, 1, 0 }, { 3, 0 }, { 3, 2 } };
-	int error = connect_to_host(&shutdown_class);
+	const struct ic_choice picked = { { 1, 1, 0 }, { 3, 0 }, version };
+	int error = connect_to_host(class);
 
 	if (!error)
 		error = open_channel();
@@ -1429,6 +1437,11 @@ static int open_component(void)
 		return error;
 	init_rings();
 	return answer_component(IC_MESSAGE_NEGOTIATE, 0, &picked, sizeof(picked));
+}
+
+static int open_component(void)
+{
+	return open_this(&shutdown_class, (struct ic_version){ 3, 2 });
 }
 
 // Refuses once, then powers off as it is asked to.
@@ -1513,8 +1526,7 @@ static void *stop_it_then_kill_it(void *context)
 {
 	(void)context;
 	stop_it_now();
-	cr_expect_str_eq(
-		answer, "error The child has closed the channel instead of answering.\n");
+	cr_expect_str_eq(answer, "error The child has closed the channel instead of answering.\n");
 	return kill_it(context);
 }
 
@@ -1522,6 +1534,78 @@ Test(worker, a_guest_that_closes_its_shutdown_channel_is_not_stopped)
 {
 	cr_assert_eq(run_beside(closing_guest, stop_it_then_kill_it), LUMEN_EXIT_OUR_FAULT);
 	cr_assert_str_eq(answer, "ok\n");
+}
+
+// A guest to which a file is copied.
+
+enum { COPIED = 10000 };
+
+static const struct vmbus_guid fcopy_class = FCOPY_GUID;
+
+// Takes so many requests, of which the last one has to be this.
+static int take_copy(unsigned step, unsigned count, uint32_t last, struct hv_message *message)
+{
+	int error = step ? fake_wait() : open_this(&fcopy_class, (struct ic_version){ 1, 1 });
+	struct fcopy_header header;
+
+	while (!error && count--) {
+		error = answer_component(IC_MESSAGE_FCOPY, 0, NULL, 0);
+		if (!error)
+			memcpy(&header, component_asked, sizeof(header));
+		cr_assert(error || count || header.operation == last);
+	}
+	fake_in(message, LAYOUT_CONSOLE_PORT, 1);
+	return error;
+}
+
+static int receiving_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	return take_copy(step, 4, FCOPY_COMPLETE, message); // start, two blocks, and that
+}
+
+static int disappointed_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	return take_copy(step, 3, FCOPY_CANCEL, message);
+}
+
+// Sends so many bytes of a file, and then no more. Again until the guest's driver is there.
+static void send_it(size_t size)
+{
+	static const char file[COPIED];
+
+	do {
+		const int fd = request("copy-to\t20\t10000\t/a");
+
+		cr_expect_leq(send(fd, file, size, MSG_NOSIGNAL), (ssize_t)size);
+		shutdown(fd, SHUT_WR);
+		read_to_end(fd, answer, sizeof(answer));
+	} while (!strncmp(answer, "error The child has no driver", 29));
+}
+
+static void *copy_it(void *context)
+{
+	(void)context;
+	send_it(COPIED);
+	cr_expect_str_eq(answer, "ok\n");
+	return kill_it(context);
+}
+
+static void *copy_a_part(void *context)
+{
+	(void)context;
+	send_it(FCOPY_BLOCK);
+	cr_expect_str_eq(answer, "error There is nobody any more who sends the file.\n");
+	return kill_it(context);
+}
+
+Test(worker, a_file_is_copied_to_the_guest)
+{
+	cr_assert_eq(run_beside(receiving_guest, copy_it), LUMEN_EXIT_OUR_FAULT);
+}
+
+Test(worker, a_file_that_does_not_come_is_cancelled)
+{
+	cr_assert_eq(run_beside(disappointed_guest, copy_a_part), LUMEN_EXIT_OUR_FAULT);
 }
 
 // Sends nonsense over its shutdown channel.
