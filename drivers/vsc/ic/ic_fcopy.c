@@ -111,12 +111,11 @@ static uint32_t fcopy_complete(struct lumen_ic *ic, const uint8_t *body, uint32_
 	return handlers->complete(handlers->context);
 }
 
+// A host to which the answer to its start came too late does not know whether there is anything.
 static uint32_t fcopy_cancel(struct lumen_ic *ic, const uint8_t *body, uint32_t body_size)
 {
 	(void)body;
 	(void)body_size;
-	if (!fcopy_of(ic)->copying)
-		return ic_refuse(ic);
 	fcopy_abandon(ic);
 	return IC_STATUS_OK;
 }

@@ -13,12 +13,13 @@ static struct vss *vss_of(struct lumen_ic *ic)
 	return (void *)ic->state;
 }
 
+// A host to which the answer to its freeze came too late does not know whether there is anything.
 static uint32_t vss_thaw(struct lumen_ic *ic)
 {
 	const struct lumen_vss_handlers *handlers = ic->handlers;
 
 	if (!vss_of(ic)->frozen)
-		return ic_refuse(ic);
+		return IC_STATUS_OK;
 	vss_of(ic)->frozen = false;
 	return handlers->thaw(handlers->context);
 }
@@ -85,8 +86,7 @@ static uint32_t vss_take(
 
 static void vss_abandon(struct lumen_ic *ic)
 {
-	if (vss_of(ic)->frozen)
-		vss_thaw(ic);
+	vss_thaw(ic);
 }
 
 lumen_status lumen_vss_open(struct lumen_vmbus *bus, const struct lumen_vss_handlers *handlers,

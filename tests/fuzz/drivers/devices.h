@@ -19,7 +19,7 @@ struct fuzz_device {
 	void (*guest_says)(const struct fuzz_device *device);
 	void (*guest_hears)(const struct vmbus_packet *packet);
 	// The VSP is asked for something by its embedder.
-	void (*ask)(void);
+	void (*ask)(const struct fuzz_device *device);
 	// The VSC: false, and it is not open; the kernel does something; the end. Whether the host
 	// is found at fault.
 	bool (*open)(const struct fuzz_device *device);

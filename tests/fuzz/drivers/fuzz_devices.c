@@ -86,7 +86,7 @@ static bool happen(const struct fuzz_device *device, uint32_t what)
 		return true;
 	case 3:
 		if (channel()->vsp && device->ask)
-			device->ask();
+			device->ask(device);
 		return true;
 	case 4:
 		if (what & 0x80)

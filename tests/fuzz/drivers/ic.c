@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The integration components, both ends, for fuzz_devices.c. The key-value pairs, backup and file
-// copy have no VSP here yet: a hostile host is at their VSCs.
+// The integration components, both ends, for fuzz_devices.c.
 #include "lumen/ic.h"
 
 #include <string.h>
@@ -17,11 +16,12 @@
 
 struct row {
 	struct vmbus_guid guid;
-	const struct ic_component *vsp; // NULL: there is none
-	uint16_t type;			// enum ic_message_type
-	uint32_t size;			// of a whole request's body
+	const struct ic_component *vsp;
+	uint16_t type; // enum ic_message_type
+	uint32_t size; // of a whole request's body
 	struct ic_version versions[4];
 	lumen_status (*open)(struct lumen_ic **ic);
+	uint8_t arguments[8]; // of orders
 };
 
 enum { BODY = 8192 };
@@ -30,12 +30,13 @@ static struct ic_frame last; // that the raw guest has heard
 static uint8_t last_body[BODY];
 static bool reference_fails;
 static struct lumen_ic *ic;
+static const struct row *opened;
 static struct {
 	bool frozen, copying, asked;
 	uint64_t size;
 } kernel;
 
-// --- the host's clocks ---
+// --- the host ---
 
 static uint64_t time_of_day(void *context)
 {
@@ -50,9 +51,27 @@ static bool reference_time(void *context, uint64_t *time)
 	return !reference_fails;
 }
 
+static void pair(void *context, uint32_t pool, const char *key, const char *value)
+{
+	(void)context;
+	rig_check(pool <= KVP_POOL_AUTO_INTERNAL && strlen(key) + strlen(value) < BODY);
+}
+
+static int32_t read(void *context, void *bytes, uint32_t size)
+{
+	const uint32_t what = take();
+
+	(void)context;
+	if (what > 0xf0)
+		return -1;
+	size = what < 0x40 ? size * what / 0x40 : size;
+	memset(bytes, (int)what, size);
+	return (int32_t)size;
+}
+
 static void create(const struct fuzz_device *device)
 {
-	static const struct ic_host host = { NULL, time_of_day, reference_time };
+	static const struct ic_host host = { NULL, time_of_day, reference_time, pair, read };
 	static struct ic_config config;
 	const struct row *row = device->of;
 
@@ -61,15 +80,27 @@ static void create(const struct fuzz_device *device)
 	memset(&kernel, 0, sizeof(kernel));
 	reference_fails = false;
 	config = (struct ic_config){ .component = row->vsp, .host = &host };
-	rig_offer(0, &row->guid, row->vsp ? &row->vsp->class : NULL, &config);
+	rig_offer(0, &row->guid, &row->vsp->class, &config);
 }
 
-static void ask(void)
+static void ask(const struct fuzz_device *device)
 {
+	static char words[] = "20000\0/a/b\0c\0d\0e"; // a file's size and path; or keys and values
+	struct ic_vsp *vsp = (struct ic_vsp *)rig.channels[0].vsp;
 	const uint32_t what = take();
+	const struct row *row = device->of;
+	struct ic_order order = { .argument = row->arguments[what & 7], .patience = what >> 3 & 3 };
 
 	reference_fails = what & 0x80;
-	ic_ask((struct ic_vsp *)rig.channels[0].vsp, what & 7);
+	if (vsp->component->words_max) {
+		memcpy(words, "20000\0/a/b\0c\0d\0e", sizeof(words));
+		patch(words, sizeof(words) - 1, what >> 5 & 3);
+		if (row->vsp == &kvp_component)
+			order.argument |= take() % (KVP_POOL_AUTO_INTERNAL + 1) << KVP_POOL_SHIFT;
+		order.words = words;
+		order.words_length = sizeof(words);
+	}
+	ic_begin(vsp, &order);
 }
 
 // --- a raw guest ---
@@ -282,9 +313,8 @@ static lumen_status open_fcopy(struct lumen_ic **to)
 
 static bool open(const struct fuzz_device *device)
 {
-	const struct row *row = device->of;
-
-	return row->open(&ic) == LUMEN_OK;
+	opened = device->of;
+	return opened->open(&ic) == LUMEN_OK;
 }
 
 static void act(void)
@@ -298,9 +328,11 @@ static void close(void)
 	rig_check(!kernel.frozen && !kernel.copying);
 }
 
+// What is asked for decides whether a backup's requests are out of turn.
 static bool blames(void)
 {
-	return lumen_ic_status(ic) == LUMEN_BAD_HOST || lumen_ic_bad_messages(ic);
+	return lumen_ic_status(ic) == LUMEN_BAD_HOST ||
+	       (lumen_ic_bad_messages(ic) && opened->vsp != &vss_component);
 }
 
 // --- a host that lies ---
@@ -357,25 +389,27 @@ static void host_says(const struct fuzz_device *device)
 
 static const struct row rows[] = {
 	{ SHUTDOWN_GUID, &shutdown_component, IC_MESSAGE_SHUTDOWN, sizeof(struct shutdown_message),
-		SHUTDOWN_VERSIONS, open_shutdown },
+		SHUTDOWN_VERSIONS, open_shutdown, { 0, 1, 2, 3, 4, 5, 6, 7 } },
 	{ HEARTBEAT_GUID, &heartbeat_component, IC_MESSAGE_HEARTBEAT,
-		sizeof(struct heartbeat_message), HEARTBEAT_VERSIONS, open_heartbeat },
+		sizeof(struct heartbeat_message), HEARTBEAT_VERSIONS, open_heartbeat, { 0 } },
 	{ TIMESYNC_GUID, &timesync_component, IC_MESSAGE_TIMESYNC, TIMESYNC_MESSAGE_SIZE,
-		TIMESYNC_VERSIONS, open_time },
-	{ KVP_GUID, NULL, IC_MESSAGE_KVP, sizeof(struct kvp_enumerate), KVP_VERSIONS, open_kvp },
-	{ VSS_GUID, NULL, IC_MESSAGE_VSS, sizeof(struct vss_message), VSS_VERSIONS, open_vss },
-	{ FCOPY_GUID, NULL, IC_MESSAGE_FCOPY, sizeof(struct fcopy_start), FCOPY_VERSIONS,
-		open_fcopy },
+		TIMESYNC_VERSIONS, open_time, { 0 } },
+	{ KVP_GUID, &kvp_component, IC_MESSAGE_KVP, sizeof(struct kvp_enumerate), KVP_VERSIONS,
+		open_kvp },
+	{ VSS_GUID, &vss_component, IC_MESSAGE_VSS, sizeof(struct vss_message), VSS_VERSIONS,
+		open_vss },
+	{ FCOPY_GUID, &fcopy_component, IC_MESSAGE_FCOPY, sizeof(struct fcopy_start),
+		FCOPY_VERSIONS, open_fcopy, { FCOPY_START } },
 };
 
-#define DEVICE(row, vsp)                                                                           \
+#define DEVICE(row)                                                                                \
 	{                                                                                          \
-		.of = &rows[row], .has_vsp = vsp, .has_vsc = true, .create = create,               \
+		.of = &rows[row], .has_vsp = true, .has_vsc = true, .create = create,              \
 		.destroy = rig_destroy, .greet = greet, .guest_says = guest_says,                  \
 		.guest_hears = guest_hears, .ask = ask, .open = open, .act = act, .close = close,  \
 		.blames = blames, .host_says = host_says,                                          \
 	}
 
-const struct fuzz_device fuzz_ic[] = { DEVICE(0, true), DEVICE(1, true), DEVICE(2, true),
-	DEVICE(3, false), DEVICE(4, false), DEVICE(5, false) };
+const struct fuzz_device fuzz_ic[] = { DEVICE(0), DEVICE(1), DEVICE(2), DEVICE(3), DEVICE(4),
+	DEVICE(5) };
 const uint32_t fuzz_ic_count = sizeof(fuzz_ic) / sizeof(fuzz_ic[0]);

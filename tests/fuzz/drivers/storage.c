@@ -30,10 +30,11 @@ static void create(const struct fuzz_device *device)
 	storage_host_add_disk(1, 0, 1, 4096, take() & 0x1F);
 }
 
-static void ask(void)
+static void ask(const struct fuzz_device *device)
 {
 	const uint32_t what = take();
 
+	(void)device;
 	if (what & 1)
 		storage_vsp_rescan(rig.channels[0].vsp);
 	else if (what & 2)

@@ -16,6 +16,7 @@ extern unsigned ic_guest_pairs;		   // that the guest has told
 extern char ic_guest_pair[200];		   // the last of them: pool, key and value
 extern uint8_t ic_guest_file[40000];	   // that is copied: read up to _at, there up to _size
 extern uint32_t ic_guest_file_at, ic_guest_file_size;
+#define IC_GUEST_FILE_GONE UINT32_MAX // a size: there is nobody any more who has it
 
 // The guest's copy of the last message.
 extern struct pipe_header pipe_header;
