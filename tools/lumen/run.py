@@ -28,6 +28,7 @@ UNATTENDED_TIMEOUT = 600
 # The root must be up after this many seconds. The worker ends a child in time; if it does not, we do.
 ROOT_TIME = 180
 WORKER_TIME = 30
+LOGS = ("root.log", "root.first.log", "console.log", "qemu.log")
 MAX_DISKS = 8
 APPEND_MAX = 2047  # bytes
 SECTOR = 512
@@ -303,12 +304,8 @@ def _limits(options):
     return session.Limits(ROOT_TIME, options.timeout and options.timeout + WORKER_TIME)
 
 
-def start(options, root_kernel, directory, attach=False, prepare_session=None):
-    """Boot and wait for the end. attach: our standard input and output are the console."""
-    for old in ("root.log", "console.log", "qemu.log"):
-        (directory / old).unlink(missing_ok=True)
-    with build.lock():
-        machine = _machine(options, root_kernel, directory)
+def _boot(options, machine, directory, attach, prepare_session):
+    """One boot, to its end: (its exit status, the Session)"""
     running = qemu.Running(machine, directory / "qemu.log")
     stdin = sys.stdin.fileno() if attach and sys.stdin else None
     echo = sys.stdout.fileno() if attach else None
@@ -318,9 +315,23 @@ def start(options, root_kernel, directory, attach=False, prepare_session=None):
         if prepare_session:
             prepare_session(current)
         with session.raw_terminal(attach and sys.stdin.isatty() and sys.stdout.isatty()):
-            code = current.run()
+            return current.run(), current
+
+
+def start(options, root_kernel, directory, attach=False, prepare_session=None):
+    """Boot and wait for the end. attach: our standard input and output are the console."""
+    for old in LOGS:
+        (directory / old).unlink(missing_ok=True)
+    with build.lock():
+        machine = _machine(options, root_kernel, directory)
+    code, current = _boot(options, machine, directory, attach, prepare_session)
+    if machine.accel == "tcg" and current.never_started():
+        ui.say("the root's kernel stands still, or QEMU broke down under it: TCG does that now and then "
+               f"(docs/hacking.md). Once more (log: {paths.relative(directory)}/root.first.log).")
+        (directory / "root.log").rename(directory / "root.first.log")
+        code, current = _boot(options, machine, directory, attach, prepare_session)
     if machine.bare and not current.hung and not current.left:
-        code = _bare_status(running.process.returncode)
+        code = _bare_status(current.running.process.returncode)
     return Result(code, bytes(current.console), current.notes, current.messages,
                   current.elapsed(), directory, current.ready_after)
 

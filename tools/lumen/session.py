@@ -16,6 +16,7 @@ from lumen import status, ui
 LEAVE = b"\x1d"  # Ctrl-]
 PANIC = b"lumen: panic: "
 HUNG_GRACE = 20.0  # seconds that the root gets to say what it knows about a child that hung
+STILL = 60.0  # seconds: a root that boots and says nothing for so long stands still
 
 
 @contextlib.contextmanager
@@ -69,6 +70,7 @@ class Session:
         self.panicked = False
         self.root_log = root_log
         self._root_log_read = 0
+        self._root_log_grew = self.started
         self._partial = b""
         self._pending_in = b""
         self._watchers = []
@@ -123,6 +125,8 @@ class Session:
         self._watch_root_log()
         if self.deadline is not None and time.monotonic() > self.deadline:
             self._time_is_up()
+        elif self._stands_still():
+            self.late = self.left = True
 
     def _wait_time(self):
         limit = 0.05 if self._pending_in else 1.0
@@ -136,11 +140,22 @@ class Session:
             with open(self.root_log or "/dev/null", "rb") as log:
                 log.seek(max(self._root_log_read - len(PANIC), 0))
                 text = log.read()
-                self._root_log_read = log.tell()
         except OSError:
             return
+        if len(text) > min(self._root_log_read, len(PANIC)):
+            self._root_log_read += len(text) - min(self._root_log_read, len(PANIC))
+            self._root_log_grew = time.monotonic()
         if PANIC in text:
             self.panicked = self.left = True
+
+    def _stands_still(self):
+        return (self.limits.ready and self.ready_after is None and self.root_log and
+                time.monotonic() - self._root_log_grew > STILL)
+
+    def never_started(self):
+        """Whether the root's kernel stood still, or QEMU broke down under it, before it was ready."""
+        return (self.limits.ready is not None and self.ready_after is None and not self.panicked and
+                (self.late or (not self.left and self.running.process.returncode < 0)))
 
     def _time_is_up(self):
         if self.limits.ready and self.ready_after is None:

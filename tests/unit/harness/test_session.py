@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A session over a machine that is a shell script: whether its root has ever started."""
+
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "tools"))
+
+from lumen import session, status  # noqa: E402
+
+
+class Machine:
+    """Its control channel is descriptor 3 of the script; its root's log is $LOG."""
+
+    def __init__(self, script, log):
+        self.console, console = socket.socketpair()
+        self.control, control = socket.socketpair()
+        fd = control.fileno()
+        self.process = subprocess.Popen(["sh", "-c", f"exec 3>&{fd}; {script}"], env={"LOG": str(log)},
+                                        pass_fds=[fd])
+        console.close()
+        control.close()
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait()
+
+    def close(self):
+        self.stop()
+        self.console.close()
+        self.control.close()
+
+
+class Start(unittest.TestCase):
+    def run_it(self, script):
+        with tempfile.NamedTemporaryFile() as log, mock.patch.object(session, "STILL", 0.5):
+            machine = Machine(script, log.name)
+            current = session.Session(machine, session.Limits(ready=60, end=60), root_log=Path(log.name))
+            return current.run(), current
+
+    def test_still(self):
+        """A root that says something goes on, one that says nothing any more is not waited for."""
+        code, current = self.run_it(
+            "for i in 1 2 3 4 5 6; do echo $i >>$LOG; /bin/sleep 0.2; done; exec /bin/sleep 50")
+        self.assertEqual(code, status.OUR_FAULT)
+        self.assertTrue(current.never_started())
+        self.assertGreater(current.elapsed(), 1.2)
+        self.assertLess(current.elapsed(), 40)
+
+    def test_breaks_down(self):
+        self.assertTrue(self.run_it("kill -SEGV $$")[1].never_started())
+
+    def test_panic(self):
+        """What the hypervisor says is a result, not a boot that failed."""
+        code, current = self.run_it("echo 'lumen: panic: no' >>$LOG; exec /bin/sleep 50")
+        self.assertEqual(code, status.OUR_FAULT)
+        self.assertFalse(current.never_started())
+
+    def test_ready(self):
+        code, current = self.run_it("echo ready >&3; /bin/sleep 1.5; echo status 7 >&3")
+        self.assertEqual(code, 7)
+        self.assertFalse(current.never_started())
+        self.assertFalse(self.run_it("echo ready >&3; kill -SEGV $$")[1].never_started())
+
+    def test_ends(self):
+        """A machine that just ends has a reason of its own."""
+        self.assertFalse(self.run_it("exit 0")[1].never_started())
+
+
+if __name__ == "__main__":
+    unittest.main()
