@@ -15,7 +15,7 @@ enum {
 	HZ = 1193182,
 	TICKS = HZ / 20, // 50 ms
 	PERCENT = 5,	 // by which they may differ: each access is an exit
-	TRIES = 200, // 10 s: other children may keep the worker away for many of them
+	TRIES = 200,	 // 10 s: other children may keep the worker away for many of them
 };
 
 static void out(uint16_t port, uint8_t value)
