@@ -44,6 +44,14 @@ const struct verb child_verbs[] = {
 		"GUESTPATH is the whole path, beginning with /; what is missing of it is made. "
 		"Needs a "
 		"daemon\nin the child (Linux: hv_fcopy_daemon).\n" },
+	{ "detach", NULL, VERB_DETACH, 1, 0, 10, "NAME DEVICE",
+		"take a device from a running child",
+		"DEVICE is one of those of `lumenctl stat`: shutdown, heartbeat, timesync, kvp, "
+		"vss, fcopy,\nstorage. The child is told, and lets go of it in its own time; what "
+		"is under way ends.\n" },
+	{ "attach", NULL, VERB_ATTACH, 1, 0, 10, "NAME DEVICE", "give a device back to a child",
+		"One that was detached, and that the child has let go of. It is a new one for the "
+		"child.\n" },
 };
 
 const unsigned child_verb_count = sizeof(child_verbs) / sizeof(*child_verbs);

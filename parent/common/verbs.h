@@ -14,12 +14,15 @@ enum verb_flags {
 	VERB_SENDS = 8,	   // the first word is a file: its size goes in its place, its bytes behind
 };
 
+// The argument of those without a device.
+enum verb_of_worker { VERB_ATTACH, VERB_DETACH };
+
 enum { VERB_WORDS_MAX = 6, VERB_LINE_MAX = 4096 /* bytes of a request */ };
 
 struct verb {
 	const char *name;
-	const char *device;			   // its class's name
-	uint32_t argument;			   // what the device takes it by
+	const char *device;			   // its class's name; NULL: the first word is
+	uint32_t argument;			   // what the device, or the worker, takes it by
 	uint32_t words;				   // behind the child's name
 	uint32_t flags;				   // enum verb_flags
 	uint32_t seconds;			   // for an answer, without --timeout

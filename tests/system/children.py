@@ -7,6 +7,7 @@ from lumen import rootscript
 from lumen.status import number_from_environment
 
 ROUNDS = number_from_environment("CHILDREN_ROUNDS", 3)  # of test_again_and_again
+REBINDS = number_from_environment("REBIND_ROUNDS", 5)  # of test_rebind
 
 # Shell functions for scripts that run in the root.
 PRELUDE = r"""
@@ -190,6 +191,56 @@ cmp /tmp/before /tmp/after || { cat /tmp/before; fail "counters differ"; }
     t.equal(result.status, 0, "status of the script")
     t.contains(result.console, "partitions:0")
     t.note(re.search(r"\d+ rounds,.*", result.console)[0].strip())
+
+
+def test_rebind(t):
+    """A child takes its integration components from their drivers and gives them back, again and again;
+    and so does its host. Nothing is left of that in the worker."""
+    result = yield _job(t, """
+# What the child's processes have open, and which of its channels are open
+descriptors()
+{
+	for process in $(grep -l "lumen-worker.*$(of turns)" /proc/[0-9]*/cmdline); do
+		ls "${process%%cmdline}fd"
+	done | wc -l
+}
+opened() { lumenctl stat "$JOB-turns" | sed -n 's/^vmbus.channel[0-9]*[.]\(.*\).state open$/\1/p' | sort; }
+
+MORE="lumen.rounds=%d"
+child turns $DISK0 rebind
+ends turns 0
+grep "PASS: " "$(of turns)/console.log" || fail "no PASS" turns
+! grep "channel has failed" "$(of turns)/log" || fail "a channel has failed" turns
+lumenctl delete "$JOB-turns"
+MORE="lumen.rounds=1000"
+child turns $DISK0 busy
+until_says turns "round 1 of .* right"
+were_open=$(opened) had=$(descriptors) round=0
+while [ $((round += 1)) -le %d ]; do
+	for device in heartbeat timesync shutdown; do
+		lumenctl detach "$JOB-turns" $device || fail "detach $device" turns
+	done
+	for device in heartbeat timesync shutdown; do
+		tries=0
+		until lumenctl attach "$JOB-turns" $device; do
+			[ $((tries += 1)) -le 200 ] || fail "attach $device" turns
+			usleep 50000
+		done
+	done
+done
+tries=0
+until [ "$(opened)" = "$were_open" ]; do
+	[ $((tries += 1)) -le 600 ] || fail "open: $(opened), before: $were_open" turns
+	usleep 100000
+done
+echo "open: $were_open, descriptors: $had before, $(descriptors) after"
+[ "$(descriptors)" = "$had" ] || fail "descriptors are left open" turns
+lumenctl stop "$JOB-turns" || fail "stop" turns
+ends turns 0
+[ "$(grep -c 'the child has let go of it' "$(of turns)/log")" -ge %d ] || fail "nothing was let go of" turns
+""" % (REBINDS, REBINDS, 3 * REBINDS), disks=1, timeout=400 + 20 * REBINDS)
+    t.equal(result.status, 0, "status of the script")
+    t.contains(result.console, f"unbound and bound {REBINDS} times")
 
 
 def test_synced_data_survives_a_killed_worker(t):

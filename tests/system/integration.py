@@ -5,7 +5,7 @@ import subprocess
 
 from lumen.status import number_from_environment
 
-PAUSE = number_from_environment("INTEGRATION_PAUSE", 60)  # seconds for which the child stands still
+PAUSE = number_from_environment("INTEGRATION_PAUSE", 10)  # seconds for which the child stands still; 60 by hand
 
 SCRIPT = r"""
 cd /tmp

@@ -119,10 +119,10 @@ uint64_t synthetic_activity(struct worker *worker)
 
 // --- verbs ---
 
-static struct device *device_of(struct worker *worker, const struct verb *verb)
+static struct device *device_named(struct worker *worker, const char *name)
 {
 	for (unsigned i = 0; i < worker->synthetic_count; i++)
-		if (!strcmp(worker->synthetic[i]->row->class->name, verb->device))
+		if (!strcmp(worker->synthetic[i]->row->class->name, name))
 			return worker->synthetic[i];
 	return NULL;
 }
@@ -147,22 +147,43 @@ static bool take_words(char *words, uint32_t count, uint32_t *length)
 	return !count && !next;
 }
 
+void device_gone(struct vmbus_device *vmbus)
+{
+	log_line("%s: the child has let go of it", vmbus->name);
+}
+
+// What comes of it in the child is the child's to say, and when.
+static const char *change_offer(struct device *device, const struct verb *verb)
+{
+	if (verb->argument == VERB_DETACH && !vmbus_host_rescind(&device->vmbus))
+		return "It is not attached.";
+	if (verb->argument == VERB_ATTACH && device->vmbus.relid)
+		return "The child still has it.";
+	if (verb->argument == VERB_ATTACH &&
+		!vmbus_host_offer(&device->worker->vmbus, &device->vmbus))
+		return "There is no channel left for it.";
+	log_line("%s: %sed", device->vmbus.name, verb->name);
+	control_verb_done(&device->worker->control, verb, NULL);
+	return NULL;
+}
+
 const char *synthetic_begin_verb(
 	struct worker *worker, const struct verb *verb, uint32_t seconds, char *words)
 {
 	struct device_request request = { .verb = verb, .seconds = seconds, .words = words };
-	struct device *device = device_of(worker, verb);
+	struct device *device;
 
-	if (!device || !device->config)
-		return "The child has no such device.";
 	if (verb->words ? !take_words(words, verb->words, &request.words_length) : *words)
 		return "The request's words make no sense.";
-	return device->row->begin(device, &request);
+	device = device_named(worker, verb->device ? verb->device : words);
+	if (!device || !device->config)
+		return "The child has no such device.";
+	return verb->device ? device->row->begin(device, &request) : change_offer(device, verb);
 }
 
 void synthetic_sent(struct worker *worker, const struct verb *verb)
 {
-	struct device *device = device_of(worker, verb);
+	struct device *device = device_named(worker, verb->device);
 
 	if (device->served)
 		device_loop_serve(device);

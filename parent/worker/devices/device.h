@@ -138,6 +138,9 @@ extern const struct vmbus_device_ops device_loop_ops, device_thread_ops; // one 
 bool device_open_vsp(struct device *device, const struct vmbus_device_open *open);
 void device_close_vsp(struct device *device);
 
+// Host and child have let go of a device that was taken back; it can be offered again.
+void device_gone(struct vmbus_device *vmbus);
+
 // Polls the VSP once and does what the flags ask for, but for VSP_AGAIN. If the channel has failed,
 // that is logged and reported, and the VSP is stopped. Returns the flags.
 uint32_t device_serve(struct device *device);

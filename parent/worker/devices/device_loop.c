@@ -97,4 +97,5 @@ const struct vmbus_device_ops device_loop_ops = {
 	.open = open_channel,
 	.close = close_channel,
 	.closed = channel_closed,
+	.gone = device_gone,
 };

@@ -150,4 +150,5 @@ const struct vmbus_device_ops device_thread_ops = {
 	.open = open_channel,
 	.close = close_channel,
 	.closed = channel_closed,
+	.gone = device_gone,
 };

@@ -16,14 +16,12 @@ from lumen import session, status  # noqa: E402
 
 
 class Machine:
-    """Its control channel is descriptor 3 of the script; its root's log is $LOG."""
+    """Its control channel is the script's standard input; its root's log is $LOG."""
 
     def __init__(self, script, log):
         self.console, console = socket.socketpair()
         self.control, control = socket.socketpair()
-        fd = control.fileno()
-        self.process = subprocess.Popen(["sh", "-c", f"exec 3>&{fd}; {script}"], env={"LOG": str(log)},
-                                        pass_fds=[fd])
+        self.process = subprocess.Popen(["sh", "-c", script], env={"LOG": str(log)}, stdin=control)
         console.close()
         control.close()
 
@@ -64,10 +62,10 @@ class Start(unittest.TestCase):
         self.assertFalse(current.never_started())
 
     def test_ready(self):
-        code, current = self.run_it("echo ready >&3; /bin/sleep 1.5; echo status 7 >&3")
+        code, current = self.run_it("echo ready >&0; /bin/sleep 1.5; echo status 7 >&0")
         self.assertEqual(code, 7)
         self.assertFalse(current.never_started())
-        self.assertFalse(self.run_it("echo ready >&3; kill -SEGV $$")[1].never_started())
+        self.assertFalse(self.run_it("echo ready >&0; kill -SEGV $$")[1].never_started())
 
     def test_ends(self):
         """A machine that just ends has a reason of its own."""

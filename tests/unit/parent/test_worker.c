@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 
 #include "drivers/common/ic.h"
 #include "drivers/proto/fcopy.h"
+#include "drivers/proto/heartbeat.h"
 #include "drivers/proto/shutdown.h"
 #include "drivers/proto/storage.h"
 #include "fake_block_system.h"
@@ -910,6 +912,7 @@ static int expect_message(uint32_t type, void *to, uint8_t size)
 
 static const struct vmbus_guid storage_class = VSTOR_SCSI_GUID;
 static const struct vmbus_guid shutdown_class = SHUTDOWN_GUID;
+static const struct vmbus_guid heartbeat_class = HEARTBEAT_GUID;
 static struct vmbus_offer_channel offer;
 
 // Takes the offers, and keeps the one of a class.
@@ -1533,6 +1536,82 @@ static void *stop_it_then_kill_it(void *context)
 Test(worker, a_guest_that_closes_its_shutdown_channel_is_not_stopped)
 {
 	cr_assert_eq(run_beside(closing_guest, stop_it_then_kill_it), LUMEN_EXIT_OUR_FAULT);
+	cr_assert_str_eq(answer, "ok\n");
+}
+
+// --- devices that come and go ---
+
+enum { OFFERS = 100 };
+
+static sem_t settled; // the guest has an offer, and has done with it what it does
+
+static int tear_down_ring(void)
+{
+	const struct vmbus_gpadl_teardown teardown = {
+		.header.type = VMBUS_MESSAGE_GPADL_TEARDOWN, .relid = offer.relid, .gpadl = 9
+	};
+	struct vmbus_gpadl_torndown torndown;
+
+	cr_assert(fake_post(VMBUS_CONNECTION_MESSAGE_MULTICLIENT, &teardown, sizeof(teardown)));
+	return expect_message(VMBUS_MESSAGE_GPADL_TORNDOWN, &torndown, sizeof(torndown));
+}
+
+// Opens each second one, and releases all that are taken back.
+static int take_what_comes(unsigned round)
+{
+	struct vmbus_relid_released released = { .header.type = VMBUS_MESSAGE_RELID_RELEASED };
+	struct vmbus_rescind_channel_offer rescind;
+	int error = round % 2 ? open_channel() : 0;
+
+	sem_post(&settled);
+	if (!error)
+		error = expect_message(
+			VMBUS_MESSAGE_RESCIND_CHANNEL_OFFER, &rescind, sizeof(rescind));
+	cr_assert(error || rescind.relid == offer.relid);
+	if (!error && round % 2)
+		error = tear_down_ring();
+	released.relid = offer.relid;
+	if (!error)
+		cr_assert(fake_post(
+			VMBUS_CONNECTION_MESSAGE_MULTICLIENT, &released, sizeof(released)));
+	return error ? error : expect_message(VMBUS_MESSAGE_OFFER_CHANNEL, &offer, sizeof(offer));
+}
+
+static int moving_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	int error = step ? 0 : connect_to_host(&heartbeat_class);
+
+	for (unsigned round = 0; !step && !error && round < OFFERS; round++)
+		error = take_what_comes(round);
+	return error ? error : fake_wait();
+}
+
+static void ask_until_ok(const char *what, const char *until)
+{
+	do
+		read_to_end(request(what), answer, sizeof(answer));
+	while (!strcmp(answer, until));
+	cr_expect_str_eq(answer, "ok\n", "%s: %s", what, answer);
+}
+
+static void *move_it_often(void *context)
+{
+	for (int round = 0; round < OFFERS; round++) {
+		sem_wait(&settled);
+		ask_until_ok("detach\t10\theartbeat", "");
+		ask_until_ok("attach\t10\theartbeat", "error The child still has it.\n");
+	}
+	read_to_end(request("attach\t10\theartbeat"), answer, sizeof(answer));
+	cr_expect_str_eq(answer, "error The child still has it.\n");
+	read_to_end(request("detach\t10\tnetwork"), answer, sizeof(answer));
+	cr_expect_str_eq(answer, "error The child has no such device.\n");
+	return kill_it(context);
+}
+
+Test(worker, a_device_is_taken_back_and_given_again_while_the_child_runs)
+{
+	sem_init(&settled, 0, 0);
+	cr_assert_eq(run_beside(moving_guest, move_it_often), LUMEN_EXIT_OUR_FAULT);
 	cr_assert_str_eq(answer, "ok\n");
 }
 
