@@ -10,7 +10,7 @@ from lumen import paths
 from lumen.schedule import Task
 from lumen.status import Failure, number_from_environment
 
-DEFAULT_SECONDS = 12
+DEFAULT_SECONDS = 10
 GRACE = 120  # seconds: a target that is not done so long after its time is stuck
 MAX_INPUT_SECONDS = 10
 
