@@ -93,18 +93,29 @@ example disk 3 1
 
 
 def test_service(t):
-    """service answers heartbeats, is told the time, and powers off when `lumenctl stop` says so."""
+    """service answers heartbeats, is told the time, and powers off when `lumenctl stop` says so; after
+    `lumenctl restart` it is there again."""
     result = yield _job(t, """
+# serves ANSWERS: waits until so many heartbeats are answered, and it knows the time
+serves()
+{
+	tries=0
+	until lumenctl stat "$JOB-service" | grep -q "^heartbeat.answers *[$1-9]" &&
+		grep -q "It is" "/run/lumen/$JOB-service/console.log"; do
+		tries=$((tries + 1))
+		[ $tries -le 300 ] || { lumenctl stat "$JOB-service"; exit 1; }
+		usleep 200000
+	done
+}
 before=$(date +%s)
 lumenctl create "$JOB-service" --kernel "$FILES/service" --memory 64M || exit 1
 lumenctl start "$JOB-service" || exit 1
-tries=0
-until lumenctl stat "$JOB-service" | grep -q "^heartbeat.answers *[2-9]" &&
-	grep -q "It is" "/run/lumen/$JOB-service/console.log"; do
-	tries=$((tries + 1))
-	[ $tries -le 300 ] || { lumenctl stat "$JOB-service"; exit 1; }
-	usleep 200000
-done
+serves 1
+worker() { lumenctl stat "$JOB-service" | sed -n 's/^pid //p'; }
+first=$(worker)
+lumenctl restart "$JOB-service" || { cat "/run/lumen/$JOB-service/log"; exit 1; }
+serves 2
+[ "$(worker)" != "$first" ] || { echo "It is the same one."; exit 1; }
 lumenctl stop "$JOB-service" || exit 1
 lumenctl wait "$JOB-service" >wait.log 2>&1
 echo "=== service $?"
