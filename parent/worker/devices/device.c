@@ -276,7 +276,7 @@ uint32_t device_serve(struct device *device)
 	if (device->row->flags && flags >= VSP_OWN)
 		device->row->flags(device, flags);
 	if (flags & VSP_FAILED) {
-		log_line("%s: the channel has failed: %s", device->vmbus.name,
+		log_limited(&device->failures, "%s: the channel has failed: %s", device->vmbus.name,
 			vsp_failure(device->vsp));
 		vsp_stop(device->vsp);
 		vmbus_device_report(&device->vmbus, VMBUS_DEVICE_FAILED);

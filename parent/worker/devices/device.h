@@ -14,6 +14,7 @@
 #include "parent/common/verbs.h"
 #include "parent/worker/deadline.h"
 #include "parent/worker/failure.h"
+#include "parent/worker/log.h"
 #include "parent/worker/loop.h"
 #include "parent/worker/stat.h"
 #include "parent/worker/vmbus_host.h"
@@ -76,6 +77,7 @@ struct device {
 	const void *config;		      // of the class; NULL: there is no such device
 	struct vsp *vsp;		      // while the channel is open
 	uint64_t closed[DEVICE_COUNTERS_MAX]; // of earlier openings of the channel, together
+	struct log_limit failures;	      // a guest can cause some with each connection
 	// In a thread of its own:
 	pthread_t thread;
 	int stop_fd;  // eventfd: the thread is to end

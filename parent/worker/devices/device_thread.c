@@ -115,7 +115,8 @@ static bool start_thread(struct device *device)
 	error = pthread_create(&device->thread, NULL, thread, device);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (error)
-		log_line("%s: no thread: %s", device->vmbus.name, strerror(error));
+		log_limited(&device->failures, "%s: no thread: %s", device->vmbus.name,
+			strerror(error));
 	return !error;
 }
 
