@@ -55,8 +55,7 @@ struct ic_component {
 // What a component is opened with.
 struct ic_config {
 	const struct ic_component *component;
-	const void
-		*host; // what the component asks of its host; its header says what; NULL: nothing
+	const void *host;  // what it asks of its host (ic/backend.h); NULL: nothing
 	uint32_t argument; // of the component's
 };
 

@@ -26,16 +26,6 @@ static void on_vmbus(struct kernel_frame *frame)
 	lumen_eoi_assisted(&assist);
 }
 
-static bool worked(lumen_status status, const char *what)
-{
-	char why[200];
-
-	if (!status)
-		return kernel_check(true, "%s", what);
-	return kernel_check(
-		false, "%s: %s", what, lumen_explain(status, LUMEN_CONTEXT_NONE, why, sizeof(why)));
-}
-
 // From nothing to a connection with the host.
 static bool connect(struct lumen_vmbus **bus)
 {
@@ -53,7 +43,7 @@ static bool connect(struct lumen_vmbus **bus)
 		status = lumen_synic_start(&synic);
 	if (!status)
 		status = lumen_vmbus_connect(&config, bus);
-	return worked(status, "connected to the host");
+	return kernel_check_status(status, "connected to the host");
 }
 
 static struct lumen_disk *first_disk(struct lumen_vmbus *bus, struct lumen_storage **storage)
@@ -62,7 +52,7 @@ static struct lumen_disk *first_disk(struct lumen_vmbus *bus, struct lumen_stora
 	struct lumen_disk *disk;
 
 	if (!kernel_check(channel, "the host offers a SCSI controller") ||
-		!worked(lumen_storage_open(channel, NULL, storage), "opened it"))
+		!kernel_check_status(lumen_storage_open(channel, NULL, storage), "opened it"))
 		return NULL;
 	disk = lumen_storage_disk(*storage, 0);
 	if (kernel_check(disk, "there is a disk"))
@@ -75,7 +65,7 @@ static struct lumen_disk *first_disk(struct lumen_vmbus *bus, struct lumen_stora
 static bool find_partitions(struct lumen_disk *disk, struct partition found[2])
 {
 	for (uint32_t i = 0; i < 2; i++) {
-		if (!worked(partition_find(disk, i, &found[i]), "found a partition"))
+		if (!kernel_check_status(partition_find(disk, i, &found[i]), "found a partition"))
 			return false;
 		kernel_print("Partition %u, \"%s\": blocks %lu to %lu\n", i + 1, found[i].name,
 			found[i].first, found[i].first + found[i].blocks - 1);
@@ -94,7 +84,7 @@ static void print_greeting(struct ext2 *fs)
 
 	if (!status)
 		status = ext2_read(&file, 0, text, sizeof(text), &length);
-	if (worked(status, "read /greeting"))
+	if (kernel_check_status(status, "read /greeting"))
 		kernel_write(text, length);
 }
 
@@ -126,7 +116,7 @@ static void check_numbers(struct ext2 *fs)
 		offset += length;
 	}
 	lumen_free_pages(text, 1);
-	if (worked(status, "read /data/numbers"))
+	if (kernel_check_status(status, "read /data/numbers"))
 		kernel_check(
 			right && offset == NUMBERS * LINE, "all %lu bytes of it are right", offset);
 }
@@ -147,9 +137,11 @@ static void write_block(const struct partition *scratch)
 	if (!kernel_check(written && read, "there is memory"))
 		return;
 	fill(written, size);
-	if (worked(lumen_disk_write(scratch->disk, scratch->first, 1, written), "wrote a block") &&
-		worked(lumen_disk_flush(scratch->disk), "it is stable") &&
-		worked(lumen_disk_read(scratch->disk, scratch->first, 1, read), "read it back"))
+	if (kernel_check_status(
+		    lumen_disk_write(scratch->disk, scratch->first, 1, written), "wrote a block") &&
+		kernel_check_status(lumen_disk_flush(scratch->disk), "it is stable") &&
+		kernel_check_status(
+			lumen_disk_read(scratch->disk, scratch->first, 1, read), "read it back"))
 		kernel_check(!__builtin_memcmp(written, read, size), "it is the same");
 	lumen_free_pages(written, 1);
 	lumen_free_pages(read, 1);
@@ -170,12 +162,13 @@ int kernel_main(void)
 	disk = first_disk(bus, &storage);
 	if (!disk || !find_partitions(disk, partitions))
 		return kernel_failures();
-	if (worked(ext2_open(&fs, &partitions[0]), "partition 1 has an ext2 file system")) {
+	if (kernel_check_status(
+		    ext2_open(&fs, &partitions[0]), "partition 1 has an ext2 file system")) {
 		print_greeting(&fs);
 		check_numbers(&fs);
 	}
 	write_block(&partitions[1]);
 	lumen_storage_close(storage);
-	worked(lumen_vmbus_disconnect(bus), "said goodbye");
+	kernel_check_status(lumen_vmbus_disconnect(bus), "said goodbye");
 	return kernel_failures();
 }

@@ -17,6 +17,16 @@ void kernel_report(bool holds, const char *format, ...)
 		__atomic_fetch_add(&failures, 1, __ATOMIC_RELAXED);
 }
 
+bool kernel_check_status(lumen_status status, const char *what)
+{
+	char why[200];
+
+	if (!status)
+		return kernel_check(true, "%s", what);
+	return kernel_check(
+		false, "%s: %s", what, lumen_explain(status, LUMEN_CONTEXT_NONE, why, sizeof(why)));
+}
+
 int kernel_failures(void)
 {
 	return (int)__atomic_load_n(&failures, __ATOMIC_RELAXED);

@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lumen/status.h"
+
 #define KERNEL_PAGE_SIZE      4096u
 #define KERNEL_PROCESSORS_MAX 64u
 #define KERNEL_STACK_SIZE     16384u
@@ -69,6 +71,9 @@ size_t kernel_vformat(char *to, size_t size, const char *format, va_list argumen
 		kernel_holds;                                                                      \
 	})
 void kernel_report(bool holds, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// The same of a call of the SDK's; a line that fails has the status in words.
+bool kernel_check_status(lumen_status status, const char *what);
 
 // How many did not hold so far: what an example's kernel_main() returns.
 int kernel_failures(void);

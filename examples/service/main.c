@@ -60,16 +60,6 @@ static void take_time(void *context, const struct lumen_time_sample *sample)
 
 // --- the thread ---
 
-static bool worked(lumen_status status, const char *what)
-{
-	char why[200];
-
-	if (!status)
-		return kernel_check(true, "%s", what);
-	return kernel_check(
-		false, "%s: %s", what, lumen_explain(status, LUMEN_CONTEXT_NONE, why, sizeof(why)));
-}
-
 static bool connect(struct lumen_vmbus **bus)
 {
 	const struct lumen_vmbus_config config = { .synic = &synic, .vector = VECTOR_VMBUS };
@@ -84,7 +74,7 @@ static bool connect(struct lumen_vmbus **bus)
 		status = lumen_synic_start(&synic);
 	if (!status)
 		status = lumen_vmbus_connect(&config, bus);
-	return worked(status, "connected to the host");
+	return kernel_check_status(status, "connected to the host");
 }
 
 static void open_components(struct lumen_vmbus *bus)
@@ -93,9 +83,10 @@ static void open_components(struct lumen_vmbus *bus)
 		.restart = restart };
 	static const struct lumen_time_handler receiver = { .sample = take_time };
 
-	worked(lumen_shutdown_open(bus, &handlers, &components[SHUTDOWN]), "can be stopped");
-	worked(lumen_heartbeat_open(bus, &components[HEARTBEAT]), "has a heartbeat");
-	worked(lumen_time_open(bus, &receiver, &components[TIME]), "is told the time");
+	kernel_check_status(
+		lumen_shutdown_open(bus, &handlers, &components[SHUTDOWN]), "can be stopped");
+	kernel_check_status(lumen_heartbeat_open(bus, &components[HEARTBEAT]), "has a heartbeat");
+	kernel_check_status(lumen_time_open(bus, &receiver, &components[TIME]), "is told the time");
 }
 
 // The only thread sleeps; all else happens in on_vmbus().
@@ -131,7 +122,7 @@ int kernel_main(void)
 		end = serve();
 	}
 	close_components();
-	worked(lumen_vmbus_disconnect(bus), "said goodbye");
+	kernel_check_status(lumen_vmbus_disconnect(bus), "said goodbye");
 	kernel_print("The host wants me to %s.\n", end == RESTART ? "restart" : "power off");
 	if (end == RESTART) {
 		kernel_irq_off();

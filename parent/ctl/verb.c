@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "parent/common/child_config.h"
 #include "parent/common/text.h"
 #include "parent/ctl/deadline.h"
 
@@ -34,10 +35,9 @@ struct verb_call {
 
 static int parse_seconds(const char *text, unsigned int *seconds)
 {
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
+	uint64_t value;
 
-	if (*text < '0' || *text > '9' || *end || !value || value > SECONDS_MAX)
+	if (!child_config_parse_number(text, SECONDS_MAX, &value) || !value)
 		return ctl_wrong(
 			"--timeout %s is no number of seconds from 1 to %d.", text, SECONDS_MAX);
 	*seconds = (unsigned int)value;

@@ -140,10 +140,11 @@ class Session:
             with open(self.root_log or "/dev/null", "rb") as log:
                 log.seek(max(self._root_log_read - len(PANIC), 0))
                 text = log.read()
+                end = log.tell()
         except OSError:
             return
-        if len(text) > min(self._root_log_read, len(PANIC)):
-            self._root_log_read += len(text) - min(self._root_log_read, len(PANIC))
+        if end > self._root_log_read:
+            self._root_log_read = end
             self._root_log_grew = time.monotonic()
         if PANIC in text:
             self.panicked = self.left = True

@@ -9,8 +9,7 @@
 #include "tests/unit/drivers/rig.h"
 
 struct fuzz_device {
-	const void *of;	       // the family's
-	bool has_vsp, has_vsc; // one of them at least
+	const void *of; // the family's
 	// Begins anew, rig included, and offers it as channel 0.
 	void (*create)(const struct fuzz_device *device);
 	void (*destroy)(void);

@@ -155,7 +155,7 @@ static void vsc(const struct fuzz_device *device, uint32_t how)
 {
 	bool open = false;
 
-	honest = device->has_vsp && (!(how & 4) || !device->tamper);
+	honest = !(how & 4) || !device->tamper;
 	if (!honest && device->tamper)
 		device->tamper();
 	open = device->open(device);
@@ -198,7 +198,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	device->create(device);
 	rig.hostile = true;
 	rig.interrupts = how & 1;
-	if (device->has_vsc && (how & 2 || !device->has_vsp))
+	if (how & 2)
 		vsc(device, how);
 	else
 		raw_guest(device, how);

@@ -406,10 +406,9 @@ static const struct row rows[] = {
 
 #define DEVICE(row)                                                                                \
 	{                                                                                          \
-		.of = &rows[row], .has_vsp = true, .has_vsc = true, .create = create,              \
-		.destroy = rig_destroy, .greet = greet, .guest_says = guest_says,                  \
-		.guest_hears = guest_hears, .ask = ask, .open = open, .act = act, .close = close,  \
-		.blames = blames, .host_says = host_says,                                          \
+		.of = &rows[row], .create = create, .destroy = rig_destroy, .greet = greet,        \
+		.guest_says = guest_says, .guest_hears = guest_hears, .ask = ask, .open = open,    \
+		.act = act, .close = close, .blames = blames, .host_says = host_says,              \
 	}
 
 const struct fuzz_device fuzz_ic[] = { DEVICE(0), DEVICE(1), DEVICE(2), DEVICE(3), DEVICE(4),

@@ -345,8 +345,6 @@ static void tamper(void)
 }
 
 const struct fuzz_device fuzz_storage = {
-	.has_vsp = true,
-	.has_vsc = true,
 	.create = create,
 	.destroy = storage_host_destroy,
 	.greet = greet,
