@@ -43,7 +43,8 @@ static bool connect(struct lumen_vmbus **bus)
 		status = lumen_synic_start(&synic);
 	if (!status)
 		status = lumen_vmbus_connect(&config, bus);
-	return kernel_check_status(status, "connected to the host");
+	kernel_check_status(status, "connected to the host");
+	return !status;
 }
 
 static struct lumen_disk *first_disk(struct lumen_vmbus *bus, struct lumen_storage **storage)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -21,10 +22,15 @@
 #define STOCK (2 * 64 * 4096l)
 enum { SOME = 32, VPS = 64 };
 
+static bool put_to(int fd, const char *text)
+{
+	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
 static bool put(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	bool ok = put_to(fd, text);
 
 	if (fd >= 0)
 		close(fd);
@@ -52,25 +58,29 @@ static uint32_t add_vps(struct child *child, uint32_t first, uint32_t end)
 }
 
 // In the group. At its limit the kernel would rather end the process than refuse what it needs
-// itself; what is to be seen is the driver's answer.
+// itself; what is to be seen is the driver's answer. So all that the process needs of the kernel is
+// there before: a page that it copies, or a file that it opens, would find no room then.
 static bool check_charge(void)
 {
 	struct child child;
 	long before, least;
 	uint32_t reached;
 	char limit[32];
+	int max;
 
 	EXPECT(put(GROUP "/cgroup.procs", "0") && put("/proc/self/oom_score_adj", "-1000"));
+	max = open(GROUP "/memory.max", O_WRONLY | O_CLOEXEC);
+	EXPECT(!mlockall(MCL_CURRENT | MCL_FUTURE));
 	before = charged();
 	EXPECT(before >= 0 && child_create(&child));
 	EXPECT(add_vps(&child, 1, SOME) == SOME);
 	least = (counter("deposited_pages") - counter("own_deposited_pages")) * 4096;
 	EXPECT(least >= 2 * STOCK && charged() - before >= CHILD_MEMORY + least - STOCK);
 	snprintf(limit, sizeof(limit), "%ld", charged() + ROOM);
-	EXPECT(put(GROUP "/memory.max", limit));
+	EXPECT(put_to(max, limit));
 	reached = add_vps(&child, SOME, VPS);
 	EXPECT(reached < VPS && errno == ENOMEM);
-	EXPECT(put(GROUP "/memory.max", "max"));
+	EXPECT(put_to(max, "max"));
 	EXPECT(add_vps(&child, reached, VPS) == VPS);
 	return true;
 }
