@@ -163,6 +163,14 @@ static void dispatch(struct vmbus_server *server, const struct vmbus_incoming *i
 		handlers[type](server, in);
 }
 
+// Linux unloads first and gives the ids of its channels back then, when it has none any more.
+static bool is_late_release(const struct vmbus_server *server, const struct vmbus_incoming *in)
+{
+	return in->message.header.type == VMBUS_MESSAGE_RELID_RELEASED &&
+	       (server->state == VMBUS_SERVER_DISCONNECTED ||
+		       server->state == VMBUS_SERVER_DISCONNECTING);
+}
+
 bool vmbus_server_message(
 	struct vmbus_server *server, uint32_t connection_id, const void *bytes, uint32_t length)
 {
@@ -177,6 +185,9 @@ bool vmbus_server_message(
 	if (connection_id != VMBUS_CONNECTION_MESSAGE &&
 		connection_id != VMBUS_CONNECTION_MESSAGE_MULTICLIENT)
 		vmbus_violate(server, VMBUS_VIOLATION_BAD_CONNECTION, in.message.header.type, 0);
+	else if ((check == VMBUS_CHECK_GOOD || check == VMBUS_CHECK_NOT_CONNECTED) &&
+		 is_late_release(server, &in))
+		return true;
 	else if (check != VMBUS_CHECK_GOOD)
 		vmbus_violate(server, check_violations[check], in.message.header.type, 0);
 	else

@@ -3,10 +3,11 @@
 
 import re
 
-from lumen import rootscript
+from lumen import paths, rootscript
 from lumen.status import number_from_environment
 
 ROUNDS = number_from_environment("CHILDREN_ROUNDS", 3)  # of test_again_and_again
+RECONNECT = paths.RELEASE / "tests/guests/guest-reconnect"
 REBINDS = number_from_environment("REBIND_ROUNDS", 5)  # of test_rebind
 
 # Shell functions for scripts that run in the root.
@@ -24,14 +25,14 @@ child()
 	lumenctl start "$JOB-$1" || fail "start $1"
 }
 
-# until_says NAME TEXT: waits (at most 5 minutes) until the child's console says it
+# until_says NAME TEXT: waits (at most 5 minutes) until the child's console says it, or the child has ended
 until_says()
 {
-	tries=0
+	tries=0 ended=
 	until grep -q "$2" "$(of "$1")/console.log" 2>/dev/null; do
 		tries=$((tries + 1))
-		[ $tries -le 1500 ] || fail "$1 does not say $2" "$1"
-		usleep 200000
+		[ $tries -le 1500 ] && [ -z "$ended" ] || fail "$1 does not say $2" "$1"
+		[ "$(cat "$(of "$1")/status" 2>/dev/null)" = started ] && usleep 200000 || ended=1
 	done
 }
 
@@ -63,10 +64,11 @@ cd /tmp
 """
 
 
-def _job(t, script, disks, **options):
+def _job(t, script, disks, files=None, **options):
     """A job with so many copies of the example's disk."""
     kernel, initrd, pristine = t.example_files()
-    return t.shared_root(PRELUDE + script, files={"kernel": kernel, "initrd": initrd}, memory=320 * max(disks, 1),
+    files = {"kernel": kernel, "initrd": initrd, **(files or {})}
+    return t.shared_root(PRELUDE + script, files=files, memory=320 * max(disks, 1),
                          disks=[t.disk(t.copy_of(pristine, f"disk{i}.img")) for i in range(disks)], **options)
 
 
@@ -194,53 +196,82 @@ cmp /tmp/before /tmp/after || { cat /tmp/before; fail "counters differ"; }
 
 
 def test_rebind(t):
-    """A child takes its integration components from their drivers and gives them back, again and again;
-    and so does its host. Nothing is left of that in the worker."""
+    """A child takes its devices from their drivers and gives them back, again and again, or leaves VMBus and
+    comes back; and its host takes devices away and gives them back. Nothing is left of that in the worker."""
     result = yield _job(t, """
-# What the child's processes have open, and which of its channels are open
+# descriptors NAME: how many the child's processes have open. opened NAME: which of its channels are open.
 descriptors()
 {
-	for process in $(grep -l "lumen-worker.*$(of turns)" /proc/[0-9]*/cmdline); do
-		ls "${process%%cmdline}fd"
+	for process in $(grep -l "lumen-worker.*$(of "$1")" /proc/[0-9]*/cmdline); do
+		ls "${process%%cmdline}fd" 2>/dev/null
 	done | wc -l
 }
-opened() { lumenctl stat "$JOB-turns" | sed -n 's/^vmbus.channel[0-9]*[.]\(.*\).state open$/\1/p' | sort; }
+opened() { lumenctl stat "$JOB-$1" | sed -n 's/^vmbus.channel[0-9]*[.]\\(.*\\).state open$/\\1/p' | sort; }
 
-MORE="lumen.rounds=%d"
-child turns $DISK0 rebind
-ends turns 0
-grep "PASS: " "$(of turns)/console.log" || fail "no PASS" turns
-! grep "channel has failed" "$(of turns)/log" || fail "a channel has failed" turns
-lumenctl delete "$JOB-turns"
+# same_as_before NAME: soon the same channels are open as in a child without all that; then so are descriptors.
+same_as_before()
+{
+	tries=0
+	until [ "$(opened "$1")" = "$were_open" ]; do
+		[ $((tries += 1)) -le 600 ] || fail "open: $(opened "$1"), before: $were_open" "$1"
+		usleep 100000
+	done
+	echo "$1: open:" $were_open "descriptors: $had before, $(descriptors "$1") after"
+	[ "$(descriptors "$1")" = "$had" ] || fail "descriptors are left open" "$1"
+	! grep "channel has failed\\|broke a rule" "$(of "$1")/log" || fail "a channel has failed" "$1"
+}
+
+passes() { until_says "$1" "PASS: \\|FAIL: "; ! grep "FAIL: " "$(of "$1")/console.log" || fail "FAIL" "$1"; grep "PASS: " "$(of "$1")/console.log"; }
+
+stops() { lumenctl stop "$JOB-$1" || fail "stop" "$1"; ends "$1" 0; }
+
+# reconnects NAME ROUNDS
+reconnects()
+{
+	lumenctl create "$JOB-$1" --kernel "$FILES/reconnect" --memory 32M --append "rounds=$2" \
+		--disk $DISK0 || fail "create $1"
+	lumenctl start "$JOB-$1" || fail "start $1"
+	passes "$1"
+}
+
 MORE="lumen.rounds=1000"
-child turns $DISK0 busy
-until_says turns "round 1 of .* right"
-were_open=$(opened) had=$(descriptors) round=0
+child host $DISK0 busy
+until_says host "round 1 of .* right"
+were_open=$(opened host) had=$(descriptors host) round=0
 while [ $((round += 1)) -le %d ]; do
 	for device in heartbeat timesync shutdown; do
-		lumenctl detach "$JOB-turns" $device || fail "detach $device" turns
+		lumenctl detach "$JOB-host" $device || fail "detach $device" host
 	done
 	for device in heartbeat timesync shutdown; do
 		tries=0
-		until lumenctl attach "$JOB-turns" $device; do
-			[ $((tries += 1)) -le 200 ] || fail "attach $device" turns
+		until lumenctl attach "$JOB-host" $device; do
+			[ $((tries += 1)) -le 200 ] || fail "attach $device" host
 			usleep 50000
 		done
 	done
 done
-tries=0
-until [ "$(opened)" = "$were_open" ]; do
-	[ $((tries += 1)) -le 600 ] || fail "open: $(opened), before: $were_open" turns
-	usleep 100000
-done
-echo "open: $were_open, descriptors: $had before, $(descriptors) after"
-[ "$(descriptors)" = "$had" ] || fail "descriptors are left open" turns
-lumenctl stop "$JOB-turns" || fail "stop" turns
-ends turns 0
-[ "$(grep -c 'the child has let go of it' "$(of turns)/log")" -ge %d ] || fail "nothing was let go of" turns
-""" % (REBINDS, REBINDS, 3 * REBINDS), disks=1, timeout=400 + 20 * REBINDS)
+same_as_before host
+stops host
+[ "$(grep -c 'the child has let go of it' "$(of host)/log")" -ge %d ] || fail "nothing was let go of" host
+
+MORE="lumen.ram lumen.rounds=%d"
+child guest $DISK0 rebind
+passes guest
+same_as_before guest
+stops guest
+
+reconnects once 1
+were_open=$(opened once) had=$(descriptors once)
+lumenctl kill "$JOB-once"
+ends once 123
+reconnects often %d
+same_as_before often
+""" % (REBINDS, 3 * REBINDS, REBINDS, REBINDS), disks=1, timeout=400 + 40 * REBINDS,
+                  files={"reconnect": RECONNECT})
     t.equal(result.status, 0, "status of the script")
     t.contains(result.console, f"unbound and bound {REBINDS} times")
+    t.contains(result.console, f"disconnected {REBINDS} of {REBINDS} times")
+    t.contains(result.console, "often: open: scsi")
 
 
 def test_synced_data_survives_a_killed_worker(t):

@@ -198,6 +198,7 @@ def _example_disk(kernel, directory, helpers):
 def _example_initrd(kernel, directory, helpers):
     product = directory / "initrd.cpio"
     init = EXAMPLE / "initrd-init"
+    helpers = [*helpers, EXAMPLE / "bin/lumen-disk"]
     digest = stamp.key([*_generators(), init, paths.BUSYBOX, kernel.image, *helpers],
                        CHILD_MODULES, BARE_MODULES)
     if not stamp.fresh(product, digest):

@@ -131,6 +131,13 @@ class _Session(session.Session):
         """Whether a guest has not come to its end."""
         return self._ended < len(self.results)
 
+    def where(self):
+        """For a message: what it was at."""
+        if self.ready_after is None:
+            return "while it starts"
+        at = f"{self._ended + 1} of {len(self.results)}"
+        return f"with guest {at}" if self._current else f"before guest {at}"
+
     def _on_ready(self, _):
         self.ready_after = self.elapsed()
 
@@ -263,14 +270,20 @@ def run(guests, directory, cpus=CPUS, accel="auto", echo=None, processor="max",
     with build.lock():
         kernel = kernels.get()
         machine = _machine(guests, kernel, accel, cpus, processor, directory)
-    running = qemu.Running(machine, directory / "qemu.log")
-    with open(directory / "console.log", "wb") as log:
-        current = _Session(guests, ended, running, session.Limits(ready=BOOT_TIME), None, echo, log)
-        current.run()
+
+    def boot():
+        running = qemu.Running(machine, directory / "qemu.log")
+        with open(directory / "console.log", "wb") as log:
+            current = _Session(guests, ended, running, session.Limits(ready=BOOT_TIME), None, echo, log,
+                               directory / "root.log")
+            current.run()
+        return current
+
+    current = session.started(boot, accel, directory)
     if current.fault or current.late or current.unfinished():
         for name in ("qemu.log", "root.log"):
             print(f"--- the end of {name}:\n{ui.tail(directory / name, 12)}", file=sys.stderr)
-        why = current.fault or ("it hangs" if current.late else "it ended too early")
+        why = current.fault or (f"it hangs {current.where()}" if current.late else "it ended too early")
         raise Failure(f"the referee (KVM in the emulated machine): {why} "
                       f"(logs: {paths.relative(directory)}).")
     return current.results

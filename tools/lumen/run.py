@@ -305,7 +305,7 @@ def _limits(options):
 
 
 def _boot(options, machine, directory, attach, prepare_session):
-    """One boot, to its end: (its exit status, the Session)"""
+    """One boot, to its end. Returns the Session."""
     running = qemu.Running(machine, directory / "qemu.log")
     stdin = sys.stdin.fileno() if attach and sys.stdin else None
     echo = sys.stdout.fileno() if attach else None
@@ -315,7 +315,8 @@ def _boot(options, machine, directory, attach, prepare_session):
         if prepare_session:
             prepare_session(current)
         with session.raw_terminal(attach and sys.stdin.isatty() and sys.stdout.isatty()):
-            return current.run(), current
+            current.run()
+    return current
 
 
 def start(options, root_kernel, directory, attach=False, prepare_session=None):
@@ -324,12 +325,9 @@ def start(options, root_kernel, directory, attach=False, prepare_session=None):
         (directory / old).unlink(missing_ok=True)
     with build.lock():
         machine = _machine(options, root_kernel, directory)
-    code, current = _boot(options, machine, directory, attach, prepare_session)
-    if machine.accel == "tcg" and current.never_started():
-        ui.say("the root's kernel stands still, or QEMU broke down under it: TCG does that now and then "
-               f"(docs/hacking.md). Once more (log: {paths.relative(directory)}/root.first.log).")
-        (directory / "root.log").rename(directory / "root.first.log")
-        code, current = _boot(options, machine, directory, attach, prepare_session)
+    current = session.started(lambda: _boot(options, machine, directory, attach, prepare_session),
+                              machine.accel, directory)
+    code = current.code
     if machine.bare and not current.hung and not current.left:
         code = _bare_status(current.running.process.returncode)
     return Result(code, bytes(current.console), current.notes, current.messages,

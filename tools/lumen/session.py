@@ -11,7 +11,7 @@ import time
 import tty
 from dataclasses import dataclass
 
-from lumen import status, ui
+from lumen import paths, status, ui
 
 LEAVE = b"\x1d"  # Ctrl-]
 PANIC = b"lumen: panic: "
@@ -64,6 +64,7 @@ class Session:
         self.notes = []
         self.ready_after = None
         self.status = None
+        self.code = None
         self.left = False
         self.hung = False
         self.late = False
@@ -98,7 +99,7 @@ class Session:
     # The loop.
 
     def run(self):
-        """Until the machine ends, somebody leaves or the time is up. Returns the exit status."""
+        """Until the machine ends, somebody leaves or the time is up. Returns the exit status (code)."""
         for sock in (self.running.console, self.running.control):
             sock.setblocking(False)
         pidfd = os.pidfd_open(self.running.process.pid)
@@ -116,7 +117,8 @@ class Session:
             self._selector.close()
             os.close(pidfd)
             self.running.close()
-        return self._outcome()
+        self.code = self._outcome()
+        return self.code
 
     def _turn(self):
         for key, _ in self._selector.select(self._wait_time()):
@@ -271,3 +273,18 @@ def terminated_like_an_exception():
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def started(boot, accel, directory):
+    """boot(): runs a machine to its end, and returns its Session. Does so once more if the machine is
+    TCG's and never started, which is TCG's fault."""
+    log = directory / "root.log"
+    kept = log.with_suffix(".first.log")
+    kept.unlink(missing_ok=True)
+    current = boot()
+    if accel != "tcg" or not current.never_started():
+        return current
+    ui.say("the machine's kernel stands still, or QEMU broke down under it: TCG does that now and then "
+           f"(docs/hacking.md). Once more (log: {paths.relative(kept)}).")
+    log.rename(kept)
+    return boot()

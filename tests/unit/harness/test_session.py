@@ -71,6 +71,28 @@ class Start(unittest.TestCase):
         """A machine that just ends has a reason of its own."""
         self.assertFalse(self.run_it("exit 0")[1].never_started())
 
+    def boots(self, accel, *scripts):
+        """How many boots there are of a machine that does these."""
+        left = list(scripts)
+        with tempfile.TemporaryDirectory() as directory, mock.patch.object(session.ui, "say"):
+            log = Path(directory) / "root.log"
+
+            def boot():
+                log.write_text(left[0])
+                return self.run_it(left.pop(0))[1]
+
+            session.started(boot, accel, Path(directory))
+            kept = Path(directory) / "root.first.log"
+            self.assertEqual(kept.exists() and kept.read_text(), len(scripts) - len(left) > 1 and scripts[0])
+        return len(scripts) - len(left)
+
+    def test_once_more(self):
+        fails, ends = "kill -SEGV $$", "echo ready >&0; echo status 0 >&0"
+        self.assertEqual(self.boots("tcg", fails, ends), 2)
+        self.assertEqual(self.boots("tcg", fails, fails, ends), 2)
+        self.assertEqual(self.boots("tcg", ends, ends), 1)
+        self.assertEqual(self.boots("kvm", fails, ends), 1)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -729,6 +729,20 @@ static uint32_t serve(struct rig *rig)
 	return disconnected;
 }
 
+// As Linux does when hv_vmbus is unloaded: no rule is broken.
+Test(end, ids_may_be_given_back_after_unload)
+{
+	struct rig *rig = opened(VMBUS_VERSION_5_3);
+
+	say_bare(rig, VMBUS_MESSAGE_UNLOAD);
+	say2(rig, VMBUS_MESSAGE_RELID_RELEASED, 1, 0);
+	cr_assert_eq(rig->server.state, VMBUS_SERVER_DISCONNECTING);
+	cr_assert_eq(serve(rig), 1);
+	hear(rig, VMBUS_MESSAGE_UNLOAD_COMPLETE);
+	say2(rig, VMBUS_MESSAGE_RELID_RELEASED, 1, 0);
+	gone_and_back(rig, 1);
+}
+
 Test(end, unload_reset_and_new_contact_in_every_state)
 {
 	enum vmbus_channel_state state;
