@@ -4,6 +4,7 @@
 // in MSRs that the partition may read.
 #include "lumen/status.h"
 
+#include "base/macros.h"
 #include "guest-sdk/arch.h"
 #include "guest-sdk/texts.h"
 #include "hypercall/explain.h"
@@ -11,7 +12,7 @@
 
 #define CALL_CODE_LAST 0xffffu // what is above is an MSR
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define COUNT(array) (ARRAY_SIZE(array))
 
 // --- what statuses mean ---
 

@@ -2,6 +2,7 @@
 // Names of statuses.
 #include "lumen/status.h"
 
+#include "base/macros.h"
 #include "guest-sdk/texts.h"
 
 #define HV_NAME(name, number, text)    "HV_STATUS_" #name "\0"
@@ -16,7 +17,7 @@ static const uint32_t numbers[] = { HV_STATUS_TABLE(NUMBER) LUMEN_STATUS_TABLE(N
 
 size_t lumen_status_index(lumen_status status)
 {
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
 		if (numbers[i] == status)
 			return i;
 	}

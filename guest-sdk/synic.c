@@ -4,6 +4,7 @@
 // contents are not trusted: what is looked at is copied first.
 #include "lumen/synic.h"
 
+#include "base/macros.h"
 #include "guest-sdk/arch.h"
 #include "guest-sdk/page_register.h"
 #include "lumen/detect.h"
@@ -145,7 +146,7 @@ static bool take_events(struct hv_synic_event_flags *events, const struct lumen_
 {
 	bool any = false;
 
-	for (uint32_t word = 0; word < sizeof(events->flags) / sizeof(events->flags[0]); word++) {
+	for (uint32_t word = 0; word < ARRAY_SIZE(events->flags); word++) {
 		uint64_t flags = __atomic_load_n(&events->flags[word], __ATOMIC_RELAXED);
 
 		if (!flags)

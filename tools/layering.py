@@ -10,6 +10,7 @@ from pathlib import Path
 # A source file belongs to the longest prefix that fits it; it may include files of its own layer and
 # of the layers named here. Prefixes that are not listed are outside the rules (tests, examples).
 ALLOWED = {
+    "base": (),
     "hypercall": (),
     "x86": (),
     "vmbus": ("hypercall",),
@@ -36,6 +37,9 @@ ALLOWED = {
     "parent/worker/platform": ("hypercall", "parent/include", "parent/common", "parent/worker"),
     "parent/ctl": ("hypercall", "parent/include", "parent/common"),
 }
+
+# What every layer may include.
+EVERYWHERE = ("base",)
 
 # What a meson.build may name besides: the driver's ioctls are an interface of the kernel to the worker.
 NAMED_ALSO = {"parent/worker": ("parent/driver",)}
@@ -92,7 +96,7 @@ def violations(root):
             layer = layer_of(rel)
             if layer is None:
                 continue
-            allowed = (layer, *ALLOWED[layer])
+            allowed = (layer, *ALLOWED[layer], *EVERYWHERE)
             if source.name == "meson.build":
                 allowed += (None, *NAMED_ALSO.get(layer, ()))
             for number, target in named(root, source):

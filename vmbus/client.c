@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/macros.h"
 #include "vmbus/client_internal.h"
 
 // Newest first: as guests ask.
@@ -92,7 +93,7 @@ static bool contact_at_most(struct vmbus_client *client, uint32_t limit)
 {
 	size_t i;
 
-	for (i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(versions); i++) {
 		if (versions[i] <= limit) {
 			push_contact(client, versions[i]);
 			return true;

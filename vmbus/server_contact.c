@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/macros.h"
 #include "vmbus/server_internal.h"
 
 static const uint32_t versions[] = {
@@ -21,7 +22,7 @@ static bool version_supported(const struct vmbus_server *server, uint32_t versio
 {
 	size_t i;
 
-	for (i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(versions); i++) {
 		if (versions[i] == version)
 			return version <= server->config.max_version;
 	}

@@ -5,8 +5,9 @@
 
 #include <stddef.h>
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b)     ((a) < (b) ? (a) : (b))
+#include "base/macros.h"
+
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
 
 struct cursor {
 	const uint8_t *bytes;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Just enough of an x86 decoder: the instructions by which guests reach device registers in memory,
 // and MOV to control registers. Pure: bytes in, facts out, with and without an OS.
-#ifndef X86_INSN_H
-#define X86_INSN_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -52,5 +51,3 @@ uint64_t insn_extend(const struct insn *insn, uint64_t value);
 // A op B on SIZE bytes; updates the six arithmetic flags in *RFLAGS. For CMP and TEST the result is
 // A (nothing to write).
 uint64_t insn_alu(enum insn_alu op, uint64_t a, uint64_t b, unsigned int size, uint64_t *rflags);
-
-#endif

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/macros.h"
 #include "drivers/common/pipe.h"
 
 // --- messages ---
@@ -63,7 +64,7 @@ bool ic_is_response(
 // --- versions ---
 
 static const struct ic_version frameworks[] = { { 1, 0 }, { 3, 0 } };
-const struct ic_versions ic_frameworks = { frameworks, sizeof(frameworks) / sizeof(*frameworks) };
+const struct ic_versions ic_frameworks = { frameworks, ARRAY_SIZE(frameworks) };
 
 uint16_t ic_offer(struct ic_offer *offer, const struct ic_versions *messages)
 {

@@ -4,13 +4,15 @@
 
 #include <string.h>
 
+#include "base/macros.h"
+
 static const struct vsp_counter base_counters[] = {
 #define X(field) { #field, offsetof(struct vsp, counters.field) },
 	X(packets) X(malformed) X(batches) X(signals) X(ring_full)
 #undef X
 };
 
-enum { BASE_COUNTERS = sizeof(base_counters) / sizeof(*base_counters) };
+enum { BASE_COUNTERS = ARRAY_SIZE(base_counters) };
 
 size_t vsp_size(const struct vsp_class *class, const void *config)
 {

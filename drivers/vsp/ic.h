@@ -6,8 +6,7 @@
 // What the embedder wants of the guest is an order: one question or, of a component that is a
 // series, as many as it takes. Each exchange has a deadline and fails alone. An answer to one that
 // is over (late, or the second one) is counted, and otherwise nothing.
-#ifndef LUMEN_DRIVERS_VSP_IC_H
-#define LUMEN_DRIVERS_VSP_IC_H
+#pragma once
 
 #include "drivers/common/ic.h"
 #include "drivers/vsp/vsp.h"
@@ -137,5 +136,3 @@ void ic_sent(struct vsp *vsp, struct vsp_out *out);
 void ic_save(const struct vsp *vsp, struct vsp_writer *to);
 bool ic_restore(struct vsp *vsp, struct vsp_reader *from);
 struct vsp_out *ic_restore_out(struct vsp *vsp, uint16_t type, uint32_t length);
-
-#endif

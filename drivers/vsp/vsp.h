@@ -15,8 +15,7 @@
 //	the class's own
 // To close: vsp_stop(); run the backends until vsp_idle(); then the memory of the instance, of the
 // rings and of the guest may go.
-#ifndef LUMEN_DRIVERS_VSP_VSP_H
-#define LUMEN_DRIVERS_VSP_VSP_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -200,5 +199,3 @@ struct vsp_reader {
 void vsp_write(struct vsp_writer *to, const void *bytes, size_t length);
 // Returns false, and zeroes, if there is less.
 bool vsp_read(struct vsp_reader *from, void *bytes, size_t length);
-
-#endif

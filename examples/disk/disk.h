@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The pieces of the disk example: partitions, and files of an ext2 file system.
-#ifndef EXAMPLE_DISK_H
-#define EXAMPLE_DISK_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -52,5 +51,3 @@ lumen_status ext2_find(struct ext2 *fs, const char *path, struct ext2_file *file
 // Reads at most `size` bytes from `offset` on; *done says how many: 0 at the end of the file.
 lumen_status ext2_read(
 	struct ext2_file *file, uint64_t offset, void *to, size_t size, size_t *done);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What the files of the kernel base share among themselves.
-#ifndef KERNEL_INTERNAL_H
-#define KERNEL_INTERNAL_H
+#pragma once
 
 #include "examples/kernel/kernel.h"
 
@@ -115,5 +114,3 @@ struct kernel_cpu *cpu_boot(void);
 void wait_while(const uint32_t *word, uint32_t value);
 void wake_all(void);
 void wait_start(void);
-
-#endif

@@ -2,6 +2,8 @@
 // Exceptions and interrupts, and functions that may fault.
 #include "examples/kernel/internal.h"
 
+#include "base/macros.h"
+
 enum { VECTORS = 256, EXCEPTIONS = 32, STUB_SIZE = 5, NMI = 2, DOUBLE_FAULT = 8, PAGE_FAULT = 14 };
 
 #define RFLAGS_TF (1ull << 8)
@@ -89,7 +91,7 @@ static _Noreturn void unexpected(const struct kernel_frame *frame)
 		"rbp", "rdi", "rsi", "rdx", "rcx", "rbx", "rax" };
 	const uint64_t *values = &frame->r15;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		kernel_print("%s %016lx%c", names[i], values[i], i % 4 == 3 ? '\n' : ' ');
 	kernel_print("rsp %016lx\nrip %016lx cs %lx rflags %lx cr2 %lx\n", frame->rsp, frame->rip,
 		frame->cs, frame->rflags, read_cr2());

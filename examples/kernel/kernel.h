@@ -7,8 +7,7 @@
 // The program defines kernel_main(). It runs on the boot processor, on a stack of 16 KiB, with
 // interrupts on; XMM registers are enabled but not saved by interrupts: an interrupt handler does
 // not touch them.
-#ifndef KERNEL_H
-#define KERNEL_H
+#pragma once
 
 #include <stdarg.h>
 #include <stdbool.h>
@@ -289,5 +288,3 @@ static inline void kernel_flush_tlb(void)
 
 	__asm__ volatile("mov %%cr3, %0; mov %0, %%cr3" : "=r"(cr3) : : "memory");
 }
-
-#endif

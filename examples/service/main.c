@@ -16,7 +16,7 @@ enum { VECTOR_VMBUS = 0x50, VECTOR_SPURIOUS = 0xff };
 enum { SERVE, POWER_OFF, RESTART }; // what the host has asked for
 enum { SHUTDOWN, HEARTBEAT, TIME, COMPONENTS };
 
-#define EPOCH_100NS 116444736000000000ull // of Unix
+#define EPOCH_100NS 116444736000000000ul // of Unix
 
 static struct lumen_synic synic;
 static uint32_t order = SERVE;

@@ -7,15 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PAGE_SIZE			4096ul
-#define PAGE_SHIFT			12
-#define ARRAY_SIZE(a)			(sizeof(a) / sizeof((a)[0]))
-#define BIT(n)				(1ull << (n))
-#define ALIGN_DOWN(x, a)		((x) & ~((uint64_t)(a)-1))
-#define ALIGN_UP(x, a)			ALIGN_DOWN((x) + ((uint64_t)(a)-1), a)
-#define MIN(a, b)			((a) < (b) ? (a) : (b))
-#define MAX(a, b)			((a) > (b) ? (a) : (b))
-#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+#include "base/macros.h"
+
+#define PAGE_SIZE	 4096ul
+#define PAGE_SHIFT	 12
+#define BIT(n)		 (1ull << (n))
+#define ALIGN_DOWN(x, a) ((x) & ~((uint64_t)(a)-1))
+#define ALIGN_UP(x, a)	 ALIGN_DOWN((x) + ((uint64_t)(a)-1), a)
+#define MIN(a, b)	 ((a) < (b) ? (a) : (b))
+#define MAX(a, b)	 ((a) > (b) ? (a) : (b))
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "parent/common/text.h"
 
 // The last line of the file: what has none was not written to its end.
@@ -152,7 +153,7 @@ static const char *const on_crash_names[] = {
 
 static const char *set_on_crash(struct child_config *config, const char *value)
 {
-	for (size_t i = 0; i < sizeof(on_crash_names) / sizeof(*on_crash_names); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(on_crash_names); i++)
 		if (!strcmp(value, on_crash_names[i])) {
 			config->on_crash = (enum child_on_crash)i;
 			return NULL;
@@ -196,7 +197,7 @@ static const struct disk_option {
 
 static const struct disk_option *find_disk_option(const char *text)
 {
-	for (size_t i = 0; i < sizeof(disk_options) / sizeof(*disk_options); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(disk_options); i++) {
 		const struct disk_option *option = &disk_options[i];
 
 		if (option->skip ? !strncmp(text, option->prefix, option->skip)

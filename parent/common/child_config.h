@@ -2,8 +2,7 @@
 // What a child is made of: written by `lumenctl create`, read by its worker. A text file, one
 // `key value` per line, and a last line `end`. A value ends at the line's end; what it has of
 // control characters is quoted (text.h), so that no path can be taken for a line.
-#ifndef PARENT_CHILD_CONFIG_H
-#define PARENT_CHILD_CONFIG_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -88,5 +87,3 @@ char *child_config_text(const struct child_config *config);
 // bytes): also if the file is not whole.
 bool child_config_read(struct child_config *config, int directory, const char *name, char *error,
 	unsigned int size);
-
-#endif

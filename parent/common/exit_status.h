@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // How a child ended, as a process exit status: of `lumenctl wait`, `lumenctl run` and `./lumen
 // run`. One table; docs/worker.md repeats it for people.
-#ifndef PARENT_EXIT_STATUS_H
-#define PARENT_EXIT_STATUS_H
+#pragma once
 
 // X(number, name, what it means). 1 to 99 are the child's own: the byte that it wrote to the
 // exit status port (parent/worker/platform/layout.h) before it powered off.
@@ -21,5 +20,3 @@ enum lumen_exit_status {
 	LUMEN_EXIT_STATUSES(X)
 #undef X
 };
-
-#endif

@@ -5,8 +5,7 @@
 // flock() of the directory is for whoever changes something (start, delete); the file `lock` is
 // locked by those who run the child, as long as one of them lives. Nothing else says that a child
 // runs, so nothing that a kill -9 leaves behind can say so wrongly.
-#ifndef PARENT_RUNDIR_H
-#define PARENT_RUNDIR_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -90,5 +89,3 @@ pid_t rundir_owner(int directory);
 
 // Waits until nobody has it. Returns 0 or an errno: EINTR if a signal came.
 int rundir_wait(int directory);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Text from elsewhere (paths, sentences of a worker that nobody trusts) on lines of our own.
-#ifndef PARENT_TEXT_H
-#define PARENT_TEXT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,5 +14,3 @@ bool text_unquote(char *text);
 
 // Makes every control character a question mark: what is left can be shown on a terminal.
 void text_make_printable(char *text);
-
-#endif

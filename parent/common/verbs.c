@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "drivers/proto/fcopy.h"
 #include "drivers/proto/kvp.h"
 #include "drivers/proto/shutdown.h"
@@ -49,7 +50,7 @@ const struct verb child_verbs[] = {
 };
 // clang-format on
 
-const unsigned child_verb_count = sizeof(child_verbs) / sizeof(*child_verbs);
+const unsigned child_verb_count = ARRAY_SIZE(child_verbs);
 
 const struct verb *verb_find(const char *name)
 {

@@ -2,8 +2,7 @@
 // What a running child can be asked for through one of its devices: a row each, which lumenctl's
 // commands, their help, and the worker read. On the control socket a verb is its name, the seconds
 // that the child has for each answer, and its words (text_quote()), with tabs in between.
-#ifndef PARENT_VERBS_H
-#define PARENT_VERBS_H
+#pragma once
 
 #include <stdint.h>
 
@@ -34,5 +33,3 @@ extern const unsigned child_verb_count;
 
 // Returns the row of a name, or NULL.
 const struct verb *verb_find(const char *name);
-
-#endif

@@ -11,6 +11,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/macros.h"
+
 enum { LEAVE = 0x1d /* Ctrl-] */, CHUNK = 4096 };
 
 static struct termios terminal_before;
@@ -113,7 +115,7 @@ static bool turn(struct flow *input, struct flow *output, bool *left)
 		when(input->count, input->to, POLLOUT),
 	};
 
-	if (poll(polls, sizeof(polls) / sizeof(*polls), -1) < 0)
+	if (poll(polls, ARRAY_SIZE(polls), -1) < 0)
 		return errno == EINTR;
 	if (polls[0].revents && !flow_read(output) && output->ended)
 		return false;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // lumenctl: its commands and what they share.
-#ifndef CTL_CTL_H
-#define CTL_CTL_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -106,5 +105,3 @@ int ctl_wait_child(const char *name, int directory);
 
 // Prints `text` as a JSON string, quotes included.
 void ctl_print_json_string(const char *text);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A deadline for system calls that wait. One at a time.
-#ifndef CTL_DEADLINE_H
-#define CTL_DEADLINE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -14,5 +13,3 @@ bool deadline_passed(void);
 
 // Calls wait for ever again.
 void deadline_end(void);
-
-#endif

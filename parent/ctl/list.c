@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/macros.h"
+
 enum { HEARTBEAT_S = 2 }; // of `list`, for each child's worker
 
 void ctl_print_json_string(const char *text)
@@ -64,7 +66,7 @@ static const char *heartbeat_of(int directory, const struct rundir_status *child
 		return "";
 	answer = ctl_ask(directory, "stat", HEARTBEAT_S, true);
 	found = answer ? strstr(answer, key) : NULL;
-	for (size_t i = 0; found && i < sizeof(known) / sizeof(*known); i++)
+	for (size_t i = 0; found && i < ARRAY_SIZE(known); i++)
 		if (!strncmp(found + strlen(key), known[i], strlen(known[i])))
 			state = known[i];
 	free(answer);

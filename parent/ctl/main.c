@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "parent/common/text.h"
 #include "parent/ctl/deadline.h"
 
@@ -34,7 +35,7 @@ static const struct ctl_command commands[] = {
 	{ "delete", ctl_delete, "NAME", "forget a child that does not run", "", false },
 };
 
-enum { COMMANDS = sizeof(commands) / sizeof(*commands), OPTION_COLUMN = 18 };
+enum { COMMANDS = ARRAY_SIZE(commands), OPTION_COLUMN = 18 };
 
 static void print_statuses(void)
 {

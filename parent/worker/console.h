@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The child's console between the UART (VP threads) and the readers (main thread): a history of
 // output in which each reader has its own place, a queue of input, and the log file.
-#ifndef WORKER_CONSOLE_H
-#define WORKER_CONSOLE_H
+#pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -64,5 +63,3 @@ bool console_log(struct console *console);
 
 // Asks for a wake() with the next output. Returns false if there is some already. Main thread.
 bool console_sleep(struct console *console);
-
-#endif

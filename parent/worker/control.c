@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "parent/common/rundir.h"
 #include "parent/worker/deadline.h"
 #include "parent/worker/log.h"
@@ -54,8 +55,7 @@ static bool is_shortage(int error)
 
 static bool listener_ready(struct loop_source *source, uint32_t events)
 {
-	struct control *control =
-		(struct control *)((char *)source - offsetof(struct control, listener));
+	struct control *control = container_of(source, struct control, listener);
 	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)events;
@@ -73,8 +73,7 @@ static bool listener_ready(struct loop_source *source, uint32_t events)
 
 static bool listener_retry(struct loop_source *source, uint32_t events)
 {
-	struct control *control =
-		(struct control *)((char *)source - offsetof(struct control, retry));
+	struct control *control = container_of(source, struct control, retry);
 
 	(void)events;
 	loop_change(control->loop, &control->listener, EPOLLIN);

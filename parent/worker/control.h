@@ -6,8 +6,7 @@
 // Whatever the others do, a new client is heard: those that follow the child (console, a device's
 // verbs) have CONTROL_FOLLOWERS_MAX places, and for each of the others a newer one may take the
 // place.
-#ifndef WORKER_CONTROL_H
-#define WORKER_CONTROL_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -112,5 +111,3 @@ bool control_client_send(struct control_client *client);
 void control_client_answer(struct control_client *client, const char *error);
 
 void control_client_drop(struct control_client *client);
-
-#endif

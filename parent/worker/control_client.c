@@ -10,6 +10,8 @@
 
 #include "parent/worker/control.h"
 
+#include "base/macros.h"
+
 enum { CHUNK = 4096, INPUT_CHUNK = 256 };
 
 void control_client_drop(struct control_client *client)
@@ -253,7 +255,7 @@ static void handle_request(struct control_client *client)
 	char *words = client->line + strcspn(client->line, "\t");
 	const struct verb *verb;
 
-	for (size_t i = 0; i < sizeof(control_requests) / sizeof(*control_requests); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(control_requests); i++)
 		if (!strcmp(client->line, control_requests[i].name)) {
 			control_requests[i].handle(client);
 			return;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What becomes of a child that has reported a crash: it may print its last words and write a dump
 // of itself (Linux' crash kernel boots after the report), but it must not spin for ever. Portable.
-#ifndef WORKER_CRASH_WATCH_H
-#define WORKER_CRASH_WATCH_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,5 +35,3 @@ struct crash_watch {
 // Another tick has passed. Returns whether the child is to be ended now.
 bool crash_watch_tick(
 	struct crash_watch *watch, enum child_on_crash mode, const struct crash_sample *sample);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A point in time up to which something is waited for, however often the wait is taken up again.
-#ifndef WORKER_DEADLINE_H
-#define WORKER_DEADLINE_H
+#pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -39,5 +38,3 @@ static inline bool deadline_join(pthread_t thread, deadline_ns deadline)
 
 	return !pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until);
 }
-
-#endif

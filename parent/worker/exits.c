@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+#include "base/macros.h"
 #include "parent/worker/log.h"
 #include "parent/worker/worker.h"
 
@@ -55,7 +56,7 @@ static const struct exit_entry exit_unknown = { 0, EXIT_KIND_OTHER, 0, handle_un
 
 static const struct exit_entry *find_entry(const struct hv_message *message)
 {
-	for (size_t i = 0; i < sizeof(exit_table) / sizeof(*exit_table); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(exit_table); i++)
 		if (exit_table[i].message_type == message->header.message_type &&
 			message->header.payload_size >= exit_table[i].size)
 			return &exit_table[i];
@@ -141,7 +142,7 @@ static const struct logged_register {
 	{ HvX64RegisterCs, "cs base" },
 };
 
-enum { LOGGED = sizeof(logged_registers) / sizeof(*logged_registers), PER_LINE = 3 };
+enum { LOGGED = ARRAY_SIZE(logged_registers), PER_LINE = 3 };
 _Static_assert(
 	(int)LOGGED <= (int)PARTITION_REGISTERS_MAX && LOGGED % PER_LINE == 0, "whole lines");
 

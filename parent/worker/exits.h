@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Intercept messages and what is done about them. In the VP's thread, the VP being suspended.
-#ifndef WORKER_EXITS_H
-#define WORKER_EXITS_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -47,5 +46,3 @@ unsigned exits_code_bits(const struct hv_x64_intercept_message_header *header);
 
 // Writes a VP's registers to the log.
 void exits_log_registers(struct vp *vp);
-
-#endif

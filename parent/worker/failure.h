@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Why something could not be done: one sentence for people, and the exit status that it leads to.
-#ifndef WORKER_FAILURE_H
-#define WORKER_FAILURE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -15,5 +14,3 @@ struct failure {
 // Fills in *failure and returns false, so that a caller can `return failure_set(...)`.
 __attribute__((format(printf, 3, 4))) bool failure_set(
 	struct failure *failure, int status, const char *format, ...);
-
-#endif

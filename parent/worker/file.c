@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/macros.h"
+
 static const struct file_type {
 	mode_t type;
 	unsigned kind; // enum file_kind; 0: nobody wants it
@@ -24,7 +26,7 @@ static const struct file_type *type_of(const struct stat *stat)
 {
 	static const struct file_type unknown = { 0, 0, "of an unknown type" };
 
-	for (size_t i = 0; i < sizeof(file_types) / sizeof(*file_types); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(file_types); i++)
 		if (file_types[i].type == (stat->st_mode & S_IFMT))
 			return &file_types[i];
 	return &unknown;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // How the worker opens what a user has named: kernel, initrd and disks. Never waits, whatever the
 // path leads to. Only while the worker starts: afterwards it opens nothing by a path of the user's.
-#ifndef WORKER_FILE_H
-#define WORKER_FILE_H
+#pragma once
 
 #include <sys/stat.h>
 
@@ -17,5 +16,3 @@ enum file_kind { FILE_REGULAR = 1, FILE_BLOCK_DEVICE = 2 };
 // *failure.
 int file_open(const char *what, const char *path, int flags, unsigned kinds, struct stat *stat,
 	struct failure *failure);
-
-#endif

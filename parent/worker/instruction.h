@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The instructions with which drivers access device registers in memory, of those that x86/insn.h
 // decodes: INSN_LOAD, INSN_STORE and INSN_STORE_IMM. Portable.
-#ifndef WORKER_INSTRUCTION_H
-#define WORKER_INSTRUCTION_H
+#pragma once
 
 #include "x86/insn.h"
 
@@ -16,5 +15,3 @@ uint64_t instruction_load(const struct insn *instruction, uint64_t old, uint64_t
 
 // What a store writes: its immediate, or what it takes from its 64-bit register `reg`.
 uint64_t instruction_store(const struct insn *instruction, uint64_t reg);
-
-#endif

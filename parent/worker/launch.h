@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What lumenctl gives a worker, made fit for use: the first thing that the worker's process does.
-#ifndef WORKER_LAUNCH_H
-#define WORKER_LAUNCH_H
+#pragma once
 
 #include "parent/worker/failure.h"
 
@@ -22,5 +21,3 @@ void launch_tell(struct launch *launch, int status, const char *sentence);
 
 // Tells that the child has ended, in case that nobody has told anything before.
 void launch_tell_end(struct launch *launch, int status, const char *reason);
-
-#endif

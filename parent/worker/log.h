@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The worker's log: lines on standard error, which is the child's file `log`.
-#ifndef WORKER_LOG_H
-#define WORKER_LOG_H
+#pragma once
 
 #include <stdint.h>
 
@@ -19,5 +18,3 @@ enum { LOG_LIMIT = 16 };
 // last. Any thread.
 __attribute__((format(printf, 2, 3))) void log_limited(
 	struct log_limit *limit, const char *format, ...);
-
-#endif

@@ -19,8 +19,7 @@
 //                  room is filled, or not asked for; who is gone is dropped
 //
 // What the threads of devices wait for is in devices/device_thread.c.
-#ifndef WORKER_LOOP_H
-#define WORKER_LOOP_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -73,5 +72,3 @@ void loop_event_signal(const struct loop_source *source);
 bool loop_event_take(const struct loop_source *source);
 // Lets a timer expire once in `ms` milliseconds (at least 1).
 void loop_timer_start(const struct loop_source *source, uint64_t ms);
-
-#endif

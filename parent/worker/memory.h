@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A child's RAM: anonymous memory of this process, in one or two parts (layout.h). Everything in
 // the worker that touches guest memory gets its pointer here.
-#ifndef WORKER_MEMORY_H
-#define WORKER_MEMORY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,5 +40,3 @@ static inline uint64_t guest_memory_low_end(const struct guest_memory *memory)
 {
 	return memory->parts[0].size;
 }
-
-#endif

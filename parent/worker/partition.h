@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The child's partition: /dev/mshv and the hypercalls that the worker passes through it. Every
 // function but create and close may be called from any thread.
-#ifndef WORKER_PARTITION_H
-#define WORKER_PARTITION_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -91,5 +90,3 @@ int partition_close_event(struct partition *partition, uint32_t connection);
 int partition_read_partition_stats(struct partition *partition, uint64_t *counters, unsigned count);
 int partition_read_vp_stats(
 	struct partition *partition, uint32_t vp, uint64_t *counters, unsigned count);
-
-#endif

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The worker's confinement (docs/worker.md, "Confinement"). A worker is a process that we expect to
 // be taken over by its child; from sandbox_enter() on it has what is open, and nothing else.
-#ifndef WORKER_SANDBOX_H
-#define WORKER_SANDBOX_H
+#pragma once
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -46,5 +45,3 @@ bool sandbox_forbid_calls(void);
 // Ends the process and says why, in the log and on message_fd, if it makes a system call that it
 // must not make, or fails in another way that the kernel tells by a signal.
 void sandbox_report_faults(int message_fd);
-
-#endif

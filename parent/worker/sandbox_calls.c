@@ -18,6 +18,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/macros.h"
+
 // What pthread_create() asks of clone(): a thread, and nothing else.
 #define THREAD_FLAGS                                                                               \
 	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |        \
@@ -99,7 +101,7 @@ static const struct allowed {
 // The program: for each row at most ROW_MAX instructions, before and behind them PROLOGUE and
 // EPILOGUE. It has the call's number in its accumulator where a row begins.
 enum {
-	ROWS = sizeof(allowed) / sizeof(*allowed),
+	ROWS = ARRAY_SIZE(allowed),
 	PROLOGUE = 4,
 	ROW_MAX = 6,
 	EPILOGUE = ROW_MAX + 2 + 1,
@@ -124,7 +126,7 @@ static void add(struct program *program, const struct sock_filter *code, unsigne
 #define ADD(program, ...)                                                                          \
 	do {                                                                                       \
 		const struct sock_filter code[] = { __VA_ARGS__ };                                 \
-		add(program, code, sizeof(code) / sizeof(*code));                                  \
+		add(program, code, ARRAY_SIZE(code));                                              \
 	} while (0)
 
 static void add_row(struct program *program, const struct allowed *row)

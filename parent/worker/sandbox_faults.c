@@ -7,6 +7,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "parent/worker/log.h"
 #include "parent/worker/supervisor.h"
 
@@ -56,6 +57,6 @@ void sandbox_report_faults(int message_fd)
 		.sa_flags = SA_SIGINFO | (int)SA_RESETHAND };
 
 	supervisor_fd = message_fd;
-	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
 		sigaction(signals[i], &action, NULL);
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // How a part of the statistics is written: `name value` lines, into a buffer of CONTROL_PART_MAX
 // bytes, which is enough for all; a line that does not fit is left out, and all after it.
-#ifndef WORKER_STAT_H
-#define WORKER_STAT_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -14,5 +13,3 @@ struct stat_text {
 
 __attribute__((format(printf, 2, 3))) void stat_line(
 	struct stat_text *stat, const char *format, ...);
-
-#endif

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "parent/common/exit_status.h"
 #include "parent/common/rundir.h"
 #include "parent/worker/deadline.h"
@@ -137,7 +138,7 @@ static bool is_known(long status)
 #undef X
 	};
 
-	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (status == known[i])
 			return true;
 	return status >= 0 && status <= LUMEN_EXIT_CHILD_MAX;

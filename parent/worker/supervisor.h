@@ -2,8 +2,7 @@
 // The process that stands over a worker: it keeps what the worker must not have (the child's
 // directory), and says how it ended, however that was. Of the worker it hears one message, a status
 // and a sentence, and believes neither.
-#ifndef WORKER_SUPERVISOR_H
-#define WORKER_SUPERVISOR_H
+#pragma once
 
 struct supervised {
 	int directory; // the child's
@@ -27,5 +26,3 @@ void supervisor_hold(int message_fd);
 // In the body, when all is over but the process itself: how the child has ended. The supervisor
 // waits half a second for the process, then it is the kernel's.
 void supervisor_tell_end(int message_fd, int status, const char *reason);
-
-#endif

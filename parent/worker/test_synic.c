@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "parent/worker/log.h"
 #include "parent/worker/worker.h"
 
@@ -147,7 +148,7 @@ void test_synic_command(void *context, uint32_t word)
 		(uint8_t)(word >> 24) };
 	int error = EINVAL;
 
-	if (command.what < sizeof(commands) / sizeof(*commands) && commands[command.what] &&
+	if (command.what < ARRAY_SIZE(commands) && commands[command.what] &&
 		command.vp < synic->worker->config.vps && command.sint < HV_SYNIC_SINT_COUNT) {
 		pthread_mutex_lock(&synic->lock);
 		error = commands[command.what](synic, &command);

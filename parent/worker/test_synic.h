@@ -2,8 +2,7 @@
 // The hyperv-testdev of --test-devices: SINTs that the child asserts itself, and connections of the
 // child to itself. Its own messages and events come here through ordinary ports of the root, and go
 // back to it directly (HvCallPostMessageDirect, HvCallSignalEventDirect).
-#ifndef WORKER_TEST_SYNIC_H
-#define WORKER_TEST_SYNIC_H
+#pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -44,5 +43,3 @@ void test_synic_command(void *synic, uint32_t command);
 // these. The loop's thread.
 bool test_synic_message(
 	struct test_synic *synic, uint32_t connection, const struct hv_message *message);
-
-#endif

@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "hypercall/status.h"
 #include "parent/worker/worker.h"
 
@@ -263,8 +264,7 @@ static bool take_messages(struct vmbus_host *host)
 // EPOLLERR: the driver's queue has run over, and it stays so. What is still in it does not matter.
 static bool messages_ready(struct loop_source *source, uint32_t events)
 {
-	struct vmbus_host *host =
-		(struct vmbus_host *)((char *)source - offsetof(struct vmbus_host, messages));
+	struct vmbus_host *host = container_of(source, struct vmbus_host, messages);
 
 	if (!(events & EPOLLERR))
 		return take_messages(host);
@@ -274,8 +274,7 @@ static bool messages_ready(struct loop_source *source, uint32_t events)
 
 static bool retry_ready(struct loop_source *source, uint32_t events)
 {
-	struct vmbus_host *host =
-		(struct vmbus_host *)((char *)source - offsetof(struct vmbus_host, retry));
+	struct vmbus_host *host = container_of(source, struct vmbus_host, retry);
 	bool taken = loop_event_take(source);
 
 	(void)events;
@@ -315,8 +314,7 @@ static void take_reports(struct vmbus_host *host)
 
 static bool device_events_ready(struct loop_source *source, uint32_t events)
 {
-	struct vmbus_host *host =
-		(struct vmbus_host *)((char *)source - offsetof(struct vmbus_host, device_events));
+	struct vmbus_host *host = container_of(source, struct vmbus_host, device_events);
 	bool taken = loop_event_take(source);
 
 	(void)events;
@@ -332,9 +330,9 @@ static bool init_server(struct vmbus_host *host)
 		.gpadls = host->gpadls,
 		.gpadl_count = VMBUS_HOST_GPADLS,
 		.actions = host->actions,
-		.action_count = sizeof(host->actions) / sizeof(*host->actions),
+		.action_count = ARRAY_SIZE(host->actions),
 		.posts = host->posts,
-		.post_count = sizeof(host->posts) / sizeof(*host->posts),
+		.post_count = ARRAY_SIZE(host->posts),
 		.memory = guest_memory_for_vmbus(&host->worker->memory),
 		.storage = { .context = host, .get = get_gpadl_words, .put = put_gpadl_words },
 		.vp_count = host->worker->config.vps,
@@ -352,7 +350,7 @@ static bool open_ports(struct vmbus_host *host)
 	static const uint32_t connections[] = { VMBUS_CONNECTION_MESSAGE,
 		VMBUS_CONNECTION_MESSAGE_MULTICLIENT };
 
-	for (unsigned i = 0; i < sizeof(connections) / sizeof(*connections); i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(connections); i++) {
 		int error = partition_open_messages(&host->worker->partition, connections[i]);
 
 		if (!error)

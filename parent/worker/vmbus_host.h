@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The VMBus server of a child, wired to its partition: messages in and out, and the devices that
 // are offered. All on the main thread but vmbus_device_signal and vmbus_device_report.
-#ifndef WORKER_VMBUS_HOST_H
-#define WORKER_VMBUS_HOST_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -113,5 +112,3 @@ void vmbus_device_signal(struct vmbus_device *device);
 
 // Reports an event to the host. Any thread.
 void vmbus_device_report(struct vmbus_device *device, enum vmbus_device_event event);
-
-#endif

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "parent/worker/exits.h"
 #include "parent/worker/platform/layout.h"
 #include "parent/worker/log.h"
@@ -47,8 +48,7 @@ static int set_entry_state(struct worker *worker, const struct loader_entry *ent
 			.value.table = { .base = entry->gdt, .limit = LOADER_GDT_LIMIT } },
 	};
 
-	return partition_set_registers(
-		&worker->partition, 0, registers, sizeof(registers) / sizeof(*registers));
+	return partition_set_registers(&worker->partition, 0, registers, ARRAY_SIZE(registers));
 }
 
 static void on_stop_signal(int number)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A virtual processor: a thread that runs it and answers its intercepts.
-#ifndef WORKER_VP_H
-#define WORKER_VP_H
+#pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -41,5 +40,3 @@ bool vps_stop(struct worker *worker, deadline_ns deadline);
 
 // Closes their descriptors.
 void vps_close(struct worker *worker);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The worker: everything of one child, and how it ends.
-#ifndef WORKER_WORKER_H
-#define WORKER_WORKER_H
+#pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -89,5 +88,3 @@ void worker_sample(struct worker *worker, struct crash_sample *sample);
 
 // Writes a part of the statistics (stat.c; control_wiring.stat says how).
 size_t worker_stat(struct worker *worker, unsigned part, char *text, size_t size);
-
-#endif

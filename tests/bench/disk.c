@@ -3,6 +3,7 @@
 // examples/linux/actions/bench with lumen-diskbench (examples/linux/diskbench.c) does on Linux.
 // Before and after each step it says so and waits for a byte on the console, so that whoever is at
 // the other end can read the counters while nothing happens.
+#include "base/macros.h"
 #include "examples/kernel/kernel.h"
 #include "lumen/apic.h"
 #include "lumen/clock.h"
@@ -246,7 +247,7 @@ int kernel_main(void)
 	if (!find_disk())
 		return 1;
 	kernel_print("bench: init\n");
-	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		if (!run_step(&steps[i]))
 			return 2;
 	}

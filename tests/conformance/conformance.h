@@ -2,8 +2,7 @@
 // The conformance suite's framework: how a test is declared, how it ends, and what it may use. A
 // test is a function with a const descriptor; the linker collects them. It knows the hypervisor
 // only by the TLFS: nothing here is Lumen's own.
-#ifndef TESTS_CONFORMANCE_H
-#define TESTS_CONFORMANCE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -228,5 +227,3 @@ struct synic_pages {
 struct synic_pages synic_enable(void);
 // HV_X64_MSR_SINTn for a vector, unmasked; more bits as wanted.
 void sint_set(unsigned int sint, unsigned int vector, uint64_t more_bits);
-
-#endif

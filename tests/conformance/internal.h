@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What the parts of the framework know of each other, and tests need not.
-#ifndef TESTS_CONFORMANCE_INTERNAL_H
-#define TESTS_CONFORMANCE_INTERNAL_H
+#pragma once
 
 #include <stdarg.h>
 
 #include "tests/conformance/conformance.h"
 
+#include "base/macros.h"
+
 #define MAX_VPS 64
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define COUNT(array) (ARRAY_SIZE(array))
 
 // --- text.c ---
 
@@ -76,5 +77,3 @@ void vps_settle(void);
 int hypercall_32bit(uint64_t control, uint64_t in, uint64_t out, uint64_t *result);
 // The instruction that the hypercall page has: 0x0f 0x01 0xd9 (VMMCALL) or 0xc1 (VMCALL).
 bool hypercall_page_uses_vmcall(void);
-
-#endif

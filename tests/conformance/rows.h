@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The rows of hypercall/table.h as the generated tests see them: with an input that is right, so
 // that each test can make one thing wrong.
-#ifndef TESTS_CONFORMANCE_ROWS_H
-#define TESTS_CONFORMANCE_ROWS_H
+#pragma once
 
 #include "tests/conformance/conformance.h"
 
@@ -66,5 +65,3 @@ struct row_call row_prepare(unsigned int row, uint32_t elements);
 // Fails if the call's status is not this.
 void row_expect(const struct row_call *call, uint64_t control, hv_gpa in, hv_gpa out,
 	hv_status expected, const char *what);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What the tests of SynIC, timers and interrupts share.
-#ifndef TESTS_CONFORMANCE_SYNTHETIC_H
-#define TESTS_CONFORMANCE_SYNTHETIC_H
+#pragma once
 
 #include "tests/conformance/conformance.h"
 
@@ -119,5 +118,3 @@ static inline void self_ipi(unsigned int vector)
 {
 	apic_ipi(apic_id(this_vp()), APIC_ICR_FIXED | vector);
 }
-
-#endif

@@ -4,6 +4,8 @@
 // those of the machine (VMBus) alone. Ids with many bits set are used by nobody.
 #include "tests/conformance/synthetic.h"
 
+#include "base/macros.h"
+
 #define NEEDS_POST   HV_PRIVILEGE_POST_MESSAGES
 #define NEEDS_SIGNAL HV_PRIVILEGE_SIGNAL_EVENTS
 
@@ -40,7 +42,7 @@ static bool post_row_name(unsigned int row, char *text, size_t size)
 }
 
 TEST(post_unknown, "is INVALID_CONNECTION_ID", "HvCallPostMessage", .privileges = NEEDS_POST,
-	.rows = sizeof(unknown_ids) / sizeof(unknown_ids[0]), .row_name = post_row_name)
+	.rows = ARRAY_SIZE(unknown_ids), .row_name = post_row_name)
 {
 	expect_status(post(unknown_ids[row], 1, 8), HV_STATUS_INVALID_CONNECTION_ID, "the call");
 }
@@ -52,7 +54,7 @@ static bool signal_row_name(unsigned int row, char *text, size_t size)
 }
 
 TEST(signal_unknown, "is INVALID_CONNECTION_ID", "HvCallSignalEvent", .privileges = NEEDS_SIGNAL,
-	.rows = sizeof(unknown_ids) / sizeof(unknown_ids[0]), .row_name = signal_row_name)
+	.rows = ARRAY_SIZE(unknown_ids), .row_name = signal_row_name)
 {
 	expect_status(signal_fast(unknown_ids[row], 0, 0), HV_STATUS_INVALID_CONNECTION_ID,
 		"the fast call");
@@ -85,7 +87,7 @@ static bool long_row_name(unsigned int row, char *text, size_t size)
 }
 
 TEST(post_long, "is refused", "HvCallPostMessage", .privileges = NEEDS_POST,
-	.rows = sizeof(long_sizes) / sizeof(long_sizes[0]), .row_name = long_row_name)
+	.rows = ARRAY_SIZE(long_sizes), .row_name = long_row_name)
 {
 	expect_refused(post(NOBODYS_ID, 1, long_sizes[row]), "the call");
 }

@@ -2,6 +2,8 @@
 // Every call of the table that a guest may make: the control word.
 #include "tests/conformance/rows.h"
 
+#include "base/macros.h"
+
 static void expect_refused(const struct row_call *call, uint64_t control, const char *what)
 {
 	row_expect(call, control, gpa_of(call->in), gpa_of(call->out),
@@ -126,8 +128,8 @@ static bool name_block(unsigned int row, char *text, size_t size)
 	return true;
 }
 
-TEST(unknown_codes, "each is refused", "Common Hypercall Status Codes",
-	.rows = sizeof(blocks) / sizeof(blocks[0]), .row_name = name_block)
+TEST(unknown_codes, "each is refused", "Common Hypercall Status Codes", .rows = ARRAY_SIZE(blocks),
+	.row_name = name_block)
 {
 	for (uint32_t code = blocks[row]; code < blocks[row] + 64u; code++) {
 		hv_status status;

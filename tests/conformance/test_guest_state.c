@@ -3,6 +3,8 @@
 // registers are written and read back; CrashNotify is never written, as it may end the machine.
 #include "tests/conformance/synthetic.h"
 
+#include "base/macros.h"
+
 // --- HvCallNotifyLongSpinWait: advice that always succeeds ---
 
 static const struct {
@@ -30,7 +32,7 @@ static bool spin_is_advertised(void)
 	return retries && retries != HV_SPINLOCK_RETRIES_NEVER;
 }
 
-TEST(long_spin, "succeeds", "HvCallNotifyLongSpinWait", .rows = sizeof(spins) / sizeof(spins[0]),
+TEST(long_spin, "succeeds", "HvCallNotifyLongSpinWait", .rows = ARRAY_SIZE(spins),
 	.row_name = spin_row_name)
 {
 	const struct hv_input_notify_long_spin_wait in = { .spin_count = spins[row].count };
@@ -129,7 +131,7 @@ TEST(crash_parameter, "keeps what is written", "Partition Crash Enlightenment",
 {
 	static const uint64_t values[] = { 1, 0xfedcba9876543210, UINT64_MAX, 0 };
 
-	for (unsigned int i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+	for (unsigned int i = 0; i < ARRAY_SIZE(values); i++) {
 		wrmsr(HV_X64_MSR_CRASH_Pn(row), values[i]);
 		EXPECT_EQ(rdmsr(HV_X64_MSR_CRASH_Pn(row)), values[i], "the register");
 	}

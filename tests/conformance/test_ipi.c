@@ -2,6 +2,7 @@
 // Interrupts to sets of VPs by hypercall: all and only those of the set get the interrupt; who does
 // not exist is passed over; vectors below 16 are refused. The TLFS names no status for that: any
 // but success will do.
+#include "base/macros.h"
 #include "hypercall/interrupt.h"
 #include "tests/conformance/synthetic.h"
 
@@ -200,7 +201,7 @@ TEST(ipi_vectors, "refuses vectors that are none", "HvCallSendSyntheticClusterIp
 
 	need(&forms[row]);
 	interrupts_on();
-	for (unsigned int i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++)
 		EXPECT(forms[row].send(bad[i], 1) != HV_STATUS_SUCCESS, "vector 0x%x is accepted",
 			bad[i]);
 	pass_ms(QUIET_MS);

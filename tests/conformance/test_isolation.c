@@ -3,6 +3,7 @@
 // nothing, a hypercall whose parameters are there has no effect, and calls that name other
 // partitions are refused with a status that does not depend on whether they exist. Pages that the
 // hypervisor shows hold nothing that was not put there for the guest.
+#include "base/macros.h"
 #include "hypercall/interrupt.h"
 #include "tests/conformance/synthetic.h"
 
@@ -136,7 +137,7 @@ static hv_status name_partition(unsigned int row, hv_partition_id id)
 
 // One of the ids may be the partition's own, which a call may be for.
 TEST(other_partitions, "says the same of every other partition", "Ordering of Error Conditions",
-	.rows = sizeof(calls) / sizeof(calls[0]), .row_name = call_row_name)
+	.rows = ARRAY_SIZE(calls), .row_name = call_row_name)
 {
 	const hv_partition_id ids[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 0x7fffffffffffffff };
 	hv_status expected = name_partition(row, 0x123456789abcdef0);
@@ -145,7 +146,7 @@ TEST(other_partitions, "says the same of every other partition", "Ordering of Er
 	if (has_privilege(HV_PRIVILEGE_CREATE_PARTITIONS))
 		SKIP("this partition may have children");
 	EXPECT(expected != HV_STATUS_SUCCESS, "a partition that cannot be is accepted");
-	for (unsigned int i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+	for (unsigned int i = 0; i < ARRAY_SIZE(ids); i++)
 		different += name_partition(row, ids[i]) != expected;
 	EXPECT(different <= 1, "%u of 10 ids give another status than %s", different,
 		status_name(expected));

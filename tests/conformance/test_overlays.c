@@ -5,6 +5,8 @@
 // belongs.
 #include "tests/conformance/synthetic.h"
 
+#include "base/macros.h"
+
 static const struct overlay {
 	const char *name;
 	uint32_t msr;
@@ -18,7 +20,7 @@ static const struct overlay {
 		HV_PRIVILEGE_ACCESS_PARTITION_REFERENCE_TSC, false },
 	{ "hypercall page", HV_X64_MSR_HYPERCALL, HV_PRIVILEGE_ACCESS_HYPERCALL_MSRS, false },
 };
-enum { OVERLAYS = sizeof(overlays) / sizeof(overlays[0]) };
+enum { OVERLAYS = ARRAY_SIZE(overlays) };
 
 static void need(unsigned int overlay)
 {

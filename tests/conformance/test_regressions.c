@@ -6,6 +6,8 @@
 // CVE-2021-30178 and CVE-2022-2153 (SynIC and timers before there is one) KVM's.
 #include "tests/conformance/synthetic.h"
 
+#include "base/macros.h"
+
 #define VECTOR 0x51
 #define SINT   3
 
@@ -94,8 +96,8 @@ static bool vector_row_name(unsigned int row, char *text, size_t size)
 
 // An interrupt with such a vector would look like an exception, and end the test.
 TEST(timer_exception, "is refused or does nothing", "Direct Synthetic Timers",
-	.privileges = NEEDS_STIMER, .edx = NEEDS_DIRECT,
-	.rows = sizeof(exceptions) / sizeof(exceptions[0]), .row_name = vector_row_name)
+	.privileges = NEEDS_STIMER, .edx = NEEDS_DIRECT, .rows = ARRAY_SIZE(exceptions),
+	.row_name = vector_row_name)
 {
 	wrmsr(HV_X64_MSR_STIMER0_COUNT, STIMER_PAST);
 	interrupts_on();
@@ -203,7 +205,7 @@ static bool set_row_name(unsigned int row, char *text, size_t size)
 }
 
 TEST(flush_sets, "gets its status, and all goes on", "HV_VP_SET", .hints = NEEDS_FLUSH_EX,
-	.rows = sizeof(sets) / sizeof(sets[0]), .row_name = set_row_name)
+	.rows = ARRAY_SIZE(sets), .row_name = set_row_name)
 {
 	struct {
 		struct hv_input_flush_virtual_address_space_ex fixed;
@@ -240,7 +242,7 @@ static bool list_row_name(unsigned int row, char *text, size_t size)
 }
 
 TEST(flush_lists, "is refused: it spans pages", "Alignment Requirements",
-	.hints = HV_HINT_HYPERCALL_FOR_REMOTE_FLUSH, .rows = sizeof(lists) / sizeof(lists[0]),
+	.hints = HV_HINT_HYPERCALL_FOR_REMOTE_FLUSH, .rows = ARRAY_SIZE(lists),
 	.row_name = list_row_name)
 {
 	struct hv_input_flush_virtual_address_list *in = page_get();

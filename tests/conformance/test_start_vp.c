@@ -3,6 +3,7 @@
 // that the VP can start with a desired register state". A VP of the suite notes all of its state,
 // is sent INIT by VP 0, and is started by hypercall with the state that it noted: it then goes on
 // where it was. What INIT resets besides (the local APIC) it sets up again.
+#include "base/macros.h"
 #include "hypercall/interrupt.h"
 #include "tests/conformance/synthetic.h"
 
@@ -194,7 +195,7 @@ TEST(start_absent, "HvCallStartVirtualProcessor: a VP that does not exist is ref
 	static const uint32_t absent[] = { 2048, 65536, 0x7fffffff, HV_ANY_VP };
 
 	note_state(&target.context);
-	for (unsigned int i = 0; i < sizeof(absent) / sizeof(absent[0]); i++)
+	for (unsigned int i = 0; i < ARRAY_SIZE(absent); i++)
 		expect_status(start(HV_PARTITION_ID_SELF, absent[i], 0, &target.context),
 			HV_STATUS_INVALID_VP_INDEX, "the start");
 }
@@ -273,7 +274,7 @@ static bool bad_row_name(unsigned int row, char *text, size_t size)
 
 TEST(start_bad_context, "is refused, and a good one works after that",
 	"HvCallStartVirtualProcessor", .privileges = NEEDS_START, .vps = 2,
-	.rows = sizeof(bad_contexts) / sizeof(bad_contexts[0]), .row_name = bad_row_name)
+	.rows = ARRAY_SIZE(bad_contexts), .row_name = bad_row_name)
 {
 	struct hv_initial_vp_context bad;
 	hv_status status;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Single calls: each status that the TLFS documents for them and that a guest can bring about.
+#include "base/macros.h"
 #include "tests/conformance/rows.h"
 #include "tests/conformance/internal.h"
 
@@ -112,7 +113,7 @@ static bool is_connected(void)
 	       HV_STATUS_INVALID_CONNECTION_ID;
 }
 
-TEST(statuses, "is refused", "Hypercall Reference", .rows = sizeof(wrongs) / sizeof(wrongs[0]),
+TEST(statuses, "is refused", "Hypercall Reference", .rows = ARRAY_SIZE(wrongs),
 	.row_name = name_wrong)
 {
 	const struct wrong *wrong = &wrongs[row];

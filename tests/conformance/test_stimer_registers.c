@@ -3,6 +3,8 @@
 // and what does not. Nothing expires here but to be seen not to.
 #include "tests/conformance/synthetic.h"
 
+#include "base/macros.h"
+
 #define VECTOR 0x51
 #define SINT   3
 
@@ -50,7 +52,7 @@ static bool bits_row_name(unsigned int row, char *text, size_t size)
 
 TEST(stimer_config_bits, "is kept while the timer is disabled",
 	"Synthetic Timer Configuration Register", .privileges = NEEDS_STIMER,
-	.rows = sizeof(config_bits) / sizeof(config_bits[0]), .row_name = bits_row_name)
+	.rows = ARRAY_SIZE(config_bits), .row_name = bits_row_name)
 {
 	if (!has_edx(config_bits[row].edx))
 		SKIP("direct mode is not advertised");
@@ -63,8 +65,7 @@ TEST(stimer_config_bits, "is kept while the timer is disabled",
 }
 
 TEST(stimer_enabled_bits, "is kept by an enabled timer", "Synthetic Timer Configuration Register",
-	.privileges = NEEDS_STIMER, .rows = sizeof(config_bits) / sizeof(config_bits[0]),
-	.row_name = bits_row_name)
+	.privileges = NEEDS_STIMER, .rows = ARRAY_SIZE(config_bits), .row_name = bits_row_name)
 {
 	uint64_t config = config_bits[row].bits;
 
@@ -81,7 +82,7 @@ TEST(stimer_count_kept, "keeps its count", "Synthetic Timer Count Register",
 {
 	static const uint64_t counts[] = { 1, 0x123456789abcdef0, UINT64_MAX, 0 };
 
-	for (unsigned int i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+	for (unsigned int i = 0; i < ARRAY_SIZE(counts); i++) {
 		set_count(row, counts[i]);
 		EXPECT_EQ(COUNT(row), counts[i], "count");
 	}
@@ -205,8 +206,7 @@ static bool far_row_name(unsigned int row, char *text, size_t size)
 
 // "The Count register is permitted to wrap": none of the sums overflows into the past.
 TEST(stimer_far_one_shot, "a one-shot timer does not expire", "Synthetic Timer Count Register",
-	.privileges = NEEDS_STIMER, .rows = sizeof(far_counts) / sizeof(far_counts[0]),
-	.row_name = far_row_name)
+	.privileges = NEEDS_STIMER, .rows = ARRAY_SIZE(far_counts), .row_name = far_row_name)
 {
 	struct synic_pages synic = synic_enable();
 
@@ -217,8 +217,7 @@ TEST(stimer_far_one_shot, "a one-shot timer does not expire", "Synthetic Timer C
 }
 
 TEST(stimer_far_periodic, "a periodic timer does not expire", "Synthetic Timer Count Register",
-	.privileges = NEEDS_STIMER, .rows = sizeof(far_counts) / sizeof(far_counts[0]),
-	.row_name = far_row_name)
+	.privileges = NEEDS_STIMER, .rows = ARRAY_SIZE(far_counts), .row_name = far_row_name)
 {
 	struct synic_pages synic = synic_enable();
 

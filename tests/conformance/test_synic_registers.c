@@ -7,6 +7,8 @@
 // reset value back is allowed, "valid values for vector" notwithstanding.
 #include "tests/conformance/synthetic.h"
 
+#include "base/macros.h"
+
 #define VECTOR 0x51
 
 static bool sint_row_name(unsigned int row, char *text, size_t size)
@@ -81,7 +83,7 @@ TEST(sint_bits, "SynIC registers: a SINT keeps Masked, AutoEOI and Polling", "SI
 	static const uint64_t bits[] = { 0, HV_SYNIC_SINT_MASKED, HV_SYNIC_SINT_AUTO_EOI,
 		HV_SYNIC_SINT_POLLING, HV_SYNIC_SINT_MASKED | HV_SYNIC_SINT_AUTO_EOI };
 
-	for (unsigned int i = 0; i < sizeof(bits) / sizeof(bits[0]); i++) {
+	for (unsigned int i = 0; i < ARRAY_SIZE(bits); i++) {
 		if (bits[i] & HV_SYNIC_SINT_POLLING && !has_edx(HV_FEATURE_EDX_SINT_POLLING))
 			continue;
 		wrmsr(HV_X64_MSR_SINTn(3), VECTOR | bits[i]);

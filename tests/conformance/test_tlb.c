@@ -9,6 +9,8 @@
 // More is flushed than was asked for on many hypervisors; nothing here forbids it.
 #include "tests/conformance/synthetic.h"
 
+#include "base/macros.h"
+
 #define NEEDS_FLUSH HV_HINT_HYPERCALL_FOR_REMOTE_FLUSH
 
 #define BASE   0x8000000000ull // the second entry of the top table: nobody's
@@ -316,8 +318,7 @@ static void check_variant(const struct variant *v)
 }
 
 TEST(tlb_running, "a stale translation on a running VP goes", "Virtual TLB Enhancements",
-	.hints = NEEDS_FLUSH, .vps = 2, .rows = sizeof(variants) / sizeof(variants[0]),
-	.row_name = variant_row_name)
+	.hints = NEEDS_FLUSH, .vps = 2, .rows = ARRAY_SIZE(variants), .row_name = variant_row_name)
 {
 	check_variant(&variants[row]);
 }
@@ -342,7 +343,7 @@ static void sleep_on_it(void *argument)
 }
 
 TEST(tlb_halted, "and on a VP that is halted", "Virtual TLB Enhancements", .hints = NEEDS_FLUSH,
-	.vps = 2, .rows = sizeof(variants) / sizeof(variants[0]), .row_name = plain_row_name)
+	.vps = 2, .rows = ARRAY_SIZE(variants), .row_name = plain_row_name)
 {
 	const struct variant *v = &variants[row];
 
@@ -364,7 +365,7 @@ TEST(tlb_halted, "and on a VP that is halted", "Virtual TLB Enhancements", .hint
 // --- the caller's own ---
 
 TEST(tlb_self, "and on the VP that calls", "Virtual TLB Enhancements", .hints = NEEDS_FLUSH,
-	.rows = sizeof(variants) / sizeof(variants[0]), .row_name = variant_row_name)
+	.rows = ARRAY_SIZE(variants), .row_name = variant_row_name)
 {
 	const struct variant *v = &variants[row];
 

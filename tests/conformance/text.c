@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Small things about text.
+#include "base/macros.h"
 #include "examples/kernel/kernel.h"
 #include "tests/conformance/internal.h"
 
@@ -39,7 +40,7 @@ const char *status_name(hv_status status)
 #undef NAME
 	};
 
-	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++)
 		if (names[i].number == status)
 			return names[i].name;
 	return "an unknown status";

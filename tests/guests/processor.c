@@ -4,6 +4,8 @@
 // set.
 #include "examples/kernel/kernel.h"
 
+#include "base/macros.h"
+
 enum { UD = 6, GP = 13 };
 enum { MSR_EFER = 0xc0000080, MSR_DR1_MASK = 0xc0011019, MSR_DR0_MASK = 0xc0011027 };
 
@@ -48,7 +50,7 @@ static const struct instruction {
 
 static void check_instructions(void)
 {
-	for (unsigned int i = 0; i < sizeof(instructions) / sizeof(instructions[0]); i++) {
+	for (unsigned int i = 0; i < ARRAY_SIZE(instructions); i++) {
 		int vector = kernel_try(instructions[i].run, NULL, NULL);
 
 		kernel_check(vector == instructions[i].vector, "%s: exception %d (expected %d)",
@@ -136,7 +138,7 @@ static uint64_t read_cr4(void)
 
 static void check_cr4_bit(unsigned int bit)
 {
-	const bool wanted = offered(cr4_bits, sizeof(cr4_bits) / sizeof(cr4_bits[0]), bit);
+	const bool wanted = offered(cr4_bits, ARRAY_SIZE(cr4_bits), bit);
 	uint64_t before = read_cr4(), value = before | BIT(bit), after;
 	int vector = kernel_try(bit & 1 ? write_cr4 : write_cr4_r15, &value, NULL);
 
@@ -152,7 +154,7 @@ static void check_cr4_bit(unsigned int bit)
 
 static void check_efer_bit(unsigned int bit)
 {
-	const bool wanted = offered(efer_bits, sizeof(efer_bits) / sizeof(efer_bits[0]), bit);
+	const bool wanted = offered(efer_bits, ARRAY_SIZE(efer_bits), bit);
 	uint64_t before = kernel_rdmsr(MSR_EFER);
 	int vector = kernel_try_wrmsr(MSR_EFER, before | BIT(bit));
 

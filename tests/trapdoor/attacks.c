@@ -25,6 +25,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "parent/worker/backends/block_file_internal.h"
 
 enum { FDS = 512, PIDS = 5000 };
@@ -366,4 +367,4 @@ const struct attack attacks_on_others[] = {
 	{ "use the ring", use_the_ring },
 };
 
-const unsigned attacks_on_others_count = sizeof(attacks_on_others) / sizeof(*attacks_on_others);
+const unsigned attacks_on_others_count = ARRAY_SIZE(attacks_on_others);

@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "parent/worker/backends/block_file.h"
 
 enum { PAGE = 4096 };
@@ -169,4 +170,4 @@ const struct attack attacks_by_calls[] = {
 	{ "change a ring", change_a_ring },
 };
 
-const unsigned attacks_by_calls_count = sizeof(attacks_by_calls) / sizeof(*attacks_by_calls);
+const unsigned attacks_by_calls_count = ARRAY_SIZE(attacks_by_calls);

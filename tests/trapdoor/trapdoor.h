@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What a worker that has been taken over tries.
-#ifndef TRAPDOOR_H
-#define TRAPDOOR_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -27,5 +26,3 @@ static inline struct block_file *first_disk(struct worker *worker)
 {
 	return ((struct storage_device *)synthetic_at(worker, 0))->disks[0].file;
 }
-
-#endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The file copy component's VSC: one file at a time, which is completed or cancelled.
+#include "base/macros.h"
 #include "drivers/common/utf16.h"
 #include "drivers/proto/fcopy.h"
 #include "drivers/vsc/ic/ic_vsc.h"
@@ -137,7 +138,7 @@ static uint32_t fcopy_take(
 
 	(void)event;
 	memcpy(&operation, body + offsetof(struct fcopy_header, operation), sizeof(operation));
-	if (operation >= sizeof(fcopy_operations) / sizeof(*fcopy_operations) ||
+	if (operation >= ARRAY_SIZE(fcopy_operations) ||
 		body_size < fcopy_operations[operation].size)
 		return ic_refuse(ic);
 	return fcopy_operations[operation].take(ic, body, body_size);
@@ -150,7 +151,7 @@ lumen_status lumen_fcopy_open(struct lumen_vmbus *bus, const struct lumen_fcopy_
 	static const struct ic_component component = {
 		.type = FCOPY_GUID,
 		.message = IC_MESSAGE_FCOPY,
-		.versions = { versions, sizeof(versions) / sizeof(*versions) },
+		.versions = { versions, ARRAY_SIZE(versions) },
 		.size = sizeof(struct fcopy_header),
 		.state_size = sizeof(struct fcopy),
 		.polled = true,

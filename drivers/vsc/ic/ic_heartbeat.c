@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The heartbeat component's VSC: who answers is alive.
+#include "base/macros.h"
 #include "drivers/proto/heartbeat.h"
 #include "drivers/vsc/ic/ic_vsc.h"
 
@@ -22,7 +23,7 @@ lumen_status lumen_heartbeat_open(struct lumen_vmbus *bus, struct lumen_ic **ic_
 	static const struct ic_component component = {
 		.type = HEARTBEAT_GUID,
 		.message = IC_MESSAGE_HEARTBEAT,
-		.versions = { versions, sizeof(versions) / sizeof(*versions) },
+		.versions = { versions, ARRAY_SIZE(versions) },
 		.size = sizeof(uint64_t), // older messages have no state
 		.take = heartbeat_take,
 	};

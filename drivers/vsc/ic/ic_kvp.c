@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The key-value component's VSC: texts in UTF-16 become texts in UTF-8, and the kernel's answer the
 // host's.
+#include "base/macros.h"
 #include "drivers/common/utf16.h"
 #include "drivers/proto/kvp.h"
 #include "drivers/vsc/ic/ic_vsc.h"
@@ -166,7 +167,7 @@ static uint32_t kvp_take(
 
 	(void)event;
 	memcpy(&header, body, sizeof(header));
-	if (header.operation >= sizeof(kvp_operations) / sizeof(*kvp_operations) ||
+	if (header.operation >= ARRAY_SIZE(kvp_operations) ||
 		header.pool > KVP_POOL_AUTO_INTERNAL ||
 		body_size < kvp_operations[header.operation].size)
 		return ic_refuse(ic);
@@ -182,7 +183,7 @@ lumen_status lumen_kvp_open(struct lumen_vmbus *bus, const struct lumen_kvp_hand
 	static const struct ic_component component = {
 		.type = KVP_GUID,
 		.message = IC_MESSAGE_KVP,
-		.versions = { versions, sizeof(versions) / sizeof(*versions) },
+		.versions = { versions, ARRAY_SIZE(versions) },
 		.size = sizeof(struct kvp_header),
 		.state_size = sizeof(struct kvp_texts),
 		.polled = true,

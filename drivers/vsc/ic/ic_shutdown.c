@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The shutdown component's VSC: what the host asks for becomes a call of the kernel's.
+#include "base/macros.h"
 #include "drivers/proto/shutdown.h"
 #include "drivers/vsc/ic/ic_vsc.h"
 
@@ -17,7 +18,7 @@ static const struct {
 
 static shutdown_handler *shutdown_handler_for(const struct lumen_ic *ic, uint32_t flags)
 {
-	for (size_t i = 0; i < sizeof(shutdown_requests) / sizeof(*shutdown_requests); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(shutdown_requests); i++) {
 		const uint8_t *handlers = ic->handlers;
 		shutdown_handler *asked;
 
@@ -56,7 +57,7 @@ lumen_status lumen_shutdown_open(struct lumen_vmbus *bus,
 	static const struct ic_component component = {
 		.type = SHUTDOWN_GUID,
 		.message = IC_MESSAGE_SHUTDOWN,
-		.versions = { versions, sizeof(versions) / sizeof(*versions) },
+		.versions = { versions, ARRAY_SIZE(versions) },
 		.size = offsetof(struct shutdown_message, text),
 		.take = shutdown_take,
 		.tell = shutdown_tell,

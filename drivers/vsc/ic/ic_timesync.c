@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The time synchronisation component's VSC: a sample of the host's clock, with the reference time
 // at which it was right.
+#include "base/macros.h"
 #include "drivers/proto/timesync.h"
 #include "drivers/vsc/ic/ic_vsc.h"
 #include "lumen/clock.h"
@@ -63,7 +64,7 @@ lumen_status lumen_time_open(struct lumen_vmbus *bus, const struct lumen_time_ha
 	static const struct ic_component component = {
 		.type = TIMESYNC_GUID,
 		.message = IC_MESSAGE_TIMESYNC,
-		.versions = { versions, sizeof(versions) / sizeof(*versions) },
+		.versions = { versions, ARRAY_SIZE(versions) },
 		.size = TIMESYNC_REFERENCE_SIZE, // the shorter of the two
 		.take = timesync_take,
 		.tell = timesync_tell,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The backup component's VSC: the kernel holds its disks still, and is always let go again.
+#include "base/macros.h"
 #include "drivers/proto/vss.h"
 #include "drivers/vsc/ic/ic_vsc.h"
 
@@ -71,8 +72,7 @@ static uint32_t vss_take(
 	uint32_t status, flags = 0;
 
 	(void)event;
-	if (operation >= sizeof(vss_operations) / sizeof(*vss_operations) ||
-		body_size < vss_operations[operation].size)
+	if (operation >= ARRAY_SIZE(vss_operations) || body_size < vss_operations[operation].size)
 		return ic_refuse(ic);
 	if (!vss_operations[operation].take)
 		return IC_STATUS_NOT_SUPPORTED;
@@ -96,7 +96,7 @@ lumen_status lumen_vss_open(struct lumen_vmbus *bus, const struct lumen_vss_hand
 	static const struct ic_component component = {
 		.type = VSS_GUID,
 		.message = IC_MESSAGE_VSS,
-		.versions = { versions, sizeof(versions) / sizeof(*versions) },
+		.versions = { versions, ARRAY_SIZE(versions) },
 		.size = offsetof(struct vss_message, flags),
 		.state_size = sizeof(struct vss),
 		.polled = true,

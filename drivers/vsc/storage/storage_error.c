@@ -2,9 +2,6 @@
 // The storage VSC: what a command's status and sense data mean.
 #include "drivers/vsc/storage/storage_internal.h"
 
-#define SCSI_STATUS_BUSY	  0x08u
-#define SCSI_STATUS_TASK_SET_FULL 0x28u
-
 #define STORAGE_SRB_STATUS(status) ((status)&0x3Fu)
 
 uint32_t lumen_request_sense(const struct lumen_request *request)
@@ -12,9 +9,9 @@ uint32_t lumen_request_sense(const struct lumen_request *request)
 	const uint8_t *sense = request->sense;
 
 	// SPC-4 4.5.2 and 4.5.3: descriptor and fixed format.
-	if (request->sense_length >= 4 && (sense[0] & 0x7E) == 0x72)
+	if (request->sense_length >= 4 && (sense[0] & SCSI_SENSE_FORMAT) == SCSI_SENSE_DESCRIPTOR)
 		return (uint32_t)(sense[1] & 15) << 16 | (uint32_t)sense[2] << 8 | sense[3];
-	if (request->sense_length >= 14 && (sense[0] & 0x7E) == 0x70)
+	if (request->sense_length >= 14 && (sense[0] & SCSI_SENSE_FORMAT) == SCSI_SENSE_FIXED)
 		return (uint32_t)(sense[2] & 15) << 16 | (uint32_t)sense[12] << 8 | sense[13];
 	return 0;
 }
@@ -22,9 +19,9 @@ uint32_t lumen_request_sense(const struct lumen_request *request)
 static lumen_status storage_sense_status(uint32_t sense)
 {
 	switch (sense) {
-	case 0x052100: // logical block address out of range
+	case SCSI_SENSE_LBA_OUT_OF_RANGE:
 		return LUMEN_OUT_OF_RANGE;
-	case 0x072700: // write protected
+	case SCSI_SENSE_WRITE_PROTECTED:
 		return LUMEN_READ_ONLY;
 	default:
 		return LUMEN_IO_ERROR;

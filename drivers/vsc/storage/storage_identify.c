@@ -3,6 +3,8 @@
 // contradicts itself makes the disk not present; what it does not say is taken as not supported.
 #include "drivers/vsc/storage/storage_internal.h"
 
+#include "base/macros.h"
+
 #define STORAGE_INQUIRY	   96u
 #define STORAGE_VPD	   255u
 #define STORAGE_MODE_SENSE 192u
@@ -38,7 +40,7 @@ lumen_status storage_ask_disk(struct lumen_storage *storage, const uint8_t *cdb,
 static lumen_status storage_inquire(struct lumen_storage *storage, bool vital, uint8_t page,
 	uint8_t allocation, uint32_t *length)
 {
-	const uint8_t cdb[6] = { 0x12, vital, page, 0, allocation };
+	const uint8_t cdb[6] = { SCSI_INQUIRY, vital ? SCSI_CDB_EVPD : 0, page, 0, allocation };
 
 	return storage_ask_disk(storage, cdb, sizeof(cdb), allocation, length);
 }
@@ -80,8 +82,8 @@ static void storage_vpd_limits(struct lumen_disk *disk, const uint8_t *page, uin
 
 static void storage_vpd_provisioning(struct lumen_disk *disk, const uint8_t *page, uint32_t length)
 {
-	disk->can_unmap = (page[5] & 0x80) && disk->max_unmap > 0;
-	disk->unmap_zeroes = disk->can_unmap && (page[5] & 0x04);
+	disk->can_unmap = (page[5] & SCSI_VPD_LBPU) && disk->max_unmap > 0;
+	disk->unmap_zeroes = disk->can_unmap && (page[5] & SCSI_VPD_LBPRZ);
 }
 
 // In the order in which they build on each other.
@@ -90,11 +92,11 @@ static const struct {
 	uint8_t min_length;
 	void (*take)(struct lumen_disk *disk, const uint8_t *page, uint32_t length);
 } storage_vpd_pages[] = {
-	{ 0x80, 4, storage_vpd_serial },
-	{ 0xB0, 16, storage_vpd_limits },
-	{ 0xB2, 8, storage_vpd_provisioning },
+	{ SCSI_VPD_SERIAL, 4, storage_vpd_serial },
+	{ SCSI_VPD_BLOCK_LIMITS, 16, storage_vpd_limits },
+	{ SCSI_VPD_PROVISIONING, 8, storage_vpd_provisioning },
 };
-#define STORAGE_VPD_PAGES (sizeof(storage_vpd_pages) / sizeof(storage_vpd_pages[0]))
+#define STORAGE_VPD_PAGES (ARRAY_SIZE(storage_vpd_pages))
 
 // A bit for each page of the table that the disk has.
 static uint32_t storage_vpd_supported(struct lumen_storage *storage)
@@ -150,8 +152,9 @@ static bool storage_take_capacity(
 // SBC-3 5.16 and 5.15: READ CAPACITY (16), and (10) for those that do not know it.
 bool storage_capacity(struct lumen_storage *storage, struct lumen_disk *disk)
 {
-	static const uint8_t long_cdb[16] = { 0x9E, 0x10, [13] = 32 };
-	static const uint8_t short_cdb[10] = { 0x25 };
+	static const uint8_t long_cdb[16] = { SCSI_SERVICE_ACTION_IN_16,
+		SCSI_SAI_READ_CAPACITY_16, [13] = 32 };
+	static const uint8_t short_cdb[10] = { SCSI_READ_CAPACITY_10 };
 	const uint8_t *answer = storage->answer;
 	uint32_t length;
 
@@ -167,7 +170,8 @@ bool storage_capacity(struct lumen_storage *storage, struct lumen_disk *disk)
 // SPC-4 6.11, SBC-3 6.4.5: the caching page. Who does not know it may have a cache.
 static void storage_mode(struct lumen_storage *storage, struct lumen_disk *disk)
 {
-	static const uint8_t cdb[6] = { 0x1A, 0x08, 0x08, 0, STORAGE_MODE_SENSE };
+	static const uint8_t cdb[6] = { SCSI_MODE_SENSE_6, SCSI_CDB_DBD, SCSI_MODE_CACHING, 0,
+		STORAGE_MODE_SENSE };
 	const uint8_t *answer = storage->answer;
 	uint32_t length, page;
 
@@ -175,10 +179,10 @@ static void storage_mode(struct lumen_storage *storage, struct lumen_disk *disk)
 	if (storage_ask_disk(storage, cdb, sizeof(cdb), STORAGE_MODE_SENSE, &length) != LUMEN_OK ||
 		length < 4)
 		return;
-	disk->read_only = answer[2] & 0x80;
+	disk->read_only = answer[2] & SCSI_MODE_WP;
 	page = 4u + answer[3];
-	if (page + 3 <= length && (answer[page] & 0x3F) == 8)
-		disk->write_cache = answer[page + 2] & 0x04;
+	if (page + 3 <= length && (answer[page] & SCSI_MODE_ALL_PAGES) == SCSI_MODE_CACHING)
+		disk->write_cache = answer[page + 2] & SCSI_MODE_WCE;
 }
 
 // --- all of it ---

@@ -3,6 +3,7 @@
 #ifndef LUMEN_DRIVERS_VSC_STORAGE_INTERNAL_H
 #define LUMEN_DRIVERS_VSC_STORAGE_INTERNAL_H
 
+#include "drivers/proto/scsi.h"
 #include "drivers/proto/storage.h"
 #include "drivers/vsc/vsc_turn.h"
 #include "lumen/storage.h"

@@ -3,13 +3,6 @@
 // in common is there already, the caller's pages go into it as a list.
 #include "drivers/vsc/storage/storage_internal.h"
 
-enum {
-	SCSI_WRITE_SAME_16 = 0x93,
-	SCSI_UNMAP = 0x42,
-	SCSI_SYNCHRONIZE_CACHE_10 = 0x35,
-	SCSI_FUA = 0x08, // byte 1 of a command
-};
-
 // What one packet takes of a request.
 struct storage_piece {
 	uint64_t block;
@@ -98,14 +91,14 @@ static void storage_build_transfer(struct lumen_disk_queue *queue,
 	storage_map(queue, request,
 		bytes < disk->max_transfer ? (uint32_t)bytes : disk->max_transfer, piece);
 	piece->blocks = piece->bytes >> disk->block_shift;
-	srb->cdb[1] = write && (request->flags & LUMEN_REQUEST_FUA) ? SCSI_FUA : 0;
+	srb->cdb[1] = write && (request->flags & LUMEN_REQUEST_FUA) ? SCSI_CDB_FUA : 0;
 	if ((piece->block + piece->blocks) >> 32) { // SBC-3 5.16 and 5.39
-		srb->cdb[0] = write ? 0x8A : 0x88;
+		srb->cdb[0] = write ? SCSI_WRITE_16 : SCSI_READ_16;
 		storage_put64(&srb->cdb[2], piece->block);
 		storage_put32(&srb->cdb[10], piece->blocks);
 		srb->cdb_length = 16;
 	} else { // 5.11 and 5.34
-		srb->cdb[0] = write ? 0x2A : 0x28;
+		srb->cdb[0] = write ? SCSI_WRITE_10 : SCSI_READ_10;
 		storage_put32(&srb->cdb[2], piece->block);
 		storage_put16(&srb->cdb[7], piece->blocks);
 		srb->cdb_length = 10;

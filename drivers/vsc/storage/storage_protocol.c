@@ -3,6 +3,8 @@
 // properties, end, sub-channels.
 #include "drivers/vsc/storage/storage_internal.h"
 
+#include "base/macros.h"
+
 static const struct {
 	uint16_t version;
 	uint32_t packet_size;
@@ -41,7 +43,7 @@ static lumen_status storage_agree_version(struct lumen_storage *storage, uint16_
 	struct lumen_disk_queue *queue = storage_queue_of(storage->vsc.queues[0]);
 	lumen_status status;
 
-	for (size_t i = 0; i < sizeof(storage_versions) / sizeof(storage_versions[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(storage_versions); i++) {
 		struct vstor_packet packet = {
 			.operation = VSTOR_OPERATION_QUERY_PROTOCOL_VERSION,
 			.version.major_minor = storage_versions[i].version,

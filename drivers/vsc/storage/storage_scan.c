@@ -93,7 +93,7 @@ static uint64_t storage_look(struct lumen_storage *storage, uint8_t target, uint
 static bool storage_list(struct lumen_storage *storage, uint8_t target, uint64_t luns[4])
 {
 	static const uint8_t cdb[12] = {
-		0xA0, [8] = STORAGE_ANSWER >> 8, [9] = STORAGE_ANSWER & 255
+		SCSI_REPORT_LUNS, [8] = STORAGE_ANSWER >> 8, [9] = STORAGE_ANSWER & 255
 	};
 	const uint8_t *answer = storage->answer;
 	uint32_t length;

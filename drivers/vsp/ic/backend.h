@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What the integration components ask of their host.
-#ifndef LUMEN_DRIVERS_VSP_IC_BACKEND_H
-#define LUMEN_DRIVERS_VSP_IC_BACKEND_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,5 +19,3 @@ struct ic_host {
 	// none now, poll when there are; -1: there will be no more.
 	int32_t (*read)(void *context, void *bytes, uint32_t size);
 };
-
-#endif

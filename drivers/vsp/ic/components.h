@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The integration components, a file each. What a component's question says of ic_ask()'s argument
 // stands with its wire (drivers/proto/).
-#ifndef LUMEN_DRIVERS_VSP_IC_COMPONENTS_H
-#define LUMEN_DRIVERS_VSP_IC_COMPONENTS_H
+#pragma once
 
 #include "drivers/vsp/ic.h"
 
@@ -12,5 +11,3 @@ extern const struct ic_component timesync_component;
 extern const struct ic_component kvp_component;	  // argument: KVP_ORDER()
 extern const struct ic_component fcopy_component; // argument: FCOPY_START
 extern const struct ic_component vss_component;	  // argument: VSS_FREEZE, VSS_THAW
-
-#endif

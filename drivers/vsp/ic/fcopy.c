@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "drivers/common/utf16.h"
 #include "drivers/vsp/ic/backend.h"
 #include "drivers/vsp/ic/components.h"
@@ -108,7 +109,7 @@ static uint16_t fcopy_question(struct ic_vsp *ic, void *body)
 	};
 	const bool started = ic->step > 1 || ic->result == IC_STATUS_TIMEOUT;
 
-	if (ic->argument >= sizeof(questions) / sizeof(*questions))
+	if (ic->argument >= ARRAY_SIZE(questions))
 		return 0;
 	if (ic->result && !(ic->step && started))
 		return refuse(ic, ic->result);
@@ -118,7 +119,7 @@ static uint16_t fcopy_question(struct ic_vsp *ic, void *body)
 const struct ic_component fcopy_component = {
 	.class = { IC_CLASS("fcopy", FCOPY_GUID), IC_ORDERED },
 	.type = IC_MESSAGE_FCOPY,
-	.versions = { versions, sizeof(versions) / sizeof(*versions) },
+	.versions = { versions, ARRAY_SIZE(versions) },
 	.body_max = sizeof(struct fcopy_write),
 	.words_max = 4096,
 	.series = true,

@@ -3,6 +3,7 @@
 // answered is not asked again, but counted (ic.h: late).
 #include <string.h>
 
+#include "base/macros.h"
 #include "drivers/proto/heartbeat.h"
 #include "drivers/vsp/ic/components.h"
 
@@ -37,7 +38,7 @@ static bool heartbeat_answer(struct ic_vsp *ic, const struct ic_message *message
 const struct ic_component heartbeat_component = {
 	.class = { IC_CLASS("heartbeat", HEARTBEAT_GUID), .tick_ms = PERIOD_MS, .tick = ic_tick },
 	.type = IC_MESSAGE_HEARTBEAT,
-	.versions = { versions, sizeof(versions) / sizeof(*versions) },
+	.versions = { versions, ARRAY_SIZE(versions) },
 	.body_max = sizeof(struct heartbeat_message),
 	.ask_at_once = true,
 	.silent_late = SILENT_LATE,

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "drivers/common/utf16.h"
 #include "drivers/vsp/ic/backend.h"
 #include "drivers/vsp/ic/components.h"
@@ -84,7 +85,7 @@ static bool get_answer(struct ic_vsp *ic, const struct ic_message *message)
 
 static const uint8_t pools[] = { KVP_POOL_AUTO, KVP_POOL_GUEST, KVP_POOL_EXTERNAL };
 
-enum { POOLS = sizeof(pools) / sizeof(*pools) };
+enum { POOLS = ARRAY_SIZE(pools) };
 
 // The component remembers how far it is: PAIRS_MAX for each pool.
 static uint16_t enumerate_question(struct ic_vsp *ic, void *body)
@@ -128,7 +129,7 @@ static const struct text lists[] = {
 	{ "name-servers", offsetof(struct kvp_addresses, name_servers), KVP_ADDRESS_UNITS },
 };
 
-enum { LISTS = sizeof(lists) / sizeof(*lists) };
+enum { LISTS = ARRAY_SIZE(lists) };
 
 static bool put_lists(struct ic_vsp *ic, struct kvp_addresses *message)
 {
@@ -186,7 +187,7 @@ static const struct operation *operation_of(const struct ic_vsp *ic)
 {
 	const uint32_t operation = ic->argument & KVP_OPERATION_MASK;
 
-	return operation < sizeof(operations) / sizeof(*operations) ? &operations[operation] : NULL;
+	return operation < ARRAY_SIZE(operations) ? &operations[operation] : NULL;
 }
 
 static uint16_t kvp_question(struct ic_vsp *ic, void *body)
@@ -211,7 +212,7 @@ static bool kvp_answer(struct ic_vsp *ic, const struct ic_message *message)
 const struct ic_component kvp_component = {
 	.class = { IC_CLASS("kvp", KVP_GUID), IC_ORDERED },
 	.type = IC_MESSAGE_KVP,
-	.versions = { versions, sizeof(versions) / sizeof(*versions) },
+	.versions = { versions, ARRAY_SIZE(versions) },
 	.body_max = sizeof(struct kvp_addresses),
 	.words_max = WORDS_MAX,
 	.series = true,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The shutdown component: asks a guest to power off, as a power button would, or to restart. The
 // guest has to have a driver for it, and may refuse. One that knows no restart is to power off.
+#include "base/macros.h"
 #include "drivers/proto/shutdown.h"
 #include "drivers/vsp/ic/components.h"
 
@@ -25,7 +26,7 @@ static uint16_t shutdown_question(struct ic_vsp *ic, void *body)
 const struct ic_component shutdown_component = {
 	.class = { IC_CLASS("shutdown", SHUTDOWN_GUID), IC_ORDERED },
 	.type = IC_MESSAGE_SHUTDOWN,
-	.versions = { versions, sizeof(versions) / sizeof(*versions) },
+	.versions = { versions, ARRAY_SIZE(versions) },
 	.body_max = sizeof(struct shutdown_message),
 	.question = shutdown_question,
 };

@@ -3,6 +3,7 @@
 // what it tells are samples; a guest is to set its clock by one that says so: the first, and each
 // that finds the host's clock elsewhere than the guest's reference time has led it to expect: after
 // a pause, a restore, or when somebody has set the host's clock.
+#include "base/macros.h"
 #include "drivers/proto/timesync.h"
 #include "drivers/vsp/ic/backend.h"
 #include "drivers/vsp/ic/components.h"
@@ -53,7 +54,7 @@ static uint16_t timesync_question(struct ic_vsp *ic, void *body)
 const struct ic_component timesync_component = {
 	.class = { IC_CLASS("timesync", TIMESYNC_GUID), .tick_ms = PERIOD_MS, .tick = ic_tick },
 	.type = IC_MESSAGE_TIMESYNC,
-	.versions = { versions, sizeof(versions) / sizeof(*versions) },
+	.versions = { versions, ARRAY_SIZE(versions) },
 	.body_max = sizeof(struct timesync_message),
 	.ask_at_once = true,
 	.measures = "offset_us",

@@ -4,6 +4,7 @@
 // thawed: it may have frozen some, or do it late, and nobody would thaw them.
 #include "drivers/proto/vss.h"
 
+#include "base/macros.h"
 #include "drivers/vsp/ic/components.h"
 
 static const struct ic_version versions[] = VSS_VERSIONS;
@@ -37,7 +38,7 @@ static uint16_t vss_question(struct ic_vsp *ic, void *body)
 const struct ic_component vss_component = {
 	.class = { IC_CLASS("vss", VSS_GUID), IC_ORDERED },
 	.type = IC_MESSAGE_VSS,
-	.versions = { versions, sizeof(versions) / sizeof(*versions) },
+	.versions = { versions, ARRAY_SIZE(versions) },
 	.body_max = sizeof(struct vss_message),
 	.series = true,
 	.question = vss_question,

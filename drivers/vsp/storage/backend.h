@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What a storage VSP needs from whoever keeps the data: an array of blocks, read and written
 // asynchronously. A backend implements struct block_ops; the SCSI target is the only caller.
-#ifndef LUMEN_DRIVERS_VSP_STORAGE_BACKEND_H
-#define LUMEN_DRIVERS_VSP_STORAGE_BACKEND_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -89,5 +88,3 @@ struct block_device {
 	uint32_t unmap_granularity;   // bytes, a multiple of block_size; 0 is unknown
 	uint32_t flags;		      // BLOCK_DEVICE_*
 };
-
-#endif

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/macros.h"
+
 #define SCSI_OPCODE_WRITES 0x1u // refused on a read-only disk
 
 struct scsi_opcode {
@@ -50,7 +52,7 @@ static const enum scsi_sense scsi_block_sense[] = {
 void scsi_build_sense(uint8_t *to, enum scsi_sense sense)
 {
 	memset(to, 0, SCSI_SENSE_LENGTH);
-	to[0] = 0x70; // current error, fixed format
+	to[0] = SCSI_SENSE_FIXED; // current error, fixed format
 	to[2] = (uint8_t)(sense >> 16);
 	to[7] = SCSI_SENSE_LENGTH - 8; // additional length
 	to[12] = (uint8_t)(sense >> 8);
@@ -98,7 +100,7 @@ static void scsi_fail_block(struct scsi_command *command, int result)
 		scsi_busy(command);
 		return;
 	}
-	if (index < sizeof(scsi_block_sense) / sizeof(scsi_block_sense[0]))
+	if (index < ARRAY_SIZE(scsi_block_sense))
 		sense = scsi_block_sense[index];
 	if (sense == SCSI_SENSE_NONE)
 		sense = command->block.op == BLOCK_READ ? SCSI_SENSE_READ_ERROR

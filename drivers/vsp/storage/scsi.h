@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A SCSI disk target: commands in, block requests to a backend, status and sense out. Knows nothing
 // of VMBus. One adapter and everything attached to it is driven by one thread.
-#ifndef LUMEN_DRIVERS_VSP_SCSI_H
-#define LUMEN_DRIVERS_VSP_SCSI_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "drivers/vsp/storage/backend.h"
-#include "drivers/vsp/storage/scsi_defs.h"
+#include "drivers/proto/scsi.h"
 
 #define SCSI_CDB_MAX	  16u
 #define SCSI_SENSE_LENGTH 18u // fixed format
@@ -125,5 +124,3 @@ void scsi_adapter_kick(struct scsi_adapter *adapter);
 // The command takes no more steps: it ends (aborted) when the block request that it has under way
 // is done, or else in the next scsi_adapter_step().
 void scsi_cancel(struct scsi_command *command);
-
-#endif

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/macros.h"
+
 #define SCSI_INQUIRY_STANDARD_LENGTH 64u
 #define SCSI_VPD_MAX		     256u
 #define SCSI_NO_DEVICE		     0x7Fu // qualifier 3: the target cannot have a unit there
@@ -89,24 +91,24 @@ static uint32_t scsi_vpd_provisioning(const struct scsi_disk *disk, uint8_t *bod
 {
 	body[1] = 0xE0; // UNMAP, WRITE SAME (16) and (10) with UNMAP
 	if (scsi_has(disk, BLOCK_DEVICE_UNMAP_ZEROES))
-		body[1] |= 0x04;
+		body[1] |= SCSI_VPD_LBPRZ;
 	body[2] = 0x02; // thin provisioned
 	return 4;
 }
 
 static const struct scsi_vpd_page scsi_vpd_pages[] = {
-	{ 0x00, 0, scsi_vpd_supported },
-	{ 0x80, 0, scsi_vpd_serial },
-	{ 0x83, 0, scsi_vpd_identification },
-	{ 0xB0, 0, scsi_vpd_block_limits },
-	{ 0xB1, 0, scsi_vpd_characteristics },
-	{ 0xB2, BLOCK_DEVICE_CAN_UNMAP, scsi_vpd_provisioning },
+	{ SCSI_VPD_SUPPORTED, 0, scsi_vpd_supported },
+	{ SCSI_VPD_SERIAL, 0, scsi_vpd_serial },
+	{ SCSI_VPD_IDENTIFICATION, 0, scsi_vpd_identification },
+	{ SCSI_VPD_BLOCK_LIMITS, 0, scsi_vpd_block_limits },
+	{ SCSI_VPD_CHARACTERISTICS, 0, scsi_vpd_characteristics },
+	{ SCSI_VPD_PROVISIONING, BLOCK_DEVICE_CAN_UNMAP, scsi_vpd_provisioning },
 };
-#define SCSI_VPD_PAGES (sizeof(scsi_vpd_pages) / sizeof(scsi_vpd_pages[0]))
+#define SCSI_VPD_PAGES (ARRAY_SIZE(scsi_vpd_pages))
 
 static bool scsi_vpd_present(const struct scsi_disk *disk, const struct scsi_vpd_page *page)
 {
-	if (page->code == 0x80 && scsi_serial_length(disk) == 0)
+	if (page->code == SCSI_VPD_SERIAL && scsi_serial_length(disk) == 0)
 		return false;
 	return (disk->block->flags & page->needs) == page->needs;
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Shared by the files of the SCSI target: how a handler ends or goes on, and big-endian fields.
-#ifndef LUMEN_DRIVERS_VSP_SCSI_INTERNAL_H
-#define LUMEN_DRIVERS_VSP_SCSI_INTERNAL_H
+#pragma once
 
 #include "drivers/vsp/storage/scsi.h"
+
+#include "base/macros.h"
 
 // Limits that the block limits page tells and the commands check. In blocks, and in descriptors.
 #define SCSI_UNMAP_MAX_BLOCKS	   0x400000u
@@ -67,7 +68,7 @@ void scsi_submit(struct scsi_command *command);
 // The command whose block request this is.
 static inline struct scsi_command *scsi_command_of(struct block_request *request)
 {
-	return (struct scsi_command *)((char *)request - offsetof(struct scsi_command, block));
+	return container_of(request, struct scsi_command, block);
 }
 
 // Runs a command of several block requests: `step` prepares command->block and returns true, or
@@ -133,5 +134,3 @@ static inline bool scsi_has(const struct scsi_disk *disk, uint32_t block_device_
 {
 	return (disk->block->flags & block_device_flag) != 0;
 }
-
-#endif

@@ -5,9 +5,9 @@
 
 #include <string.h>
 
-#define SCSI_MODE_ALL_PAGES    0x3Fu
-#define SCSI_MODE_ALL_SUBPAGES 0xFFu
-#define SCSI_MODE_DATA_MAX     80u
+#include "base/macros.h"
+
+#define SCSI_MODE_DATA_MAX 80u
 
 enum scsi_mode_control { // page control, CDB byte 2 bits 7:6
 	SCSI_MODE_CURRENT,
@@ -25,7 +25,7 @@ struct scsi_mode_page {
 static void scsi_mode_caching(const struct scsi_disk *disk, uint8_t *page)
 {
 	if (scsi_has(disk, BLOCK_DEVICE_WRITE_CACHE))
-		page[2] |= 0x04; // WCE
+		page[2] |= SCSI_MODE_WCE;
 }
 
 static void scsi_mode_control_page(const struct scsi_disk *disk, uint8_t *page)
@@ -34,11 +34,11 @@ static void scsi_mode_control_page(const struct scsi_disk *disk, uint8_t *page)
 }
 
 static const struct scsi_mode_page scsi_mode_pages[] = {
-	{ 0x08, 18, scsi_mode_caching },
-	{ 0x0A, 10, scsi_mode_control_page },
-	{ 0x1C, 10, NULL },
+	{ SCSI_MODE_CACHING, 18, scsi_mode_caching },
+	{ SCSI_MODE_CONTROL, 10, scsi_mode_control_page },
+	{ SCSI_MODE_EXCEPTIONS, 10, NULL },
 };
-#define SCSI_MODE_PAGES (sizeof(scsi_mode_pages) / sizeof(scsi_mode_pages[0]))
+#define SCSI_MODE_PAGES (ARRAY_SIZE(scsi_mode_pages))
 
 // Returns the length of the pages that were asked for, 0 if there is no such page.
 static uint32_t scsi_mode_append(
@@ -71,7 +71,7 @@ static uint32_t scsi_mode_block_descriptor(const struct scsi_disk *disk, uint8_t
 
 static uint8_t scsi_mode_device_specific(const struct scsi_disk *disk)
 {
-	return 0x10 /* DPO and FUA */ | (scsi_has(disk, BLOCK_DEVICE_READ_ONLY) ? 0x80 : 0);
+	return 0x10 /* DPO and FUA */ | (scsi_has(disk, BLOCK_DEVICE_READ_ONLY) ? SCSI_MODE_WP : 0);
 }
 
 void scsi_mode_sense(struct scsi_disk *disk, struct scsi_command *command)
@@ -80,7 +80,7 @@ void scsi_mode_sense(struct scsi_disk *disk, struct scsi_command *command)
 	const bool ten = cdb[0] == SCSI_MODE_SENSE_10;
 	const uint32_t header = ten ? 8 : 4;
 	const enum scsi_mode_control control = cdb[2] >> 6;
-	const bool descriptor = !(cdb[1] & 0x08); // DBD
+	const bool descriptor = !(cdb[1] & SCSI_CDB_DBD);
 	uint8_t data[SCSI_MODE_DATA_MAX] = { 0 };
 	uint32_t length = header, pages;
 

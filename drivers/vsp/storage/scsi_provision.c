@@ -6,9 +6,6 @@
 
 #define SCSI_UNMAP_HEADER     8u
 #define SCSI_UNMAP_DESCRIPTOR 16u
-#define SCSI_CDB_ANCHOR_UNMAP 0x01u // UNMAP, byte 1
-#define SCSI_CDB_UNMAP	      0x08u // WRITE SAME, byte 1
-#define SCSI_CDB_NDOB	      0x01u // WRITE SAME (16), byte 1: no data-out buffer, zeroes
 
 _Static_assert(
 	SCSI_UNMAP_HEADER + SCSI_UNMAP_MAX_DESCRIPTORS * SCSI_UNMAP_DESCRIPTOR <= SCSI_SCRATCH_SIZE,

@@ -3,10 +3,6 @@
 // is.
 #include "drivers/vsp/storage/scsi_internal.h"
 
-#define SCSI_CDB_PROTECT 0xE0u // byte 1: protection information, which we do not have
-#define SCSI_CDB_FUA	 0x08u
-#define SCSI_CDB_BYTCHK	 0x06u
-
 // Where address and count are depends on the group, bits 7:5 of the operation code (SPC-4 4.2.5).
 struct scsi_extent scsi_cdb_extent(const uint8_t *cdb)
 {

@@ -4,8 +4,7 @@
 // the backend (backend.h).
 //
 // One instance, its adapter's disks and their backends are driven by one thread.
-#ifndef LUMEN_DRIVERS_VSP_STORAGE_STORAGE_H
-#define LUMEN_DRIVERS_VSP_STORAGE_STORAGE_H
+#pragma once
 
 #include "drivers/proto/storage.h"
 #include "drivers/vsp/storage/scsi.h"
@@ -35,5 +34,3 @@ extern const struct vsp_class storage_vsp_class;
 
 // Asks the guest to look for disks that have come or gone (ENUMERATE_BUS). Sent by the next poll.
 void storage_vsp_rescan(struct vsp *vsp);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Shared by the files of the storage VSP.
-#ifndef LUMEN_DRIVERS_VSP_STORAGE_STORAGE_INTERNAL_H
-#define LUMEN_DRIVERS_VSP_STORAGE_STORAGE_INTERNAL_H
+#pragma once
 
 #include "drivers/vsp/storage/storage.h"
 
@@ -64,5 +63,3 @@ void storage_handle(struct storage_slot *slot);
 
 // Executes the SCSI command of an EXECUTE_SRB packet.
 void storage_execute(struct storage_slot *slot, const struct vstor_packet *packet);
-
-#endif

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "base/macros.h"
+
 struct storage_version {
 	uint16_t version;
 	uint32_t srb_size; // payload of an EXECUTE_SRB packet, at least
@@ -28,7 +30,7 @@ static void storage_begin(struct storage_slot *slot, const struct vstor_packet *
 
 bool storage_set_version(struct storage_vsp *vsp, uint16_t version)
 {
-	for (size_t i = 0; i < sizeof(storage_versions) / sizeof(storage_versions[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(storage_versions); i++) {
 		if (storage_versions[i].version != version)
 			continue;
 		vsp->version = version;
@@ -120,7 +122,7 @@ static const struct storage_operation storage_operations[] = {
 
 static const struct storage_operation *storage_operation_of(const struct vstor_packet *packet)
 {
-	if (packet->operation >= sizeof(storage_operations) / sizeof(storage_operations[0]) ||
+	if (packet->operation >= ARRAY_SIZE(storage_operations) ||
 		!storage_operations[packet->operation].handler)
 		return NULL;
 	return &storage_operations[packet->operation];

@@ -5,9 +5,11 @@
 
 #include <string.h>
 
+#include "base/macros.h"
+
 static struct storage_slot *storage_slot_of(struct scsi_command *command)
 {
-	return (struct storage_slot *)((char *)command - offsetof(struct storage_slot, command));
+	return container_of(command, struct storage_slot, command);
 }
 
 static void storage_answer_srb(

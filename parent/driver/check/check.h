@@ -8,7 +8,7 @@
 
 #include "parent/driver/check/child.h"
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#include "base/macros.h"
 
 // Fails the check it stands in.
 #define EXPECT(condition)                                                                          \

@@ -10,13 +10,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "hypercall/intercept.h"
 #include "hypercall/registers.h"
 #include "hypercall/table.h"
 #include "parent/driver/mshv_uapi.h"
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define LARGE_PAGE    ((uintptr_t)HV_LARGE_PAGE_SIZE)
+#define LARGE_PAGE ((uintptr_t)HV_LARGE_PAGE_SIZE)
 
 int child_hvcall(
 	int fd, uint16_t code, uint16_t reps, void *in, size_t in_size, void *out, size_t out_size)

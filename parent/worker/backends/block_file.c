@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/macros.h"
+
 // Writes up to here go into the page cache at once: that is a copy, cheaper than handing it to a
 // thread. The kernel may make a writer wait when too much is dirty, which is as it should be.
 #define BLOCK_INLINE_WRITE_MAX (128u << 10)
@@ -39,7 +41,7 @@ static int block_result(int error)
 {
 	if (error == 0)
 		return BLOCK_OK;
-	for (size_t i = 0; i < sizeof(block_errors) / sizeof(block_errors[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(block_errors); i++)
 		if (block_errors[i].error == -error)
 			return block_errors[i].result;
 	return BLOCK_ERROR_IO;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A block backend over a raw file or a block device of the root: buffered I/O through the page
 // cache, with io_uring or a pool of threads for what has to wait.
-#ifndef WORKER_BLOCK_FILE_H
-#define WORKER_BLOCK_FILE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -49,5 +48,3 @@ uint32_t block_file_in_flight(const struct block_file *file);
 // Waits for what is under way (done() is called), and closes. May take as long as the kernel does:
 // for ever, if the device hangs.
 void block_file_close(struct block_file *file);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Shared by the parts of the file backend: opening, requests, what must be stable, two engines.
-#ifndef WORKER_BLOCK_FILE_INTERNAL_H
-#define WORKER_BLOCK_FILE_INTERNAL_H
+#pragma once
 
 #include <liburing.h>
 #include <pthread.h>
@@ -127,5 +126,3 @@ bool block_stable_is(const struct block_request *request);
 
 void block_stable_submit(struct block_file *file, struct block_request *request);
 void block_stable_end(struct block_file *file, struct block_request *request, int error);
-
-#endif

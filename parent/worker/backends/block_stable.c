@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "parent/worker/log.h"
 
 void block_stable_init(struct block_file *file)
@@ -47,7 +48,7 @@ static bool block_was_not_tried(const struct block_request *request, int error)
 {
 	static const int errors[] = { EAGAIN, ENOMEM, EINVAL, EOPNOTSUPP, EBADF, EROFS, EPERM };
 
-	for (size_t i = 0; i < sizeof(errors) / sizeof(*errors); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++)
 		if (errors[i] == -error)
 			return request->op == BLOCK_WRITE || error == -EAGAIN;
 	return false;

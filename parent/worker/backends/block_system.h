@@ -2,8 +2,7 @@
 // What a disk asks of the root's kernel: each call that can fail, hang, be interrupted or be cut
 // short. The unit tests put their own in the place of block_system.c. All but the last two give -1
 // and errno, or what the system call of that name gives.
-#ifndef WORKER_BLOCK_SYSTEM_H
-#define WORKER_BLOCK_SYSTEM_H
+#pragma once
 
 #include <liburing.h>
 #include <stdbool.h>
@@ -28,5 +27,3 @@ int block_system_submit(struct io_uring *ring);
 
 // Takes a completion that is there: the request and its result. Returns false if there is none.
 bool block_system_reap(struct io_uring *ring, struct block_request **request, int *result);
-
-#endif

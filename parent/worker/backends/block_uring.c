@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "parent/worker/log.h"
 
 // How often a submission is tried again because a signal came.
@@ -36,7 +37,7 @@ static int block_uring_restrict(struct block_file *file)
 		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_FALLOCATE },
 		{ .opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED, .sqe_flags = IOSQE_FIXED_FILE },
 	};
-	const unsigned int count = sizeof(rules) / sizeof(*rules);
+	const unsigned int count = ARRAY_SIZE(rules);
 	int error = block_uring_register(file, IORING_REGISTER_FILES, &file->fd, 1);
 
 	if (!error)

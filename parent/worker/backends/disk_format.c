@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/macros.h"
+
 enum { SECTOR = 512 };
 
 static const struct disk_format {
@@ -36,7 +38,7 @@ static bool read_ends(int fd, struct ends *ends)
 
 static const struct disk_format *find_format(const struct ends *ends)
 {
-	for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
 		const struct disk_format *format = &formats[i];
 		const char *at = format->offset < 0 ? ends->last + SECTOR + format->offset
 						    : ends->first + format->offset;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Disk images that are no raw disks: a child would see the container, and overwrite it. Portable.
-#ifndef WORKER_DISK_FORMAT_H
-#define WORKER_DISK_FORMAT_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -30,5 +29,3 @@
 // they would be. `fd` is open for reading, `path` for the sentence. Else, or if it cannot be read,
 // false with a sentence.
 bool disk_format_is_raw(int fd, const char *path, struct failure *failure);
-
-#endif

@@ -3,8 +3,7 @@
 // it, serves its channel in a thread of its own or in the main loop, and takes it back.
 //
 // Main thread, but for what a row says is the device's own thread's.
-#ifndef WORKER_DEVICES_DEVICE_H
-#define WORKER_DEVICES_DEVICE_H
+#pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -152,5 +151,3 @@ void device_loop_serve(struct device *device);
 
 // Makes the timer of a device in the main loop, if it has one.
 bool device_loop_init(struct device *device);
-
-#endif

@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#include "base/macros.h"
 #include "parent/worker/devices/device.h"
 #include "parent/worker/worker.h"
 
@@ -26,8 +27,7 @@ void device_loop_serve(struct device *device)
 
 static bool signalled_ready(struct loop_source *source, uint32_t events)
 {
-	struct device *device =
-		(struct device *)((char *)source - offsetof(struct device, signalled));
+	struct device *device = container_of(source, struct device, signalled);
 	bool taken = loop_event_take(source);
 
 	(void)events;
@@ -37,7 +37,7 @@ static bool signalled_ready(struct loop_source *source, uint32_t events)
 
 static bool ticks_ready(struct loop_source *source, uint32_t events)
 {
-	struct device *device = (struct device *)((char *)source - offsetof(struct device, ticks));
+	struct device *device = container_of(source, struct device, ticks);
 	bool taken = loop_event_take(source);
 
 	(void)events;

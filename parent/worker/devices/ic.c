@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/macros.h"
 #include "parent/common/text.h"
 #include "parent/worker/log.h"
 #include "parent/worker/worker.h"
@@ -35,7 +36,7 @@ static void take_pair(void *context, uint32_t pool, const char *key, const char 
 	char *line = self->told + self->told_length;
 	const size_t room = sizeof(self->told) - self->told_length;
 	const int length = snprintf(line, room, "kvp.%s.%s %s",
-		pool < sizeof(pools) / sizeof(*pools) ? pools[pool] : "unknown", key, value);
+		pool < ARRAY_SIZE(pools) ? pools[pool] : "unknown", key, value);
 
 	if (length < 0 || (size_t)length + 1 > room)
 		return;
@@ -127,7 +128,7 @@ static const char *sentence_for(struct ic_device *self, uint32_t status)
 		{ IC_STATUS_TIMEOUT, "The child does not answer in time." },
 	};
 
-	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (known[i].status == status)
 			return known[i].sentence;
 	snprintf(self->sentence, sizeof(self->sentence), "The child refuses (status 0x%08x).",

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The integration components as devices: what their rows have in common.
-#ifndef WORKER_DEVICES_IC_H
-#define WORKER_DEVICES_IC_H
+#pragma once
 
 #include "drivers/vsp/ic.h"
 #include "drivers/vsp/ic/backend.h"
@@ -28,5 +27,3 @@ void ic_flags(struct device *device, uint32_t flags);
 void ic_closing(struct device *device);
 void ic_stat(struct device *device, struct stat_text *text);
 void ic_tell(struct device *device, struct stat_text *text);
-
-#endif

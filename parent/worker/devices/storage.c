@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "base/macros.h"
 #include "parent/worker/backends/disk_format.h"
 #include "parent/worker/memory.h"
 #include "parent/worker/worker.h"
@@ -20,7 +21,7 @@ enum {
 
 static struct storage_disk *disk_of(struct block_device *device)
 {
-	return (struct storage_disk *)((char *)device - offsetof(struct storage_disk, device));
+	return container_of(device, struct storage_disk, device);
 }
 
 static void count_and_submit(struct block_device *device, struct block_request *request)

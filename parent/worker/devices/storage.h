@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The child's SCSI controller: one VMBus channel, and its disks as LUNs over files and block
 // devices.
-#ifndef WORKER_DEVICES_STORAGE_H
-#define WORKER_DEVICES_STORAGE_H
+#pragma once
 
 #include "drivers/vsp/storage/storage.h"
 #include "parent/common/child_config.h"
@@ -41,5 +40,3 @@ int storage_timeout_ms(const struct device *device);
 void storage_stat(struct device *device, struct stat_text *stat);
 uint64_t storage_activity(const struct device *device);
 uint64_t storage_file_size(const struct device *device);
-
-#endif

@@ -2,6 +2,7 @@
 // See table.h. An instance's GUID is the row's own, for good: guests find devices by it again.
 #include "parent/worker/devices/table.h"
 
+#include "base/macros.h"
 #include "drivers/vsp/ic/components.h"
 #include "drivers/vsp/storage/storage.h"
 #include "parent/worker/devices/ic.h"
@@ -28,5 +29,5 @@ const struct device_row device_table[] = {
 	{ COMPONENT(fcopy_component), .instance = INSTANCE(0x4007, 'c', 'o', 'p', 'y') },
 };
 
-const unsigned device_table_count = sizeof(device_table) / sizeof(*device_table);
-_Static_assert(sizeof(device_table) / sizeof(*device_table) <= DEVICE_TABLE_MAX, "rows");
+const unsigned device_table_count = ARRAY_SIZE(device_table);
+_Static_assert(ARRAY_SIZE(device_table) <= DEVICE_TABLE_MAX, "rows");

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The synthetic devices that a child may have: a row each, in the order in which they start.
-#ifndef WORKER_DEVICES_TABLE_H
-#define WORKER_DEVICES_TABLE_H
+#pragma once
 
 #include "parent/worker/devices/device.h"
 
@@ -9,5 +8,3 @@ enum { DEVICE_TABLE_MAX = 16 };
 
 extern const struct device_row device_table[];
 extern const unsigned device_table_count;
-
-#endif

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/macros.h"
 #include "parent/common/exit_status.h"
 #include "parent/worker/platform/layout.h"
 
@@ -178,12 +179,10 @@ static const struct port_range *find_in(
 
 static const struct port_range *find_range(const struct devices *devices, uint32_t port)
 {
-	const struct port_range *range =
-		find_in(port_ranges, sizeof(port_ranges) / sizeof(*port_ranges), port);
+	const struct port_range *range = find_in(port_ranges, ARRAY_SIZE(port_ranges), port);
 
 	if (!range && devices->legacy_timer)
-		range = find_in(timer_port_ranges,
-			sizeof(timer_port_ranges) / sizeof(*timer_port_ranges), port);
+		range = find_in(timer_port_ranges, ARRAY_SIZE(timer_port_ranges), port);
 	if (!range && devices->test.present)
 		range = find_in(test_port_ranges, test_port_range_count, port);
 	return range;

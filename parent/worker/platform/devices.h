@@ -2,8 +2,7 @@
 // The emulated devices of a child and the addresses at which it reaches them: the console's UART,
 // the I/O APIC and the power block, and if asked for those of test_ports.h and pit.h. Everything
 // else reads all ones, and it is noted how often it is touched. Thread-safe.
-#ifndef WORKER_DEVICES_H
-#define WORKER_DEVICES_H
+#pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -80,5 +79,3 @@ void devices_memory_write(struct devices *devices, uint64_t gpa, unsigned size, 
 
 // There is console input for the UART.
 void devices_input_ready(struct devices *devices);
-
-#endif

@@ -2,8 +2,7 @@
 // The I/O APIC of a child: 24 pins, of which the console's is the only one in use. Edge-triggered
 // interrupts only: a pin programmed as level-triggered is delivered once per rising edge, without
 // remote IRR, because nothing here drives one. Portable; the caller serialises calls.
-#ifndef WORKER_IOAPIC_H
-#define WORKER_IOAPIC_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,5 +39,3 @@ void ioapic_write(struct ioapic *ioapic, uint32_t offset, uint32_t value);
 
 // Sets pin `pin` (below IOAPIC_PINS); a rising edge delivers its interrupt if it is not masked.
 void ioapic_set_line(struct ioapic *ioapic, unsigned pin, bool high);
-
-#endif

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Where things are in a child: guest physical addresses and I/O ports. docs/worker.md repeats what
 // a guest may rely on; acpi/dsdt.asl repeats the windows, the console and the power block.
-#ifndef WORKER_LAYOUT_H
-#define WORKER_LAYOUT_H
+#pragma once
 
 #define LAYOUT_KIB (1ull << 10)
 #define LAYOUT_MIB (1ull << 20)
@@ -59,5 +58,3 @@
 #define LAYOUT_SLEEP_TYPE_S5 5 // \_S5 in acpi/dsdt.asl
 
 #define LAYOUT_VP_MAX 64
-
-#endif

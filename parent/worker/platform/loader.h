@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Puts a kernel, its initrd and its command line into a child's memory and says how to enter it.
 // The files are untrusted. Portable: needs nothing but the guest memory and file descriptors.
-#ifndef WORKER_LOADER_H
-#define WORKER_LOADER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -41,5 +40,3 @@ enum {
 // has one sentence, and the memory's contents are of no use.
 bool loader_load(const struct guest_memory *memory, const struct loader_input *input,
 	struct loader_entry *entry, struct failure *failure);
-
-#endif

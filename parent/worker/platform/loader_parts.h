@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What the loader's own files share: loader.c (files, initrd, GDT), bzimage.c, pvh.c and
 // multiboot.c (one protocol each), elf_image.c (what the last two may load).
-#ifndef WORKER_LOADER_PARTS_H
-#define WORKER_LOADER_PARTS_H
+#pragma once
 
 #include "parent/worker/platform/loader.h"
 #include "parent/worker/platform/space.h"
@@ -95,5 +94,3 @@ bool multiboot_load(struct loader *loader, const struct elf_image *elf, struct l
 
 // Returns whether the file has a Multiboot header.
 bool multiboot_is_here(struct loader *loader);
-
-#endif

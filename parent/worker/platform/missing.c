@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "base/macros.h"
 #include "parent/worker/platform/layout.h"
 
 enum {
@@ -65,7 +66,7 @@ static const struct missing_device devices[] = {
 
 const struct missing_device *missing_find(enum touch_space space, uint64_t address)
 {
-	for (size_t i = 0; i < sizeof(devices) / sizeof(*devices); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
 		if (devices[i].space == space && address >= devices[i].first &&
 			address <= devices[i].last)
 			return &devices[i];

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The devices of a PC that a child does not have: where kernels look for them, and what to do
 // instead. One table; docs/sdk.md ("What your PC kernel expects") repeats it for people. Portable.
-#ifndef WORKER_MISSING_H
-#define WORKER_MISSING_H
+#pragma once
 
 #include "parent/worker/platform/touches.h"
 
@@ -27,5 +26,3 @@ void missing_waits_for(const struct touches *touches, uint64_t now_ms, char *sen
 enum { MISSING_LINES_MAX = 9 };
 void missing_report(
 	const struct touches *touches, uint64_t now_ms, void (*say)(const char *format, ...));
-
-#endif

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // --legacy-timer: the counters of an 8254 and port 0x61, as far as kernels calibrate other clocks
 // by them. No interrupts. Portable; time is the caller's, in units of 100 ns, and never goes back.
-#ifndef WORKER_PIT_H
-#define WORKER_PIT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,5 +33,3 @@ void pit_write(struct pit *pit, unsigned offset, uint8_t value, uint64_t now);
 // Port 0x61: gate and output of channel 2, and a bit that changes every 15 us.
 uint8_t pit_read_gate(const struct pit *pit, uint64_t now);
 void pit_write_gate(struct pit *pit, uint8_t value, uint64_t now);
-
-#endif

@@ -2,8 +2,7 @@
 // What of a child's RAM below 4 GiB is taken while its kernel is loaded, and where there is room:
 // the kernel says where it goes, everything else goes around it. Portable, without memory of its
 // own.
-#ifndef WORKER_SPACE_H
-#define WORKER_SPACE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,5 +29,3 @@ bool space_is_free(const struct space *space, uint64_t start, uint64_t end);
 #define SPACE_NONE UINT64_MAX
 uint64_t space_lowest(const struct space *space, uint64_t size, struct space_range within);
 uint64_t space_highest(const struct space *space, uint64_t size, struct space_range within);
-
-#endif

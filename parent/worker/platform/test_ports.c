@@ -2,6 +2,7 @@
 // See test_ports.h.
 #include "parent/worker/platform/test_ports.h"
 
+#include "base/macros.h"
 #include "parent/common/exit_status.h"
 #include "parent/worker/platform/devices.h"
 
@@ -118,4 +119,4 @@ const struct port_range test_port_ranges[] = {
 	{ PORT_HYPERV, 4, nothing_read, hyperv_write },
 };
 
-const unsigned test_port_range_count = sizeof(test_port_ranges) / sizeof(*test_port_ranges);
+const unsigned test_port_range_count = ARRAY_SIZE(test_port_ranges);

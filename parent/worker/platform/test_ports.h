@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The ports of --test-devices: what the test images of kvm-unit-tests expect of a VMM. Numbers are
 // those of QEMU's isa-debug-exit, pc-testdev, fw_cfg and hyperv-testdev. Not there otherwise.
-#ifndef WORKER_TEST_PORTS_H
-#define WORKER_TEST_PORTS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,5 +39,3 @@ void port_ignore_write(struct devices *devices, unsigned offset, uint8_t value);
 // The test devices.
 extern const struct port_range test_port_ranges[];
 extern const unsigned test_port_range_count;
-
-#endif

@@ -2,8 +2,7 @@
 // Which ports and addresses that are not there a child touches most: a table of fixed size that
 // finds the frequent ones among any number ("Space-Saving", Metwally, Agrawal, El Abbadi 2005).
 // Portable; the caller serialises all calls on one struct.
-#ifndef WORKER_TOUCHES_H
-#define WORKER_TOUCHES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,5 +34,3 @@ unsigned touches_top(const struct touches *touches, struct touch *top, unsigned 
 
 // Writes what an entry says, as "port 0x61: 12 reads, 3 writes".
 void touches_describe(const struct touch *touch, char *text, size_t size);
-
-#endif

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A 16550A with its FIFOs: the child's console. No timing: a byte is sent the moment it is written.
 // Portable; the caller serialises all calls on one struct.
-#ifndef WORKER_UART_H
-#define WORKER_UART_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,5 +42,3 @@ void uart_write(struct uart *uart, unsigned offset, uint8_t value);
 
 // Tells the UART that there is input now: it takes what it has room for, the rest when it is read.
 void uart_input_ready(struct uart *uart);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The devices that fuzz_devices.c drives, on the rig of the unit tests: a row for each.
-#ifndef TESTS_FUZZ_DEVICES_H
-#define TESTS_FUZZ_DEVICES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,5 +41,3 @@ bool at_end(void);
 
 // Changes up to `most` bytes.
 void patch(void *bytes, uint32_t length, uint32_t most);
-
-#endif

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/macros.h"
 #include "devices.h"
 #include "drivers/proto/fcopy.h"
 #include "drivers/proto/heartbeat.h"
@@ -413,4 +414,4 @@ static const struct row rows[] = {
 
 const struct fuzz_device fuzz_ic[] = { DEVICE(0), DEVICE(1), DEVICE(2), DEVICE(3), DEVICE(4),
 	DEVICE(5) };
-const uint32_t fuzz_ic_count = sizeof(fuzz_ic) / sizeof(fuzz_ic[0]);
+const uint32_t fuzz_ic_count = ARRAY_SIZE(fuzz_ic);

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "parent/worker/platform/layout.h"
 #include "parent/worker/platform/loader.h"
 #include "parent/worker/log.h"
@@ -63,7 +64,7 @@ static size_t make_kernel(const uint8_t *input, size_t size)
 		void) = { make_bzimage, make_elf, make_multiboot_elf, make_multiboot_flat };
 	unsigned kind = *input & 7;
 
-	if (kind < sizeof(make) / sizeof(*make)) {
+	if (kind < ARRAY_SIZE(make)) {
 		make[kind]();
 		spoil(input + 1, size - 1);
 		return FILE_SIZE;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // VMBus for the modes that attack the worker: the SDK's, polled, on the boot processor.
-#ifndef HOSTILE_BUS_H
-#define HOSTILE_BUS_H
+#pragma once
 
 #include "tests/guests/hostile/hostile.h"
 
@@ -13,5 +12,3 @@ bool bus_prepare(void);
 lumen_status bus_connect(uint32_t max_version, uint64_t timeout_ns, struct lumen_vmbus **bus);
 // Any message, past the SDK's VMBus. Returns the hypercall's status.
 uint64_t bus_post(uint32_t connection, uint32_t type, const void *payload, uint32_t size);
-
-#endif

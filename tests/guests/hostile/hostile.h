@@ -2,8 +2,7 @@
 // A child that attacks: one mode a run, by the word mode=NAME on its command line; 0 or more of
 // what a mode checks may fail. A mode is a row of its group's table; a group is a file. To add one:
 // a row, or a file with a table and its name in main.c.
-#ifndef HOSTILE_H
-#define HOSTILE_H
+#pragma once
 
 #include "examples/kernel/internal.h"
 
@@ -41,5 +40,3 @@ void hostile_idt_ist(uint8_t vector, unsigned int ist, uint64_t top);
 // The gate of VECTOR leads to CODE in ring 3 for callers there, on their own stack.
 void hostile_idt_user(uint8_t vector, const void *code);
 const void *hostile_idt(void); // where it is: a page
-
-#endif

@@ -2,6 +2,8 @@
 // The hostile guest: looks up its mode and runs it.
 #include "tests/guests/hostile/hostile.h"
 
+#include "base/macros.h"
+
 static const struct mode *const groups[] = { stack_modes, table_modes, debug_modes, overlay_modes,
 	random_modes, random_bus_modes, device_modes, flood_modes };
 
@@ -16,7 +18,7 @@ static bool equal(const char *a, const char *b)
 
 static const struct mode *find(const char *name)
 {
-	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
 		for (const struct mode *mode = groups[i]; mode->name; mode++)
 			if (equal(mode->name, name))
 				return mode;

@@ -3,6 +3,7 @@
 // go with them while other processors look up addresses nearby; and through all of the memory.
 #include "tests/guests/hostile/hostile.h"
 
+#include "base/macros.h"
 #include "hypercall/call.h"
 #include "hypercall/msr.h"
 #include "hypercall/table.h"
@@ -106,12 +107,12 @@ static void tour(uint64_t count)
 	uint32_t stays = 0;
 
 	kernel_wrmsr(HV_X64_MSR_GUEST_OS_ID, 1);
-	for (unsigned int m = 0; m < sizeof(msrs) / sizeof(*msrs); m++) {
+	for (unsigned int m = 0; m < ARRAY_SIZE(msrs); m++) {
 		for (uint64_t i = 0; i < count; i++)
 			stays += placed(msrs[m], 32 * MIB + i * 2 * MIB + m * 4096);
 		kernel_wrmsr(msrs[m], 0);
 	}
-	kernel_check(stays == sizeof(msrs) / sizeof(*msrs) * count, "all moves (%u)", stays);
+	kernel_check(stays == ARRAY_SIZE(msrs) * count, "all moves (%u)", stays);
 }
 
 const struct mode overlay_modes[] = {

@@ -6,10 +6,11 @@
 //
 //	seed=N     what all choices follow from (but not who is faster)
 //	seconds=N  how long; for ever if it is not there
-#ifndef HOSTILE_RANDOM_H
-#define HOSTILE_RANDOM_H
+#pragma once
 
 #include "tests/guests/hostile/hostile.h"
+
+#include "base/macros.h"
 
 enum {
 	RANDOM_VPS = 4,
@@ -66,7 +67,7 @@ static inline bool random_one_in(struct random_vp *vp, uint64_t chances)
 	return !random_below(vp, chances);
 }
 
-#define random_of(vp, array) ((array)[random_below(vp, sizeof(array) / sizeof((array)[0]))])
+#define random_of(vp, array) ((array)[random_below(vp, ARRAY_SIZE(array))])
 
 uint32_t random_page_register(struct random_vp *vp); // an MSR that places a page
 uint64_t random_value(struct random_vp *vp);	     // of any kind that registers and fields have
@@ -133,5 +134,3 @@ void random_watch(struct random_vp *vp);
 // --- random_interrupts.c ---
 
 void random_ipi(uint32_t apic_id, uint32_t command);
-
-#endif

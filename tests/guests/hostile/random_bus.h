@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The mode `random-bus`: random messages, rings, packets, buffers and disk requests for the worker,
 // from one processor, in between what makes a connection and keeps it. Options as of `random`.
-#ifndef HOSTILE_RANDOM_BUS_H
-#define HOSTILE_RANDOM_BUS_H
+#pragma once
 
 #include "lumen/vmbus.h"
 #include "tests/guests/hostile/random.h"
@@ -16,5 +15,3 @@ bool random_bus_usable(struct random_vp *vp);
 bool random_bus_send(const struct vmbus_packet_out *packet);
 // Takes what has come; whether there was any.
 bool random_bus_receive(struct random_vp *vp);
-
-#endif

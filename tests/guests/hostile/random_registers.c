@@ -2,6 +2,7 @@
 // Random registers: MSRs, page registers, control and debug registers, CPUID.
 #include "tests/guests/hostile/random.h"
 
+#include "base/macros.h"
 #include "hypercall/msr.h"
 
 #define MSR_APIC_BASE 0x1bu
@@ -41,7 +42,7 @@ static const struct {
 
 static uint32_t any_msr(struct random_vp *vp)
 {
-	uint64_t i = random_below(vp, sizeof(msrs) / sizeof(msrs[0]));
+	uint64_t i = random_below(vp, ARRAY_SIZE(msrs));
 
 	if (random_one_in(vp, 64))
 		return (uint32_t)random_value(vp);

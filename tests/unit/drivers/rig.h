@@ -6,8 +6,7 @@
 //
 // There is one rig. One thread drives it, or (threaded) one is the host and the processor that
 // takes interrupts, and others are the guest's. What must not be ends the program (rig_check()).
-#ifndef TESTS_RIG_H
-#define TESTS_RIG_H
+#pragma once
 
 #include "drivers/vsp/vsp.h"
 #include "lumen/platform.h"
@@ -148,5 +147,3 @@ bool rig_say(struct rig_end *end, uint16_t type, uint64_t transaction_id, const 
 // The guest's memory as a VSP sees it: the RAM of a raw guest; for a VSC, whatever it says.
 extern const struct vmbus_memory rig_memory;
 void *rig_memory_at(uint64_t gpa);
-
-#endif

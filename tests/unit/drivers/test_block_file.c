@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "parent/worker/backends/block_file_internal.h"
 #include "tests/unit/parent/fake_block_system.h"
 
@@ -484,7 +485,7 @@ ParameterizedTest(enum block_file_engine *engine, block_file, after_a_failed_flu
 	int log_fd = mkstemp(log), old = dup(STDERR_FILENO);
 
 	dup2(log_fd, STDERR_FILENO);
-	for (size_t i = 0; i < sizeof(sync_cases) / sizeof(*sync_cases); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(sync_cases); i++) {
 		const struct sync_case *sync = &sync_cases[i];
 
 		if (!have(*engine))
@@ -542,7 +543,7 @@ Test(block_file, submissions_that_fail_are_tried_again)
 		cr_assert_lt(i, 8);
 		block_file_poll(file);
 	}
-	cr_assert_eq(fake_block_system.submit_calls, sizeof(submits) / sizeof(*submits));
+	cr_assert_eq(fake_block_system.submit_calls, ARRAY_SIZE(submits));
 	finish(REQUESTS);
 	for (uint32_t i = 0; i < REQUESTS; i++) {
 		cr_assert_eq(results[i], 0);

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "drivers/proto/fcopy.h"
 #include "drivers/proto/kvp.h"
 #include "drivers/proto/shutdown.h"
@@ -294,7 +295,7 @@ static const struct pair pairs[] = {
 		poll_storage, close_storage },
 };
 
-enum { PAIRS = sizeof(pairs) / sizeof(pairs[0]), STEPS = 12 };
+enum { PAIRS = ARRAY_SIZE(pairs), STEPS = 12 };
 
 // The ends take steps in turn, and an exchange begins on the way.
 static void go(const struct pair *pair, uint32_t steps)

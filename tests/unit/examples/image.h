@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A disk in memory, with a partition table and a small ext2 file system made by hand.
-#ifndef TESTS_EXAMPLES_IMAGE_H
-#define TESTS_EXAMPLES_IMAGE_H
+#pragma once
 
 #include <stdint.h>
 
@@ -33,5 +32,3 @@ void image_add_ext2(void);
 
 // CRC-32 as GPT has it.
 uint32_t image_crc32(const void *bytes, uint32_t size);
-
-#endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "examples/disk/disk.h"
 #include "image.h"
 
@@ -76,7 +77,7 @@ Test(partitions, gpt_header_lies)
 	} lies[] = { { 72, 0xffffffff }, { 80, 0xffffffff }, { 84, 0 }, { 84, 0xffffffff },
 		{ 84, 129 }, { 84, 64 }, { 84, 1024 } };
 
-	for (size_t i = 0; i < sizeof(lies) / sizeof(*lies); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(lies); i++) {
 		uint32_t crc;
 
 		image_clear();

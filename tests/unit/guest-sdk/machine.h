@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A machine in memory below the SDK: CPUID leaves, MSRs with a log of what is written, a TSC and a
 // hypervisor that is a function of the test. What no test has set up is a #GP: the test fails.
-#ifndef TEST_GUEST_SDK_MACHINE_H
-#define TEST_GUEST_SDK_MACHINE_H
+#pragma once
 
 #include <criterion/criterion.h>
 #include <stdbool.h>
@@ -89,5 +88,3 @@ extern uint64_t (*machine_hypervisor)(struct machine_call *call);
 
 extern unsigned int machine_pages;	// that lumen_alloc_pages() has given and not got back
 extern unsigned int machine_pages_left; // until it says NULL
-
-#endif

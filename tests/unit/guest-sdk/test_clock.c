@@ -2,6 +2,7 @@
 // The clock: arithmetic, the sequence protocol, the counter behind it; frequencies.
 #include "machine.h"
 
+#include "base/macros.h"
 #include "guest-sdk/tsc_page.h"
 #include "lumen/clock.h"
 #include "tests/unit/start_clock.h"
@@ -80,7 +81,7 @@ Test(clock, arithmetic)
 	};
 
 	start(COUNTER | PAGE);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		fill(1, rows[i].scale, rows[i].offset);
 		machine_tsc = rows[i].tsc;
 		cr_expect_eq(
@@ -168,7 +169,7 @@ Test(frequency, by_page)
 
 	start(COUNTER | PAGE);
 	cr_expect_eq(lumen_tsc_hz(), 0);
-	for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(some); i++) {
 		fill(1, (uint64_t)(((unsigned __int128)10000000 << 64) / some[i]), 0);
 		cr_expect_eq(lumen_tsc_hz(), some[i], "%lu: %lu", some[i], lumen_tsc_hz());
 	}

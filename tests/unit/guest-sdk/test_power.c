@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // ACPI's tables, power-off, reset and status, by tables in memory: Lumen's, a PC's, broken ones.
+#include "base/macros.h"
 #include "lumen/acpi.h"
 #include "lumen/platform.h"
 #include "lumen/power.h"
@@ -140,7 +141,7 @@ Test(power, broken_tables_are_none)
 		{ FADT + 4, 8 }, { FADT + 4, UINT32_MAX }, { FADT + 20, 1 }, // checksum
 	};
 
-	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
 		machine_with(HW_REDUCED);
 		put32(faults[i].at, faults[i].value);
 		cr_assert_null(lumen_acpi_table("FACP"), "%zu", i);

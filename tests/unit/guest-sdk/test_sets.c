@@ -2,6 +2,7 @@
 // VP sets, and the calls that have them: flushes and IPIs.
 #include "machine.h"
 
+#include "base/macros.h"
 #include "lumen/ipi.h"
 #include "lumen/tlb.h"
 #include "lumen/vp.h"
@@ -19,7 +20,7 @@ Test(set, membership)
 {
 	static const uint32_t some[] = { 0, 63, 64, 1000, LUMEN_VP_MAX - 1 };
 
-	for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(some); i++) {
 		cr_expect_not(lumen_vp_set_has(&set, some[i]));
 		lumen_vp_set_add(&set, some[i]);
 		cr_expect(lumen_vp_set_has(&set, some[i]));

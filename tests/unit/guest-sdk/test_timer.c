@@ -2,6 +2,7 @@
 // Synthetic timers: what is written, and in which order.
 #include "machine.h"
 
+#include "base/macros.h"
 #include "lumen/timer.h"
 
 static void prepare(uint32_t features)
@@ -34,7 +35,7 @@ static const struct {
 
 Test(timer, encoding)
 {
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		cr_expect_eq(lumen_timer_encode(&rows[i].config), rows[i].value, "row %zu: %lx", i,
 			lumen_timer_encode(&rows[i].config));
 }

@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "hypercall/call.h"
 #include "hypercall/cpuid.h"
 #include "hypercall/intercept.h"
@@ -44,7 +45,7 @@ static const struct row rows[] = {
 #undef ROW
 };
 
-#define ROWS (sizeof(rows) / sizeof(rows[0]))
+#define ROWS (ARRAY_SIZE(rows))
 
 static const struct row *row_of(const char *name)
 {
@@ -68,7 +69,7 @@ Test(table, has_all_calls)
 		0x50, 0x51, 0x52, 0x53, 0x54, 0x56, 0x58, 0x5b, 0x5c, 0x5d, 0x6d, 0x91, 0x92, 0x94,
 		0x95, 0x96, 0x99, 0x9a, 0xc0, 0xc1, 0xe1, 0xe2, 0xf4, 0x131 };
 
-	cr_assert_eq(ROWS, sizeof(wanted) / sizeof(wanted[0]));
+	cr_assert_eq(ROWS, ARRAY_SIZE(wanted));
 	for (size_t i = 0; i < ROWS; i++)
 		cr_assert_eq(rows[i].code, wanted[i], "%s", rows[i].name);
 }
@@ -85,7 +86,7 @@ static const struct {
 
 Test(table, codes_and_kinds_are_those_of_the_pages)
 {
-	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
 		const struct row *row = row_of(pages[i].name);
 
 		cr_assert_not_null(row, "%s", pages[i].name);
@@ -126,7 +127,7 @@ Test(table, elements_are_those_of_the_types)
 
 	for (size_t i = 0; i < ROWS; i++)
 		reps += rows[i].kind == REP;
-	cr_assert_eq(reps, sizeof(lists) / sizeof(lists[0]));
+	cr_assert_eq(reps, ARRAY_SIZE(lists));
 	for (size_t i = 0; i < reps; i++) {
 		const struct row *row = row_of(lists[i].name);
 
@@ -203,14 +204,14 @@ Test(table, privileges)
 		"FlushVirtualAddressListEx", "SendSyntheticClusterIpiEx", "GetVpIndexFromApicId" };
 	size_t without = 0;
 
-	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
 		cr_expect_eq(row_of(wanted[i].name)->privilege, 1ull << wanted[i].bit, "%s",
 			wanted[i].name);
-	for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(open); i++)
 		cr_expect_eq(row_of(open[i])->privilege, 0, "%s", open[i]);
 	for (size_t i = 0; i < ROWS; i++)
 		without += rows[i].privilege == 0;
-	cr_expect_eq(without, sizeof(open) / sizeof(open[0]));
+	cr_expect_eq(without, ARRAY_SIZE(open));
 	cr_expect_eq(row_of("GetVpRegisters")->privilege, 1ull << 32 | 1ull << 49);
 	cr_expect_eq(row_of("StartVirtualProcessor")->privilege, 1ull << 32 | 1ull << 53);
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The kernel below a disk (parent/worker/backends/block_system.h), with faults on demand: it fails
 // a write-back once, takes no requests, is interrupted, or hangs.
-#ifndef FAKE_BLOCK_SYSTEM_H
-#define FAKE_BLOCK_SYSTEM_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,5 +24,3 @@ struct fake_block_system {
 };
 
 extern struct fake_block_system fake_block_system;
-
-#endif

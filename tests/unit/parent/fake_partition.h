@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A partition that is no partition: the worker's interface to /dev/mshv (parent/worker/partition.h)
 // with guests that are C functions, so that the whole worker runs in a unit test.
-#ifndef FAKE_PARTITION_H
-#define FAKE_PARTITION_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -56,5 +55,3 @@ bool fake_signal(uint32_t connection);
 int fake_wait_signal(void);
 unsigned fake_last_flag(void); // of the host's signals
 unsigned fake_last_sint(void);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Kernels that the loader takes, as small as can be, for tests and the fuzz target to spoil.
-#ifndef MADE_KERNELS_H
-#define MADE_KERNELS_H
+#pragma once
 
 #include <elf.h>
 #include <stdint.h>
@@ -23,5 +22,3 @@ Elf64_Phdr *elf_segment(unsigned index); // 0: what is loaded, 1: the note
 // An ELF file and a file of no other format, each with a Multiboot header.
 void make_multiboot_elf(void);
 void make_multiboot_flat(void);
-
-#endif

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "parent/worker/platform/acpi/tables.h"
 #include "parent/worker/platform/layout.h"
 
@@ -139,7 +140,7 @@ Test(acpi, madt_has_a_processor_per_vp)
 {
 	static const uint32_t counts[] = { 1, 2, 4, 64 };
 
-	for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
 		write_tables(counts[i]);
 		cr_expect_eq(madt_entries(0), counts[i]);
 		cr_expect_eq(madt_entries(1), 1);

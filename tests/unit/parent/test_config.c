@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "parent/common/child_config.h"
 #include "parent/common/exit_status.h"
 #include "parent/common/rundir.h"
@@ -71,7 +72,7 @@ Test(config, comes_back_as_written)
 		{ "cpu-weight", "300" }, { "cpu-cap", "25" }, { "timeout", "90" },
 		{ "test-devices", "on" }, { "disk", "/a,ro" }, { "disk", "/b,serial=A-1_b.c" },
 		{ "disk", "/odd,ro,rw" }, { "disk", "/like,serial=x,rw,serial=" } };
-	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
 		cr_assert_null(child_config_set(&config, pairs[i][0], pairs[i][1]));
 	write_config();
 	cr_assert(read_config());
@@ -109,7 +110,7 @@ Test(config, a_disk_has_options_at_its_end)
 		{ "/a,b,ro", "/a,b", true, false },
 	};
 
-	for (size_t i = 0; i < sizeof(disks) / sizeof(*disks); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(disks); i++) {
 		const struct child_disk *disk = &config.disks[0];
 
 		child_config_init(&config);
@@ -140,7 +141,7 @@ Test(config, wrong_values_are_refused)
 		{ "disk", "" }, { "disk", ",ro" }, { "disk", "/a,serial=a b" },
 		{ "disk", "/a,serial=012345678901234567890123456789012" }, { "nonsense", "1" } };
 
-	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
 		cr_expect_not_null(child_config_set(&config, pairs[i][0], pairs[i][1]), "%s %s",
 			pairs[i][0], pairs[i][1]);
 }
@@ -206,7 +207,7 @@ Test(config, one_that_is_quoted_badly_is_refused)
 		"kernel a\\00\nend\n", "kernel a\\61\nend\n", "kernel a\\0A\nend\n",
 		"kernel a\tb\nend\n", "kernel\nend\n", "nonsense 1\nend\n" };
 
-	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		cr_assert_eq(rundir_write(directory_fd, RUNDIR_CONFIG, texts[i]), 0);
 		cr_expect(!read_config(), "%s", texts[i]);
 	}
@@ -246,7 +247,7 @@ Test(config, a_status_that_is_cut_is_no_status)
 		"0\n" };
 
 	write_config();
-	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		cr_assert_eq(rundir_write(directory_fd, RUNDIR_STATUS, texts[i]), 0);
 		cr_expect_eq(state_now(), RUNDIR_LOST, "%s", texts[i]);
 	}

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "parent/worker/platform/devices.h"
 #include "parent/worker/platform/layout.h"
 
@@ -190,15 +191,15 @@ Test(devices, test_ports_are_not_there_unless_asked_for)
 	static const uint16_t ports[] = { 0x20, 0xa1, 0xe0, 0xe4, 0xe8, 0xf4, 0x510, 0x511, 0x2004,
 		0x3000 };
 
-	for (size_t i = 0; i < sizeof(ports) / sizeof(*ports); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(ports); i++) {
 		cr_expect_eq(devices_port_write(&devices, ports[i], 1, 1), POWER_NONE);
 		cr_expect_eq(devices_port_read(&devices, ports[i], 1), 0xff, "0x%x", ports[i]);
 	}
-	cr_expect_eq(devices.counters.unknown_reads, sizeof(ports) / sizeof(*ports));
+	cr_expect_eq(devices.counters.unknown_reads, ARRAY_SIZE(ports));
 	add_test_ports();
-	for (size_t i = 0; i < sizeof(ports) / sizeof(*ports); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(ports); i++)
 		devices_port_read(&devices, ports[i], 1);
-	cr_expect_eq(devices.counters.port_reads, sizeof(ports) / sizeof(*ports));
+	cr_expect_eq(devices.counters.port_reads, ARRAY_SIZE(ports));
 }
 
 Test(devices, debug_exit_ends_with_twice_the_code_and_one)
@@ -210,7 +211,7 @@ Test(devices, debug_exit_ends_with_twice_the_code_and_one)
 		{ 0xffffffff, 99 } };
 
 	add_test_ports();
-	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
 		cr_expect_eq(devices_port_write(&devices, 0xf4, 4, ends[i].code), POWER_OFF);
 		cr_expect_eq(devices.exit_status, ends[i].status, "%u", ends[i].code);
 	}

@@ -9,6 +9,8 @@
 
 #include "parent/worker/backends/disk_format.h"
 
+#include "base/macros.h"
+
 enum { SIZE = 1 << 20 };
 
 static char path[] = "/tmp/lumen-disk-XXXXXX";
@@ -60,7 +62,7 @@ Test(disk_format, images_of_other_formats_are_refused)
 		{ "a VDI image", "-f vdi -O raw", 64, "\x7f\x10\xda\xbe", 4 },
 	};
 
-	for (size_t i = 0; i < sizeof(images) / sizeof(*images); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(images); i++) {
 		cr_assert_eq(ftruncate(fd, 0), 0);
 		cr_assert_eq(ftruncate(fd, SIZE), 0);
 		cr_assert(raw(), "%s", failure.text);

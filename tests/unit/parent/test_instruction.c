@@ -4,6 +4,8 @@
 
 #include "parent/worker/instruction.h"
 
+#include "base/macros.h"
+
 static struct insn decode(const uint8_t *bytes, unsigned count)
 {
 	struct insn got;
@@ -41,7 +43,7 @@ Test(instruction, others_are_refused)
 	};
 	struct insn got;
 
-	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		cr_expect(!instruction_decode(others[i], 4, 64, &got), "number %zu", i);
 	cr_expect(!instruction_decode((const uint8_t[]){ 0x8b }, 1, 64, &got), "one byte short");
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <xen/arch-x86/hvm/start_info.h>
 
+#include "base/macros.h"
 #include "made_kernels.h"
 #include "parent/worker/platform/layout.h"
 #include "parent/worker/platform/loader.h"
@@ -392,7 +393,7 @@ Test(loader, a_kernel_may_be_where_the_loader_puts_its_data)
 		{ 0x6020, 0x100, 0x1000, LAYOUT_COMMAND_LINE, LAYOUT_GDT },
 	};
 
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		const struct hvm_start_info *info;
 
 		teardown();
@@ -536,7 +537,7 @@ Test(loader, multiboot_addresses_are_checked)
 		{ 0x44, 0x18000, "asks for what there is not" },
 	};
 
-	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
 		make_multiboot_flat();
 		put(wrong[i].offset, wrong[i].value, 4);
 		put(0x48, -(0x1badb002u + *(const uint32_t *)(file + 0x44)), 4);
@@ -579,7 +580,7 @@ Test(loader, multiboot_addresses_go_before_an_elf_header)
 		{ 0x010000, 0x010000, 0x011000, 0x12000, 0x1000 },
 	};
 
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		uint32_t offset = 0x1000 - (cases[i].header - cases[i].load);
 
 		teardown();

@@ -2,6 +2,7 @@
 // Guest memory: its two parts, and the bounds of what is handed out.
 #include <criterion/criterion.h>
 
+#include "base/macros.h"
 #include "parent/worker/platform/layout.h"
 #include "parent/worker/memory.h"
 
@@ -50,6 +51,6 @@ Test(memory, odd_sizes_are_refused)
 	static const uint64_t sizes[] = { 0, LAYOUT_MIB, 17 * LAYOUT_MIB, 61 * LAYOUT_GIB,
 		UINT64_MAX };
 
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
 		cr_expect(!guest_memory_create(&memory, sizes[i], &failure));
 }

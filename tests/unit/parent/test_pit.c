@@ -4,6 +4,8 @@
 
 #include "parent/worker/platform/pit.h"
 
+#include "base/macros.h"
+
 enum { CONTROL = 3, OUT = 0x20, MS = 10000 /* units of 100 ns */ };
 
 static struct pit pit;
@@ -63,7 +65,7 @@ static void wait_ticks(uint64_t ticks)
 
 // The clocks at which a child may be: its start, and where sums of 32 and 64 bits could wrap.
 static const uint64_t starts[] = { 0, 1, UINT32_MAX, UINT64_MAX / PIT_HZ, 1ull << 62 };
-enum { STARTS = sizeof(starts) / sizeof(*starts) };
+enum { STARTS = ARRAY_SIZE(starts) };
 
 TestSuite(pit, .init = setup);
 

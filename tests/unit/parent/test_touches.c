@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "parent/worker/platform/missing.h"
 #include "parent/worker/platform/screen.h"
 
@@ -143,7 +144,7 @@ Test(touches, devices_of_a_pc_are_known)
 		{ TOUCH_MEMORY, 0xfec00010, "I/O APIC" },
 	};
 
-	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
 		const struct missing_device *device =
 			missing_find(known[i].space, known[i].address);
 

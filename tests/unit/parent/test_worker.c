@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "drivers/common/ic.h"
 #include "drivers/proto/fcopy.h"
 #include "drivers/proto/heartbeat.h"
@@ -1760,7 +1761,7 @@ static int loopback_guest(uint32_t vp, unsigned step, struct hv_message *message
 		{ 0, SET_SINT, NULL }, { 0, NO_ROUTE, NULL }, { 0, SET_SINT, NULL },
 		{ 0x10, NO_MESSAGES, NULL }, { 1, NO_MESSAGES, NULL }, { 0, 99, NULL } };
 
-	if (step == sizeof(steps) / sizeof(*steps)) {
+	if (step == ARRAY_SIZE(steps)) {
 		got_sint = !fake_wait_signal() && !fake_wait_signal() && fake_last_flag() == 2;
 		fake_out(message, 0xf4, 4, 0);
 		return 0;

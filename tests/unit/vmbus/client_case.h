@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A client alone with a host that a test plays: brought to a state, told messages, asked what it
 // posts.
-#ifndef VMBUS_CLIENT_CASE_H
-#define VMBUS_CLIENT_CASE_H
+#pragma once
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -156,5 +155,3 @@ static inline void ask_open(struct machine *machine)
 		vmbus_client_open(&machine->client, machine->channels, &open), VMBUS_CLIENT_OK);
 	drain(machine);
 }
-
-#endif

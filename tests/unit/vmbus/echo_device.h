@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A device of the rig that sends each packet back: as a completion if one is asked for, else
 // in-band. For tests of the guest's VMBus.
-#ifndef VMBUS_ECHO_DEVICE_H
-#define VMBUS_ECHO_DEVICE_H
+#pragma once
 
 #include <criterion/criterion.h>
 
@@ -33,5 +32,3 @@ void echo_add(struct guest_rig *rig, struct echo_device *echo, uint32_t instance
 
 // Takes and answers what is there. Returns whether there was anything.
 bool echo_run(struct echo_device *echo);
-
-#endif

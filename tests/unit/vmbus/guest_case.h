@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What the tests of the guest's VMBus have in common: both ways to be interrupted, a handler that
 // counts, a guest that has found an echo device, and a conversation with it.
-#ifndef VMBUS_GUEST_CASE_H
-#define VMBUS_GUEST_CASE_H
+#pragma once
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
@@ -160,5 +159,3 @@ static inline void exchange(struct guest_rig *rig, struct lumen_channel *channel
 	cr_assert_eq(packet.payload_length, 24);
 	cr_assert_arr_eq(packet.payload, "to the host and back\0\0\0", 24);
 }
-
-#endif

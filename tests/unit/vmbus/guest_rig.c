@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "guest_rig_host.h"
 #include "tests/unit/start_clock.h"
 
@@ -333,9 +334,9 @@ struct guest_rig *guest_rig_create(uint32_t host_version)
 		.gpadls = host->gpadls,
 		.gpadl_count = GUEST_RIG_GPADLS,
 		.actions = host->actions,
-		.action_count = sizeof(host->actions) / sizeof(host->actions[0]),
+		.action_count = ARRAY_SIZE(host->actions),
 		.posts = host->posts,
-		.post_count = sizeof(host->posts) / sizeof(host->posts[0]),
+		.post_count = ARRAY_SIZE(host->posts),
 		.storage = { NULL, get_words, put_words },
 		.vp_count = GUEST_RIG_VPS,
 		.max_version = host_version,

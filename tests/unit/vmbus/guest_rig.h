@@ -8,8 +8,7 @@
 // at every moment at which they may. If the guest waits and there is nothing that the host could
 // do, time jumps to the guest's deadline: a host that does not answer costs no time. Memory that
 // the guest frees while the host has it in a GPADL ends the test. There is one rig at a time.
-#ifndef VMBUS_GUEST_RIG_H
-#define VMBUS_GUEST_RIG_H
+#pragma once
 
 #include "lumen/platform.h"
 #include "lumen/vmbus.h"
@@ -154,5 +153,3 @@ void guest_rig_add_memory(struct guest_rig *rig, void *pages, size_t count);
 
 // Connects with polling (vector 0) or with interrupts (GUEST_RIG_VECTOR), 1 s for each answer.
 lumen_status guest_rig_connect(struct guest_rig *rig, uint8_t vector, struct lumen_vmbus **bus);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Between the rig's host (guest_rig.c) and its platform (guest_rig_platform.c); not for tests.
-#ifndef VMBUS_GUEST_RIG_HOST_H
-#define VMBUS_GUEST_RIG_HOST_H
+#pragma once
 
 #include "guest_rig.h"
 
@@ -38,5 +37,3 @@ extern struct guest_rig *guest_rig_current;
 
 _Noreturn void guest_rig_fail(const char *why);
 void guest_rig_free_memory(struct guest_rig *rig);
-
-#endif

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A VMBus server joined to a simulated guest, for tests and fuzz targets: guest memory, GPADL
 // storage that counts, and functions to say something as the guest and to take what comes out.
-#ifndef VMBUS_RIG_H
-#define VMBUS_RIG_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "vmbus/packet.h"
 #include "vmbus/server.h"
 
@@ -61,9 +61,9 @@ static inline struct vmbus_server_config rig_config(struct rig *rig)
 		.gpadls = rig->gpadls,
 		.gpadl_count = RIG_GPADLS,
 		.actions = rig->actions,
-		.action_count = sizeof(rig->actions) / sizeof(rig->actions[0]),
+		.action_count = ARRAY_SIZE(rig->actions),
 		.posts = rig->posts,
-		.post_count = sizeof(rig->posts) / sizeof(rig->posts[0]),
+		.post_count = ARRAY_SIZE(rig->posts),
 		.memory = { rig, rig_page },
 		.storage = { rig, rig_words_get, rig_words_put },
 		.vp_count = RIG_VPS,
@@ -124,5 +124,3 @@ static inline uint32_t rig_gpadl_header(
 	}
 	return 28 + 8 * i;
 }
-
-#endif

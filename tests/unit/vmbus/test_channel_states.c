@@ -6,6 +6,8 @@
 
 #include "rig.h"
 
+#include "base/macros.h"
+
 static const struct vmbus_offer scsi = {
 	.interface_type = { 0xba6163d9, 0x04a1, 0x4d29,
 		{ 0xb6, 0x05, 0x72, 0xe2, 0xff, 0xb1, 0xdc, 0x7f } },
@@ -191,7 +193,7 @@ Test(contact, each_version_is_answered_in_its_form)
 		VMBUS_VERSION_5_2, VMBUS_VERSION_5_3 };
 	size_t i;
 
-	for (i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(versions); i++) {
 		struct rig *rig = rig_new();
 		union vmbus_message response;
 
@@ -214,7 +216,7 @@ Test(contact, refused_versions_can_be_retried_lower)
 	union vmbus_message response;
 	size_t i;
 
-	for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
 		say_contact(rig, wrong[i], 0);
 		response = hear(rig, VMBUS_MESSAGE_VERSION_RESPONSE);
 		cr_assert_eq(response.version_response.version_supported, 0);
@@ -1213,7 +1215,7 @@ Test(channel, rings_must_be_two_of_two_pages_at_least)
 		{ 3, 1, false } };
 	size_t i;
 
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct rig *rig = offered(VMBUS_VERSION_5_3);
 
 		create_gpadl(rig, 1, 100, rows[i].pages);

@@ -2,6 +2,8 @@
 // The client's channels and GPADLs: every message of the host and every request in every state.
 #include "client_case.h"
 
+#include "base/macros.h"
+
 // A machine with its first channel in this state.
 static struct vmbus_client_channel *channel_at(
 	struct machine *machine, enum vmbus_client_channel_state state)
@@ -58,7 +60,7 @@ Test(client_states, a_rescind_in_every_state_of_a_channel)
 	struct machine machine;
 	uint32_t i;
 
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct vmbus_client_channel *channel = channel_at(&machine, rows[i].before);
 		uint32_t id, old = channel->open_id;
 
@@ -113,7 +115,7 @@ Test(client_states, an_open_result_in_every_state_of_a_channel)
 	struct machine machine;
 	uint32_t i, refused;
 
-	for (i = 0; i < 2 * sizeof(success) / sizeof(success[0]); i++) {
+	for (i = 0; i < 2 * ARRAY_SIZE(success); i++) {
 		struct channel_row row = success[i / 2];
 		struct vmbus_client_channel *channel = channel_at(&machine, row.before);
 
@@ -242,7 +244,7 @@ Test(client_states, answers_in_every_state_of_a_gpadl)
 	struct machine machine;
 	uint32_t i, id;
 
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		id = gpadl_at(&machine, rows[i].before);
 		hear_words(&machine, VMBUS_MESSAGE_GPADL_CREATED, RELID, id, 0);
 		cr_assert_eq(machine.gpadls[0].state, rows[i].created, "row %u", i);
@@ -293,7 +295,7 @@ Test(client_states, teardown_in_every_state_of_a_gpadl)
 	struct machine machine;
 	uint32_t i, id;
 
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		id = gpadl_at(&machine, rows[i].before);
 		cr_assert_eq(vmbus_client_gpadl_teardown(&machine.client, id), VMBUS_CLIENT_OK);
 		cr_assert_eq(machine.gpadls[0].state, rows[i].after, "row %u", i);

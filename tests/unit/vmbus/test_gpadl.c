@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "vmbus/gpadl.h"
 #include "rig.h"
 
@@ -160,7 +161,7 @@ Test(gpadl, wrong_ones_have_their_names)
 	struct fixture *f = fixture_new();
 	size_t i;
 
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		cr_assert_eq(build(f, rows[i].words, rows[i].count, rows[i].range_count),
 			rows[i].error, "row %zu", i);
 		if (rows[i].error == VMBUS_GPADL_OK)

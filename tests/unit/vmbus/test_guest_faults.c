@@ -4,6 +4,8 @@
 // (guest_rig.h).
 #include "guest_case.h"
 
+#include "base/macros.h"
+
 // What happened to a driver that does everything once.
 struct story {
 	struct guest_rig *rig;
@@ -487,7 +489,7 @@ static bool lie(void *context, struct guest_rig *rig, union vmbus_message *messa
 	uint32_t type, i;
 
 	for (type = 0; type < VMBUS_MESSAGE_TYPE_COUNT + 3; type++) {
-		for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		for (i = 0; i < ARRAY_SIZE(numbers); i++) {
 			union vmbus_message lies = { 0 };
 			bool real = numbers[i] == 1;
 

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/macros.h"
 #include "lumen/detect.h"
 #include "lumen/hypercall.h"
 #include "lumen/platform.h"
@@ -371,9 +372,9 @@ static void start_host(void)
 		.gpadls = host.gpadls,
 		.gpadl_count = GPADLS,
 		.actions = host.actions,
-		.action_count = sizeof(host.actions) / sizeof(host.actions[0]),
+		.action_count = ARRAY_SIZE(host.actions),
 		.posts = host.posts,
-		.post_count = sizeof(host.posts) / sizeof(host.posts[0]),
+		.post_count = ARRAY_SIZE(host.posts),
 		.memory = { NULL, page_at },
 		.storage = { NULL, get_words, put_words },
 		.vp_count = VPS,

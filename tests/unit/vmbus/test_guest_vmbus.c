@@ -3,6 +3,8 @@
 // buffers, sub-channels, several VPs; polled and with interrupts.
 #include "guest_case.h"
 
+#include "base/macros.h"
+
 BOTH_WAYS(guest_vmbus, a_channel_is_opened_used_and_closed)
 {
 	struct guest_case c;
@@ -701,7 +703,7 @@ BOTH_WAYS(guest_vmbus, gpadls_of_all_sizes_arrive_whole)
 	uint32_t i, page, id;
 
 	guest_case_begin(&c, VMBUS_VERSION_5_3, *vector);
-	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		uint8_t *pages = lumen_alloc_pages(sizes[i]);
 		const struct vmbus_gpadl *gpadl;
 

@@ -10,6 +10,8 @@
 
 #include "vmbus/ring.h"
 
+#include "base/macros.h"
+
 #define PAGES_MAX 9
 
 // A ring whose pages lie in the opposite order in memory, with both ends.
@@ -311,7 +313,7 @@ Test(ring, starts_where_the_indices_are_and_refuses_wrong_ones)
 	cr_assert_eq(get(f), VMBUS_RING_OK);
 	cr_assert_str_eq((const char *)f->packet.payload, "over the end");
 
-	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		f->control->in = 0;
 		f->control->out = bad[i];
 		cr_assert_eq(
@@ -329,7 +331,7 @@ Test(ring, a_broken_ring_stays_broken)
 	static const uint32_t bad[] = { 4, 7, 4096, 4104, 0x80000000, 0xFFFFFFF8, 0xFFFFFFFF };
 	size_t i;
 
-	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct fixture *f = fixture_new(2);
 
 		f->control->in = bad[i];
@@ -386,7 +388,7 @@ Test(ring, bad_descriptors_have_their_names)
 	};
 	size_t i;
 
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct fixture *f = fixture_new(2);
 
 		put_raw(f, rows[i].words, rows[i].count);

@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "vmbus/messages.h"
 #include "rig.h"
 
@@ -41,11 +42,11 @@ static const struct {
 	{ 25, VMBUS_TO_HOST, 0x00060000, 24, "MODIFY_CONNECTION" },
 	{ 26, VMBUS_TO_GUEST, 0x00060000, 9, "MODIFY_CONNECTION_RESPONSE" },
 };
-#define ROWS (sizeof(rows) / sizeof(rows[0]))
+#define ROWS (ARRAY_SIZE(rows))
 
 static const uint32_t versions[] = { 0, 0x0000000D, 0x00010001, 0x00020004, 0x00030000, 0x00040000,
 	0x00040001, 0x00050000, 0x00050001, 0x00050002, 0x00050003, 0x00060000 };
-#define VERSIONS (sizeof(versions) / sizeof(versions[0]))
+#define VERSIONS (ARRAY_SIZE(versions))
 
 static enum vmbus_message_check check(
 	uint32_t type, uint32_t length, enum vmbus_direction direction, uint32_t version)

@@ -7,7 +7,7 @@
 
 #include "x86/insn.h"
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#include "base/macros.h"
 
 // The encoding of TEXT in MODE bits: id_start up to id_end.
 #define CODE(id, mode, text)                                                                       \

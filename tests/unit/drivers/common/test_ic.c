@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "drivers/common/ic.h"
 #include "drivers/common/pipe.h"
 
@@ -65,7 +66,7 @@ Test(pipe, what_counts_more_than_there_is_is_no_message)
 		{ { 2, 0 }, 8, false },
 	};
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct pipe_message message = { NULL, 77 };
 
 		cr_assert_eq(pipe_parse(&rows[i].header, rows[i].length, &message), rows[i].good);
@@ -200,7 +201,7 @@ Test(ic, a_choice_is_one_of_each_kind_that_was_offered)
 	struct ic_dialect dialect = { 0 };
 	struct ic_message response;
 
-	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
 		response = response_with(&wrong[i]);
 		cr_assert_eq(ic_take_choice(&response, &versions, &dialect), IC_NO_VERSION);
 	}

@@ -5,6 +5,8 @@
 
 #include "drivers/common/utf16.h"
 
+#include "base/macros.h"
+
 static uint16_t wide[16];
 static char narrow[16];
 
@@ -53,7 +55,7 @@ Test(utf16, what_is_no_utf8_is_refused)
 		"\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\xe2\x82",
 		"\xe2\x28\xa1", "\xff" };
 
-	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
 		cr_assert_eq(utf16_from_utf8(wide, 16, wrong[i]), 0, "%zu", i);
 }
 
@@ -62,7 +64,7 @@ Test(utf16, what_is_no_utf16_is_refused)
 	static const uint16_t wrong[][3] = { { 'a', 'b', 'c' }, { 0xd800, 'a', 0 },
 		{ 0xdc00, 0xd800, 0 }, { 'a', 'b', 0xd800 }, { 'a', 0xd800, 0xdbff } };
 
-	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
 		cr_assert_not(utf16_to_utf8(narrow, sizeof(narrow), wrong[i], 3), "%zu", i);
 	cr_assert_not(utf16_to_utf8(narrow, sizeof(narrow), wrong[0], 0));
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A raw guest for the tests of the integration components' VSPs, on the rig: one component at a
 // time, its driver does what a test says.
-#ifndef TESTS_IC_GUEST_H
-#define TESTS_IC_GUEST_H
+#pragma once
 
 #include "drivers/vsp/ic.h"
 #include "drivers/vsp/ic/backend.h"
@@ -56,5 +55,3 @@ void ic_guest_agree(const struct ic_component *component, struct ic_version mess
 
 // The VSP goes on as another instance, elsewhere: saved and restored.
 void move(void);
-
-#endif

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A raw host for the tests of the integration components' VSCs, on the rig: messages of any content
 // in, responses out.
-#ifndef LUMEN_TESTS_UNIT_DRIVERS_IC_HOST_H
-#define LUMEN_TESTS_UNIT_DRIVERS_IC_HOST_H
+#pragma once
 
 #include "drivers/proto/ic.h"
 #include "lumen/ic.h"
@@ -34,5 +33,3 @@ void ic_host_negotiate(const struct ic_version *versions, uint16_t count);
 
 // Signals the channel.
 void ic_host_signal(void);
-
-#endif

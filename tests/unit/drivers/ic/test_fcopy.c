@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "drivers/common/utf16.h"
 #include "drivers/proto/fcopy.h"
 #include "drivers/vsp/ic/components.h"
@@ -101,7 +102,7 @@ Test(fcopy, files_of_all_sizes_are_copied)
 	char words[64];
 
 	begin();
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		int length = snprintf(words, sizeof(words), "%u%c/a/b", sizes[i], 0);
 
 		copy(words, (uint32_t)length + 1, sizes[i]);
@@ -136,7 +137,7 @@ Test(fcopy, words_that_make_no_sense_ask_for_nothing)
 	long_path[900] = '/';
 	cr_assert(order(long_path, sizeof(long_path)));
 	ends(IC_STATUS_INVALID);
-	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
 		const size_t first = strlen(wrong[i]) + 1;
 
 		cr_assert(order(wrong[i], (uint32_t)(first + strlen(wrong[i] + first) + 1)));

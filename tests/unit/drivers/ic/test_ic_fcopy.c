@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "drivers/common/utf16.h"
 #include "drivers/proto/fcopy.h"
 #include "ic_host.h"
@@ -218,7 +219,7 @@ Test(fcopy, a_name_without_end_or_with_a_path_in_it_is_refused)
 	message = start_message("/tmp", "file");
 	memset(message.path, 'x', sizeof(message.path));
 	cr_assert_eq(ask(&message, sizeof(message)), IC_STATUS_FAIL);
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		message = start_message("/tmp", names[i]);
 		cr_assert_eq(ask(&message, sizeof(message)), IC_STATUS_FAIL, "%zu", i);
 	}

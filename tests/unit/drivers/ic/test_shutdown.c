@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "drivers/proto/shutdown.h"
 #include "drivers/vsp/ic/components.h"
 #include "ic_guest.h"
@@ -126,7 +127,7 @@ Test(shutdown_vsp, versions_that_were_not_offered_fail_the_channel)
 		{ { 1, 1, 0 }, { 3, 0 }, { 3, 3 } },
 	};
 
-	for (unsigned i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
 		open_pages(PAGES);
 		pick(&wrong[i]);
 		expect_failure("the guest knows none of the versions");
@@ -178,7 +179,7 @@ Test(shutdown_vsp, malformed_messages_fail_the_channel)
 		{ PIPE_TYPE_DATA, UINT32_MAX, UINT16_MAX },
 	};
 
-	for (unsigned i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
 		open_ready();
 		pipe_header = (struct pipe_header){ wrong[i].type, wrong[i].size };
 		header.size = wrong[i].body;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A block backend in memory, for tests: at once or when told to, and with faults on demand.
-#ifndef TESTS_MEMORY_DISK_H
-#define TESTS_MEMORY_DISK_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,5 +29,3 @@ void memory_disk_destroy(struct memory_disk *disk);
 
 // Carries out up to `count` queued requests, oldest first; returns how many.
 uint32_t memory_disk_run(struct memory_disk *disk, uint32_t count);
-
-#endif

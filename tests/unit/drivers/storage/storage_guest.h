@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A raw guest for the tests of the storage VSP, on the rig: storvsc's side of the protocol.
-#ifndef TESTS_STORAGE_GUEST_H
-#define TESTS_STORAGE_GUEST_H
+#pragma once
 
 #include "storage_host.h"
 
@@ -53,5 +52,3 @@ void guest_initialize(uint16_t version);
 
 // An EXECUTE_SRB packet.
 struct vstor_packet guest_srb(const uint8_t *cdb, uint8_t cdb_length, uint32_t data_length);
-
-#endif

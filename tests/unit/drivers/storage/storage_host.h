@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What the storage VSP needs, on the rig: an adapter with disks in memory. And what a storage VSC
 // is told that no VSP says.
-#ifndef TESTS_STORAGE_HOST_H
-#define TESTS_STORAGE_HOST_H
+#pragma once
 
 #include "drivers/vsp/storage/storage.h"
 #include "memory_disk.h"
@@ -44,5 +43,3 @@ void storage_host_destroy(void);
 
 // A raw host completes a SCSI command with success.
 void storage_host_complete(struct rig_end *host, uint64_t transaction_id, uint32_t bytes);
-
-#endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "drivers/vsp/storage/scsi.h"
 #include "memory_disk.h"
 
@@ -583,7 +584,7 @@ Test(scsi, backend_errors)
 		{ -99, 0x031100, 0x030C00 },
 	};
 
-	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
 		memory.fail = errors[i].fail;
 		RUN(512, 0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0);
 		expect_sense(errors[i].read);
@@ -660,7 +661,7 @@ Test(scsi_bare, long_commands_go_step_by_step)
 		{ { 0x8F, [12] = 2 }, 0, BLOCK_READ, 0, 2, SCSI_STEP_DATA },
 	};
 
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		make(400 << 11, 512, cases[i].flags);
 		memory.discard_data = true;
 		memset(data, 0, sizeof(data));
@@ -677,7 +678,7 @@ Test(scsi_bare, long_commands_go_step_by_step)
 		cr_assert_eq(memory.longest, cases[i].longest, "case %zu", i);
 		cr_assert(!scsi_adapter_step(&adapter, 1), "the end is a step as well");
 		expect_good(cases[i].data);
-		if (i + 1 < sizeof(cases) / sizeof(*cases))
+		if (i + 1 < ARRAY_SIZE(cases))
 			teardown();
 	}
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "lumen/storage.h"
 #include "storage_host.h"
 
@@ -148,7 +149,7 @@ Test(vsc_open, bad_configurations)
 		{ .vps = vps, .vp_count = 17, .bus = (void *)&storage },
 	};
 
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		cr_assert_eq(lumen_storage_open(lumen_storage_find(NULL, 0), &bad[i], &storage),
 			LUMEN_BAD_ARGUMENT);
 	cr_assert_eq(lumen_storage_open(NULL, NULL, &storage), LUMEN_BAD_ARGUMENT);
@@ -391,7 +392,7 @@ static void check_layout(const struct layout *layout, uint64_t block)
 
 Test(vsc, scatter)
 {
-	for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(layouts); i++) {
 		struct track *track = prepare_layout(&layouts[i], LUMEN_READ, 50 * i);
 
 		memset(buffer, 0xEE, 65536);
@@ -407,7 +408,7 @@ Test(vsc, scatter)
 
 Test(vsc, gather)
 {
-	for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(layouts); i++) {
 		struct track *track = prepare_layout(&layouts[i], LUMEN_WRITE, 50 * i);
 		static uint8_t before[512], after[512];
 
@@ -436,7 +437,7 @@ Test(vsc, segments_that_do_not_fit)
 		{ 0, 2, { { 0, 256 }, { 4096, 256 } } },
 	};
 
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct track *track = prepare_layout(&bad[i], LUMEN_READ, 0);
 
 		cr_assert_eq(lumen_storage_submit(&track->request), LUMEN_BAD_ARGUMENT);

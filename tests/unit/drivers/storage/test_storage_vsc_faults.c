@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "lumen/storage.h"
 #include "storage_host.h"
 
@@ -434,7 +435,7 @@ static const struct lie lies[] = {
 
 Test(vsc_faults_open, lies)
 {
-	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(lies); i++) {
 		const struct lie *lie = &lies[i];
 
 		cr_assert_eq(open_with(NULL), LUMEN_OK);

@@ -6,6 +6,8 @@
 
 #include "storage_guest.h"
 
+#include "base/macros.h"
+
 static void create(void)
 {
 	guest_create(GUEST_RING_PAGES, 8, BLOCK_DEVICE_WRITE_CACHE);
@@ -144,9 +146,9 @@ Test(vsp, operations_that_a_guest_does_not_have)
 		VSTOR_OPERATION_REMOVE_DEVICE, VSTOR_OPERATION_ENUMERATE_BUS, 14, 0x80000003,
 		UINT32_MAX };
 
-	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(none); i++)
 		expect(none[i], VSTOR_STATUS_INVALID_DEVICE_REQUEST);
-	cr_assert_eq(vsp()->counters.malformed, sizeof(none) / sizeof(none[0]));
+	cr_assert_eq(vsp()->counters.malformed, ARRAY_SIZE(none));
 }
 
 Test(vsp, no_sub_channels)
@@ -262,7 +264,7 @@ Test(vsp, linux_probe)
 	};
 	const uint64_t pfns[] = { 1, 2 };
 
-	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		const struct vstor_packet packet =
 			guest_srb(steps[i].cdb, steps[i].cdb_length, steps[i].length);
 
@@ -548,7 +550,7 @@ Test(vsp_init, configurations_out_of_bounds)
 		{ 1, STORAGE_VSP_MAX_TRANSFER + 4096 }, { UINT32_MAX, UINT32_MAX } };
 	struct storage_vsp_config config = storage_host.config;
 
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		config.slot_count = bad[i].slots;
 		config.max_transfer_bytes = bad[i].transfer;
 		cr_assert_eq(vsp_size(&storage_vsp_class, &config), 0);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The SDK's seam to the processor, for unit tests: a machine in memory (machine.h).
-#ifndef HOSTED_GUEST_SDK_ARCH_H
-#define HOSTED_GUEST_SDK_ARCH_H
+#pragma once
 
 #include <stdint.h>
 
@@ -32,5 +31,3 @@ struct arch_table arch_gdt(void);
 struct arch_table arch_idt(void);
 uint16_t arch_cs(void);
 uint16_t arch_ss(void);
-
-#endif

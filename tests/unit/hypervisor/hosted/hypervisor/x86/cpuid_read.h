@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "base/macros.h"
+
 struct cpuid_result {
 	uint32_t eax, ebx, ecx, edx;
 };
@@ -30,7 +32,7 @@ static inline struct cpuid_result cpuid(uint32_t leaf, uint32_t subleaf)
 		{ 0x80000021, 0, { 0xffffffff, 0, 0, 0 } },
 	};
 
-	for (unsigned int i = 0; i < sizeof(leaves) / sizeof(leaves[0]); i++)
+	for (unsigned int i = 0; i < ARRAY_SIZE(leaves); i++)
 		if (leaves[i].leaf == leaf &&
 			(leaves[i].subleaf == subleaf || (leaf != 7 && leaf != 0xd)))
 			return leaves[i].result;
