@@ -398,9 +398,9 @@ static const struct row rows[] = {
 	{ TIMESYNC_GUID, &timesync_component, IC_MESSAGE_TIMESYNC, TIMESYNC_MESSAGE_SIZE,
 		TIMESYNC_VERSIONS, open_time, { 0 } },
 	{ KVP_GUID, &kvp_component, IC_MESSAGE_KVP, sizeof(struct kvp_enumerate), KVP_VERSIONS,
-		open_kvp },
+		open_kvp, { 0 } },
 	{ VSS_GUID, &vss_component, IC_MESSAGE_VSS, sizeof(struct vss_message), VSS_VERSIONS,
-		open_vss },
+		open_vss, { 0 } },
 	{ FCOPY_GUID, &fcopy_component, IC_MESSAGE_FCOPY, sizeof(struct fcopy_start),
 		FCOPY_VERSIONS, open_fcopy, { FCOPY_START } },
 };
