@@ -79,7 +79,7 @@ static int be(const char *what, int listener)
 		return talk(listener, 40000);
 	if (!strcmp(what, "chat"))
 		return talk(listener, 1);
-	if (strcmp(what, "deaf"))
+	if (strcmp(what, "deaf") && strcmp(what, "stubborn"))
 		hang_up(listener);
 	for (;;)
 		pause();

@@ -298,7 +298,7 @@ def test_a_worker_gets_no_descriptors_but_its_own(bench):
 
 
 def test_kill_needs_no_good_will(bench):
-    """Of a worker that ignores SIGTERM and whose socket is full of connections that say nothing."""
+    """Of a worker that ignores SIGTERM, and takes no connections though its socket is full of them."""
     bench.create("a", "stubborn")
     bench.do("start", "a")
     idle = []
