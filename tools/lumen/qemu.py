@@ -91,6 +91,11 @@ def choose_accelerator(wanted, bare=False):
     return wanted
 
 
+# For a Linux on TCG's threads: while it patches its code at boot no other processor runs it
+# (docs/hacking.md). Its init starts the others.
+ONE_AFTER_THE_OTHER = "maxcpus=1 noreplace-smp"
+
+
 def spoils_first_processor(accel, icount):
     """Whether the processors run in threads of their own under TCG. There the first one's SVM state is
     not safe from the others (docs/hacking.md): it must not run guests."""

@@ -249,12 +249,13 @@ def _configuration(guests, mask, directory):
 def _machine(guests, kernel, accel, cpus, processor, directory):
     # The first processor's SVM state is not safe from the others (docs/hacking.md): no guest runs there.
     spare = 1 if qemu.spoils_first_processor(accel, False) else 0
+    append = f"{APPEND} {qemu.ONE_AFTER_THE_OTHER}" if spare else APPEND
     mask = f"{(1 << cpus) - 1 << spare:x}"
     initrd = directory / "referee.cpio"
     images.run_initrd(_base(kernel), initrd, {}, _configuration(guests, mask, directory))
     # The initrd is there twice while it is unpacked.
     memory = MEMORY + 2 * (initrd.stat().st_size >> 20) + max(guest.memory for guest in guests)
-    return qemu.Machine(kernel=kernel.image, append=APPEND, initrd=initrd, memory=memory,
+    return qemu.Machine(kernel=kernel.image, append=append, initrd=initrd, memory=memory,
                         cpus=cpus + spare, accel=accel, cpu=processor,
                         root_log=paths.relative(directory / "root.log"))
 

@@ -18,7 +18,7 @@ ROOT_APPEND = "console=ttyS0 panic=-1 tsc=reliable rdinit=/init"
 # For a machine whose first processor must not run guests: it gets one more, the hypervisor leaves the
 # first one idle, and the root does not look for it.
 SPARE_APPEND = "boot-processor=idle"
-SPARE_ROOT_APPEND = "disable_cpu_apicid=0"
+SPARE_ROOT_APPEND = f"disable_cpu_apicid=0 {qemu.ONE_AFTER_THE_OTHER}"
 # A panic resets the child: whoever wants to look at it afterwards says otherwise.
 CHILD_APPEND = "console=ttyS0 panic=-1"
 # The root needs this much for itself, and the hypervisor for itself and its tables (MiB).

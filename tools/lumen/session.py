@@ -16,7 +16,7 @@ from lumen import paths, status, ui
 LEAVE = b"\x1d"  # Ctrl-]
 PANIC = b"lumen: panic: "
 HUNG_GRACE = 20.0  # seconds that the root gets to say what it knows about a child that hung
-STILL = 60.0  # seconds: a root that boots and says nothing for so long stands still
+STILL = 30.0  # seconds: a root that boots and says nothing for so long stands still
 
 
 @contextlib.contextmanager
