@@ -66,6 +66,13 @@ class Options:
     grub: bool = False  # start the hypervisor from a CD image with GRUB instead of QEMU's own loader
 
 
+def example_append(words, options):
+    """The command line of examples/linux. Its init starts the processors that the kernel does not."""
+    accel = qemu.choose_accelerator(options.accel)
+    several = options.cpus > 1 and qemu.spoils_first_processor(accel, options.icount)
+    return " ".join(filter(None, (CHILD_APPEND, several and f"{qemu.ONE_AFTER_THE_OTHER} lumen.start", words)))
+
+
 @dataclass
 class Result:
     """How a run ended, with all that was seen."""
@@ -389,7 +396,7 @@ def run_command(options, name, kernel_package, update):
         if is_linux:
             action = " lumen.action=shell" if _is_terminal() and "lumen.action" not in options.append \
                 else ""
-            options.append = f"{CHILD_APPEND} {options.append}".strip() + action
+            options.append = example_append(options.append, options) + action
         if is_linux or is_kernel:
             with build.lock():
                 if is_linux:

@@ -77,8 +77,9 @@ class Context:
         the console costs. session: a function that is given the Session before it runs, for its
         when() and type()."""
         options.setdefault("timeout", TIMEOUT)
-        words = f"{runs.CHILD_APPEND} quiet lumen.action={action} {append}".strip()
-        return self._start(runs.Options(append=words, **options), session)
+        options = runs.Options(**options)
+        options.append = runs.example_append(f"quiet lumen.action={action} {append}".strip(), options)
+        return self._start(options, session)
 
     def child(self, kernel, session=None, **options):
         """Boot any kernel as a child."""
@@ -112,7 +113,7 @@ class Context:
     def shared_linux(self, action="check", append="", disks=(), memory=256, **options):
         """examples/linux there, as linux() has it, with less memory: a MiB costs 8 ms at the start."""
         kernel, initrd, pristine = self.example_files()
-        words = f"{runs.CHILD_APPEND} quiet lumen.action={action} {append}".strip()
+        words = runs.example_append(f"quiet lumen.action={action} {append}".strip(), runs.Options())
         self._copies += 1
         disk = self.disk(self.copy_of(pristine, f"shared{self._copies}.img"))
         return sharedroot.child(kernel, initrd, words, [disk, *disks], memory, **options)
