@@ -71,13 +71,11 @@ static bool listener_ready(struct loop_source *source, uint32_t events)
 	return true;
 }
 
-static bool listener_retry(struct loop_source *source, uint32_t events)
+static void listener_retry(struct loop_source *source)
 {
 	struct control *control = container_of(source, struct control, retry);
 
-	(void)events;
 	loop_change(control->loop, &control->listener, EPOLLIN);
-	return loop_event_take(source);
 }
 
 static int open_socket(const char *directory)

@@ -22,16 +22,21 @@ bool loop_init(struct loop *loop)
 	return false;
 }
 
-bool loop_add(
-	struct loop *loop, struct loop_source *source, int fd, uint32_t events, loop_handler ready)
+static bool watch(struct loop *loop, struct loop_source *source)
 {
-	struct epoll_event event = { .events = events, .data.ptr = source };
+	struct epoll_event event = { .events = source->events, .data.ptr = source };
 
-	*source = (struct loop_source){ .fd = fd, .events = events, .ready = ready };
-	if (fd >= 0 && !epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event))
+	if (source->fd >= 0 && !epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, source->fd, &event))
 		return true;
 	log_line("a file descriptor cannot be watched: %s", strerror(errno));
 	return false;
+}
+
+bool loop_add(
+	struct loop *loop, struct loop_source *source, int fd, uint32_t events, loop_handler ready)
+{
+	*source = (struct loop_source){ .fd = fd, .events = events, .ready = ready };
+	return watch(loop, source);
 }
 
 void loop_change(struct loop *loop, struct loop_source *source, uint32_t events)
@@ -66,6 +71,16 @@ static void slow_down(struct loop *loop, int fd, uint32_t events)
 	nanosleep(&pause, NULL);
 }
 
+static bool call(struct loop_source *source, uint32_t events)
+{
+	if (source->ready)
+		return source->ready(source, events);
+	if (!loop_event_take(source))
+		return false;
+	source->handle(source);
+	return true;
+}
+
 // One event per turn: a handler may free its own source, and no other event is then stale. Those
 // that are ready take turns: epoll puts what it has reported at the end of its list.
 static void take_turn(struct loop *loop)
@@ -79,7 +94,7 @@ static void take_turn(struct loop *loop)
 	source = event.data.ptr;
 	fd = source->fd;
 	loop->turns++;
-	if (source->ready(source, event.events)) {
+	if (call(source, event.events)) {
 		loop->idle = 0;
 		return;
 	}
@@ -94,16 +109,23 @@ void loop_run(struct loop *loop)
 		take_turn(loop);
 }
 
-bool loop_add_event(struct loop *loop, struct loop_source *source, loop_handler ready)
+bool loop_add_event_fd(
+	struct loop *loop, struct loop_source *source, int fd, loop_event_handler handle)
 {
-	return loop_add(loop, source, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), EPOLLIN, ready);
+	*source = (struct loop_source){ .fd = fd, .events = EPOLLIN, .handle = handle };
+	return watch(loop, source);
 }
 
-bool loop_add_timer(struct loop *loop, struct loop_source *source, loop_handler ready)
+bool loop_add_event(struct loop *loop, struct loop_source *source, loop_event_handler handle)
+{
+	return loop_add_event_fd(loop, source, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), handle);
+}
+
+bool loop_add_timer(struct loop *loop, struct loop_source *source, loop_event_handler handle)
 {
 	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 
-	return loop_add(loop, source, fd, EPOLLIN, ready);
+	return loop_add_event_fd(loop, source, fd, handle);
 }
 
 void loop_event_signal(const struct loop_source *source)

@@ -3,18 +3,13 @@
 //
 // Level-triggered: a source is ready until what made it so has been taken, and EPOLLERR and
 // EPOLLHUP are reported whatever is asked for. So a handler takes what it is called for, or takes
-// its source out until it can: loop_change(..., 0). All sources, and who clears what makes them
-// ready:
+// its source out until it can: loop_change(..., 0). Eventfds and timerfds are read by the loop. All
+// others, and who clears what makes them ready:
 //
-// worker           console_event, end_event (eventfds), console_timer, time_limit, crash_grace
-//                  (timerfds), signals (signalfd): the handler reads it
+// worker           signals (signalfd): the handler reads it
 // vmbus_host       messages (the partition): the handler takes messages, or while the server has
 //                  no room it is out; EPOLLERR, for a lost message: ends the child, and is out
-//                  retry (timerfd), device_events (eventfd): the handler reads it
-// device_loop      signalled (the channel's eventfd), ticks (timerfd): the handler reads it
-// test_synic       event (a connection's eventfd): the handler reads it
 // control          listener (socket): accepts, or without descriptors it is out for a moment
-//                  retry (timerfd), the end of that moment: the handler reads it
 //                  clients (sockets): input is read, or while the child takes none it is out;
 //                  room is filled, or not asked for; who is gone is dropped
 //
@@ -30,11 +25,15 @@ struct loop_source;
 // not would be called again at once, for ever.
 typedef bool (*loop_handler)(struct loop_source *source, uint32_t events);
 
+// An eventfd was counted up, or a timer has expired; the loop has read it.
+typedef void (*loop_event_handler)(struct loop_source *source);
+
 // Embedded in what it belongs to. Stays the owner's; must be removed before its memory goes.
 struct loop_source {
 	int fd;
-	uint32_t events; // EPOLLIN, ...; 0: it is not looked at
-	loop_handler ready;
+	uint32_t events;	   // EPOLLIN, ...; 0: it is not looked at
+	loop_handler ready;	   // NULL: an eventfd or a timerfd
+	loop_event_handler handle; // of one of these
 };
 
 // So many calls in a row that took nothing are chance. From then on each costs the loop a
@@ -61,14 +60,15 @@ void loop_remove(struct loop *loop, struct loop_source *source);
 // Runs handlers until one sets loop->stop.
 void loop_run(struct loop *loop);
 
-// Makes an eventfd or a timerfd and adds it. Non-blocking.
-bool loop_add_event(struct loop *loop, struct loop_source *source, loop_handler ready);
-bool loop_add_timer(struct loop *loop, struct loop_source *source, loop_handler ready);
+// Adds an eventfd or a timerfd, non-blocking: one that is there, or a new one.
+bool loop_add_event_fd(
+	struct loop *loop, struct loop_source *source, int fd, loop_event_handler handle);
+bool loop_add_event(struct loop *loop, struct loop_source *source, loop_event_handler handle);
+bool loop_add_timer(struct loop *loop, struct loop_source *source, loop_event_handler handle);
 
 // Signals an eventfd; any thread.
 void loop_event_signal(const struct loop_source *source);
-// Takes what an eventfd or a timerfd has; call it from its handler. Returns false if there was
-// nothing.
+// Takes what an eventfd or a timerfd has, without the loop. Returns false if there was nothing.
 bool loop_event_take(const struct loop_source *source);
 // Lets a timer expire once in `ms` milliseconds (at least 1).
 void loop_timer_start(const struct loop_source *source, uint64_t ms);

@@ -3,7 +3,6 @@
 #include "parent/worker/test_synic.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <string.h>
 
 #include "base/macros.h"
@@ -82,23 +81,18 @@ static int messages_destroy(struct test_synic *synic, const struct command *comm
 	return partition_close_messages(&synic->worker->partition, command->connection);
 }
 
-static bool event_ready(struct loop_source *source, uint32_t events)
+static void event_signalled(struct loop_source *source)
 {
-	struct test_connection *connection =
-		(struct test_connection *)((char *)source -
-					   offsetof(struct test_connection, event));
+	struct test_connection *connection = container_of(source, struct test_connection, event);
 	struct test_synic *synic = connection->synic;
 	uint16_t flag = (uint16_t)(connection - synic->events);
-	bool taken = loop_event_take(source);
 
-	(void)events;
 	pthread_mutex_lock(&synic->lock);
 	if (connection->open)
 		log_lost("an event", connection->vp, connection->sint,
 			partition_signal_event(
 				&synic->worker->partition, connection->vp, connection->sint, flag));
 	pthread_mutex_unlock(&synic->lock);
-	return taken;
 }
 
 static int events_create(struct test_synic *synic, const struct command *command)
@@ -108,7 +102,7 @@ static int events_create(struct test_synic *synic, const struct command *command
 
 	connection->synic = synic;
 	if (connection->event.fd <= 0 &&
-		!loop_add_event(&synic->worker->loop, &connection->event, event_ready))
+		!loop_add_event(&synic->worker->loop, &connection->event, event_signalled))
 		return EMFILE;
 	error = partition_open_event(
 		&synic->worker->partition, command->connection, connection->event.fd);

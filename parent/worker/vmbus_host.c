@@ -115,7 +115,7 @@ static void action_close(struct vmbus_host *host, const struct vmbus_action *act
 	struct vmbus_device *device = find_device(host, action->relid);
 
 	if (device && device->open)
-		device->ops->close(device); // completed by device_events_ready()
+		device->ops->close(device); // completed by look_at_device()
 	else
 		vmbus_server_close_complete(&host->server, action->relid);
 }
@@ -239,7 +239,7 @@ static void take_message(
 }
 
 // Takes some messages while the server has room for what they lead to. If it has none, the rest
-// waits in the driver, until retry_ready() has posted something. Returns whether there was any.
+// waits in the driver, until retry_expired() has posted something. Returns whether there was any.
 static bool take_messages(struct vmbus_host *host)
 {
 	struct hv_message message;
@@ -272,16 +272,13 @@ static bool messages_ready(struct loop_source *source, uint32_t events)
 	return true;
 }
 
-static bool retry_ready(struct loop_source *source, uint32_t events)
+static void retry_expired(struct loop_source *source)
 {
 	struct vmbus_host *host = container_of(source, struct vmbus_host, retry);
-	bool taken = loop_event_take(source);
 
-	(void)events;
 	settle(host);
 	if (vmbus_server_ready(&host->server))
 		take_messages(host);
-	return taken;
 }
 
 // Rule: a device is on the list from when it gets its first event to when those are taken. So one
@@ -312,14 +309,9 @@ static void take_reports(struct vmbus_host *host)
 	}
 }
 
-static bool device_events_ready(struct loop_source *source, uint32_t events)
+static void devices_reported(struct loop_source *source)
 {
-	struct vmbus_host *host = container_of(source, struct vmbus_host, device_events);
-	bool taken = loop_event_take(source);
-
-	(void)events;
-	take_reports(host);
-	return taken;
+	take_reports(container_of(source, struct vmbus_host, device_events));
 }
 
 static bool init_server(struct vmbus_host *host)
@@ -369,8 +361,8 @@ bool vmbus_host_start(struct vmbus_host *host, struct worker *worker)
 	host->retry_ms = RETRY_MS;
 	return init_server(host) && open_ports(host) &&
 	       loop_add(loop, &host->messages, worker->partition.fd, EPOLLIN, messages_ready) &&
-	       loop_add_timer(loop, &host->retry, retry_ready) &&
-	       loop_add_event(loop, &host->device_events, device_events_ready);
+	       loop_add_timer(loop, &host->retry, retry_expired) &&
+	       loop_add_event(loop, &host->device_events, devices_reported);
 }
 
 bool vmbus_host_offer(struct vmbus_host *host, struct vmbus_device *device)

@@ -11,6 +11,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "hypercall/msr.h"
 #include "parent/worker/platform/acpi/tables.h"
 #include "parent/worker/exits.h"
@@ -24,9 +25,6 @@ enum {
 	STOP_MS = 3000,		 // what the root's kernel has to let go of everything
 	RESERVE = 16 << 20, // bytes beside the child's memory: our own, page tables, the driver's
 };
-
-#define WORKER_OF(source, field)                                                                   \
-	((struct worker *)((char *)(source)-offsetof(struct worker, field)))
 
 // How a child ends.
 
@@ -66,28 +64,21 @@ void worker_crashed(struct worker *worker, const char *format, ...)
 	loop_timer_start(&worker->crash_timer, CRASH_TICK_MS);
 }
 
-static bool end_event_ready(struct loop_source *source, uint32_t events)
+static void end_signalled(struct loop_source *source)
 {
-	struct worker *worker = WORKER_OF(source, end_event);
-
-	(void)events;
-	worker->loop.stop = true;
-	return loop_event_take(source);
+	container_of(source, struct worker, end_event)->loop.stop = true;
 }
 
-static bool crash_timer_ready(struct loop_source *source, uint32_t events)
+static void crash_timer_expired(struct loop_source *source)
 {
-	struct worker *worker = WORKER_OF(source, crash_timer);
+	struct worker *worker = container_of(source, struct worker, crash_timer);
 	struct crash_sample sample;
 
-	(void)events;
-	loop_event_take(source);
 	worker_sample(worker, &sample);
 	if (crash_watch_tick(&worker->crash_watch, worker->config.on_crash, &sample))
 		worker_end(worker, LUMEN_EXIT_CRASHED, "The child crashed.");
 	else
 		loop_timer_start(source, CRASH_TICK_MS);
-	return true;
 }
 
 // What the child seems to wait for, as a sentence to be appended; or "".
@@ -100,15 +91,13 @@ static const char *waits_for(struct worker *worker, char *sentence, size_t size)
 	return sentence;
 }
 
-static bool time_limit_ready(struct loop_source *source, uint32_t events)
+static void time_limit_expired(struct loop_source *source)
 {
-	struct worker *worker = WORKER_OF(source, time_limit);
+	struct worker *worker = container_of(source, struct worker, time_limit);
 	char sentence[MISSING_SENTENCE_MAX];
 
-	(void)events;
 	worker_end(worker, LUMEN_EXIT_HUNG, "The child did not end within %u s.%s",
 		worker->config.timeout_s, waits_for(worker, sentence, sizeof(sentence)));
-	return loop_event_take(source);
 }
 
 // By the control socket, or by a signal, which the supervisor passes on.
@@ -124,7 +113,7 @@ static void kill_on_request(void *context)
 
 static bool signals_ready(struct loop_source *source, uint32_t events)
 {
-	struct worker *worker = WORKER_OF(source, signals);
+	struct worker *worker = container_of(source, struct worker, signals);
 	struct signalfd_siginfo info;
 
 	(void)events;
@@ -143,36 +132,28 @@ static void wake_for_console(void *context)
 	loop_event_signal(&worker->console_event);
 }
 
+// The first output after a pause goes out at once; then what comes is collected for a moment, so
+// that neither side pays for every byte.
 static void pass_console_on(struct worker *worker)
 {
 	console_log(&worker->console);
 	control_console(&worker->control);
+	loop_timer_start(&worker->console_timer, CONSOLE_COLLECT_MS);
 }
 
-// The first output after a pause goes out at once; then what comes is collected for a moment, so
-// that neither side pays for every byte.
-static bool console_event_ready(struct loop_source *source, uint32_t events)
+static void console_signalled(struct loop_source *source)
 {
-	struct worker *worker = WORKER_OF(source, console_event);
-	bool taken = loop_event_take(source);
+	struct worker *worker = container_of(source, struct worker, console_event);
 
-	(void)events;
 	pass_console_on(worker);
-	loop_timer_start(&worker->console_timer, CONSOLE_COLLECT_MS);
-	return taken;
 }
 
-static bool console_timer_ready(struct loop_source *source, uint32_t events)
+static void console_timer_expired(struct loop_source *source)
 {
-	struct worker *worker = WORKER_OF(source, console_timer);
-	bool taken = loop_event_take(source);
+	struct worker *worker = container_of(source, struct worker, console_timer);
 
-	(void)events;
-	if (console_sleep(&worker->console))
-		return taken;
-	pass_console_on(worker);
-	loop_timer_start(&worker->console_timer, CONSOLE_COLLECT_MS);
-	return taken;
+	if (!console_sleep(&worker->console))
+		pass_console_on(worker);
 }
 
 static void input_from_control(void *context)
@@ -262,11 +243,11 @@ static bool make_loop(struct worker *worker, struct failure *failure)
 {
 	struct loop *loop = &worker->loop;
 
-	if (loop_init(loop) && loop_add_event(loop, &worker->console_event, console_event_ready) &&
-		loop_add_timer(loop, &worker->console_timer, console_timer_ready) &&
-		loop_add_event(loop, &worker->end_event, end_event_ready) &&
-		loop_add_timer(loop, &worker->time_limit, time_limit_ready) &&
-		loop_add_timer(loop, &worker->crash_timer, crash_timer_ready) &&
+	if (loop_init(loop) && loop_add_event(loop, &worker->console_event, console_signalled) &&
+		loop_add_timer(loop, &worker->console_timer, console_timer_expired) &&
+		loop_add_event(loop, &worker->end_event, end_signalled) &&
+		loop_add_timer(loop, &worker->time_limit, time_limit_expired) &&
+		loop_add_timer(loop, &worker->crash_timer, crash_timer_expired) &&
 		add_signals(worker))
 		return true;
 	return failure_set(

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // See device.h: a device whose channel is served in the main loop. Nothing in it blocks, and
 // nothing is under way when it is stopped.
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include "base/macros.h"
@@ -25,35 +24,27 @@ void device_loop_serve(struct device *device)
 		eventfd_write(device->vmbus.event_fd, 1);
 }
 
-static bool signalled_ready(struct loop_source *source, uint32_t events)
+static void signalled(struct loop_source *source)
 {
-	struct device *device = container_of(source, struct device, signalled);
-	bool taken = loop_event_take(source);
-
-	(void)events;
-	device_loop_serve(device);
-	return taken;
+	device_loop_serve(container_of(source, struct device, signalled));
 }
 
-static bool ticks_ready(struct loop_source *source, uint32_t events)
+static void ticked(struct loop_source *source)
 {
 	struct device *device = container_of(source, struct device, ticks);
-	bool taken = loop_event_take(source);
 
-	(void)events;
 	// Whoever has crashed is asked nothing: an answer would look as if it still did something.
 	if (!device->served || __atomic_load_n(&device->worker->crash_reported, __ATOMIC_RELAXED))
-		return taken;
+		return;
 	if (vsp_tick(device->vsp))
 		loop_timer_start(source, device->row->class->tick_ms);
 	device_loop_serve(device);
-	return taken;
 }
 
 bool device_loop_init(struct device *device)
 {
 	return !device->row->class->tick_ms ||
-	       loop_add_timer(&device->worker->loop, &device->ticks, ticks_ready);
+	       loop_add_timer(&device->worker->loop, &device->ticks, ticked);
 }
 
 static bool open_channel(struct vmbus_device *vmbus, const struct vmbus_device_open *open)
@@ -62,8 +53,8 @@ static bool open_channel(struct vmbus_device *vmbus, const struct vmbus_device_o
 
 	if (!device_open_vsp(device, open))
 		return false;
-	device->served = loop_add(&device->worker->loop, &device->signalled, vmbus->event_fd,
-		EPOLLIN, signalled_ready);
+	device->served = loop_add_event_fd(
+		&device->worker->loop, &device->signalled, vmbus->event_fd, signalled);
 	if (!device->served) {
 		device_close_vsp(device);
 		return false;
