@@ -16,7 +16,7 @@ enum verb_flags {
 // The argument of those without a device.
 enum verb_of_worker { VERB_ATTACH, VERB_DETACH };
 
-enum { VERB_WORDS_MAX = 6, VERB_LINE_MAX = 4096 /* bytes of a request */ };
+enum { VERB_LINE_MAX = 4096 }; // bytes of a request
 
 struct verb {
 	const char *name;

@@ -33,8 +33,8 @@ struct control_wiring {
 	// it. Returns NULL, or why it cannot be done: a sentence.
 	const char *(*begin_verb)(
 		void *context, const struct verb *verb, uint32_t seconds, char *words);
-	// The same as stat, of what a verb that tells something has led to.
-	size_t (*tell)(void *context, const struct verb *verb, char *text, size_t size);
+	// The same of what a verb that tells something has led to: one part.
+	size_t (*tell)(void *context, char *text, size_t size);
 	// There are more bytes of a verb that sends some, or there is nobody any more who does.
 	void (*sent)(void *context, const struct verb *verb);
 	// Ends the child at once.

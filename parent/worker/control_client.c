@@ -52,8 +52,7 @@ static bool next_text(struct control_client *client)
 		client->length = wiring->stat(
 			wiring->context, client->part++ - 1, client->text, sizeof(client->text));
 	else if (client->verb && (client->verb->flags & VERB_TELLS))
-		client->length = wiring->tell(
-			wiring->context, client->verb, client->text, sizeof(client->text));
+		client->length = wiring->tell(wiring->context, client->text, sizeof(client->text));
 	client->verb = NULL;
 	return client->length;
 }

@@ -80,7 +80,6 @@ static int supervise_worker(struct failure *failure)
 {
 	const struct supervised supervised = {
 		.directory = launch.directory,
-		.lock = launch.lock,
 		.body = run,
 	};
 	char reason[RUNDIR_REASON_MAX];

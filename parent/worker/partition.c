@@ -248,19 +248,21 @@ static int errno_of(int result)
 	return result < 0 ? errno : 0;
 }
 
-int partition_open_messages(struct partition *partition, uint32_t connection)
+static int message_port(struct partition *partition, uint32_t connection, uint32_t flags)
 {
-	struct lumen_mshv_message_port port = { .connection_id = connection };
+	struct lumen_mshv_message_port port = { .connection_id = connection, .flags = flags };
 
 	return errno_of(ioctl(partition->fd, LUMEN_MSHV_CREATE_MESSAGE_PORT, &port));
 }
 
+int partition_open_messages(struct partition *partition, uint32_t connection)
+{
+	return message_port(partition, connection, 0);
+}
+
 int partition_close_messages(struct partition *partition, uint32_t connection)
 {
-	struct lumen_mshv_message_port port = { .connection_id = connection,
-		.flags = LUMEN_MSHV_PORT_DEASSIGN };
-
-	return errno_of(ioctl(partition->fd, LUMEN_MSHV_CREATE_MESSAGE_PORT, &port));
+	return message_port(partition, connection, LUMEN_MSHV_PORT_DEASSIGN);
 }
 
 int partition_get_message(
@@ -293,26 +295,24 @@ int partition_close_event(struct partition *partition, uint32_t connection)
 	return errno_of(ioctl(partition->fd, LUMEN_MSHV_SIGNAL_EVENTFD, &event));
 }
 
-static int read_stats(
-	struct partition *partition, uint32_t type, uint32_t vp, uint64_t *counters, unsigned count)
+static int read_stats(struct partition *partition, uint32_t type, uint32_t vp, uint64_t *counters)
 {
 	struct lumen_mshv_read_stats read = {
 		.object_type = type,
 		.vp_index = vp,
 		.buf_ptr = (uintptr_t)counters,
-		.buf_sz = count * (uint32_t)sizeof(*counters),
+		.buf_sz = HV_STATS_COUNTERS * sizeof(*counters),
 	};
 
 	return errno_of(ioctl(partition->fd, LUMEN_MSHV_READ_STATS, &read));
 }
 
-int partition_read_partition_stats(struct partition *partition, uint64_t *counters, unsigned count)
+int partition_read_partition_stats(struct partition *partition, uint64_t *counters)
 {
-	return read_stats(partition, LUMEN_MSHV_STATS_PARTITION, 0, counters, count);
+	return read_stats(partition, LUMEN_MSHV_STATS_PARTITION, 0, counters);
 }
 
-int partition_read_vp_stats(
-	struct partition *partition, uint32_t vp, uint64_t *counters, unsigned count)
+int partition_read_vp_stats(struct partition *partition, uint32_t vp, uint64_t *counters)
 {
-	return read_stats(partition, LUMEN_MSHV_STATS_VP, vp, counters, count);
+	return read_stats(partition, LUMEN_MSHV_STATS_VP, vp, counters);
 }

@@ -86,7 +86,6 @@ int partition_get_message(
 int partition_open_event(struct partition *partition, uint32_t connection, int event_fd);
 int partition_close_event(struct partition *partition, uint32_t connection);
 
-// Copies the first `count` counters of a statistics page: the partition's, or that of a VP.
-int partition_read_partition_stats(struct partition *partition, uint64_t *counters, unsigned count);
-int partition_read_vp_stats(
-	struct partition *partition, uint32_t vp, uint64_t *counters, unsigned count);
+// Copies the HV_STATS_COUNTERS of a statistics page: the partition's, or that of a VP.
+int partition_read_partition_stats(struct partition *partition, uint64_t *counters);
+int partition_read_vp_stats(struct partition *partition, uint32_t vp, uint64_t *counters);

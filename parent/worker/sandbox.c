@@ -106,7 +106,8 @@ static bool enter_new_root(void)
 	return errno == EINVAL && !mount(".", "/", NULL, MS_MOVE, NULL) && !chroot(".");
 }
 
-bool sandbox_leave_the_world(void)
+// No root directory but an empty one that cannot be written, and no network.
+static bool leave_the_world(void)
 {
 	const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
@@ -177,7 +178,7 @@ bool sandbox_enter(
 		return fail(failure, "threads");
 	if (!limit_all(needs))
 		return fail(failure, "limits");
-	if (!sandbox_leave_the_world())
+	if (!leave_the_world())
 		return fail(failure, "namespaces");
 	if (!drop_rights(sandbox->id))
 		return fail(failure, "rights");

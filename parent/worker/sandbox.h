@@ -36,9 +36,6 @@ bool sandbox_enter(
 
 // The parts of sandbox_enter().
 
-// Has no root directory but an empty one that cannot be written, and no network.
-bool sandbox_leave_the_world(void);
-
 // Has no system calls but those of a table (sandbox_calls.c). Returns false and errno if not.
 bool sandbox_forbid_calls(void);
 

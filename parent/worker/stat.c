@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "hypercall/stats.h"
 #include "parent/worker/devices/device.h"
 #include "parent/worker/exits.h"
@@ -79,8 +80,6 @@ static void counters(struct stat_text *stat, const char *prefix, const struct co
 				(unsigned long long)page[names[i].index]);
 }
 
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
-
 static void stat_vp(struct stat_text *stat, struct worker *worker, uint32_t index)
 {
 	static const char *const kinds[] = {
@@ -92,17 +91,17 @@ static void stat_vp(struct stat_text *stat, struct worker *worker, uint32_t inde
 	char prefix[16];
 
 	snprintf(prefix, sizeof(prefix), "vp%u", index);
-	if (!partition_read_vp_stats(&worker->partition, index, page, HV_STATS_COUNTERS)) {
+	if (!partition_read_vp_stats(&worker->partition, index, page)) {
 		// All reasons, and their sum: to see that one does not occur is the point of it.
-		for (size_t i = 0; i < COUNT(vp_exits); i++) {
+		for (size_t i = 0; i < ARRAY_SIZE(vp_exits); i++) {
 			stat_line(stat, "%s.exits.%s %llu", prefix, vp_exits[i].name,
 				(unsigned long long)page[vp_exits[i].index]);
 			total += page[vp_exits[i].index];
 		}
 		stat_line(stat, "%s.exits.total %llu", prefix, (unsigned long long)total);
-		counters(stat, prefix, vp_counters, COUNT(vp_counters), page);
+		counters(stat, prefix, vp_counters, ARRAY_SIZE(vp_counters), page);
 	}
-	for (size_t i = 0; i < COUNT(kinds); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		stat_line(stat, "%s.messages.%s %llu", prefix, kinds[i],
 			(unsigned long long)load(&worker->vps[index].messages[i]));
 }
@@ -152,7 +151,7 @@ static const char *channel_state(uint32_t state)
 		[VMBUS_CHANNEL_CLOSING] = "closing",
 	};
 
-	return state < COUNT(names) ? names[state] : "unknown";
+	return state < ARRAY_SIZE(names) ? names[state] : "unknown";
 }
 
 static void stat_vmbus(struct stat_text *stat, const struct vmbus_host *host)
@@ -199,12 +198,12 @@ void worker_sample(struct worker *worker, struct crash_sample *sample)
 	*sample = (struct crash_sample){ .activity = load(&worker->console.written),
 		.rip = vp_rip(&worker->partition, worker->crash_vp) };
 	for (uint32_t i = 0; i < worker->config.vps; i++) {
-		if (partition_read_vp_stats(&worker->partition, i, page, HV_STATS_COUNTERS))
+		if (partition_read_vp_stats(&worker->partition, i, page))
 			continue;
 		sample->run_time += page[VpTotalRunTime];
 		if (i == worker->crash_vp)
 			sample->halts = page[VpHltInstructionsCount];
-		for (size_t j = 0; j < COUNT(activity_counters); j++)
+		for (size_t j = 0; j < ARRAY_SIZE(activity_counters); j++)
 			sample->activity += page[activity_counters[j]];
 	}
 	sample->activity += synthetic_activity(worker);
@@ -220,8 +219,9 @@ static void stat_child(struct stat_text *stat, struct worker *worker)
 	number(stat, "cpus", worker->config.vps);
 	number(stat, "loop.turns", worker->loop.turns);
 	number(stat, "loop.idle_turns", worker->loop.idle_turns);
-	if (!partition_read_partition_stats(&worker->partition, page, HV_STATS_COUNTERS))
-		counters(stat, "partition", partition_counters, COUNT(partition_counters), page);
+	if (!partition_read_partition_stats(&worker->partition, page))
+		counters(stat, "partition", partition_counters, ARRAY_SIZE(partition_counters),
+			page);
 }
 
 size_t worker_stat(struct worker *worker, unsigned part, char *text, size_t size)

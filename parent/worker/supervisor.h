@@ -6,7 +6,6 @@
 
 struct supervised {
 	int directory; // the child's
-	int lock;      // taken; both processes hold it
 	// The worker: runs in a process of its own, which ends with its result, and dies with this
 	// one. It says on message_fd how the child has ended, by supervisor_tell_end().
 	int (*body)(void *context, int message_fd);

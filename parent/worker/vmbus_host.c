@@ -90,7 +90,6 @@ static bool open_device(
 			.in_page_count = split,
 			.out_pages = device->pages + split,
 			.out_page_count = action->open.ring_pages - split,
-			.user_data = action->open.user_data,
 		};
 		device->open = device->ops->open(device, &open);
 	}

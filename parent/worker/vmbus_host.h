@@ -28,7 +28,6 @@ struct vmbus_device_open {
 	uint32_t in_page_count;
 	void *const *out_pages; // ring to the guest
 	uint32_t out_page_count;
-	const uint8_t *user_data; // VMBUS_USER_DEFINED_SIZE bytes of the guest's
 };
 
 struct vmbus_device_ops {

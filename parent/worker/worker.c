@@ -179,11 +179,10 @@ void device_verb_done(struct device *device, const struct verb *verb, const char
 	control_verb_done(&device->worker->control, verb, error);
 }
 
-static size_t tell_control(void *context, const struct verb *verb, char *text, size_t size)
+static size_t tell_control(void *context, char *text, size_t size)
 {
 	struct stat_text told = { .text = text, .size = size };
 
-	(void)verb;
 	synthetic_tell(context, &told);
 	return told.length;
 }

@@ -198,26 +198,9 @@ void synthetic_tell(struct worker *worker, struct stat_text *text)
 
 // --- counters ---
 
-static uint64_t count(const struct device *device, unsigned index)
-{
-	const struct vsp_counter *counter = vsp_counter(device->row->class, index);
-
-	return device->closed[index] + (device->vsp ? vsp_count(device->vsp, counter) : 0);
-}
-
 static const struct vsp_counter *counter_at(const struct device *device, unsigned index)
 {
 	return index < DEVICE_COUNTERS_MAX ? vsp_counter(device->row->class, index) : NULL;
-}
-
-uint64_t device_count(const struct device *device, const char *name)
-{
-	const struct vsp_counter *counter;
-
-	for (unsigned i = 0; (counter = counter_at(device, i)); i++)
-		if (!strcmp(counter->name, name))
-			return count(device, i);
-	return 0;
 }
 
 void device_stat(struct device *device, struct stat_text *stat)
@@ -225,9 +208,12 @@ void device_stat(struct device *device, struct stat_text *stat)
 	const char *name = device->row->class->name;
 	const struct vsp_counter *counter;
 
-	for (unsigned i = 0; (counter = counter_at(device, i)); i++)
+	for (unsigned i = 0; (counter = counter_at(device, i)); i++) {
+		const uint64_t now = device->vsp ? vsp_count(device->vsp, counter) : 0;
+
 		stat_line(stat, "%s.%s %llu", name, counter->name,
-			(unsigned long long)count(device, i));
+			(unsigned long long)(device->closed[i] + now));
+	}
 	if (device->row->threaded)
 		stat_line(stat, "%s.turns %llu", name,
 			(unsigned long long)__atomic_load_n(&device->turns, __ATOMIC_RELAXED));

@@ -125,9 +125,6 @@ void synthetic_sent(struct worker *worker, const struct verb *verb);
 // Writes the counters of a device since the child's start, and what the row adds.
 void device_stat(struct device *device, struct stat_text *stat);
 
-// A device's counter since the child's start, by its name; 0 if there is none of that name.
-uint64_t device_count(const struct device *device, const char *name);
-
 // What a verb has led to: NULL, or why not: a sentence. (worker.c tells those who wait.)
 void device_verb_done(struct device *device, const struct verb *verb, const char *error);
 

@@ -56,5 +56,3 @@
 #define LAYOUT_POWER_PORTS   4
 #define LAYOUT_RESET_VALUE   0x01
 #define LAYOUT_SLEEP_TYPE_S5 5 // \_S5 in acpi/dsdt.asl
-
-#define LAYOUT_VP_MAX 64

@@ -46,7 +46,8 @@ bool loader_not_a_kernel(struct loader *loader, const char *why, ...)
 		loader->input->kernel, text);
 }
 
-int loader_read_file(int fd, uint64_t offset, void *to, uint64_t length)
+// Reads exactly `length` bytes. Returns 0 or an errno; EIO if the file ends before that.
+static int read_file(int fd, uint64_t offset, void *to, uint64_t length)
 {
 	uint8_t *at = to;
 
@@ -72,7 +73,7 @@ bool loader_read(struct loader *loader, uint64_t offset, void *to, uint64_t leng
 
 	if (offset > loader->size || length > loader->size - offset)
 		return loader_not_a_kernel(loader, "the file is cut short");
-	error = loader_read_file(loader->fd, offset, to, length);
+	error = read_file(loader->fd, offset, to, length);
 	if (!error)
 		return true;
 	return failure_set(loader->failure, LUMEN_EXIT_BAD_ARGUMENTS,
@@ -209,7 +210,7 @@ static bool load_initrd(struct loader *loader, int fd, const struct stat *stat)
 		return failure_set(loader->failure, LUMEN_EXIT_BAD_ARGUMENTS,
 			"The child has too little memory for its kernel and %llu KiB of initrd.",
 			(unsigned long long)(loader->initrd_size / 1024));
-	error = loader_read_file(fd, 0, to, loader->initrd_size);
+	error = read_file(fd, 0, to, loader->initrd_size);
 	if (!error)
 		return true;
 	return failure_set(loader->failure, LUMEN_EXIT_BAD_ARGUMENTS,

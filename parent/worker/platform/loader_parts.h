@@ -39,10 +39,6 @@ __attribute__((format(printf, 2, 3))) bool loader_not_a_kernel(
 // shorter or cannot be read.
 bool loader_read(struct loader *loader, uint64_t offset, void *to, uint64_t length);
 
-// Reads exactly `length` bytes at `offset` of a file to `to`. Returns 0 or an errno; EIO if the
-// file ends before that.
-int loader_read_file(int fd, uint64_t offset, void *to, uint64_t length);
-
 // A part of the kernel: what the file has, then zeroes.
 struct loader_piece {
 	uint64_t offset; // in the file

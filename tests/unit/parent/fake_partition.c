@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "hypercall/msr.h"
+#include "hypercall/stats.h"
 #include "hypercall/status.h"
 #include "vmbus/protocol.h"
 
@@ -474,18 +475,17 @@ int partition_close_event(struct partition *partition, uint32_t connection)
 	return 0;
 }
 
-int partition_read_partition_stats(struct partition *partition, uint64_t *counters, unsigned count)
+int partition_read_partition_stats(struct partition *partition, uint64_t *counters)
 {
 	(void)partition;
-	memset(counters, fake.full_counters ? 0xff : 0, count * sizeof(*counters));
+	memset(counters, fake.full_counters ? 0xff : 0, HV_STATS_COUNTERS * sizeof(*counters));
 	return 0;
 }
 
-int partition_read_vp_stats(
-	struct partition *partition, uint32_t vp, uint64_t *counters, unsigned count)
+int partition_read_vp_stats(struct partition *partition, uint32_t vp, uint64_t *counters)
 {
 	(void)partition;
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < HV_STATS_COUNTERS; i++)
 		counters[i] = fake.full_counters ? UINT64_MAX : vp * 1000 + i;
 	return 0;
 }
