@@ -15,6 +15,7 @@
 #include "parent/common/rundir.h"
 #include "parent/worker/deadline.h"
 #include "parent/worker/log.h"
+#include "parent/worker/worker.h"
 
 enum {
 	BACKLOG = 8,
@@ -98,23 +99,21 @@ static int open_socket(const char *directory)
 	return -1;
 }
 
-bool control_init(struct control *control, struct loop *loop, struct console *console,
-	const char *directory, const struct control_wiring *wiring)
+bool control_init(struct control *control, struct worker *worker)
 {
-	int fd;
+	const int fd = open_socket(worker->directory);
 
 	memset(control, 0, sizeof(*control));
-	control->loop = loop;
-	control->console = console;
-	control->wiring = *wiring;
-	fd = open_socket(directory);
-	return fd >= 0 && loop_add(loop, &control->listener, fd, EPOLLIN, listener_ready) &&
-	       loop_add_timer(loop, &control->retry, listener_retry);
+	control->loop = &worker->loop;
+	control->worker = worker;
+	return fd >= 0 &&
+	       loop_add(control->loop, &control->listener, fd, EPOLLIN, listener_ready) &&
+	       loop_add_timer(control->loop, &control->retry, listener_retry);
 }
 
 void control_console(struct control *control)
 {
-	const bool room = console_has_room(control->console);
+	const bool room = console_has_room(&control->worker->console);
 
 	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++) {
 		struct control_client *client = &control->clients[i];

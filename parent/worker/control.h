@@ -23,27 +23,8 @@ enum {
 	CONTROL_PART_MAX = 8 << 10,
 };
 
-// What the requests lead to.
-struct control_wiring {
-	void *context;
-	// Writes a part of the statistics, `name value` lines, to `text` (CONTROL_PART_MAX bytes);
-	// returns their length, 0 behind the last part.
-	size_t (*stat)(void *context, unsigned part, char *text, size_t size);
-	// Begins a verb, whose seconds and words are there; control_verb_done() says what became of
-	// it. Returns NULL, or why it cannot be done: a sentence.
-	const char *(*begin_verb)(
-		void *context, const struct verb *verb, uint32_t seconds, char *words);
-	// The same of what a verb that tells something has led to: one part.
-	size_t (*tell)(void *context, char *text, size_t size);
-	// There are more bytes of a verb that sends some, or there is nobody any more who does.
-	void (*sent)(void *context, const struct verb *verb);
-	// Ends the child at once.
-	void (*kill)(void *context);
-	// There is console input to be fetched.
-	void (*input)(void *context);
-};
-
 struct control;
+struct worker;
 
 enum control_client_state {
 	CONTROL_FREE,
@@ -70,18 +51,16 @@ struct control_client {
 
 struct control {
 	struct loop *loop;
-	struct console *console;
-	struct control_wiring wiring;
+	struct worker *worker;
 	struct loop_source listener;
 	struct loop_source retry; // to accept, when there were no descriptors
 	uint64_t accepted;
 	struct control_client clients[CONTROL_CLIENTS_MAX];
 };
 
-// Opens the socket in `directory` and serves it from the loop. Returns false and logs why if it
-// cannot.
-bool control_init(struct control *control, struct loop *loop, struct console *console,
-	const char *directory, const struct control_wiring *wiring);
+// Opens the socket in the child's directory and serves it from the worker's loop. Returns false and
+// logs why if it cannot.
+bool control_init(struct control *control, struct worker *worker);
 
 // Sends new console output to the clients that follow it, and takes input that had to wait.
 void control_console(struct control *control);
@@ -91,7 +70,7 @@ void control_console(struct control *control);
 void control_verb_done(struct control *control, const struct verb *verb, const char *error);
 
 // Takes what a verb that sends bytes has sent. Returns how much that was; 0: nothing now,
-// wiring.sent() comes; -1: no more will come.
+// synthetic_sent() comes; -1: no more will come.
 int32_t control_verb_read(
 	struct control *control, const struct verb *verb, void *bytes, uint32_t size);
 

@@ -8,9 +8,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "parent/worker/control.h"
-
 #include "base/macros.h"
+#include "parent/worker/devices/device.h"
+#include "parent/worker/worker.h"
 
 enum { CHUNK = 4096, INPUT_CHUNK = 256 };
 
@@ -43,16 +43,16 @@ static void wait_for_room(struct control_client *client, bool wait)
 // Returns whether there is something left to send.
 static bool next_text(struct control_client *client)
 {
-	const struct control_wiring *wiring = &client->control->wiring;
+	struct worker *worker = client->control->worker;
 
 	if (client->sent < client->length)
 		return true;
 	client->sent = client->length = 0;
 	if (client->part)
-		client->length = wiring->stat(
-			wiring->context, client->part++ - 1, client->text, sizeof(client->text));
+		client->length =
+			worker_stat(worker, client->part++ - 1, client->text, sizeof(client->text));
 	else if (client->verb && (client->verb->flags & VERB_TELLS))
-		client->length = wiring->tell(wiring->context, client->text, sizeof(client->text));
+		client->length = worker_tell(worker, client->text, sizeof(client->text));
 	client->verb = NULL;
 	return client->length;
 }
@@ -104,6 +104,7 @@ void control_client_answer(struct control_client *client, const char *error)
 // A turn sends the history once at most: the child may be adding to it all the time.
 static bool send_console(struct control_client *client)
 {
+	struct console *console = &client->control->worker->console;
 	uint8_t chunk[CHUNK];
 	size_t length = 1, total = 0;
 
@@ -111,7 +112,7 @@ static bool send_console(struct control_client *client)
 		uint64_t position = client->position;
 		ssize_t sent;
 
-		length = console_read(client->control->console, &position, chunk, sizeof(chunk));
+		length = console_read(console, &position, chunk, sizeof(chunk));
 		sent = length ? send_some(client, chunk, length) : 0;
 		if (sent < 0)
 			return false;
@@ -129,20 +130,20 @@ static bool send_console(struct control_client *client)
 // control_console() finds that there is some. Returns false if that was the last of it.
 static bool receive_console(struct control_client *client)
 {
-	struct control *control = client->control;
+	struct worker *worker = client->control->worker;
 	uint8_t chunk[INPUT_CHUNK];
 	ssize_t length = recv(client->source.fd, chunk, sizeof(chunk), MSG_PEEK | MSG_DONTWAIT);
 	size_t taken;
 
 	if (length <= 0)
 		return length < 0 && (errno == EAGAIN || errno == EINTR);
-	taken = console_input(control->console, chunk, (size_t)length);
+	taken = console_input(&worker->console, chunk, (size_t)length);
 	if (taken)
 		recv(client->source.fd, chunk, taken, MSG_DONTWAIT);
-	loop_change(control->loop, &client->source,
+	loop_change(&worker->loop, &client->source,
 		taken < (size_t)length ? client->source.events & ~EPOLLIN
 				       : client->source.events | EPOLLIN);
-	control->wiring.input(control->wiring.context);
+	devices_input_ready(&worker->devices);
 	return true;
 }
 
@@ -190,7 +191,7 @@ static void request_console(struct control_client *client)
 	if (!may_follow(client))
 		return;
 	client->state = CONTROL_CONSOLE;
-	client->position = console_oldest(client->control->console);
+	client->position = console_oldest(&client->control->worker->console);
 	if (send_some(client, "ok\n", 3) < 3 || !send_console(client))
 		client->state = CONTROL_TYPED;
 }
@@ -212,7 +213,6 @@ static bool is_gone(const struct control_client *client)
 // behind it is read when it is wanted.
 static void request_verb(struct control_client *client, const struct verb *verb, char *words)
 {
-	const struct control_wiring *wiring = &client->control->wiring;
 	const uint32_t seconds = (uint32_t)strtoul(words, &words, 10);
 	const char *error;
 
@@ -226,18 +226,18 @@ static void request_verb(struct control_client *client, const struct verb *verb,
 	client->verb = verb;
 	if (verb->flags & VERB_SENDS)
 		loop_change(client->control->loop, &client->source, 0);
-	error = wiring->begin_verb(
-		wiring->context, verb, seconds ? seconds : verb->seconds, words + (*words == '\t'));
+	error = synthetic_begin_verb(client->control->worker, verb,
+		seconds ? seconds : verb->seconds, words + (*words == '\t'));
 	if (error)
 		control_client_answer(client, error);
 }
 
 static void request_kill(struct control_client *client)
 {
-	const struct control_wiring *wiring = &client->control->wiring;
+	struct worker *worker = client->control->worker;
 
 	control_client_answer(client, NULL);
-	wiring->kill(wiring->context);
+	worker_kill(worker);
 }
 
 static const struct control_request {
@@ -292,14 +292,12 @@ static void receive_request(struct control_client *client)
 // One that waits for a verb has nothing more to say, or is gone, if it does not send a file.
 static void verb_ready(struct control_client *client)
 {
-	const struct control_wiring *wiring = &client->control->wiring;
-
 	if (!(client->verb->flags & VERB_SENDS)) {
 		control_client_drop(client);
 		return;
 	}
 	loop_change(client->control->loop, &client->source, 0);
-	wiring->sent(wiring->context, client->verb);
+	synthetic_sent(client->control->worker, client->verb);
 }
 
 // Each branch takes something, drops the client, or changes what it waits for.

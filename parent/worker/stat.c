@@ -244,3 +244,11 @@ size_t worker_stat(struct worker *worker, unsigned part, char *text, size_t size
 	}
 	return stat.length;
 }
+
+size_t worker_tell(struct worker *worker, char *text, size_t size)
+{
+	struct stat_text told = { .text = text, .size = size };
+
+	synthetic_tell(worker, &told);
+	return told.length;
+}

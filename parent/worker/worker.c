@@ -100,10 +100,8 @@ static void time_limit_expired(struct loop_source *source)
 		worker->config.timeout_s, waits_for(worker, sentence, sizeof(sentence)));
 }
 
-// By the control socket, or by a signal, which the supervisor passes on.
-static void kill_on_request(void *context)
+void worker_kill(struct worker *worker)
 {
-	struct worker *worker = context;
 	char sentence[MISSING_SENTENCE_MAX];
 
 	worker->killed = true;
@@ -119,7 +117,7 @@ static bool signals_ready(struct loop_source *source, uint32_t events)
 	(void)events;
 	if (read(source->fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return false;
-	kill_on_request(worker);
+	worker_kill(worker);
 	return true;
 }
 
@@ -154,42 +152,6 @@ static void console_timer_expired(struct loop_source *source)
 
 	if (!console_sleep(&worker->console))
 		pass_console_on(worker);
-}
-
-static void input_from_control(void *context)
-{
-	struct worker *worker = context;
-
-	devices_input_ready(&worker->devices);
-}
-
-static const char *begin_verb(void *context, const struct verb *verb, uint32_t seconds, char *words)
-{
-	return synthetic_begin_verb(context, verb, seconds, words);
-}
-
-static void bytes_from_control(void *context, const struct verb *verb)
-{
-	synthetic_sent(context, verb);
-}
-
-void device_verb_done(struct device *device, const struct verb *verb, const char *error)
-{
-	log_line("%s: %s", verb->name, error ? error : "the child does.");
-	control_verb_done(&device->worker->control, verb, error);
-}
-
-static size_t tell_control(void *context, char *text, size_t size)
-{
-	struct stat_text told = { .text = text, .size = size };
-
-	synthetic_tell(context, &told);
-	return told.length;
-}
-
-static size_t stat_from_control(void *context, unsigned part, char *text, size_t size)
-{
-	return worker_stat(context, part, text, size);
 }
 
 // Making it all.
@@ -321,19 +283,8 @@ static void make_devices(struct worker *worker)
 
 static bool start_services(struct worker *worker, struct failure *failure)
 {
-	const struct control_wiring control = {
-		.context = worker,
-		.stat = stat_from_control,
-		.begin_verb = begin_verb,
-		.tell = tell_control,
-		.sent = bytes_from_control,
-		.kill = kill_on_request,
-		.input = input_from_control,
-	};
-
 	if (vmbus_host_start(&worker->vmbus, worker) && synthetic_offer(worker) &&
-		control_init(&worker->control, &worker->loop, &worker->console, worker->directory,
-			&control))
+		control_init(&worker->control, worker))
 		return true;
 	return failure_set(failure, LUMEN_EXIT_OUR_FAULT,
 		"The worker cannot start its services; see its log.");

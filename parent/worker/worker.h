@@ -86,5 +86,13 @@ bool worker_reference_time(struct worker *worker, uint64_t *time);
 // What the child does, from the counters that `stat` shows, too.
 void worker_sample(struct worker *worker, struct crash_sample *sample);
 
-// Writes a part of the statistics (stat.c; control_wiring.stat says how).
+// Ends the child at once: the control socket asks for it, or a signal that the supervisor passes
+// on.
+void worker_kill(struct worker *worker);
+
+// Writes a part of the statistics, `name value` lines, to `text` (CONTROL_PART_MAX bytes). Returns
+// their length, 0 behind the last part. (stat.c)
 size_t worker_stat(struct worker *worker, unsigned part, char *text, size_t size);
+
+// The same of what the devices know of the child: one part.
+size_t worker_tell(struct worker *worker, char *text, size_t size);

@@ -147,6 +147,12 @@ static bool take_words(char *words, uint32_t count, uint32_t *length)
 	return !count && !next;
 }
 
+void device_verb_done(struct device *device, const struct verb *verb, const char *error)
+{
+	log_line("%s: %s", verb->name, error ? error : "the child does.");
+	control_verb_done(&device->worker->control, verb, error);
+}
+
 void device_gone(struct vmbus_device *vmbus)
 {
 	log_line("%s: the child has let go of it", vmbus->name);

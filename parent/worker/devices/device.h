@@ -112,20 +112,20 @@ uint64_t synthetic_file_size(struct worker *worker);
 uint64_t synthetic_activity(struct worker *worker);
 
 // Begins a verb on the device that has it; `words` are as on the control socket, and changed.
-// Returns NULL, or why it cannot be: a sentence.
+// control_verb_done() says what became of it. Returns NULL, or why it cannot be: a sentence.
 const char *synthetic_begin_verb(
 	struct worker *worker, const struct verb *verb, uint32_t seconds, char *words);
 
 // Writes what the devices know of the child.
 void synthetic_tell(struct worker *worker, struct stat_text *text);
 
-// Serves the device of a verb that sends bytes, of which there are more.
+// Serves the device of a verb that sends bytes: there are more, or nobody any more who sends them.
 void synthetic_sent(struct worker *worker, const struct verb *verb);
 
 // Writes the counters of a device since the child's start, and what the row adds.
 void device_stat(struct device *device, struct stat_text *stat);
 
-// What a verb has led to: NULL, or why not: a sentence. (worker.c tells those who wait.)
+// Tells those who wait what a verb has led to: NULL, or why not: a sentence.
 void device_verb_done(struct device *device, const struct verb *verb, const char *error);
 
 // --- parts of the above ---
