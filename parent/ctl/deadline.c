@@ -12,7 +12,6 @@ static volatile sig_atomic_t passed;
 
 static void on_alarm(int number)
 {
-	(void)number;
 	passed = 1;
 }
 

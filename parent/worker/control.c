@@ -59,7 +59,6 @@ static bool listener_ready(struct loop_source *source, uint32_t events)
 	struct control *control = container_of(source, struct control, listener);
 	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	(void)events;
 	if (fd >= 0) {
 		if (!control_client_start(control, make_place(control), fd))
 			close(fd);

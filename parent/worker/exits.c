@@ -11,16 +11,12 @@
 static bool handle_halt(struct vp *vp, const struct hv_message *message)
 {
 	// With its local APIC in the hypervisor a VP halts there; this message is none of ours.
-	(void)vp;
-	(void)message;
 	return true;
 }
 
 static bool handle_apic_eoi(struct vp *vp, const struct hv_message *message)
 {
 	// No device here has a level-triggered interrupt.
-	(void)vp;
-	(void)message;
 	return true;
 }
 

@@ -63,7 +63,6 @@ static int run(void *context, int fd)
 {
 	struct failure failure;
 
-	(void)context;
 	message_fd = fd;
 	if (start(&failure)) {
 		launch_tell(&launch, 0, "");

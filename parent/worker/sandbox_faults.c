@@ -43,7 +43,6 @@ static void on_fault(int number, siginfo_t *info, void *context)
 {
 	char sentence[200];
 
-	(void)number;
 	describe(info, context, sentence, sizeof(sentence));
 	log_line("%s", sentence);
 	supervisor_tell_end(supervisor_fd, LUMEN_EXIT_OUR_FAULT, sentence);

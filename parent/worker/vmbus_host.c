@@ -136,7 +136,6 @@ static void action_connected(struct vmbus_host *host, const struct vmbus_action 
 
 static void action_disconnected(struct vmbus_host *host, const struct vmbus_action *action)
 {
-	(void)action;
 	host->version = 0;
 	log_limited(&host->connections, "the child has left the VMBus");
 }
@@ -161,8 +160,6 @@ static void action_violation(struct vmbus_host *host, const struct vmbus_action 
 
 static void action_nothing(struct vmbus_host *host, const struct vmbus_action *action)
 {
-	(void)host;
-	(void)action;
 }
 
 static void (*const action_handlers[])(

@@ -53,7 +53,7 @@ static int set_entry_state(struct worker *worker, const struct loader_entry *ent
 
 static void on_stop_signal(int number)
 {
-	(void)number; // its only purpose is to interrupt the ioctl
+	// Its only purpose is to interrupt the ioctl.
 }
 
 bool vps_create(struct worker *worker, const struct loader_entry *entry, struct failure *failure)

@@ -114,7 +114,6 @@ static bool signals_ready(struct loop_source *source, uint32_t events)
 	struct worker *worker = container_of(source, struct worker, signals);
 	struct signalfd_siginfo info;
 
-	(void)events;
 	if (read(source->fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return false;
 	worker_kill(worker);

@@ -17,7 +17,6 @@ static uint64_t time_of_day(void *context)
 {
 	struct timespec now;
 
-	(void)context;
 	clock_gettime(CLOCK_REALTIME, &now);
 	return EPOCH_100NS + (uint64_t)now.tv_sec * 10000000 + (uint64_t)now.tv_nsec / 100;
 }
@@ -56,7 +55,6 @@ bool ic_attach(struct device *device, struct failure *failure)
 {
 	struct ic_device *ic = (struct ic_device *)device;
 
-	(void)failure;
 	ic->host = (struct ic_host){ .context = ic,
 		.time_of_day = time_of_day,
 		.reference_time = reference_time,

@@ -100,8 +100,6 @@ static void power_write_byte(struct devices *devices, unsigned offset, uint8_t v
 
 static uint8_t cmos_read_byte(struct devices *devices, unsigned offset)
 {
-	(void)devices;
-	(void)offset;
 	return 0;
 }
 
@@ -128,13 +126,11 @@ static void pit_write_byte(struct devices *devices, unsigned offset, uint8_t val
 
 static uint8_t gate_read_byte(struct devices *devices, unsigned offset)
 {
-	(void)offset;
 	return pit_read_gate(&devices->pit, reference_time(devices));
 }
 
 static void gate_write_byte(struct devices *devices, unsigned offset, uint8_t value)
 {
-	(void)offset;
 	pit_write_gate(&devices->pit, value, reference_time(devices));
 }
 

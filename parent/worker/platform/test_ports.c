@@ -24,16 +24,11 @@ enum {
 
 static uint8_t nothing_read(struct devices *devices, unsigned offset)
 {
-	(void)devices;
-	(void)offset;
 	return 0xff;
 }
 
 void port_ignore_write(struct devices *devices, unsigned offset, uint8_t value)
 {
-	(void)devices;
-	(void)offset;
-	(void)value;
 }
 
 static uint8_t data_read(struct devices *devices, unsigned offset)
