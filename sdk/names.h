@@ -18,6 +18,7 @@
 #define storage_ask_disk		   lumen_storage_ask_disk
 #define storage_capacity		   lumen_storage_capacity
 #define storage_drop			   lumen_storage_drop
+#define storage_end_waiting		   lumen_storage_end_waiting
 #define storage_finish			   lumen_storage_finish
 #define storage_identify		   lumen_storage_identify
 #define storage_issue			   lumen_storage_issue

@@ -34,7 +34,6 @@ struct vsc_queue *vsc_queue_create(
 	queue->depth = depth;
 	queue->inbox = (struct vsc_inbox *)(void *)(memory + inbox);
 	queue->answer = memory + answer;
-	queue->packet_size = vsc->class->packet_size;
 	queue->slots = (struct vsc_slot *)(void *)(memory + slots);
 	vsc_init_slots(queue);
 	return queue;
@@ -136,19 +135,17 @@ bool vsc_poll(struct vsc *vsc)
 
 bool vsc_wait(struct vsc *vsc, const uint32_t *pending)
 {
-	uint64_t deadline;
+	uint64_t deadline = 0; // not yet: what is there already costs no look at the clock
 
-	vsc_poll(vsc);
-	if (!__atomic_load_n(pending, __ATOMIC_ACQUIRE))
-		return true;
-	deadline = lumen_deadline_ns(vsc->timeout_ns);
 	for (;;) {
-		lumen_channel_wait(vsc->queues[0]->channel, pending, 1, deadline);
 		vsc_poll(vsc);
 		if (!__atomic_load_n(pending, __ATOMIC_ACQUIRE))
 			return true;
-		if (lumen_is_due(deadline))
+		if (!deadline)
+			deadline = lumen_deadline_ns(vsc->timeout_ns);
+		else if (lumen_is_due(deadline))
 			return false;
+		lumen_channel_wait(vsc->queues[0]->channel, pending, 1, deadline);
 	}
 }
 

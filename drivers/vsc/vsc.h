@@ -72,7 +72,6 @@ struct vsc_queue {
 	struct vsc_slot *slots;
 	struct vsc_inbox *inbox;
 	void *answer;		    // VSC_MAX_ANSWER bytes
-	uint32_t packet_size;	    // of the class
 	uint32_t page_count;	    // of this allocation
 	uint32_t depth;		    // slots
 	struct lumen_spinlock lock; // with interrupts off

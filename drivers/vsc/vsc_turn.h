@@ -51,7 +51,7 @@ static inline const struct vmbus_packet *vsc_next(struct vsc_turn *turn)
 		return NULL;
 	turn->left--;
 	status = lumen_channel_receive(
-		queue->channel, inbox->bytes, queue->packet_size, &inbox->packet);
+		queue->channel, inbox->bytes, queue->vsc->class->packet_size, &inbox->packet);
 	if (status == LUMEN_OK) {
 		turn->taken++;
 		return &inbox->packet;

@@ -168,30 +168,18 @@ lumen_status lumen_storage_open(struct lumen_channel *channel,
 	return status;
 }
 
-// Ends what the host does not have; of a request that it has in part, the rest.
-static void storage_cancel_waiting(struct lumen_disk_queue *queue)
-{
-	const uint64_t state = lumen_spin_lock_irq(&queue->vsc.lock);
-
-	while (queue->waiting) {
-		struct lumen_request *request = queue->waiting;
-
-		storage_unwait(queue, request);
-		request->status = LUMEN_CANCELLED;
-		request->blocks_left = 0;
-		if (request->in_flight == 0)
-			storage_finish(queue, request);
-	}
-	storage_unlock(queue, state);
-}
-
 void lumen_storage_close(struct lumen_storage *storage)
 {
 	struct vsc *vsc = &storage->vsc;
 
 	__atomic_store_n(&vsc->closing, true, __ATOMIC_SEQ_CST);
-	for (uint32_t i = 0; i < vsc->queue_count; i++)
-		storage_cancel_waiting(storage_queue_of(vsc->queues[i]));
+	for (uint32_t i = 0; i < vsc->queue_count; i++) {
+		struct lumen_disk_queue *queue = storage_queue_of(vsc->queues[i]);
+		const uint64_t state = lumen_spin_lock_irq(&queue->vsc.lock);
+
+		storage_end_waiting(queue, LUMEN_CANCELLED);
+		storage_unlock(queue, state);
+	}
 	vsc_drain(vsc);
 	storage_shut_down(storage);
 }

@@ -81,6 +81,9 @@ void storage_finish(struct lumen_disk_queue *queue, struct lumen_request *reques
 // Takes a request off the list of those that wait. Locked.
 void storage_unwait(struct lumen_disk_queue *queue, struct lumen_request *request);
 
+// Ends what waits with a status; what the host has in part ends with its answer. Locked.
+void storage_end_waiting(struct lumen_disk_queue *queue, lumen_status status);
+
 // --- storage_receive.c ---
 
 // Takes what has come in this turn. Locked.
@@ -125,26 +128,16 @@ bool storage_capacity(struct lumen_storage *storage, struct lumen_disk *disk);
 lumen_status storage_queue_open(struct lumen_storage *storage, struct lumen_channel *channel,
 	const struct lumen_storage_config *config, uint32_t vp);
 
+static inline uint64_t storage_address(const struct lumen_segment *segment)
+{
+	return segment->data ? (uint64_t)(uintptr_t)segment->data : segment->gpa;
+}
+
 // Big-endian fields of commands and answers; any alignment.
-static inline void storage_put16(uint8_t *to, uint64_t value)
+static inline void storage_put(uint8_t *to, uint32_t bytes, uint64_t value)
 {
-	const uint16_t big = __builtin_bswap16((uint16_t)value);
-
-	memcpy(to, &big, sizeof(big));
-}
-
-static inline void storage_put32(uint8_t *to, uint64_t value)
-{
-	const uint32_t big = __builtin_bswap32((uint32_t)value);
-
-	memcpy(to, &big, sizeof(big));
-}
-
-static inline void storage_put64(uint8_t *to, uint64_t value)
-{
-	const uint64_t big = __builtin_bswap64(value);
-
-	memcpy(to, &big, sizeof(big));
+	for (; bytes > 0; value >>= 8)
+		to[--bytes] = (uint8_t)value;
 }
 
 static inline uint64_t storage_get(const uint8_t *from, uint32_t bytes)

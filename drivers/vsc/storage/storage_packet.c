@@ -53,9 +53,8 @@ static void storage_map(struct lumen_disk_queue *queue, const struct lumen_reque
 
 	while (piece->bytes < limit && piece->segment < request->segment_count) {
 		const struct lumen_segment *segment = &request->segments[piece->segment];
-		const uint64_t address =
-			segment->data ? (uint64_t)(uintptr_t)segment->data : segment->gpa;
-		const uint32_t in_page = (uint32_t)(address + piece->offset) % VMBUS_PAGE_SIZE;
+		const uint32_t in_page =
+			(uint32_t)(storage_address(segment) + piece->offset) % VMBUS_PAGE_SIZE;
 		uint32_t part = segment->length - piece->offset;
 
 		if (piece->bytes == 0)
@@ -94,13 +93,13 @@ static void storage_build_transfer(struct lumen_disk_queue *queue,
 	srb->cdb[1] = write && (request->flags & LUMEN_REQUEST_FUA) ? SCSI_CDB_FUA : 0;
 	if ((piece->block + piece->blocks) >> 32) { // SBC-3 5.16 and 5.39
 		srb->cdb[0] = write ? SCSI_WRITE_16 : SCSI_READ_16;
-		storage_put64(&srb->cdb[2], piece->block);
-		storage_put32(&srb->cdb[10], piece->blocks);
+		storage_put(&srb->cdb[2], 8, piece->block);
+		storage_put(&srb->cdb[10], 4, piece->blocks);
 		srb->cdb_length = 16;
 	} else { // 5.11 and 5.34
 		srb->cdb[0] = write ? SCSI_WRITE_10 : SCSI_READ_10;
-		storage_put32(&srb->cdb[2], piece->block);
-		storage_put16(&srb->cdb[7], piece->blocks);
+		storage_put(&srb->cdb[2], 4, piece->block);
+		storage_put(&srb->cdb[7], 2, piece->blocks);
 		srb->cdb_length = 10;
 	}
 }
@@ -122,10 +121,10 @@ static void storage_build_unmap(struct lumen_disk_queue *queue, const struct lum
 	if (piece->blocks > request->disk->max_unmap)
 		piece->blocks = request->disk->max_unmap;
 	memset(list, 0, STORAGE_UNMAP_LIST);
-	storage_put16(&list[0], STORAGE_UNMAP_LIST - 2);
-	storage_put16(&list[2], 16);
-	storage_put64(&list[8], piece->block);
-	storage_put32(&list[16], piece->blocks);
+	storage_put(&list[0], 2, STORAGE_UNMAP_LIST - 2);
+	storage_put(&list[2], 2, 16);
+	storage_put(&list[8], 8, piece->block);
+	storage_put(&list[16], 4, piece->blocks);
 	srb->cdb[0] = SCSI_UNMAP;
 	srb->cdb[8] = STORAGE_UNMAP_LIST;
 	srb->cdb_length = 10;
@@ -144,8 +143,8 @@ static void storage_build_write_same(struct lumen_disk_queue *queue,
 	storage_map(queue, request, request->disk->block_size, piece);
 	piece->segment = 0; // and all of the last segment was used
 	srb->cdb[0] = SCSI_WRITE_SAME_16;
-	storage_put64(&srb->cdb[2], piece->block);
-	storage_put32(&srb->cdb[10], piece->blocks);
+	storage_put(&srb->cdb[2], 8, piece->block);
+	storage_put(&srb->cdb[10], 4, piece->blocks);
 	srb->cdb_length = 16;
 }
 
@@ -167,7 +166,7 @@ static storage_builder *const storage_builders[] = {
 	[LUMEN_SCSI] = storage_build_scsi,
 };
 
-// The rest of the SRB is the same for all (storage_queue_open()).
+// The rest of the SRB is the same for all (storage_init_packet()).
 static void storage_fill_srb(struct vmscsi_request *srb, const struct lumen_request *request,
 	const struct storage_piece *piece)
 {

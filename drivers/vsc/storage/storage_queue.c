@@ -22,24 +22,31 @@ static struct lumen_request *storage_take_done(struct lumen_disk_queue *queue)
 	return done;
 }
 
+void storage_end_waiting(struct lumen_disk_queue *queue, lumen_status status)
+{
+	while (queue->waiting) {
+		struct lumen_request *request = queue->waiting;
+
+		storage_unwait(queue, request);
+		request->status = status;
+		request->blocks_left = 0;
+		if (request->in_flight == 0)
+			storage_finish(queue, request);
+	}
+}
+
 // Locked.
 static void storage_drop_requests(struct lumen_disk_queue *queue, lumen_status status)
 {
+	storage_end_waiting(queue, status);
 	for (uint32_t i = 0; i < queue->vsc.depth; i++) {
 		struct lumen_request *request = queue->vsc.slots[i].owner;
 
 		if (!request)
 			continue;
 		queue->vsc.slots[i].owner = NULL;
-		if (--request->in_flight > 0 || request->state == STORAGE_WAITING)
+		if (--request->in_flight > 0)
 			continue;
-		request->status = status;
-		storage_finish(queue, request);
-	}
-	while (queue->waiting) {
-		struct lumen_request *request = queue->waiting;
-
-		storage_unwait(queue, request);
 		request->status = status;
 		storage_finish(queue, request);
 	}
