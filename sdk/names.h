@@ -4,7 +4,6 @@
 // with lumen_ and cannot meet one of the kernel's own. tests/unit/guest-sdk compares it with the
 // library.
 #define ic_choose			   lumen_ic_choose
-#define ic_frameworks			   lumen_ic_frameworks
 #define ic_is_response			   lumen_ic_is_response
 #define ic_offer			   lumen_ic_offer
 #define ic_open				   lumen_ic_open

@@ -63,19 +63,20 @@ bool ic_is_response(
 
 // --- versions ---
 
-static const struct ic_version frameworks[] = { { 1, 0 }, { 3, 0 } };
-const struct ic_versions ic_frameworks = { frameworks, ARRAY_SIZE(frameworks) };
+// Of the framework, which all components share.
+static const struct ic_version framework_list[] = { { 1, 0 }, { 3, 0 } };
+static const struct ic_versions frameworks = { framework_list, ARRAY_SIZE(framework_list) };
 
 uint16_t ic_offer(struct ic_offer *offer, const struct ic_versions *messages)
 {
-	const uint32_t count = ic_frameworks.count + messages->count;
+	const uint32_t count = frameworks.count + messages->count;
 
 	offer->counts = (struct ic_negotiate){
-		.framework_count = (uint16_t)ic_frameworks.count,
+		.framework_count = (uint16_t)frameworks.count,
 		.message_count = (uint16_t)messages->count,
 	};
-	memcpy(offer->versions, frameworks, sizeof(frameworks));
-	memcpy(offer->versions + ic_frameworks.count, messages->list,
+	memcpy(offer->versions, framework_list, sizeof(framework_list));
+	memcpy(offer->versions + frameworks.count, messages->list,
 		messages->count * sizeof(*messages->list));
 	return (uint16_t)(sizeof(offer->counts) + count * sizeof(*offer->versions));
 }
@@ -115,7 +116,7 @@ enum ic_agreement ic_choose(const struct ic_message *offer, const struct ic_vers
 	if ((counts.framework_count + counts.message_count) * sizeof(struct ic_version) >
 		size - sizeof(counts))
 		return IC_CUT_SHORT;
-	if (!find_newest(list, counts.framework_count, &ic_frameworks, &both.framework))
+	if (!find_newest(list, counts.framework_count, &frameworks, &both.framework))
 		return IC_NO_VERSION;
 	list += counts.framework_count * sizeof(struct ic_version);
 	if (!find_newest(list, counts.message_count, messages, &both.message))
@@ -139,7 +140,7 @@ enum ic_agreement ic_take_choice(const struct ic_message *response,
 		return IC_CUT_SHORT;
 	memcpy(&choice, response->body, sizeof(choice));
 	if (choice.counts.framework_count != 1 || choice.counts.message_count != 1 ||
-		!speaks(&ic_frameworks, &choice.framework) || !speaks(messages, &choice.message))
+		!speaks(&frameworks, &choice.framework) || !speaks(messages, &choice.message))
 		return IC_NO_VERSION;
 	*dialect = (struct ic_dialect){ choice.framework, choice.message };
 	return IC_AGREED;

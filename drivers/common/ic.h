@@ -56,9 +56,6 @@ struct ic_versions {
 
 enum { IC_VERSIONS_MAX = 8 };
 
-// The framework's versions, which all components share.
-extern const struct ic_versions ic_frameworks;
-
 // The body of the host's first message.
 struct ic_offer {
 	struct ic_negotiate counts;

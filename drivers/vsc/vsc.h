@@ -92,7 +92,7 @@ struct vsc {
 	lumen_status status;
 	const char *failure;
 	bool closing;
-	uint64_t timeout_ns; // for each answer
+	uint64_t timeout_ns; // for each answer that is waited for
 	uint32_t queue_count;
 	struct vsc_queue *queues[VSC_MAX_QUEUES]; // the first is the primary channel's
 };

@@ -8,7 +8,6 @@
 
 #define IC_RING_PAGES  3u // as Linux's
 #define IC_PACKET_SIZE 8192u
-#define IC_TIMEOUT_NS  10000000000ull
 
 // Where the inbox's message is. Changed with the lock held; nothing is received but in IC_IDLE.
 enum ic_stage {
@@ -252,7 +251,6 @@ lumen_status ic_open(struct lumen_vmbus *bus, const struct ic_component *compone
 	if (!ic)
 		return LUMEN_NO_MEMORY;
 	ic->vsc.class = &class;
-	ic->vsc.timeout_ns = IC_TIMEOUT_NS;
 	ic->component = component;
 	ic->handlers = handlers;
 	ic->page_count = pages;
