@@ -8,15 +8,10 @@
 #include "parent/worker/log.h"
 #include "parent/worker/worker.h"
 
-static bool handle_halt(struct vp *vp, const struct hv_message *message)
+// With its local APIC in the hypervisor a VP halts there, and no device here has a level-triggered
+// interrupt that waits for its end.
+static bool handle_nothing(struct vp *vp, const struct hv_message *message)
 {
-	// With its local APIC in the hypervisor a VP halts there; this message is none of ours.
-	return true;
-}
-
-static bool handle_apic_eoi(struct vp *vp, const struct hv_message *message)
-{
-	// No device here has a level-triggered interrupt.
 	return true;
 }
 
@@ -44,8 +39,8 @@ static const struct exit_entry {
 		exits_msr },
 	{ HvMessageTypeUnrecoverableException, EXIT_KIND_UNRECOVERABLE,
 		sizeof(struct hv_x64_unrecoverable_exception_message), exits_unrecoverable },
-	{ HvMessageTypeX64Halt, EXIT_KIND_HALT, 0, handle_halt },
-	{ HvMessageTypeX64ApicEoi, EXIT_KIND_APIC_EOI, 0, handle_apic_eoi },
+	{ HvMessageTypeX64Halt, EXIT_KIND_HALT, 0, handle_nothing },
+	{ HvMessageTypeX64ApicEoi, EXIT_KIND_APIC_EOI, 0, handle_nothing },
 };
 
 static const struct exit_entry exit_unknown = { 0, EXIT_KIND_OTHER, 0, handle_unknown };

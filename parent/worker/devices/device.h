@@ -143,6 +143,9 @@ void device_gone(struct vmbus_device *vmbus);
 // that is logged and reported, and the VSP is stopped. Returns the flags.
 uint32_t device_serve(struct device *device);
 
+// For row->watch(): the thread waits for this descriptor, too. Returns false if it cannot.
+bool device_watch(int epoll_fd, int fd);
+
 // For the main loop: serves the channel now, because something has been asked for.
 void device_loop_serve(struct device *device);
 

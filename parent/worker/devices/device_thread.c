@@ -78,7 +78,7 @@ static void *thread(void *context)
 	return NULL;
 }
 
-static bool watch(int epoll_fd, int fd)
+bool device_watch(int epoll_fd, int fd)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
 
@@ -90,8 +90,8 @@ static bool make_descriptors(struct device *device)
 	device->stopped = false;
 	device->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	device->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	return watch(device->epoll_fd, device->stop_fd) &&
-	       watch(device->epoll_fd, device->vmbus.event_fd) &&
+	return device_watch(device->epoll_fd, device->stop_fd) &&
+	       device_watch(device->epoll_fd, device->vmbus.event_fd) &&
 	       device->row->watch(device, device->epoll_fd);
 }
 

@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 #include "base/macros.h"
 #include "parent/worker/backends/disk_format.h"
@@ -69,13 +68,9 @@ bool storage_watch(struct device *device, int epoll_fd)
 {
 	struct storage_device *storage = (struct storage_device *)device;
 
-	for (unsigned i = 0; i < storage->disk_count; i++) {
-		const int fd = block_file_event_fd(storage->disks[i].file);
-		struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
-
-		if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event))
+	for (unsigned i = 0; i < storage->disk_count; i++)
+		if (!device_watch(epoll_fd, block_file_event_fd(storage->disks[i].file)))
 			return false;
-	}
 	return true;
 }
 
