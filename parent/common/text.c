@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/macros.h"
+
 enum { DELETE = 0x7f };
 
 static bool is_control(unsigned char byte)
@@ -62,9 +64,53 @@ bool text_unquote(char *text)
 	return true;
 }
 
+// A row: the first byte, the second one, the length in bytes.
+struct sequence {
+	unsigned char first, last, low, high, length;
+};
+
+// RFC 3629, section 4, without the control characters: of ASCII, and U+0080 to U+009F.
+static const struct sequence sequences[] = {
+	{ 0x20, 0x7e, 0x00, 0xff, 1 },
+	{ 0xc2, 0xc2, 0xa0, 0xbf, 2 },
+	{ 0xc3, 0xdf, 0x80, 0xbf, 2 },
+	{ 0xe0, 0xe0, 0xa0, 0xbf, 3 },
+	{ 0xe1, 0xec, 0x80, 0xbf, 3 },
+	{ 0xed, 0xed, 0x80, 0x9f, 3 },
+	{ 0xee, 0xef, 0x80, 0xbf, 3 },
+	{ 0xf0, 0xf0, 0x90, 0xbf, 4 },
+	{ 0xf1, 0xf3, 0x80, 0xbf, 4 },
+	{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
+};
+
+static bool begins_with(const unsigned char *text, const struct sequence *sequence)
+{
+	if (text[0] < sequence->first || text[0] > sequence->last)
+		return false;
+	if (text[1] < sequence->low || text[1] > sequence->high)
+		return false;
+	for (unsigned i = 2; i < sequence->length; i++)
+		if ((text[i] & 0xc0) != 0x80)
+			return false; // the end, too
+	return true;
+}
+
+// Returns the length of the character that a text begins with, 0 if it is none to be shown.
+static size_t shown_length(const char *text)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(sequences); i++)
+		if (begins_with((const unsigned char *)text, &sequences[i]))
+			return sequences[i].length;
+	return 0;
+}
+
 void text_make_printable(char *text)
 {
-	for (; *text; text++)
-		if (is_control((unsigned char)*text))
+	while (*text) {
+		const size_t length = shown_length(text);
+
+		if (!length)
 			*text = '?';
+		text += length ? length : 1;
+	}
 }

@@ -12,5 +12,6 @@ void text_quote(const char *text, FILE *file);
 // Takes the quoting back, in place. Returns false if text_quote() cannot have written this.
 bool text_unquote(char *text);
 
-// Makes every control character a question mark: what is left can be shown on a terminal.
+// Makes every control character, and every byte that is no UTF-8, a question mark: what is left can
+// be shown on a terminal, and be a JSON string.
 void text_make_printable(char *text);

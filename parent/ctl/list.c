@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/macros.h"
+#include "parent/common/text.h"
 
 enum { HEARTBEAT_S = 2 }; // of `list`, for each child's worker
 
@@ -130,20 +131,27 @@ int ctl_list(int argc, char **argv)
 	return 0;
 }
 
+// Whether JSON takes it for the number that it is (RFC 8259, section 6): 007 is none.
+static bool is_number(const char *text)
+{
+	text += *text == '-';
+	return *text && strspn(text, "0123456789") == strlen(text) && (*text != '0' || !text[1]);
+}
+
 // The worker's lines are `name value`. As JSON: one flat object.
 static void print_stat_line(char *line, bool json, bool first)
 {
-	char *value = strchr(line, ' ');
+	const char *name = json ? strsep(&line, " ") : line;
+	const char *value = line ? line : "";
 
-	if (!json || !value) {
-		printf("%s\n", line);
+	if (!json) {
+		printf("%s\n", name);
 		return;
 	}
-	*value++ = 0;
 	printf("%s\n  ", first ? "" : ",");
-	ctl_print_json_string(line);
+	ctl_print_json_string(name);
 	printf(": ");
-	if (*value && strspn(value, "0123456789") == strlen(value))
+	if (is_number(value))
 		printf("%s", value);
 	else
 		ctl_print_json_string(value);
@@ -158,6 +166,7 @@ void ctl_print_lines(char *answer, bool json)
 	if (json)
 		printf("{");
 	while ((line = strtok_r(rest, "\n", &rest))) {
+		text_make_printable(line); // it may be no worker of ours any more
 		print_stat_line(line, json, first);
 		first = false;
 	}

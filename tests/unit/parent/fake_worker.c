@@ -58,6 +58,22 @@ static int talk(int listener, int lines)
 	}
 }
 
+// What no worker of ours says, but one that its child has taken over may.
+static int rave(int listener)
+{
+	char line[64];
+
+	for (;;) {
+		int fd = accept(listener, NULL, NULL);
+
+		if (read(fd, line, sizeof(line)) <= 0)
+			return 98;
+		dprintf(fd, "ok\nodd \033[2J\xc2\x9b"
+			    "31m\xff\nzeroes 007\nnone\nminus -5\ndash -\nempty \nnumber 12\n");
+		close(fd);
+	}
+}
+
 // One that answers nobody, and says so at once.
 __attribute__((noreturn)) static void hang_up(int listener)
 {
@@ -79,6 +95,8 @@ static int be(const char *what, int listener)
 		return talk(listener, 40000);
 	if (!strcmp(what, "chat"))
 		return talk(listener, 1);
+	if (!strcmp(what, "rave"))
+		return rave(listener);
 	if (strcmp(what, "deaf") && strcmp(what, "stubborn"))
 		hang_up(listener);
 	for (;;)

@@ -15,6 +15,7 @@
 #include "parent/common/child_config.h"
 #include "parent/common/exit_status.h"
 #include "parent/common/rundir.h"
+#include "parent/common/text.h"
 
 static struct child_config config, copy;
 static char base[] = "/tmp/lumen-run-XXXXXX";
@@ -210,6 +211,36 @@ Test(config, one_that_is_quoted_badly_is_refused)
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		cr_assert_eq(rundir_write(directory_fd, RUNDIR_CONFIG, texts[i]), 0);
 		cr_expect(!read_config(), "%s", texts[i]);
+	}
+}
+
+// C1 control characters are as good as escape sequences to many terminals.
+Test(config, what_is_shown_is_printable_utf8)
+{
+	static const struct {
+		const char *text, *shown;
+	} texts[] = {
+		{ "plain ~", "plain ~" },
+		{ "\x1b[2J\x7f\t", "?[2J??" },
+		{ "k\u00e4y \u20ac \U0001f600 \U0010fffd \ue000 \u00a0",
+			"k\u00e4y \u20ac \U0001f600 \U0010fffd \ue000 \u00a0" },
+		{ "\xc2\x9b"
+		  "31m \x9b"
+		  "31m",
+			"??31m ?31m" },
+		{ "\xff \xc0\xaf \xe0\x80\xaf \xf0\x80\x80\xaf", "? ?? ??? ????" },
+		{ "\xed\xa0\x80 \xf4\x90\x80\x80", "??? ????" },
+		{ "\xc3", "?" },
+		{ "\xe2\x82", "??" },
+		{ "\xf0\x9f\x98", "???" },
+		{ "\xe2\x82z", "??z" },
+	};
+	char text[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		snprintf(text, sizeof(text), "%s", texts[i].text);
+		text_make_printable(text);
+		cr_expect_str_eq(text, texts[i].shown, "%zu: %s", i, text);
 	}
 }
 

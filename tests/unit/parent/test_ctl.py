@@ -367,6 +367,18 @@ def test_an_answer_of_any_length_is_whole(bench):
     bench.clean("a")
 
 
+def test_an_answer_of_any_words_is_printable_and_json(bench):
+    """Of a worker that its child has taken over, and of pairs whose values are the child's."""
+    bench.create("a", "rave")
+    bench.do("start", "a")
+    for words in ("stat", "a"), ("info", "a"):
+        check(json.loads(bench.do(*words, "--json")) == {
+            "odd": "?[2J??31m?", "zeroes": "007", "none": "", "minus": -5, "dash": "-", "empty": "", "number": 12},
+            "the object")
+        check(bench.do(*words).startswith("odd ?[2J??31m?\nzeroes 007\nnone\n"), "the lines")
+    bench.clean("a")
+
+
 def test_a_console_that_reads_nothing_can_be_left(bench):
     """More than all buffers is typed; then Ctrl-]."""
     bench.create("a", "mute")
