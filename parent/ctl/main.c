@@ -3,6 +3,7 @@
 #include "parent/ctl/ctl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -237,10 +238,17 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
 	return 0;
 }
 
-int main(int argc, char **argv)
+// Where one of them is closed, a file of ours would take its place, and be written to. What is put
+// there can be used no more than what is missing.
+static void keep_standard_files(void)
 {
-	signal(SIGPIPE,
-		SIG_IGN); // a worker that ends while it is spoken to is an error like others
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+static int run_command(int argc, char **argv)
+{
 	if (argc < 2)
 		return ctl_wrong("A command is missing.");
 	if (wants_help(argc, argv))
@@ -256,4 +264,18 @@ int main(int argc, char **argv)
 	if (verb_find(argv[1]))
 		return run_verb(verb_find(argv[1]), argc - 1, argv + 1);
 	return ctl_wrong("There is no command %s.", argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+	int status;
+
+	// A worker that ends while it is spoken to is an error like others.
+	signal(SIGPIPE, SIG_IGN);
+	keep_standard_files();
+	status = run_command(argc, argv);
+	if (!fflush(stdout) && !ferror(stdout))
+		return status;
+	return status ? status
+		      : ctl_fail(LUMEN_EXIT_OUR_FAULT, "Standard output could not be written.");
 }

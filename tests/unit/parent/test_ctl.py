@@ -409,6 +409,20 @@ def test_a_reader_that_is_gone_is_no_crash(bench):
     bench.clean("a")
 
 
+def test_an_output_that_cannot_be_written_is_an_error(bench):
+    """It is full, or closed: then nothing else of lumenctl's, such as its socket, is taken for it."""
+    bench.create("a", "chat")
+    bench.do("start", "a")
+    for command in "--help", "stop --help", "list", "list --json", "stat a", "info a":
+        for where in ">/dev/full", ">&-", "<&- >&-", "<&- >&- 2>&-":
+            result = subprocess.run(["sh", "-c", f"{LUMENCTL} {command} {where}"], env=bench.environment, text=True,
+                                    capture_output=True, timeout=PATIENCE, check=False)
+            said = "" if "2>" in where else "lumenctl: Standard output could not be written.\n"
+            check((result.returncode, result.stderr) == (123, said), f"{command} {where}: {result}")
+    check(bench.run("list", wrapper=("sh", "-c", 'exec "$@" <&- 2>&-', "sh")).returncode == 0, "the others")
+    bench.clean("a")
+
+
 def test_directories_of_any_length(bench):
     """Up to and beyond what a socket's address holds (108)."""
     for length in (*range(85, 110), 300, 2000):
