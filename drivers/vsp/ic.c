@@ -232,6 +232,16 @@ bool ic_ask(struct ic_vsp *ic, uint32_t argument)
 	return ic_begin(ic, &(const struct ic_order){ .argument = argument });
 }
 
+void ic_cancel(struct ic_vsp *ic)
+{
+	if (!ic_asked(ic))
+		return;
+	if (ic->patience > IC_UNDO_TICKS)
+		ic->patience = IC_UNDO_TICKS;
+	ic->vsp.own_flags |= IC_LATE;
+	end_exchange(ic, IC_STATUS_TIMEOUT);
+}
+
 bool ic_asked(const struct ic_vsp *ic)
 {
 	return ic->due || ic->state == IC_WAITING;
@@ -265,7 +275,7 @@ bool ic_expire(struct vsp *vsp)
 	if (++ic->waited < ic->patience)
 		return true;
 	ic->expired++;
-	end_exchange(ic, IC_STATUS_TIMEOUT);
+	ic_cancel(ic);
 	return ic_asked(ic);
 }
 

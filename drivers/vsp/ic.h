@@ -12,10 +12,12 @@
 #include "drivers/vsp/vsp.h"
 
 // Flags of vsp_poll(). The order is over, or the guest has answered what nobody has ordered; see
-// ic_status(). The guest leaves questions of the component's own unanswered; it answers again.
+// ic_status(). The guest leaves questions of the component's own unanswered; it answers again. The
+// order has failed, as the guest was late, though it is not over yet: what has been done is undone.
 #define IC_ANSWERED VSP_OWN
 #define IC_SILENT   (VSP_OWN << 1)
 #define IC_BACK	    (VSP_OWN << 2)
+#define IC_LATE	    (VSP_OWN << 3)
 
 enum {
 	IC_PACKET_MAX = 8192,	 // from the guest, in bytes
@@ -104,6 +106,9 @@ bool ic_begin(struct ic_vsp *ic, const struct ic_order *order);
 // An order that is only its argument.
 bool ic_ask(struct ic_vsp *ic, uint32_t argument);
 
+// Gives up the order that is under way, if there is one, as if its deadline had passed.
+void ic_cancel(struct ic_vsp *ic);
+
 // Returns whether an order is under way.
 bool ic_asked(const struct ic_vsp *ic);
 
@@ -124,7 +129,10 @@ const char *ic_word(const struct ic_vsp *ic, unsigned index);
 
 // What components that only do as they are told have in common.
 #define IC_ORDERED .tick_ms = IC_ORDER_TICK_MS, .tick = ic_expire
-enum { IC_ORDER_TICK_MS = 1000 };
+enum {
+	IC_ORDER_TICK_MS = 1000,
+	IC_UNDO_TICKS = 10, // at most that a guest has for each answer, once it was late
+};
 
 // For IC_CLASS().
 extern const struct vsp_counter ic_counters[];

@@ -225,7 +225,7 @@ static void request_verb(struct control_client *client, const struct verb *verb,
 	client->state = CONTROL_VERB;
 	client->verb = verb;
 	if (verb->flags & VERB_SENDS)
-		loop_change(client->control->loop, &client->source, 0);
+		loop_change(client->control->loop, &client->source, EPOLLHUP);
 	error = synthetic_begin_verb(client->control->worker, verb,
 		seconds ? seconds : verb->seconds, words + (*words == '\t'));
 	if (error)
@@ -290,14 +290,17 @@ static void receive_request(struct control_client *client)
 }
 
 // One that waits for a verb has nothing more to say, or is gone, if it does not send a file.
-static void verb_ready(struct control_client *client)
+static void verb_ready(struct control_client *client, uint32_t events)
 {
-	if (!(client->verb->flags & VERB_SENDS)) {
-		control_client_drop(client);
+	const struct verb *verb = client->verb;
+
+	if ((verb->flags & VERB_SENDS) && !(events & (EPOLLHUP | EPOLLERR))) {
+		loop_change(client->control->loop, &client->source, EPOLLHUP);
+		synthetic_sent(client->control->worker, verb);
 		return;
 	}
-	loop_change(client->control->loop, &client->source, 0);
-	synthetic_sent(client->control->worker, client->verb);
+	control_client_drop(client);
+	synthetic_forget_verb(client->control->worker, verb);
 }
 
 // Each branch takes something, drops the client, or changes what it waits for.
@@ -318,7 +321,7 @@ static bool client_ready(struct loop_source *source, uint32_t events)
 			control_client_drop(client);
 		break;
 	default:
-		verb_ready(client);
+		verb_ready(client, events);
 		break;
 	}
 	return true;

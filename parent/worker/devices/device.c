@@ -187,6 +187,13 @@ const char *synthetic_begin_verb(
 	return verb->device ? device->row->begin(device, &request) : change_offer(device, verb);
 }
 
+void synthetic_forget_verb(struct worker *worker, const struct verb *verb)
+{
+	struct device *device = device_named(worker, verb->device);
+
+	device->row->forget(device);
+}
+
 void synthetic_sent(struct worker *worker, const struct verb *verb)
 {
 	struct device *device = device_named(worker, verb->device);

@@ -61,9 +61,11 @@ struct device_row {
 	uint64_t (*file_size)(const struct device *device);
 
 	// The verbs of verbs.h that name the device; may be NULL without any. begin: returns NULL,
-	// and device_verb_done() says what became of it, or why it cannot be: a sentence. tell:
-	// what the child is known to be, as `info` has it.
+	// and device_verb_done() says what became of it, or why it cannot be: a sentence. forget:
+	// nobody waits any more for what it has begun. tell: what the child is known to be, as
+	// `info` has it.
 	const char *(*begin)(struct device *device, const struct device_request *request);
+	void (*forget)(struct device *device);
 	void (*tell)(struct device *device, struct stat_text *text);
 };
 
@@ -115,6 +117,9 @@ uint64_t synthetic_activity(struct worker *worker);
 // control_verb_done() says what became of it. Returns NULL, or why it cannot be: a sentence.
 const char *synthetic_begin_verb(
 	struct worker *worker, const struct verb *verb, uint32_t seconds, char *words);
+
+// There is nobody any more who waits for a verb that was begun.
+void synthetic_forget_verb(struct worker *worker, const struct verb *verb);
 
 // Writes what the devices know of the child.
 void synthetic_tell(struct worker *worker, struct stat_text *text);

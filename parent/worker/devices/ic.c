@@ -113,6 +113,17 @@ const char *ic_begin_verb(struct device *device, const struct device_request *re
 	return NULL;
 }
 
+void ic_forget_verb(struct device *device)
+{
+	struct ic_device *self = (struct ic_device *)device;
+
+	if (!self->verb)
+		return;
+	end_verb(self, "There is nobody any more who waits for it.");
+	ic_cancel((struct ic_vsp *)device->vsp);
+	device_loop_serve(device);
+}
+
 static const char *sentence_for(struct ic_device *self, uint32_t status)
 {
 	static const struct {
@@ -138,7 +149,7 @@ void ic_flags(struct device *device, uint32_t flags)
 {
 	struct ic_device *self = (struct ic_device *)device;
 
-	if ((flags & IC_ANSWERED) && self->verb)
+	if ((flags & (IC_ANSWERED | IC_LATE)) && self->verb)
 		end_verb(self, sentence_for(self, ic_status((struct ic_vsp *)device->vsp)));
 	if (flags & IC_SILENT)
 		log_limited(&self->silences, "%s: the child does not answer any more",

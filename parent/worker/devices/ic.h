@@ -23,6 +23,7 @@ bool ic_attach(struct device *device, struct failure *failure);
 
 // The rest of the row. A verb is an order with the verb's argument and words.
 const char *ic_begin_verb(struct device *device, const struct device_request *request);
+void ic_forget_verb(struct device *device);
 void ic_flags(struct device *device, uint32_t flags);
 void ic_closing(struct device *device);
 void ic_stat(struct device *device, struct stat_text *text);

@@ -16,7 +16,7 @@
 #define COMPONENT(component)                                                                       \
 	.class = &(component).class, .size = sizeof(struct ic_device), .detail = &(component),     \
 	.attach = ic_attach, .flags = ic_flags, .closing = ic_closing, .begin = ic_begin_verb,     \
-	.stat = ic_stat, .tell = ic_tell
+	.forget = ic_forget_verb, .stat = ic_stat, .tell = ic_tell
 
 const struct device_row device_table[] = {
 	{ STORAGE_ROW, .class = &storage_vsp_class,

@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -22,6 +23,7 @@
 #include "drivers/proto/heartbeat.h"
 #include "drivers/proto/shutdown.h"
 #include "drivers/proto/storage.h"
+#include "drivers/proto/vss.h"
 #include "fake_block_system.h"
 #include "fake_partition.h"
 #include "parent/worker/devices/storage.h"
@@ -1644,7 +1646,7 @@ Test(worker, a_device_is_taken_back_and_given_again_while_the_child_runs)
 
 enum { COPIED = 10000 };
 
-static const struct vmbus_guid fcopy_class = FCOPY_GUID;
+static const struct vmbus_guid fcopy_class = FCOPY_GUID, vss_class = VSS_GUID;
 
 // Takes so many requests, of which the last one has to be this.
 static int take_copy(unsigned step, unsigned count, uint32_t last, struct hv_message *message)
@@ -1710,6 +1712,97 @@ Test(worker, a_file_is_copied_to_the_guest)
 Test(worker, a_file_that_does_not_come_is_cancelled)
 {
 	cr_assert_eq(run_beside(disappointed_guest, copy_a_part), LUMEN_EXIT_OUR_FAULT);
+}
+
+// Clients that are gone before the guest has answered what it was asked; it has a day for that.
+
+// Leaves the second message unanswered, and expects that it is taken back at once.
+static int slow_guest(uint16_t type, size_t operation, const uint8_t *expected, unsigned count)
+{
+	struct vmbus_packet in;
+	int error = 0;
+
+	for (unsigned i = 0; i < count && !error; i++) {
+		error = i == 1 ? receive(&in) : answer_component(type, 0, NULL, 0);
+		if (!error && i == 1)
+			component_asked = in.payload + sizeof(struct ic_frame);
+		cr_assert(error || component_asked[operation] == expected[i], "%u: %u", i,
+			component_asked[operation]);
+		if (i == 1)
+			sem_post(&settled);
+	}
+	return error;
+}
+
+static int freezing_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	static const uint8_t expected[] = { VSS_HOT_BACKUP, VSS_FREEZE, VSS_THAW, VSS_THAW };
+	int error = step ? fake_wait() : open_this(&vss_class, (struct ic_version){ 5, 0 });
+
+	if (!error)
+		error = slow_guest(IC_MESSAGE_VSS, offsetof(struct vss_message, operation),
+			expected, ARRAY_SIZE(expected));
+	fake_in(message, LAYOUT_CONSOLE_PORT, 1);
+	return error;
+}
+
+// Hangs up when the guest has got to its second message. Again until the guest's driver is there.
+static void ask_and_leave(const char *what, size_t size)
+{
+	static const char file[FCOPY_BLOCK];
+	struct pollfd client = { .events = POLLIN };
+
+	do {
+		client.fd = request(what);
+		if (size)
+			cr_expect_leq(
+				send(client.fd, file, size, MSG_NOSIGNAL), (ssize_t)sizeof(file));
+		while (sem_trywait(&settled) && !poll(&client, 1, 10))
+			continue;
+	} while (!close(client.fd) && client.revents);
+}
+
+static void *freeze_it_and_leave(void *context)
+{
+	ask_and_leave("freeze\t86400", 0);
+	do
+		read_to_end(request("thaw\t10"), answer, sizeof(answer));
+	while (!strncmp(answer, "error The child has been asked before", 37));
+	cr_expect_str_eq(answer, "ok\n");
+	return kill_it(context);
+}
+
+Test(worker, a_freeze_that_nobody_waits_for_is_thawed)
+{
+	sem_init(&settled, 0, 0);
+	cr_assert_eq(run_beside(freezing_guest, freeze_it_and_leave), LUMEN_EXIT_OUR_FAULT);
+}
+
+static int abandoned_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	static const uint8_t expected[] = { FCOPY_START, FCOPY_WRITE, FCOPY_CANCEL };
+	int error = step ? fake_wait() : open_this(&fcopy_class, (struct ic_version){ 1, 1 });
+
+	if (!error)
+		error = slow_guest(IC_MESSAGE_FCOPY, offsetof(struct fcopy_header, operation),
+			expected, ARRAY_SIZE(expected));
+	if (!error)
+		sem_post(&settled);
+	fake_in(message, LAYOUT_CONSOLE_PORT, 1);
+	return error;
+}
+
+static void *copy_it_and_leave(void *context)
+{
+	ask_and_leave("copy-to\t86400\t10000\t/a", FCOPY_BLOCK);
+	sem_wait(&settled); // it was cancelled
+	return kill_it(context);
+}
+
+Test(worker, a_copy_whose_sender_is_gone_is_cancelled_at_once)
+{
+	sem_init(&settled, 0, 0);
+	cr_assert_eq(run_beside(abandoned_guest, copy_it_and_leave), LUMEN_EXIT_OUR_FAULT);
 }
 
 // Sends nonsense over its shutdown channel.

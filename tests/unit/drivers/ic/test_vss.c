@@ -104,6 +104,37 @@ Test(vss, a_guest_that_freezes_too_late_is_thawed)
 	ends(IC_STATUS_TIMEOUT);
 }
 
+Test(vss, what_is_given_up_is_thawed)
+{
+	begin(VSS_FREEZE);
+	ic()->patience = 86400;
+	listen(VSS_HOT_BACKUP);
+	answer(IC_STATUS_OK);
+	listen(VSS_FREEZE);
+	ic_cancel(ic());
+	cr_assert(vsp_poll(vsp()) & IC_LATE, "who waits is told so, before it is over");
+	cr_assert(ic_asked(ic()));
+	listen(VSS_THAW);
+	move();
+	for (unsigned tick = 0; tick < IC_UNDO_TICKS; tick++)
+		cr_assert(vsp_tick(vsp()));
+	ends(IC_STATUS_TIMEOUT);
+	ic_cancel(ic()); // of nothing
+	cr_assert_eq(vsp_poll(vsp()), 0);
+}
+
+Test(vss, what_is_given_up_before_the_freeze_needs_no_thaw)
+{
+	begin(VSS_FREEZE);
+	listen(VSS_HOT_BACKUP);
+	ic_cancel(ic());
+	ends(IC_STATUS_TIMEOUT);
+	order(VSS_THAW);
+	listen(VSS_THAW);
+	answer(IC_STATUS_OK);
+	ends(IC_STATUS_OK);
+}
+
 Test(vss, a_guest_that_never_answers_ends_the_order)
 {
 	begin(VSS_FREEZE);
