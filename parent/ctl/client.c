@@ -21,19 +21,30 @@ static const char *why_not(void)
 	return deadline_passed() ? "it does not answer" : strerror(errno);
 }
 
-int ctl_connect(int directory, bool quiet)
+static int connect_to(int directory, int flags)
 {
 	struct sockaddr_un address;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 
 	rundir_socket_address(directory, &address);
-	if (fd >= 0 && !connect(fd, (struct sockaddr *)&address, sizeof(address)))
+	if (fd < 0 || !connect(fd, (struct sockaddr *)&address, sizeof(address)))
 		return fd;
-	if (!quiet)
-		ctl_fail(LUMEN_EXIT_OUR_FAULT, "The worker cannot be reached: %s.", why_not());
-	if (fd >= 0)
-		close(fd);
+	close(fd);
 	return -1;
+}
+
+int ctl_connect(int directory, bool quiet)
+{
+	int fd = connect_to(directory, 0);
+
+	if (fd < 0 && !quiet)
+		ctl_fail(LUMEN_EXIT_OUR_FAULT, "The worker cannot be reached: %s.", why_not());
+	return fd;
+}
+
+int ctl_connect_now(int directory)
+{
+	return connect_to(directory, SOCK_NONBLOCK);
 }
 
 // Reads the first line of the answer, byte by byte: the rest is the caller's.

@@ -83,6 +83,9 @@ int ctl_request(int directory, const char *request, unsigned int seconds, bool q
 // after saying why not (unless `quiet`).
 char *ctl_ask(int directory, const char *request, unsigned int seconds, bool quiet);
 
+// Connects without waiting, to read and write without waiting. Returns the socket, or -1.
+int ctl_connect_now(int directory);
+
 // Parts of these, within a deadline of the caller's (deadline.h). The socket, or -1; 0, or a status
 // after saying what the worker's first line does; the rest, or NULL after saying why not.
 int ctl_connect(int directory, bool quiet);

@@ -25,7 +25,11 @@ static const struct ctl_command commands[] = {
 	{ "run", ctl_run, "NAME --kernel F [options]",
 		"create, start, console and wait in one; ends with the child's status",
 		"Ctrl-] ends the child. A child of this name that has ended is replaced.\n", true },
-	{ "list", ctl_list, "[--json]", "all children and their states", "", false },
+	{ "list", ctl_list, "[--json]", "all children and their states",
+		"The heartbeat of one that runs is ok, lost, none (it has no driver for that), or "
+		"unknown\n"
+		"(its worker does not say).\n",
+		false },
 	{ "console", ctl_console, "NAME", "the child's console here; Ctrl-] leaves it", "", false },
 	{ "kill", ctl_kill, "NAME", "end the child at once",
 		"Takes at most a few seconds, whatever the child and its worker do.\n", false },

@@ -68,7 +68,7 @@ static int rave(int listener)
 
 		if (read(fd, line, sizeof(line)) <= 0)
 			return 98;
-		dprintf(fd, "ok\nodd \033[2J\xc2\x9b"
+		dprintf(fd, "ok\nheartbeat.state ok\nodd \033[2J\xc2\x9b"
 			    "31m\xff\nzeroes 007\nnone\nminus -5\ndash -\nempty \nnumber 12\n");
 		close(fd);
 	}

@@ -340,6 +340,23 @@ def test_requests_to_a_worker_that_does_not_answer_end(bench):
     bench.clean("a")
 
 
+def test_list_asks_all_at_once(bench):
+    """Workers that do not answer cost nobody's time but their own, also when their queues are full."""
+    bench.create("z", "rave")
+    bench.do("start", "z")
+    for name in "abcdef":
+        bench.create(name, "deaf")
+        bench.do("start", name)
+    for _ in range(3):
+        before = time.monotonic()
+        states = {child["name"]: child["heartbeat"] for child in json.loads(bench.do("list", "--json"))}
+        check(time.monotonic() - before < 8, f"{time.monotonic() - before} s")
+        check(states == {**{name: "unknown" for name in "abcdef"}, "z": "ok"}, f"{states}")
+    for name in "abcdefz":
+        bench.do("kill", name)
+        bench.do("delete", name)
+
+
 def test_verbs_have_words_and_a_deadline(bench):
     """What is wrong on the command line is said so; a child that has agreed to end has its time for that."""
     bench.create("a", "mute")
@@ -373,9 +390,9 @@ def test_an_answer_of_any_words_is_printable_and_json(bench):
     bench.do("start", "a")
     for words in ("stat", "a"), ("info", "a"):
         check(json.loads(bench.do(*words, "--json")) == {
-            "odd": "?[2J??31m?", "zeroes": "007", "none": "", "minus": -5, "dash": "-", "empty": "", "number": 12},
+            "heartbeat.state": "ok", "odd": "?[2J??31m?", "zeroes": "007", "none": "", "minus": -5, "dash": "-", "empty": "", "number": 12},
             "the object")
-        check(bench.do(*words).startswith("odd ?[2J??31m?\nzeroes 007\nnone\n"), "the lines")
+        check(bench.do(*words).startswith("heartbeat.state ok\nodd ?[2J??31m?\nzeroes 007\nnone\n"), "the lines")
     bench.clean("a")
 
 
