@@ -24,7 +24,7 @@ const struct verb child_verbs[] = {
 		"what the child says of itself",
 		"Its system, host name and addresses, its key-value pairs, its heartbeat and clock, and the\n"
 		"versions of its drivers. What its own daemons have to say (Linux: hv_kvp_daemon) is left\n"
-		"out if they do not.\n" },
+		"out if they do not. A key's spaces and control characters are shown as question marks.\n" },
 	{ "set-kvp", "kvp", KVP_ORDER(KVP_SET, KVP_POOL_EXTERNAL), 2, 0, 10, "NAME KEY VALUE",
 		"set a key of the child's to a value", "Linux: in /var/lib/hyperv/.kvp_pool_0.\n" },
 	{ "delete-kvp", "kvp", KVP_ORDER(KVP_DELETE, KVP_POOL_EXTERNAL), 1, 0, 10, "NAME KEY",

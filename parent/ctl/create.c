@@ -11,7 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { OPTION_ROOM = 80 }; // behind a disk's path: all of its options
+enum {
+	OPTION_ROOM = 80, // behind a disk's path: all of its options
+	OPTION = CTL_OPTION,
+	OPTION_NAME,
+};
 
 // The worker may have another working directory: makes a path absolute, and finds out at once
 // whether the file can be opened, and is a file (or, if DEVICE, a block device).
@@ -49,8 +53,8 @@ static void list_options(struct option *options)
 {
 	for (int i = 0; i < CHILD_OPTIONS; i++)
 		options[i] = (struct option){ child_options[i].name,
-			child_options[i].argument ? required_argument : no_argument, NULL, 'o' };
-	options[CHILD_OPTIONS] = (struct option){ "name", required_argument, NULL, 'n' };
+			child_options[i].argument ? required_argument : no_argument, NULL, OPTION };
+	options[CHILD_OPTIONS] = (struct option){ "name", required_argument, NULL, OPTION_NAME };
 	options[CHILD_OPTIONS + 1] = (struct option){ 0 };
 }
 
@@ -66,12 +70,12 @@ static int parse_options(int argc, char **argv, const char **name, struct child_
 
 		if (option == ':')
 			return ctl_wrong("%s needs a value.", argv[optind - 1]);
-		if (option == 'n') {
+		if (option == OPTION_NAME) {
 			*name = optarg;
 			continue;
 		}
-		if (option != 'o')
-			return ctl_wrong("%s does not know %s.", argv[0], argv[optind - 1]);
+		if (option != OPTION)
+			return ctl_unknown_option(argv);
 		// One that takes no value is switched on.
 		why = child_config_set(config, child_options[index].name, optarg ? optarg : "on");
 		if (why)

@@ -41,6 +41,13 @@ __attribute__((format(printf, 2, 3))) int ctl_fail(int status, const char *forma
 // As ctl_fail, for a wrong command line: adds where to find help, and returns the status for it.
 __attribute__((format(printf, 1, 2))) int ctl_wrong(const char *format, ...);
 
+// The values of long options begin here: getopt_long() then says which one was not known.
+enum { CTL_OPTION = 256 };
+
+// Says that a command does not know the option at which getopt_long() has stopped. Returns the
+// status for it.
+int ctl_unknown_option(char **argv);
+
 // Takes the options of a command that knows only --json (if `json` is not NULL), and exactly one
 // NAME (or at most one, if `optional`; *name is then NULL). Returns 0 or an exit status.
 int ctl_one_name(int argc, char **argv, const char **name, bool optional, bool *json);

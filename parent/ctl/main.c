@@ -138,16 +138,23 @@ int ctl_wrong(const char *format, ...)
 	return LUMEN_EXIT_BAD_ARGUMENTS;
 }
 
+int ctl_unknown_option(char **argv)
+{
+	if (optopt && optopt < CTL_OPTION) // one of several letters, of which the word may be next
+		return ctl_wrong("%s does not know -%c.", argv[0], optopt);
+	return ctl_wrong("%s does not know %s.", argv[0], argv[optind - 1]);
+}
+
 int ctl_one_name(int argc, char **argv, const char **name, bool optional, bool *json)
 {
-	static const struct option options[] = { { "json", no_argument, NULL, 'j' }, { 0 } };
+	static const struct option options[] = { { "json", no_argument, NULL, CTL_OPTION }, { 0 } };
 	int option;
 
 	*name = NULL;
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-		if (option != 'j' || !json)
-			return ctl_wrong("%s does not know %s.", argv[0], argv[optind - 1]);
+		if (option != CTL_OPTION || !json)
+			return ctl_unknown_option(argv);
 		*json = true;
 	}
 	if (optind == argc)

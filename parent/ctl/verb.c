@@ -20,6 +20,8 @@ enum {
 	GRACE_S = 2, // of the worker, which knows the deadline and says what happened
 	SECONDS_MAX = 86400,
 	CHUNK = 65536,
+	OPTION_TIMEOUT = CTL_OPTION,
+	OPTION_JSON,
 };
 
 struct verb_call {
@@ -46,26 +48,42 @@ static int parse_seconds(const char *text, unsigned int *seconds)
 
 static int parse(int argc, char **argv, struct verb_call *call)
 {
-	static const struct option options[] = { { "timeout", required_argument, NULL, 't' },
-		{ "json", no_argument, NULL, 'j' }, { 0 } };
+	static const struct option options[] = { { "timeout", required_argument, NULL,
+							 OPTION_TIMEOUT },
+		{ "json", no_argument, NULL, OPTION_JSON }, { 0 } };
 	int option, status = 0;
 
 	opterr = 0;
 	while (!status && (option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
 		if (option == ':')
 			status = ctl_wrong("%s needs a value.", argv[optind - 1]);
-		else if (option == 't')
+		else if (option == OPTION_TIMEOUT)
 			status = parse_seconds(optarg, &call->seconds);
-		else if (option == 'j' && (call->verb->flags & VERB_TELLS))
+		else if (option == OPTION_JSON && (call->verb->flags & VERB_TELLS))
 			call->json = true;
 		else
-			status = ctl_wrong("%s does not know %s.", argv[0], argv[optind - 1]);
+			status = ctl_unknown_option(argv);
 	}
 	if (!status && argc - optind != (int)call->verb->words + 1)
 		status = ctl_wrong("%s takes %s.", argv[0], call->verb->arguments);
 	call->name = argv[optind];
 	call->words = argv + optind + 1;
 	return status;
+}
+
+// /proc has files that say 0 and have more.
+static bool says_its_size(const struct verb_call *call)
+{
+	char byte;
+
+	return call->size || pread(call->file, &byte, 1, 0) <= 0;
+}
+
+static bool names_a_file(const char *path)
+{
+	const size_t length = strlen(path);
+
+	return length && path[0] == '/' && path[length - 1] != '/';
 }
 
 static int open_file(struct verb_call *call)
@@ -80,6 +98,12 @@ static int open_file(struct verb_call *call)
 	if (!S_ISREG(file.st_mode))
 		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "%s is no file.", path);
 	call->size = file.st_size;
+	if (!says_its_size(call))
+		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS,
+			"The file %s does not say how long it is: copy it elsewhere first.", path);
+	if (!names_a_file(call->words[1]))
+		return ctl_wrong(
+			"%s is not the whole path of a file, such as /tmp/file.", call->words[1]);
 	return 0;
 }
 
@@ -159,7 +183,9 @@ static int wait_for_end(const struct verb_call *call)
 		return ctl_fail(LUMEN_EXIT_OUR_FAULT,
 			"%s was asked to %s, but still runs after %u s.", call->name,
 			call->verb->name, call->seconds);
-	return error ? LUMEN_EXIT_OUR_FAULT : 0;
+	return error ? ctl_fail(LUMEN_EXIT_OUR_FAULT, "The end of %s cannot be waited for: %s.",
+			       call->name, strerror(error))
+		     : 0;
 }
 
 static int carry_out(const struct verb_call *call)

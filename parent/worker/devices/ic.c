@@ -26,7 +26,15 @@ static bool reference_time(void *context, uint64_t *time)
 	return worker_reference_time(((struct ic_device *)context)->device.worker, time);
 }
 
-// A line for `info`: a pair that is too long for what room is left is left out.
+// A key ends with the first space of its line: it may have none itself.
+static void replace_spaces(char *key, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if (key[i] == ' ')
+			key[i] = '?';
+}
+
+// A line for `info`: a pair that is too long for what room is left is left out, and counted.
 static void take_pair(void *context, uint32_t pool, const char *key, const char *value)
 {
 	static const char *const pools[] = { "external", "guest", "auto", "auto-external",
@@ -37,8 +45,11 @@ static void take_pair(void *context, uint32_t pool, const char *key, const char 
 	const int length = snprintf(line, room, "kvp.%s.%s %s",
 		pool < ARRAY_SIZE(pools) ? pools[pool] : "unknown", key, value);
 
-	if (length < 0 || (size_t)length + 1 > room)
+	if (length < 0 || (size_t)length + 1 > room) {
+		self->left_out++;
 		return;
+	}
+	replace_spaces(line, (size_t)length - strlen(value) - 1);
 	text_make_printable(line);
 	line[length] = '\n';
 	self->told_length += (size_t)length + 1;
@@ -100,7 +111,7 @@ const char *ic_begin_verb(struct device *device, const struct device_request *re
 	if (self->verb || (has_agreed(device) && !ic_begin(ic, &order)))
 		return "The child has been asked before and has not answered yet.";
 	self->verb = request->verb;
-	self->told_length = 0;
+	self->told_length = self->left_out = 0;
 	if (!has_agreed(device)) {
 		snprintf(self->sentence, sizeof(self->sentence),
 			"The child has no driver for its %s channel, or no daemon behind it.",
@@ -131,9 +142,12 @@ static const char *sentence_for(struct ic_device *self, uint32_t status)
 		const char *sentence;
 	} known[] = {
 		{ IC_STATUS_OK, NULL },
-		{ IC_STATUS_ABORT, "There is nobody any more who sends the file." },
+		{ IC_STATUS_ABORT, "The file has become shorter." },
 		{ IC_STATUS_INVALID, "What the child is to be told is too long, or no UTF-8." },
+		{ IC_STATUS_NOT_FOUND, "The child has no such adapter." },
 		{ IC_STATUS_NOT_SUPPORTED, "The child's driver does not know such a request." },
+		{ IC_STATUS_DISK_FULL, "The child's disk is full." },
+		{ IC_STATUS_NO_MORE, "The child has no such key." },
 		{ IC_STATUS_TIMEOUT, "The child does not answer in time." },
 	};
 
@@ -204,4 +218,6 @@ void ic_tell(struct device *device, struct stat_text *text)
 	ic_stat(device, text);
 	if (self->told_length)
 		stat_line(text, "%.*s", (int)self->told_length - 1, self->told);
+	if (self->left_out)
+		stat_line(text, "%s.left_out %u", device->vmbus.name, self->left_out);
 }

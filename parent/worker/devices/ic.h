@@ -16,6 +16,7 @@ struct ic_device {
 	char sentence[100];		 // that says why a verb has failed
 	char told[CONTROL_PART_MAX / 2]; // what the child has answered to it: lines
 	size_t told_length;
+	unsigned left_out; // pairs for which there was no room
 };
 
 // A row's attach(): its detail is a struct ic_component, which gets the host's clocks.

@@ -364,7 +364,8 @@ def test_verbs_have_words_and_a_deadline(bench):
     for words in (("set-kvp", "a", "key"), ("set-kvp", "a", "key", "value", "more"), ("stop",),
                   ("stop", "a", "--timeout", "0"), ("stop", "a", "--timeout", "1s"), ("stop", "a", "--json"),
                   ("copy-to", "a", "/no/such/file", "/x"), ("copy-to", "a", "/dev/null", "/x"),
-                  ("freeze", "nobody")):
+                  ("copy-to", "a", __file__, "x"), ("copy-to", "a", __file__, "/x/"), ("copy-to", "a", __file__, ""),
+                  ("copy-to", "a", "/proc/cpuinfo", "/x"), ("freeze", "nobody")):
         result = bench.run(*words)
         check(result.returncode == 122 and result.stderr, f"{words}: {result.returncode} {result.stderr}")
     bench.do("set-kvp", "a", "a key\n\\", "its value")
@@ -471,6 +472,18 @@ def test_the_hint_names_the_command(bench):
     for words, hint in ((("create", "--nonsense"), "(lumenctl create --help says more)"),
                         (("nonsense",), "(lumenctl --help says more)")):
         check(bench.run(*words).stderr.endswith(hint + "\n"), f"{words}")
+
+
+def test_the_option_that_is_not_known_is_named(bench):
+    bench.create("a", "mute")
+    bench.do("start", "a")
+    for words, name in ((("stop", "a", "-xy"), "-x"), (("stop", "-t", "a"), "-t"), (("info", "a", "--json=5"), "--json=5"),
+                        (("stop", "a", "--nonsense"), "--nonsense"), (("list", "--json", "-xy"), "-x"),
+                        (("stat", "a", "--json=5"), "--json=5"), (("create", "b", "--cpus", "1", "-o"), "-o"),
+                        (("create", "b", "--test-devices=1"), "--test-devices=1"), (("stop", "a", "-\x1b"), "-?")):
+        result = bench.run(*words)
+        check(result.returncode == 122 and f" does not know {name}. (" in result.stderr, f"{words}: {result.stderr}")
+    bench.clean("a")
 
 
 def test_paths_with_line_breaks(bench):

@@ -1700,7 +1700,7 @@ static void *copy_a_part(void *context)
 {
 	(void)context;
 	send_it(FCOPY_BLOCK);
-	cr_expect_str_eq(answer, "error There is nobody any more who sends the file.\n");
+	cr_expect_str_eq(answer, "error The file has become shorter.\n");
 	return kill_it(context);
 }
 
