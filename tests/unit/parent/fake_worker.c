@@ -151,7 +151,6 @@ int main(int argc, char **argv)
 		return failure.status;
 	}
 	supervised.directory = launch.directory;
-	supervised.lock = launch.lock;
 	supervised.context = &launch;
 	status = supervise(&supervised, reason);
 	launch_tell_end(&launch, status, reason);
