@@ -77,7 +77,17 @@ until_it "the value is not in the pool" says "deep blue"
 info_says "^kvp.external.colour deep blue" || fail "info: colour"
 lumenctl delete-kvp child colour || fail "delete-kvp"
 ! info_says "^kvp.external.colour" || fail "colour is still there"
-! lumenctl delete-kvp child colour || fail "deleted twice"
+! lumenctl delete-kvp child colour 2>error || fail "deleted twice"
+grep "no such key" error || fail "why it cannot be deleted"
+! lumenctl set-addresses child none 10.0.0.1 255.0.0.0 "" "" 2>error || fail "addresses of no adapter"
+grep "no such adapter" error || fail "why it has no addresses"
+lumenctl set-kvp child "two words" "a value" || fail "a key of two words"
+info_says "^kvp.external.two?words a value" || fail "info: two words"
+lumenctl delete-kvp child "two words" || fail "delete two words"
+for number in 1 2 3 4 5; do
+	lumenctl set-kvp child long$number "$(head -c 1000 /dev/zero | tr '\0' x)" || fail "a long value"
+done
+info_says "^kvp.left_out [1-9]" || fail "info: what was left out"
 
 # A file.
 head -c 300001 /dev/urandom >file
@@ -93,6 +103,19 @@ lumenctl copy-to child empty /root/from/empty || fail "copy-to of nothing"
 lumenctl freeze child || fail freeze
 dd if=/dev/lumen-disk0 of=/dev/lumen-disk1 bs=1M iflag=direct || fail copy
 lumenctl thaw child || fail thaw
+
+# A freeze that nobody waits for any more is none. Killed later and later, until it is under way then.
+delay=0
+until grep "freeze: There is nobody any more who waits for it" $child/log; do
+	[ $((delay += 20000)) -le 1000000 ] || fail "no freeze was killed on its way"
+	lumenctl thaw child || fail "thaw of one that is not frozen"
+	lumenctl freeze child --timeout 3600 &
+	usleep $delay
+	kill -9 $!
+	wait
+	usleep 100000
+done
+until_it "it is still frozen" lumenctl copy-to child empty /root/thawed --timeout 2
 
 # The clock: at first, after the root's was set, and after a pause.
 until_it "the clock is wrong" clock_is_right
