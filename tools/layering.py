@@ -30,7 +30,7 @@ ALLOWED = {
     "parent/driver": ("hypercall", "parent/include"),
     "parent/worker": ("hypercall", "x86", "vmbus", "parent/include", "parent/common",
                       "parent/worker/devices", "parent/worker/platform"),
-    "parent/worker/backends": ("drivers/vsp/storage", "parent/worker"),
+    "parent/worker/backends": ("drivers/vsp/storage", "parent/common", "parent/worker"),
     "parent/worker/devices": ("hypercall", "vmbus", "drivers/vsp", "drivers/vsp/ic",
                               "drivers/vsp/storage", "parent/common", "parent/worker",
                               "parent/worker/backends"),

@@ -3,13 +3,15 @@
 #include "parent/ctl/ctl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "parent/common/file.h"
 
 enum {
 	OPTION_ROOM = 80, // behind a disk's path: all of its options
@@ -17,19 +19,21 @@ enum {
 	OPTION_NAME,
 };
 
-// The worker may have another working directory: makes a path absolute, and finds out at once
-// whether the file can be opened, and is a file (or, if DEVICE, a block device).
-static int check_file(const char *what, char *path, int mode, bool device)
+// Finds out at once whether the worker could open a file, and makes its path absolute: that may
+// have another working directory.
+static int check_file(const char *what, char *path, int flags, unsigned kinds)
 {
 	char resolved[PATH_MAX];
+	struct failure failure;
 	struct stat file;
+	int fd = file_open(what, path, flags, kinds, &file, &failure);
 
-	if (!realpath(path, resolved) || access(resolved, mode) || stat(resolved, &file))
-		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The %s %s cannot be opened: %s.", what,
+	if (fd < 0)
+		return ctl_fail(failure.status, "%s", failure.text);
+	close(fd);
+	if (!realpath(path, resolved))
+		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The %s %s cannot be found: %s.", what,
 			path, strerror(errno));
-	if (!S_ISREG(file.st_mode) && !(device && S_ISBLK(file.st_mode)))
-		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The %s %s is no file%s.", what, path,
-			device ? " and no block device" : "");
 	if (snprintf(path, CHILD_PATH_MAX, "%s", resolved) >= CHILD_PATH_MAX - OPTION_ROOM)
 		return ctl_fail(
 			LUMEN_EXIT_BAD_ARGUMENTS, "The path of the %s %s is too long.", what, path);
@@ -38,13 +42,14 @@ static int check_file(const char *what, char *path, int mode, bool device)
 
 static int check_files(struct child_config *config)
 {
-	int status = check_file("kernel", config->kernel, R_OK, false);
+	int status = check_file("kernel", config->kernel, O_RDONLY, FILE_REGULAR);
 
 	if (!status && *config->initrd)
-		status = check_file("initrd", config->initrd, R_OK, false);
+		status = check_file("initrd", config->initrd, O_RDONLY, FILE_REGULAR);
 	for (uint32_t i = 0; !status && i < config->disk_count; i++)
 		status = check_file("disk", config->disks[i].path,
-			config->disks[i].read_only ? R_OK : R_OK | W_OK, true);
+			config->disks[i].read_only ? O_RDONLY : O_RDWR,
+			FILE_REGULAR | FILE_BLOCK_DEVICE);
 	return status;
 }
 

@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "parent/common/child_config.h"
+#include "parent/common/file.h"
 #include "parent/common/text.h"
 #include "parent/ctl/deadline.h"
 
@@ -89,14 +89,12 @@ static bool names_a_file(const char *path)
 static int open_file(struct verb_call *call)
 {
 	const char *path = call->words[0];
+	struct failure failure;
 	struct stat file;
 
-	call->file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (call->file < 0 || fstat(call->file, &file))
-		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "The file %s cannot be opened: %s.", path,
-			strerror(errno));
-	if (!S_ISREG(file.st_mode))
-		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS, "%s is no file.", path);
+	call->file = file_open("file", path, O_RDONLY, FILE_REGULAR, &file, &failure);
+	if (call->file < 0)
+		return ctl_fail(failure.status, "%s", failure.text);
 	call->size = file.st_size;
 	if (!says_its_size(call))
 		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS,

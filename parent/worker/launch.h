@@ -2,7 +2,7 @@
 // What lumenctl gives a worker, made fit for use: the first thing that the worker's process does.
 #pragma once
 
-#include "parent/worker/failure.h"
+#include "parent/common/failure.h"
 
 struct launch {
 	const char *name; // the child's

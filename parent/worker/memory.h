@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "parent/worker/failure.h"
+#include "parent/common/failure.h"
 #include "vmbus/memory.h"
 
 struct guest_memory_part {

@@ -8,7 +8,7 @@
 
 #include "hypercall/registers.h"
 #include "hypercall/synic.h"
-#include "parent/worker/failure.h"
+#include "parent/common/failure.h"
 #include "parent/worker/platform/ioapic.h"
 #include "parent/worker/memory.h"
 

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "parent/worker/failure.h"
+#include "parent/common/failure.h"
 
 struct sandbox {
 	int slot_fd; // the supervisor's: as long as it is open the id is this child's

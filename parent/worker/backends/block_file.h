@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "drivers/vsp/storage/backend.h"
-#include "parent/worker/failure.h"
+#include "parent/common/failure.h"
 
 enum block_file_engine {
 	BLOCK_FILE_BEST,  // io_uring, or threads where the kernel does not let us have it

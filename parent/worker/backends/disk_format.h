@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "parent/worker/failure.h"
+#include "parent/common/failure.h"
 
 // X(name, qemu-img's name of it, offset of the magic; negative: from the end, the magic). All of it
 // on one line: tools/lumen/diskfile.py reads this table, too.

@@ -12,7 +12,7 @@
 #include "drivers/vsp/vsp.h"
 #include "parent/common/verbs.h"
 #include "parent/worker/deadline.h"
-#include "parent/worker/failure.h"
+#include "parent/common/failure.h"
 #include "parent/worker/log.h"
 #include "parent/worker/loop.h"
 #include "parent/worker/stat.h"

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "parent/worker/file.h"
+#include "parent/common/file.h"
 #include "parent/worker/platform/layout.h"
 
 // Flat 4 GiB segments: bytes as in a descriptor (SDM 3A, 3.4.5).

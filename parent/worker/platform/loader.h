@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "parent/worker/failure.h"
+#include "parent/common/failure.h"
 #include "parent/worker/memory.h"
 
 struct loader_input {

@@ -464,7 +464,7 @@ def test_files_that_are_none(bench):
     for words in (("--kernel", str(fifo)), ("--kernel", "/"), ("--kernel", "/dev/null"),
                   (*kernel, "--initrd", str(fifo)), (*kernel, "--disk", "/tmp"), (*kernel, "--disk", "/dev/null,ro")):
         refused = bench.run("create", "a", *words)
-        check(refused.returncode == 122 and " is no file" in refused.stderr, f"{words}: {refused}")
+        check(refused.returncode == 122 and "a file" in refused.stderr, f"{words}: {refused}")
         check(bench.state("a") is None, f"{words} left a child behind")
 
 

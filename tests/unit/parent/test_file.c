@@ -10,7 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "parent/worker/file.h"
+#include "parent/common/file.h"
 
 static char directory[] = "/tmp/lumen-file-XXXXXX";
 static char path[100];
@@ -49,6 +49,17 @@ static void refused(const char *file, unsigned kinds, const char *why)
 		cr_assert(strstr(failure.text, why), "%s: %s", file, failure.text);
 		cr_assert(strstr(failure.text, file), "%s", failure.text);
 	}
+}
+
+Test(file, a_long_path_leaves_room_for_the_reason)
+{
+	char file[5000];
+
+	memset(file, 'k', sizeof(file) - 1);
+	file[sizeof(file) - 1] = 0;
+	cr_assert_eq(file_open("kernel", file, O_RDONLY, FILE_REGULAR, &found, &failure), -1);
+	cr_assert(strstr(failure.text, "k... cannot be opened: File name too long."), "%s",
+		failure.text);
 }
 
 Test(file, everything_else_is_named_and_not_opened)

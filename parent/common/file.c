@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // See file.h.
-#include "parent/worker/file.h"
+#include "parent/common/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "base/macros.h"
+
+enum { SHOWN = 240 }; // of a path, in bytes: a failure's text has to hold the reason, too
 
 static const struct file_type {
 	mode_t type;
@@ -32,12 +34,17 @@ static const struct file_type *type_of(const struct stat *stat)
 	return &unknown;
 }
 
+static const char *rest_of(const char *path)
+{
+	return strlen(path) > SHOWN ? "..." : "";
+}
+
 static bool cannot_open(const char *what, const char *path, struct failure *failure)
 {
 	int error = errno;
 
-	failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS, "The %s %s cannot be opened: %s.", what,
-		path, strerror(error));
+	failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS, "The %s %.*s%s cannot be opened: %s.", what,
+		SHOWN, path, rest_of(path), strerror(error));
 	errno = error;
 	return false;
 }
@@ -49,8 +56,8 @@ static bool check_type(const char *what, const char *path, unsigned kinds, const
 
 	if (type->kind & kinds)
 		return true;
-	failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS, "The %s %s is %s, %s.", what, path,
-		type->name,
+	failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS, "The %s %.*s%s is %s, %s.", what, SHOWN,
+		path, rest_of(path), type->name,
 		kinds & FILE_BLOCK_DEVICE ? "neither a file nor a block device" : "not a file");
 	errno = EINVAL;
 	return false;

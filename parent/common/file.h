@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// How the worker opens what a user has named: kernel, initrd and disks. Never waits, whatever the
-// path leads to. Only while the worker starts: afterwards it opens nothing by a path of the user's.
+// How lumenctl and the worker open what a user has named: kernel, initrd, disks, a file to be
+// copied. Never waits, whatever the path leads to. The worker only while it starts: afterwards it
+// opens nothing by a path of the user's.
 #pragma once
 
 #include <sys/stat.h>
 
-#include "parent/worker/failure.h"
+#include "parent/common/failure.h"
 
 // What a file may be, as bits.
 enum file_kind { FILE_REGULAR = 1, FILE_BLOCK_DEVICE = 2 };

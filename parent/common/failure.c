@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // See failure.h.
-#include "parent/worker/failure.h"
+#include "parent/common/failure.h"
 
 #include <stdarg.h>
 #include <stdio.h>
