@@ -138,7 +138,6 @@ static void end_exchange(struct ic_vsp *ic, uint32_t status)
 	ic->status = status;
 	if (ic->result == IC_STATUS_OK)
 		ic->result = status;
-	ic->waited = 0;
 	ic->due = ic->component->series && !ic->out_waits;
 	if (!ic->due)
 		ic->vsp.own_flags |= IC_ANSWERED;
@@ -163,6 +162,8 @@ static void take_answer(struct ic_vsp *ic, const struct ic_message *message)
 		status = IC_STATUS_FAIL;
 	}
 	end_silence(ic);
+	if (component->lasting)
+		ic->waited = 0;
 	end_exchange(ic, status);
 }
 
@@ -238,6 +239,7 @@ void ic_cancel(struct ic_vsp *ic)
 		return;
 	if (ic->patience > IC_UNDO_TICKS)
 		ic->patience = IC_UNDO_TICKS;
+	ic->waited = 0;
 	ic->vsp.own_flags |= IC_LATE;
 	end_exchange(ic, IC_STATUS_TIMEOUT);
 }

@@ -4,8 +4,9 @@
 // row of this table: GUID, versions, and what its questions say.
 //
 // What the embedder wants of the guest is an order: one question or, of a component that is a
-// series, as many as it takes. Each exchange has a deadline and fails alone. An answer to one that
-// is over (late, or the second one) is counted, and otherwise nothing.
+// series, as many as it takes. An order has a deadline, and fails alone; a series may have
+// something to tidy up then, for which it has as much time again. An answer to a question that is
+// over (late, or the second one) is counted, and otherwise nothing.
 #pragma once
 
 #include "drivers/common/ic.h"
@@ -34,7 +35,8 @@ struct ic_component {
 	uint16_t body_max;    // of a question, in bytes
 	uint16_t words_max;   // of an order's words, in bytes; 0: it takes none
 	bool ask_at_once;     // the first question comes as soon as versions are agreed
-	bool series;	      // an answer, or its deadline, leads to the next question of the order
+	bool series;	      // an answer, or the deadline, leads to the next question of the order
+	bool lasting;	      // an order may last: its deadline is that of each answer
 	const char *measures; // the name of ic_vsp.measured, for statistics; NULL: nothing
 	uint8_t silent_late;  // ticks in a row without an answer that make IC_SILENT; 0: none do
 	// Writes the body of the next question to `body` (zeroed, body_max bytes, aligned to
@@ -80,12 +82,12 @@ struct ic_vsp {
 	uint32_t result;	   // of the order: the first status that is not IC_STATUS_OK
 	uint32_t argument;	   // of the next question: the component's
 	uint32_t step;		   // questions of this order that have been sent
-	uint32_t patience, waited; // ticks: for an answer, since the question
+	uint32_t patience, waited; // ticks: of the order, since it or the last answer began
 	uint64_t memory;	   // what the component remembers; saved
 	int64_t measured;	   // what component->measures, last
 	struct ic_dialect dialect;
 	uint64_t questions, answers, late; // late: ticks at which the last one had no answer
-	uint64_t expired, stray;	   // exchanges without an answer in time, answers to none
+	uint64_t expired, stray;	   // deadlines that have passed, answers to nothing
 	struct vsp_out out;
 	struct ic_frame *message; // the body follows
 	char *words;		  // of the order
@@ -94,7 +96,7 @@ struct ic_vsp {
 
 struct ic_order {
 	uint32_t argument;     // the component's
-	uint32_t patience;     // ticks that the guest has for each answer; 0: it has all the time
+	uint32_t patience;     // ticks that the guest has; 0: all the time
 	const char *words;     // each ends with a zero; copied
 	uint32_t words_length; // bytes, the zeroes included
 };
@@ -120,8 +122,8 @@ uint32_t ic_status(const struct ic_vsp *ic);
 // A tick. Asks; a guest that has not answered is not asked again, but counted.
 bool ic_tick(struct vsp *vsp);
 
-// A tick, of which there have to be some only while an order is under way. An exchange whose
-// deadline has passed has failed, with IC_STATUS_TIMEOUT.
+// A tick, of which there have to be some only while an order is under way. One whose deadline has
+// passed has failed, with IC_STATUS_TIMEOUT.
 bool ic_expire(struct vsp *vsp);
 
 // Returns a word of the order by its number, "" behind the last.

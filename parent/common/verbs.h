@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What a running child can be asked for through one of its devices: a row each, which lumenctl's
 // commands, their help, and the worker read. On the control socket a verb is its name, the seconds
-// that the child has for each answer, and its words (text_quote()), with tabs in between.
+// that the child has (for each block, of a file), and its words (text_quote()), with tabs in
+// between.
 #pragma once
 
 #include <stdint.h>

@@ -28,7 +28,7 @@ struct verb_call {
 	const struct verb *verb;
 	const char *name;
 	char **words;
-	unsigned int seconds; // for each answer
+	unsigned int seconds; // that the child has
 	bool json;
 	int directory;
 	int file; // that is sent, or -1

@@ -123,5 +123,6 @@ const struct ic_component fcopy_component = {
 	.body_max = sizeof(struct fcopy_write),
 	.words_max = 4096,
 	.series = true,
+	.lasting = true,
 	.question = fcopy_question,
 };

@@ -23,7 +23,7 @@ struct device;
 // A verb that a device is to carry out.
 struct device_request {
 	const struct verb *verb;
-	uint32_t seconds;      // for each answer of the child
+	uint32_t seconds;      // that the child has (drivers/vsp/ic.h: ic_order)
 	const char *words;     // verb->words of them, each ends with a zero
 	uint32_t words_length; // bytes
 };

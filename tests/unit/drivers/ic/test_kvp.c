@@ -295,3 +295,21 @@ Test(kvp, a_guest_that_does_not_read_hangs_nobody)
 	}
 	cr_assert(ic()->out_waits);
 }
+
+// Each answer comes in time, and there are more and more of them.
+Test(kvp, a_guest_that_is_slow_all_the_time_has_a_deadline)
+{
+	unsigned questions = 0;
+
+	begin();
+	cr_assert(order(KVP_ORDER(KVP_ENUMERATE, 0), NULL, 0));
+	while (ic_asked(ic()) && listen(sizeof(heard.each))) {
+		cr_assert_leq(++questions, 3);
+		vsp_tick(vsp());
+		header.status = IC_STATUS_OK;
+		respond(&heard, sizeof(heard.each));
+	}
+	cr_assert_eq(ic_status(ic()), IC_STATUS_TIMEOUT);
+	cr_assert_eq(questions, 3);
+	cr_assert_eq(ic_guest_pairs, 2, "what has been told is told");
+}

@@ -148,3 +148,23 @@ Test(vss, a_guest_that_never_answers_ends_the_order)
 	vsp_tick(vsp());
 	ends(IC_STATUS_TIMEOUT);
 }
+
+// Whoever has ordered it has been told that it did not come about: then it must not.
+Test(vss, the_order_has_a_deadline_and_not_each_answer)
+{
+	begin(VSS_FREEZE);
+	listen(VSS_HOT_BACKUP);
+	vsp_tick(vsp());
+	answer(IC_STATUS_OK);
+	listen(VSS_FREEZE);
+	vsp_tick(vsp());
+	cr_assert(vsp_poll(vsp()) & IC_LATE, "at once, and not when it has thawed");
+	cr_assert_eq(ic_status(ic()), IC_STATUS_TIMEOUT);
+	move();
+	listen(VSS_THAW);
+	cr_assert_not(ic_begin(ic(), &(struct ic_order){ .argument = VSS_FREEZE, .patience = 2 }));
+	vsp_tick(vsp());
+	cr_assert(ic_asked(ic()), "to thaw has its own time");
+	answer(IC_STATUS_OK);
+	ends(IC_STATUS_TIMEOUT);
+}
