@@ -167,10 +167,18 @@ static void take_answer(struct ic_vsp *ic, const struct ic_message *message)
 	end_exchange(ic, status);
 }
 
+// What still waits for room has no answer yet.
+static bool answers(
+	const struct ic_vsp *ic, const struct ic_header *header, enum ic_message_type type)
+{
+	return !ic->out_waits && ic_is_response(header, type, ic->transaction_id);
+}
+
 // Late, or once more. Ids come round: half of them are the past.
 static bool answers_the_past(const struct ic_vsp *ic, const struct ic_header *header)
 {
-	const uint8_t age = (uint8_t)(ic->transaction_id - header->transaction_id);
+	const uint8_t heard = (uint8_t)(ic->transaction_id - ic->out_waits);
+	const uint8_t age = (uint8_t)(heard - header->transaction_id);
 
 	return ic->state >= IC_READY && age <= INT8_MAX &&
 	       ic_is_response(header, ic->component->type, header->transaction_id);
@@ -186,11 +194,9 @@ static const char *take_message(struct ic_vsp *ic)
 		!pipe_parse(packet->payload, packet->payload_length, &pipe) ||
 		!ic_parse(pipe.bytes, pipe.length, &message))
 		return "a malformed message";
-	if (ic->state == IC_AGREE &&
-		ic_is_response(&message.header, IC_MESSAGE_NEGOTIATE, ic->transaction_id))
+	if (ic->state == IC_AGREE && answers(ic, &message.header, IC_MESSAGE_NEGOTIATE))
 		take_versions(ic, &message);
-	else if (ic->state == IC_WAITING &&
-		 ic_is_response(&message.header, ic->component->type, ic->transaction_id))
+	else if (ic->state == IC_WAITING && answers(ic, &message.header, ic->component->type))
 		take_answer(ic, &message);
 	else if (answers_the_past(ic, &message.header))
 		ic->stray++;

@@ -313,3 +313,22 @@ Test(kvp, a_guest_that_is_slow_all_the_time_has_a_deadline)
 	cr_assert_eq(questions, 3);
 	cr_assert_eq(ic_guest_pairs, 2, "what has been told is told");
 }
+
+// What is in no ring yet cannot have been answered.
+Test(kvp, a_guest_that_answers_what_it_cannot_have_read_loses_the_channel)
+{
+	begin();
+	while (!ic()->out_waits) {
+		cr_assert(order(KVP_ORDER(KVP_GET, 0), "a\0", 3));
+		vsp_poll(vsp());
+		tick(3);
+		vsp_poll(vsp());
+	}
+	cr_assert(order(KVP_ORDER(KVP_GET, 0), "a\0", 3));
+	header.type = IC_MESSAGE_KVP;
+	header.transaction_id = ic()->transaction_id;
+	header.status = IC_STATUS_OK;
+	respond(&heard, sizeof(heard.pair));
+	cr_assert(vsp_poll(vsp()) & VSP_FAILED);
+	cr_assert_str_eq(vsp_failure(vsp()), "a message that answers nothing");
+}
