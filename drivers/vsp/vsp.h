@@ -59,6 +59,7 @@ struct vsp_class {
 	uint32_t poll_packets;	// what one poll takes at most: packets,
 	uint32_t poll_cost;	// and what packet() returns, together
 	uint32_t tick_ms;	// how often vsp_tick() is to be called; 0: never
+	bool asks;		// tick() asks the guest what nobody has ordered
 	uint16_t saved_version; // of what save() writes
 	const struct vsp_counter *counters;
 

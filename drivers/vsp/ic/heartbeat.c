@@ -36,7 +36,8 @@ static bool heartbeat_answer(struct ic_vsp *ic, const struct ic_message *message
 }
 
 const struct ic_component heartbeat_component = {
-	.class = { IC_CLASS("heartbeat", HEARTBEAT_GUID), .tick_ms = PERIOD_MS, .tick = ic_tick },
+	.class = { IC_CLASS("heartbeat", HEARTBEAT_GUID), .tick_ms = PERIOD_MS, .asks = true,
+		.tick = ic_tick },
 	.type = IC_MESSAGE_HEARTBEAT,
 	.versions = { versions, ARRAY_SIZE(versions) },
 	.body_max = sizeof(struct heartbeat_message),

@@ -52,7 +52,8 @@ static uint16_t timesync_question(struct ic_vsp *ic, void *body)
 }
 
 const struct ic_component timesync_component = {
-	.class = { IC_CLASS("timesync", TIMESYNC_GUID), .tick_ms = PERIOD_MS, .tick = ic_tick },
+	.class = { IC_CLASS("timesync", TIMESYNC_GUID), .tick_ms = PERIOD_MS, .asks = true,
+		.tick = ic_tick },
 	.type = IC_MESSAGE_TIMESYNC,
 	.versions = { versions, ARRAY_SIZE(versions) },
 	.body_max = sizeof(struct timesync_message),

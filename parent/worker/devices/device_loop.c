@@ -29,12 +29,18 @@ static void signalled(struct loop_source *source)
 	device_loop_serve(container_of(source, struct device, signalled));
 }
 
+// An answer of one that has crashed would look as if it still did something.
+static bool asks_the_dead(const struct device *device)
+{
+	return device->row->class->asks &&
+	       __atomic_load_n(&device->worker->crash_reported, __ATOMIC_RELAXED);
+}
+
 static void ticked(struct loop_source *source)
 {
 	struct device *device = container_of(source, struct device, ticks);
 
-	// Whoever has crashed is asked nothing: an answer would look as if it still did something.
-	if (!device->served || __atomic_load_n(&device->worker->crash_reported, __ATOMIC_RELAXED))
+	if (!device->served || asks_the_dead(device))
 		return;
 	if (vsp_tick(device->vsp))
 		loop_timer_start(source, device->row->class->tick_ms);

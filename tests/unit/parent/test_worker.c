@@ -1566,6 +1566,34 @@ Test(worker, a_guest_that_closes_its_shutdown_channel_is_not_stopped)
 	cr_assert_str_eq(answer, "ok\n");
 }
 
+// Says that it has crashed, with its driver there, and does nothing more.
+static int mute_crashed_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	int error = step ? fake_wait() : open_component();
+
+	fake_crash(message);
+	return error;
+}
+
+static void *stop_it_in_vain_then_kill_it(void *context)
+{
+	(void)context;
+	while (!__atomic_load_n(&worker->crash_reported, __ATOMIC_RELAXED))
+		usleep(1000);
+	for (int i = 0; i < 2; i++) {
+		read_to_end(request("stop\t1"), answer, sizeof(answer));
+		cr_expect_str_eq(answer, "error The child does not answer in time.\n");
+	}
+	return kill_it(context);
+}
+
+Test(worker, a_crashed_child_that_is_kept_hangs_no_verb)
+{
+	worker->config.on_crash = CHILD_CRASH_KEEP;
+	cr_assert_eq(
+		run_beside(mute_crashed_guest, stop_it_in_vain_then_kill_it), LUMEN_EXIT_CRASHED);
+}
+
 // --- devices that come and go ---
 
 enum { OFFERS = 100 };
