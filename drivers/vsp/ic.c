@@ -157,6 +157,8 @@ static void take_answer(struct ic_vsp *ic, const struct ic_message *message)
 	uint32_t status = message->header.status;
 
 	ic->answers++;
+	if (status != IC_STATUS_OK)
+		ic->refusal = status;
 	if (status == IC_STATUS_OK && component->answer && !component->answer(ic, message)) {
 		ic->vsp.counters.malformed++;
 		status = IC_STATUS_FAIL;
@@ -229,7 +231,7 @@ bool ic_begin(struct ic_vsp *ic, const struct ic_order *order)
 	ic->argument = order->argument;
 	ic->patience = order->patience;
 	ic->step = ic->waited = 0;
-	ic->result = IC_STATUS_OK;
+	ic->result = ic->refusal = IC_STATUS_OK;
 	ic->due = true;
 	return true;
 }
@@ -258,6 +260,11 @@ bool ic_asked(const struct ic_vsp *ic)
 uint32_t ic_status(const struct ic_vsp *ic)
 {
 	return ic->result;
+}
+
+bool ic_refused(const struct ic_vsp *ic)
+{
+	return ic->result != IC_STATUS_OK && ic->result == ic->refusal;
 }
 
 // --- for rows ---

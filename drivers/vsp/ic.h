@@ -80,6 +80,7 @@ struct ic_vsp {
 	uint8_t late_row;	   // ticks since the last answer at which there was none
 	uint32_t status;	   // of the last exchange
 	uint32_t result;	   // of the order: the first status that is not IC_STATUS_OK
+	uint32_t refusal;	   // of the order: the last status of the guest's that is not
 	uint32_t argument;	   // of the next question: the component's
 	uint32_t step;		   // questions of this order that have been sent
 	uint32_t patience, waited; // ticks: of the order, since it or the last answer began
@@ -116,6 +117,9 @@ bool ic_asked(const struct ic_vsp *ic);
 
 // Returns what became of the last order: IC_STATUS_OK, or why not.
 uint32_t ic_status(const struct ic_vsp *ic);
+
+// Returns whether it is the guest who says so: some statuses are ours, too.
+bool ic_refused(const struct ic_vsp *ic);
 
 // --- for rows ---
 

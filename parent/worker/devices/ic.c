@@ -135,23 +135,26 @@ void ic_forget_verb(struct device *device)
 	device_loop_serve(device);
 }
 
-static const char *sentence_for(struct ic_device *self, uint32_t status)
+// What the child says is one of the first, or known by its number only.
+static const char *sentence_for(struct ic_device *self, const struct ic_vsp *ic)
 {
+	enum { OF_THE_CHILD = 4 };
 	static const struct {
 		uint32_t status;
 		const char *sentence;
 	} known[] = {
-		{ IC_STATUS_OK, NULL },
-		{ IC_STATUS_ABORT, "The file has become shorter." },
-		{ IC_STATUS_INVALID, "What the child is to be told is too long, or no UTF-8." },
 		{ IC_STATUS_NOT_FOUND, "The child has no such adapter." },
 		{ IC_STATUS_NOT_SUPPORTED, "The child's driver does not know such a request." },
 		{ IC_STATUS_DISK_FULL, "The child's disk is full." },
 		{ IC_STATUS_NO_MORE, "The child has no such key." },
+		{ IC_STATUS_OK, NULL },
+		{ IC_STATUS_ABORT, "The file has become shorter." },
+		{ IC_STATUS_INVALID, "What the child is to be told is too long, or no UTF-8." },
 		{ IC_STATUS_TIMEOUT, "The child does not answer in time." },
 	};
+	const uint32_t status = ic_status(ic);
 
-	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+	for (size_t i = 0; i < (ic_refused(ic) ? OF_THE_CHILD : ARRAY_SIZE(known)); i++)
 		if (known[i].status == status)
 			return known[i].sentence;
 	snprintf(self->sentence, sizeof(self->sentence), "The child refuses (status 0x%08x).",
@@ -164,7 +167,7 @@ void ic_flags(struct device *device, uint32_t flags)
 	struct ic_device *self = (struct ic_device *)device;
 
 	if ((flags & (IC_ANSWERED | IC_LATE)) && self->verb)
-		end_verb(self, sentence_for(self, ic_status((struct ic_vsp *)device->vsp)));
+		end_verb(self, sentence_for(self, (struct ic_vsp *)device->vsp));
 	if (flags & IC_SILENT)
 		log_limited(&self->silences, "%s: the child does not answer any more",
 			device->vmbus.name);
