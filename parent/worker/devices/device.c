@@ -222,10 +222,10 @@ void device_stat(struct device *device, struct stat_text *stat)
 	const struct vsp_counter *counter;
 
 	for (unsigned i = 0; (counter = counter_at(device, i)); i++) {
-		const uint64_t now = device->vsp ? vsp_count(device->vsp, counter) : 0;
+		const uint64_t total =
+			device->closed[i] + (device->vsp ? vsp_count(device->vsp, counter) : 0);
 
-		stat_line(stat, "%s.%s %llu", name, counter->name,
-			(unsigned long long)(device->closed[i] + now));
+		stat_line(stat, "%s.%s %llu", name, counter->name, (unsigned long long)total);
 	}
 	if (device->row->threaded)
 		stat_line(stat, "%s.turns %llu", name,
