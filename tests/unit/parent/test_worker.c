@@ -1792,6 +1792,7 @@ static void ask_and_leave(const char *what, size_t size)
 
 	do {
 		client.fd = request(what);
+		client.revents = 0; // nobody may poll this one: it may be settled at once
 		if (size)
 			cr_expect_leq(
 				send(client.fd, file, size, MSG_NOSIGNAL), (ssize_t)sizeof(file));
@@ -1814,6 +1815,33 @@ Test(worker, a_freeze_that_nobody_waits_for_is_thawed)
 {
 	sem_init(&settled, 0, 0);
 	cr_assert_eq(run_beside(freezing_guest, freeze_it_and_leave), LUMEN_EXIT_OUR_FAULT);
+}
+
+static int abandoned_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	static const uint8_t expected[] = { FCOPY_START, FCOPY_WRITE, FCOPY_CANCEL };
+	int error = step ? fake_wait() : open_this(&fcopy_class, (struct ic_version){ 1, 1 });
+
+	if (!error)
+		error = slow_guest(IC_MESSAGE_FCOPY, offsetof(struct fcopy_header, operation),
+			expected, ARRAY_SIZE(expected));
+	if (!error)
+		sem_post(&settled);
+	fake_in(message, LAYOUT_CONSOLE_PORT, 1);
+	return error;
+}
+
+static void *copy_it_and_leave(void *context)
+{
+	ask_and_leave("copy-to\t86400\t10000\t/a", FCOPY_BLOCK);
+	sem_wait(&settled); // it was cancelled
+	return kill_it(context);
+}
+
+Test(worker, a_copy_whose_sender_is_gone_is_cancelled_at_once)
+{
+	sem_init(&settled, 0, 0);
+	cr_assert_eq(run_beside(abandoned_guest, copy_it_and_leave), LUMEN_EXIT_OUR_FAULT);
 }
 
 // Sends nonsense over its shutdown channel.
