@@ -12,6 +12,7 @@ from lumen import cpio, modules, paths, stamp, ui
 
 SOURCE = Path(__file__).resolve()
 ROOT_INIT = paths.ROOT / "parent/root/init"
+START_PROCESSORS = SOURCE.with_name("start-processors")
 EXAMPLE = paths.ROOT / "examples/linux"
 OS_RELEASE = Path("/etc/os-release")
 
@@ -28,7 +29,7 @@ FIXED_UUID = "4c756d65-6e00-4000-8000-000000000001"
 
 def _generators():
     """The files of the harness whose change makes every image old."""
-    return [SOURCE, SOURCE.with_name("cpio.py"), SOURCE.with_name("modules.py")]
+    return [SOURCE, SOURCE.with_name("cpio.py"), SOURCE.with_name("modules.py"), START_PROCESSORS]
 
 
 def _write(product, digest, fill):
@@ -46,6 +47,7 @@ def _write(product, digest, fill):
 def _add_base(archive, init):
     """What every initrd has: busybox, a console to complain on, mount points, /init."""
     archive.copy("bin/busybox", paths.BUSYBOX)
+    archive.copy(f"bin/{START_PROCESSORS.name}", START_PROCESSORS)
     archive.symlink("bin/sh", "busybox")
     for name in ("dev", "proc", "sys", "run", "tmp", "mnt", "etc"):
         archive.directory(name)

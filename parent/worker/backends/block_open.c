@@ -14,8 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "parent/worker/backends/block_file_internal.h"
 #include "parent/common/file.h"
+#include "parent/worker/backends/block_file_internal.h"
 #include "parent/worker/log.h"
 
 // A reader looks whether somebody has a device for himself by trying to have it so for a moment.

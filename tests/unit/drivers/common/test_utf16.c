@@ -3,9 +3,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "drivers/common/utf16.h"
-
 #include "base/macros.h"
+#include "drivers/common/utf16.h"
 
 static uint16_t wide[16];
 static char narrow[16];
