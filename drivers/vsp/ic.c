@@ -311,8 +311,9 @@ struct ic_form {
 	uint32_t status, result, argument, step, patience, waited;
 	uint32_t words_length; // which follow
 	struct ic_dialect dialect;
+	uint32_t refusal;
 	uint8_t transaction_id, due, late_row;
-	uint8_t rsvd_z[5];
+	uint8_t rsvd_z[1];
 };
 _Static_assert(sizeof(struct ic_form) == 56, "no padding");
 
@@ -330,6 +331,7 @@ void ic_save(const struct vsp *vsp, struct vsp_writer *to)
 		.waited = ic->waited,
 		.words_length = ic->words_length,
 		.dialect = ic->dialect,
+		.refusal = ic->refusal,
 		.transaction_id = ic->transaction_id,
 		.due = ic->due,
 		.late_row = ic->late_row,
@@ -362,6 +364,7 @@ bool ic_restore(struct vsp *vsp, struct vsp_reader *from)
 	ic->waited = form.waited;
 	ic->words_length = form.words_length;
 	ic->dialect = form.dialect;
+	ic->refusal = form.refusal;
 	ic->transaction_id = form.transaction_id;
 	ic->due = form.due;
 	ic->late_row = form.late_row;

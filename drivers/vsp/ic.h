@@ -51,7 +51,7 @@ struct ic_component {
 // What components have in common, in the initializer of a class.
 #define IC_CLASS(class_name, class_guid)                                                           \
 	.name = class_name, .guid = class_guid, .pipe = true, .poll_packets = 64, .poll_cost = 64, \
-	.saved_version = 2, .counters = ic_counters, .size = ic_size, .open = ic_open,             \
+	.saved_version = 3, .counters = ic_counters, .size = ic_size, .open = ic_open,             \
 	.packet = ic_packet, .kick = ic_kick, .sent = ic_sent, .save = ic_save,                    \
 	.restore = ic_restore, .restore_out = ic_restore_out
 

@@ -79,6 +79,7 @@ Test(vss, a_guest_that_has_not_frozen_is_thawed)
 	listen(VSS_THAW);
 	answer(IC_STATUS_OK);
 	ends(IC_STATUS_FAIL);
+	cr_assert(ic_refused(ic()), "it is the guest who failed, wherever its answer was heard");
 }
 
 Test(vss, a_guest_that_freezes_too_late_is_thawed)
