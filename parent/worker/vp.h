@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 #include "hypercall/synic.h"
-#include "parent/worker/deadline.h"
 #include "parent/common/failure.h"
+#include "parent/worker/deadline.h"
 #include "parent/worker/platform/loader.h"
 #include "parent/worker/partition.h"
 

@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 #include "drivers/vsp/vsp.h"
+#include "parent/common/failure.h"
 #include "parent/common/verbs.h"
 #include "parent/worker/deadline.h"
-#include "parent/common/failure.h"
 #include "parent/worker/log.h"
 #include "parent/worker/loop.h"
 #include "parent/worker/stat.h"

@@ -135,27 +135,30 @@ void ic_forget_verb(struct device *device)
 	device_loop_serve(device);
 }
 
-// What the child says is one of the first, or known by its number only.
+// The same number means another thing if the child says it; one that it cannot mean is shown as it
+// is.
 static const char *sentence_for(struct ic_device *self, const struct ic_vsp *ic)
 {
-	enum { OF_THE_CHILD = 4 };
 	static const struct {
 		uint32_t status;
+		bool ours; // not of the child's
 		const char *sentence;
 	} known[] = {
-		{ IC_STATUS_NOT_FOUND, "The child has no such adapter." },
-		{ IC_STATUS_NOT_SUPPORTED, "The child's driver does not know such a request." },
-		{ IC_STATUS_DISK_FULL, "The child's disk is full." },
-		{ IC_STATUS_NO_MORE, "The child has no such key." },
-		{ IC_STATUS_OK, NULL },
-		{ IC_STATUS_ABORT, "The file has become shorter." },
-		{ IC_STATUS_INVALID, "What the child is to be told is too long, or no UTF-8." },
-		{ IC_STATUS_TIMEOUT, "The child does not answer in time." },
+		{ IC_STATUS_OK, true, NULL },
+		{ IC_STATUS_ABORT, true, "The file has become shorter." },
+		{ IC_STATUS_INVALID, true,
+			"What the child is to be told is too long, or no UTF-8." },
+		{ IC_STATUS_TIMEOUT, true, "The child does not answer in time." },
+		{ IC_STATUS_NOT_FOUND, false, "The child has no such adapter." },
+		{ IC_STATUS_NOT_SUPPORTED, false,
+			"The child's driver does not know such a request." },
+		{ IC_STATUS_DISK_FULL, false, "The child's disk is full." },
+		{ IC_STATUS_NO_MORE, false, "The child has no such key." },
 	};
 	const uint32_t status = ic_status(ic);
 
-	for (size_t i = 0; i < (ic_refused(ic) ? OF_THE_CHILD : ARRAY_SIZE(known)); i++)
-		if (known[i].status == status)
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (known[i].status == status && !(known[i].ours && ic_refused(ic)))
 			return known[i].sentence;
 	snprintf(self->sentence, sizeof(self->sentence), "The child refuses (status 0x%08x).",
 		status);
