@@ -67,6 +67,7 @@ struct block_file {
 	const char *path;	    // the caller's
 	int fd;
 	int lock_fd; // holds the lock of a device; -1
+	bool in_use; // by others: why it could not be opened
 	int event_fd;
 	bool discard;	 // unmap by BLKDISCARD; otherwise by punching a hole
 	bool nowait;	 // RWF_NOWAIT reads work here

@@ -22,20 +22,26 @@
 // Another reader may be doing the same: it tries again, for 100 ms at most.
 enum { PROBE_TRIES = 20, PROBE_INTERVAL_NS = 5000000 };
 
-static bool block_in_use(const char *path, struct failure *failure)
+// A worker that was killed has its disk until the kernel has ended what it has begun, which it does
+// in its own time: that is waited for, for 2 s at most.
+enum { USER_TRIES = 200, USER_INTERVAL_NS = 10000000 };
+
+static bool block_in_use(struct block_file *file, struct failure *failure)
 {
+	file->in_use = true;
 	return failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS,
 		"The disk %s is in use by another disk, of this child or of another one. Only "
 		"read-only disks can share.",
-		path);
+		file->path);
 }
 
-static bool block_is_claimed(const char *path, struct failure *failure)
+static bool block_is_claimed(struct block_file *file, struct failure *failure)
 {
+	file->in_use = true;
 	return failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS,
 		"The disk %s is in use: it is mounted, part of a RAID or of a volume group, or a "
 		"disk of another child.",
-		path);
+		file->path);
 }
 
 // The lock of a file is the file's, whatever path or link leads to it, and other programs know it
@@ -89,11 +95,11 @@ static bool block_lock(
 	struct block_file *file, const struct stat *stat, bool read_only, struct failure *failure)
 {
 	if (!S_ISBLK(stat->st_mode))
-		return block_lock_file(file, read_only) || block_in_use(file->path, failure);
+		return block_lock_file(file, read_only) || block_in_use(file, failure);
 	if (!block_lock_device(file, stat, read_only))
-		return block_in_use(file->path, failure);
+		return block_in_use(file, failure);
 	if (read_only && block_has_claim(file->path))
-		return block_is_claimed(file->path, failure);
+		return block_is_claimed(file, failure);
 	return true;
 }
 
@@ -104,7 +110,7 @@ static bool block_open_fd(
 	file->fd = file_open("disk", file->path, read_only ? O_RDONLY : O_RDWR | O_EXCL,
 		FILE_REGULAR | FILE_BLOCK_DEVICE, stat, failure);
 	if (file->fd < 0 && errno == EBUSY)
-		return block_is_claimed(file->path, failure);
+		return block_is_claimed(file, failure);
 	return file->fd >= 0 && block_lock(file, stat, read_only, failure);
 }
 
@@ -200,16 +206,31 @@ static bool block_examine(
 	return true;
 }
 
-bool block_open(struct block_file *file, bool read_only, struct failure *failure)
+static bool block_try_open(struct block_file *file, bool read_only, struct failure *failure)
 {
 	struct stat stat;
 
 	file->fd = -1;
 	file->lock_fd = -1;
+	file->in_use = false;
 	if (block_open_fd(file, &stat, read_only, failure) &&
 		block_examine(file, &stat, read_only, failure))
 		return true;
 	block_close(file);
+	return false;
+}
+
+bool block_open(struct block_file *file, bool read_only, struct failure *failure)
+{
+	const struct timespec interval = { .tv_nsec = USER_INTERVAL_NS };
+
+	for (int i = 0; i < USER_TRIES; i++) {
+		if (block_try_open(file, read_only, failure))
+			return true;
+		if (!file->in_use)
+			break;
+		nanosleep(&interval, NULL);
+	}
 	return false;
 }
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/loop.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -338,6 +339,31 @@ Test(block_file, a_file_in_use_by_another_path)
 	cr_assert_eq(fcntl(fd, F_OFD_SETLK, &lock), 0);
 	cr_assert_null(block_file_open(path, false, BLOCK_FILE_BEST, &failure));
 	file = block_file_open(path, true, BLOCK_FILE_BEST, &failure);
+	cr_assert_not_null(file, "%s", failure.text);
+}
+
+// A worker that was killed has its disk until what it has begun has ended: the kernel's ring has it
+// open still.
+static void *let_go(void *context)
+{
+	struct flock lock = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+	(void)context;
+	usleep(300000);
+	cr_assert_eq(fcntl(fd, F_OFD_SETLK, &lock), 0);
+	return NULL;
+}
+
+Test(block_file, who_is_about_to_let_go_of_it_is_waited_for)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct failure failure = { 0 };
+	pthread_t thread;
+
+	cr_assert_eq(fcntl(fd, F_OFD_SETLK, &lock), 0);
+	cr_assert_eq(pthread_create(&thread, NULL, let_go, NULL), 0);
+	file = block_file_open(path, false, BLOCK_FILE_BEST, &failure);
+	pthread_join(thread, NULL);
 	cr_assert_not_null(file, "%s", failure.text);
 }
 
