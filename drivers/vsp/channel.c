@@ -41,6 +41,8 @@ struct vsp *vsp_open(const struct vsp_class *class, void *memory, const struct v
 		return NULL;
 	memset(memory, 0, size);
 	vsp->class = class;
+	vsp->primary = rings->primary;
+	vsp->index = rings->index;
 	vsp->unsent_end = &vsp->unsent_first;
 	init_rings(vsp, rings);
 	class->open(vsp, config);
@@ -51,6 +53,55 @@ void vsp_fail(struct vsp *vsp, const char *reason)
 {
 	if (!vsp->failure)
 		vsp->failure = reason;
+}
+
+// --- sub-channels ---
+
+void vsp_join(struct vsp *sub)
+{
+	sub->next = sub->primary->next;
+	sub->primary->next = sub;
+}
+
+void vsp_leave(struct vsp *sub)
+{
+	struct vsp **at = &sub->primary->next;
+
+	while (*at && *at != sub)
+		at = &(*at)->next;
+	if (*at)
+		*at = sub->next;
+}
+
+uint32_t vsp_sub_channels(const struct vsp *vsp)
+{
+	return __atomic_load_n(&vsp->sub_channels, __ATOMIC_RELAXED);
+}
+
+bool vsp_ask_sub_channels(struct vsp *vsp, uint32_t count)
+{
+	if (count > vsp->sub_channels_max)
+		return false;
+	if (count > vsp->sub_channels) {
+		__atomic_store_n(&vsp->sub_channels, count, __ATOMIC_RELAXED);
+		vsp->own_flags |= VSP_SUB_CHANNELS;
+	}
+	return true;
+}
+
+static bool ended(const struct vsp *vsp)
+{
+	return vsp->stopped || vsp->failure;
+}
+
+// What one channel does can have written to another's ring, or given it slots.
+static bool any_waits(struct vsp *vsp)
+{
+	for (const struct vsp *other = vsp_primary(vsp); other; other = other->next)
+		if (!ended(other) && ((other != vsp && other->wrote) ||
+					     (other->held && !other->full && !other->paused)))
+			return true;
+	return false;
 }
 
 // --- to the guest ---
@@ -68,8 +119,10 @@ static bool write_out(struct vsp *vsp, const struct vsp_out *out)
 	};
 	enum vmbus_ring_status status = vmbus_ring_write(&vsp->writer, &packet);
 
-	if (status == VMBUS_RING_OK)
+	if (status == VMBUS_RING_OK) {
+		vsp->wrote = true;
 		return true;
+	}
 	if (status != VMBUS_RING_FULL) {
 		vsp_fail(vsp, vmbus_ring_status_name(status));
 		return false;
@@ -84,7 +137,7 @@ static bool write_out(struct vsp *vsp, const struct vsp_out *out)
 bool vsp_send(struct vsp *vsp, struct vsp_out *out)
 {
 	// In order: what waits for room is not overtaken.
-	if (vsp->stopped || vsp->failure || (!vsp->unsent_first && write_out(vsp, out)))
+	if (ended(vsp) || (!vsp->unsent_first && write_out(vsp, out)))
 		return true;
 	out->next = NULL;
 	*vsp->unsent_end = out;
@@ -117,21 +170,40 @@ static void spend(struct budget *budget, uint32_t cost)
 	budget->cost -= cost < budget->cost ? cost : budget->cost;
 }
 
+void vsp_mark(struct vsp *vsp)
+{
+	vsp->behind = vsp->reader.pages.size;
+}
+
+// So much has been read behind a mark. The ring is not larger than what may have been there.
+static void take_from_mark(struct vsp *vsp, uint32_t before)
+{
+	const uint32_t after = vsp->reader.out;
+	const uint32_t bytes =
+		after > before ? after - before : after + vsp->reader.pages.size - before;
+
+	vsp->behind -= bytes < vsp->behind ? bytes : vsp->behind;
+}
+
 // Reads until there is nothing more, or nothing more can be taken. Returns true if the ring is
 // empty.
 static bool read_all(struct vsp *vsp, struct budget *budget)
 {
 	while (!vsp->full && !vsp->failure && budget->packets && budget->cost) {
+		const uint32_t before = vsp->reader.out;
 		enum vmbus_ring_status status =
 			vmbus_ring_read(&vsp->reader, vsp->buffer, vsp->buffer_size, &vsp->packet);
 
-		if (status == VMBUS_RING_EMPTY)
+		if (status == VMBUS_RING_EMPTY) {
+			vsp->behind = 0;
 			return true;
+		}
 		if (status != VMBUS_RING_OK) {
 			vsp_fail(vsp, vmbus_ring_status_name(status));
 			return false;
 		}
 		vsp->counters.packets++;
+		take_from_mark(vsp, before);
 		spend(budget, vsp->class->packet(vsp));
 	}
 	return false;
@@ -153,6 +225,7 @@ static void receive(struct vsp *vsp)
 	} while (empty && vmbus_ring_reader_unmask(&vsp->reader));
 	if (!budget.packets || !budget.cost)
 		vsp->again = true;
+	vsp->held = vsp->full;
 	if (budget.packets < vsp->class->poll_packets)
 		vsp->counters.batches++;
 }
@@ -163,7 +236,7 @@ static uint32_t take_flags(struct vsp *vsp)
 
 	if (!vsp->failure) {
 		vsp->signal_due |= vmbus_ring_writer_commit(&vsp->writer);
-		if (vsp->again)
+		if (vsp->again || any_waits(vsp))
 			flags |= VSP_AGAIN;
 	}
 	if (vsp->signal_due) {
@@ -173,6 +246,7 @@ static uint32_t take_flags(struct vsp *vsp)
 	vsp->own_flags = 0;
 	vsp->signal_due = false;
 	vsp->again = false;
+	vsp->wrote = false;
 	return flags;
 }
 
@@ -180,7 +254,7 @@ uint32_t vsp_poll(struct vsp *vsp)
 {
 	const struct vsp_class *class = vsp->class;
 
-	if (vsp->stopped)
+	if (vsp->stopped || (vsp->primary && ended(vsp->primary)))
 		return 0;
 	// First what ends by itself: it makes room for more.
 	if (class->work)
@@ -196,7 +270,7 @@ uint32_t vsp_poll(struct vsp *vsp)
 
 bool vsp_tick(struct vsp *vsp)
 {
-	if (vsp->stopped || vsp->failure)
+	if (ended(vsp))
 		return false;
 	return vsp->paused || vsp->class->tick(vsp);
 }
@@ -208,6 +282,8 @@ const char *vsp_failure(const struct vsp *vsp)
 
 void vsp_stop(struct vsp *vsp)
 {
+	for (struct vsp *sub = vsp->primary ? NULL : vsp->next; sub; sub = sub->next)
+		vsp_stop(sub);
 	vsp->stopped = true;
 	if (vsp->class->stop)
 		vsp->class->stop(vsp);
@@ -215,6 +291,9 @@ void vsp_stop(struct vsp *vsp)
 
 bool vsp_idle(const struct vsp *vsp)
 {
+	for (const struct vsp *sub = vsp->primary ? NULL : vsp->next; sub; sub = sub->next)
+		if (!vsp_idle(sub))
+			return false;
 	return !vsp->class->idle || vsp->class->idle(vsp);
 }
 

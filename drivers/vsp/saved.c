@@ -7,13 +7,15 @@
 #include <string.h>
 
 // Changes with every change of the layout below. The class has a version of its own.
-enum { FORM_VERSION = 1 };
+enum { FORM_VERSION = 2 };
 
 struct form_header {
 	struct vmbus_guid guid; // of the class
 	uint16_t version, class_version;
 	uint32_t unsent_count;
 	uint32_t counter_count;
+	uint32_t index;	       // of a sub-channel; 0 of the primary
+	uint32_t sub_channels; // that were asked for
 };
 
 struct form_out {
@@ -63,6 +65,8 @@ static void save_header(const struct vsp *vsp, struct vsp_writer *to)
 		.guid = vsp->class->guid,
 		.version = FORM_VERSION,
 		.class_version = vsp->class->saved_version,
+		.index = vsp->index,
+		.sub_channels = vsp->sub_channels,
 	};
 
 	for (const struct vsp_out *out = vsp->unsent_first; out; out = out->next)
@@ -115,11 +119,11 @@ size_t vsp_save(struct vsp *vsp, void *form, size_t size)
 
 // --- restoring ---
 
-static bool restore_header(
-	const struct vsp_class *class, struct form_header *header, struct vsp_reader *from)
+static bool restore_header(const struct vsp_class *class, const struct vsp_rings *rings,
+	struct form_header *header, struct vsp_reader *from)
 {
 	return vsp_read(from, header, sizeof(*header)) && header->version == FORM_VERSION &&
-	       header->class_version == class->saved_version &&
+	       header->class_version == class->saved_version && header->index == rings->index &&
 	       !memcmp(&header->guid, &class->guid, sizeof(class->guid));
 }
 
@@ -164,10 +168,11 @@ struct vsp *vsp_restore(const struct vsp_class *class, void *memory, const struc
 	struct form_header header;
 	struct vsp *vsp;
 
-	if (!restore_header(class, &header, &from))
+	if (!restore_header(class, rings, &header, &from))
 		return NULL;
 	vsp = vsp_open(class, memory, rings, config);
-	if (!vsp || !restore_counters(vsp, header.counter_count, &from) ||
+	if (!vsp || !vsp_ask_sub_channels(vsp, header.sub_channels) ||
+		!restore_counters(vsp, header.counter_count, &from) ||
 		!class->restore(vsp, &from) || !restore_unsent(vsp, header.unsent_count, &from) ||
 		from.left)
 		return NULL;

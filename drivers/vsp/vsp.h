@@ -3,18 +3,26 @@
 // what waits for room, the first failure and its reason, counters, and the saved form. What a
 // device is about is its class: it gets packets and sends packets.
 //
-// Threading: all calls on one instance come from one thread at a time. No call blocks unless a
-// class's backend does. No memory is allocated.
+// A device has one instance, of its primary channel, and one more for each sub-channel that the
+// guest has open: its class asks for them (vsp_ask_sub_channels()), the embedder offers them, with
+// the primary's GUIDs and an index from 1 on. Each has rings, flow, failure and saved form of its
+// own, and ends by itself; those of a primary channel that has ended do nothing more, and it is
+// idle when they are. Whoever opens the primary anew begins with none.
+//
+// Threading: all calls on the instances of one device come from one thread at a time. No call
+// blocks unless a class's backend does. No memory is allocated.
 //
 // The embedder's loop, when the guest has signalled the channel or a backend has something done:
 //	the backends' own poll functions (completions arrive in here)
 //	flags = vsp_poll(vsp)
 //	VSP_SIGNAL: signal the channel's event to the guest
-//	VSP_AGAIN: call again, after having looked after others
+//	VSP_AGAIN: call again, after having looked after others; all channels of the device
+//	VSP_SUB_CHANNELS: offer vsp_sub_channels() of them
 //	VSP_FAILED: log vsp_failure(), then close as below
 //	the class's own
-// To close: vsp_stop(); run the backends until vsp_idle(); then the memory of the instance, of the
-// rings and of the guest may go.
+// To close: vsp_stop(); run the backends until vsp_idle(); a sub-channel's: vsp_leave(); then the
+// memory of the instance, of the rings and of the guest may go. Before a primary channel's, that of
+// its sub-channels.
 #pragma once
 
 #include <stdbool.h>
@@ -25,10 +33,11 @@
 #include "vmbus/ring.h"
 
 // Results of vsp_poll().
-#define VSP_SIGNAL 0x1u
-#define VSP_AGAIN  0x2u
-#define VSP_FAILED 0x4u
-#define VSP_OWN	   0x100u // and above: a class's own
+#define VSP_SIGNAL	 0x1u
+#define VSP_AGAIN	 0x2u
+#define VSP_FAILED	 0x4u
+#define VSP_SUB_CHANNELS 0x8u
+#define VSP_OWN		 0x100u // and above: a class's own
 
 #define VSP_ALIGNMENT 16u // of an instance's memory
 
@@ -45,6 +54,8 @@ struct vsp_counter {
 
 // What the guest opened the channel with. The arrays and pages must outlive the instance.
 struct vsp_rings {
+	struct vsp *primary;   // of a sub-channel; NULL: this is the primary channel
+	uint32_t index;	       // of the sub-channel; 0 of the primary
 	void *const *in_pages; // ring from the guest: control page, then data pages
 	uint32_t in_page_count;
 	void *const *out_pages; // ring to the guest
@@ -114,9 +125,17 @@ struct vsp {
 	const struct vsp_class *class;
 	struct vmbus_ring_reader reader;
 	struct vmbus_ring_writer writer;
+	struct vsp *primary;	   // of a sub-channel, or NULL
+	struct vsp *next;	   // the first sub-channel that has joined; in its, the next
+	uint32_t index;		   // of the sub-channel, or 0
+	uint32_t sub_channels;	   // that the class has asked for; atomic
+	uint32_t sub_channels_max; // that it may ask for: set by its open()
 	const char *failure;
 	bool stopped, paused, signal_due, again;
 	bool full;	    // the class takes no packets now; it sees to the next poll
+	bool held;	    // the last poll left packets because of that
+	bool wrote;	    // since the last poll
+	uint32_t behind;    // bytes: so many at most are left of what vsp_mark() is about
 	uint32_t own_flags; // for the next return of vsp_poll()
 	struct vsp_out *unsent_first, **unsent_end;
 	void *buffer; // for one packet; the class's, aligned to 8
@@ -142,14 +161,23 @@ uint32_t vsp_poll(struct vsp *vsp);
 // class->tick_ms have passed; poll afterwards. Returns whether to call again in as many.
 bool vsp_tick(struct vsp *vsp);
 
+// Puts an open sub-channel to those of its primary: it may be polled now. (Only this has to be in
+// the primary's thread.) And takes it away again, when it is idle, before its memory goes.
+void vsp_join(struct vsp *sub);
+void vsp_leave(struct vsp *sub);
+
+// Returns how many sub-channels there should be, those with index 1 to so many. Any thread.
+uint32_t vsp_sub_channels(const struct vsp *vsp);
+
 // Returns why the channel has failed, a constant string for the log, or NULL.
 const char *vsp_failure(const struct vsp *vsp);
 
 // Stops: the rings are not touched any more, nothing begins, what is under way ends without an
-// answer.
+// answer. A primary channel stops with all its sub-channels.
 void vsp_stop(struct vsp *vsp);
 
-// Returns whether nothing is under way that uses the guest's memory.
+// Returns whether nothing is under way that uses the guest's memory; of a primary channel, also on
+// its sub-channels.
 bool vsp_idle(const struct vsp *vsp);
 
 // Returns the counter of this number, the base's first, or NULL behind the last.
@@ -158,7 +186,9 @@ const struct vsp_counter *vsp_counter(const struct vsp_class *class, unsigned in
 // Any thread.
 uint64_t vsp_count(const struct vsp *vsp, const struct vsp_counter *counter);
 
-// --- saving (saved.c) ---
+// --- saving (saved.c). A device's saved form is that of its primary channel, and one for each of
+// the open sub-channels: all are paused, idle and saved, restored, and joined, before any goes on.
+// ---
 
 // No packet is read any more until vsp_resume(); what is under way goes on. What the guest has sent
 // stays in its ring.
@@ -177,6 +207,19 @@ struct vsp *vsp_restore(const struct vsp_class *class, void *memory, const struc
 	const void *config, const void *form, size_t size);
 
 // --- for classes ---
+
+// Asks the embedder for sub-channels: so many in all, as there may already be. Returns false if
+// that is more than vsp->sub_channels_max.
+bool vsp_ask_sub_channels(struct vsp *vsp, uint32_t count);
+
+static inline struct vsp *vsp_primary(struct vsp *vsp)
+{
+	return vsp->primary ? vsp->primary : vsp;
+}
+
+// Marks what is in the ring from the guest now: vsp->behind is 0 when all of that has been read (or
+// more, which has followed it at once).
+void vsp_mark(struct vsp *vsp);
 
 // Ends the channel: nothing is read or written any more. The first reason stays.
 void vsp_fail(struct vsp *vsp, const char *reason);

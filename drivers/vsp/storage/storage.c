@@ -32,8 +32,8 @@ static bool storage_layout(const struct storage_vsp_config *config, struct stora
 	const uint32_t transfer = config->max_transfer_bytes;
 
 	if (config->slot_count == 0 || config->slot_count > STORAGE_VSP_MAX_SLOTS ||
-		transfer == 0 || transfer > STORAGE_VSP_MAX_TRANSFER ||
-		transfer % VMBUS_PAGE_SIZE != 0)
+		config->sub_channels_max > STORAGE_VSP_MAX_SUBS || transfer == 0 ||
+		transfer > STORAGE_VSP_MAX_TRANSFER || transfer % VMBUS_PAGE_SIZE != 0)
 		return false;
 	layout->iov_max = transfer / VMBUS_PAGE_SIZE + 1;
 	layout->buffer_size = STORAGE_PACKET_OVERHEAD + layout->iov_max * 8;
@@ -86,6 +86,7 @@ static void storage_open(struct vsp *base, const void *config)
 	vsp->slots = (struct storage_slot *)(memory + layout.slots);
 	vsp->rescan.operation = VSTOR_OPERATION_ENUMERATE_BUS;
 	vsp->rescan_out = (struct vsp_out){ .payload = &vsp->rescan, .type = VMBUS_PACKET_IN_BAND };
+	base->sub_channels_max = base->primary ? 0 : of->sub_channels_max;
 	base->buffer = memory + layout.buffer;
 	base->buffer_size = layout.buffer_size;
 	storage_init_slots(vsp, (struct block_iovec *)(memory + layout.iov));
@@ -93,10 +94,11 @@ static void storage_open(struct vsp *base, const void *config)
 
 // --- slots ---
 
-// Nothing more is read while no slot is free, or a reset waits.
+// Nothing more is read while no slot is free, or a reset waits: on its own channel at once, on the
+// others when all has been read that came before it.
 static void storage_look_full(struct storage_vsp *vsp)
 {
-	vsp->base.full = !vsp->free || vsp->reset;
+	vsp->base.full = !vsp->free || (storage_controller(vsp)->reset && !vsp->base.behind);
 }
 
 static void storage_free_slot(struct storage_slot *slot)
@@ -140,14 +142,41 @@ static void storage_sent(struct vsp *base, struct vsp_out *out)
 
 // --- a poll ---
 
-static void storage_finish_reset(struct storage_vsp *vsp)
+static void storage_mark_all(struct storage_vsp *primary)
 {
-	struct storage_slot *slot = vsp->reset;
+	for (struct vsp *sub = primary->base.next; sub; sub = sub->next)
+		vsp_mark(sub);
+}
 
-	if (!slot || vsp->executing > 0)
+// Nothing is taken back; the answer waits until everything that came before is done. So when the
+// guest has it, no old command can still write, whichever channel it was sent on.
+void storage_begin_reset(struct storage_slot *slot)
+{
+	slot->vsp->reset = slot;
+	storage_look_full(slot->vsp);
+	storage_mark_all(slot->vsp);
+}
+
+// A channel that has ended reads nothing, but its commands may still be under way.
+static bool storage_waits_for(const struct vsp *channel)
+{
+	return ((const struct storage_vsp *)channel)->executing > 0 ||
+	       (channel->behind && !channel->stopped && !channel->failure);
+}
+
+static void storage_finish_reset(struct storage_vsp *primary)
+{
+	struct storage_slot *slot = primary->reset;
+	struct vsp *channel;
+
+	if (!slot)
 		return;
-	vsp->reset = NULL;
-	storage_look_full(vsp);
+	for (channel = &primary->base; channel; channel = channel->next)
+		if (storage_waits_for(channel))
+			return;
+	primary->reset = NULL;
+	for (channel = &primary->base; channel; channel = channel->next)
+		storage_look_full(storage_of(channel));
 	storage_answer_status(slot, VSTOR_STATUS_SUCCESS);
 }
 
@@ -166,7 +195,8 @@ static void storage_work(struct vsp *base)
 	struct storage_vsp *vsp = storage_of(base);
 
 	scsi_adapter_step(vsp->adapter, STORAGE_VSP_POLL_STEPS);
-	storage_finish_reset(vsp);
+	storage_finish_reset(storage_controller(vsp));
+	storage_look_full(vsp);
 	storage_send_rescan(vsp);
 }
 
@@ -176,6 +206,7 @@ static void storage_kick(struct vsp *base)
 
 	base->again |= scsi_adapter_step(vsp->adapter, 0);
 	scsi_adapter_kick(vsp->adapter);
+	storage_finish_reset(storage_controller(vsp));
 }
 
 // Returns how much data the packet is about.
@@ -192,7 +223,7 @@ static uint32_t storage_packet(struct vsp *base)
 	memset(&slot->answer, 0, sizeof(slot->answer));
 	slot->command.data_length = 0;
 	storage_handle(slot);
-	storage_finish_reset(vsp);
+	storage_finish_reset(storage_controller(vsp));
 	return slot->command.data_length; // the slot may be free by now, but nobody has it yet
 }
 
@@ -201,13 +232,23 @@ void storage_vsp_rescan(struct vsp *vsp)
 	storage_of(vsp)->rescan_due = true;
 }
 
+// Of all channels: no more commands than that can wait for a step.
+static uint32_t storage_slots(struct vsp *base)
+{
+	uint32_t count = 0;
+
+	for (const struct vsp *channel = vsp_primary(base); channel; channel = channel->next)
+		count += ((const struct storage_vsp *)channel)->slot_count;
+	return count;
+}
+
 static void storage_stop(struct vsp *base)
 {
 	struct storage_vsp *vsp = storage_of(base);
 
 	for (uint32_t i = 0; i < vsp->slot_count; i++)
 		scsi_cancel(&vsp->slots[i].command);
-	scsi_adapter_step(vsp->adapter, vsp->slot_count); // they end without another step
+	scsi_adapter_step(vsp->adapter, storage_slots(base)); // they end without another step
 	scsi_adapter_kick(vsp->adapter);
 }
 
@@ -246,6 +287,15 @@ static void storage_save(const struct vsp *base, struct vsp_writer *to)
 	vsp_write(to, &form, sizeof(form));
 }
 
+// What was in the ring when a reset came is in there still, or has been read. (The reset is the
+// primary's.)
+static bool storage_restore_sub(struct storage_vsp *vsp, const struct storage_form *form)
+{
+	if (storage_controller(vsp)->reset)
+		vsp_mark(&vsp->base);
+	return form->state == STORAGE_BEGIN && !form->rescan_due && !form->reset_waits;
+}
+
 static bool storage_restore(struct vsp *base, struct vsp_reader *from)
 {
 	struct storage_vsp *vsp = storage_of(base);
@@ -253,10 +303,13 @@ static bool storage_restore(struct vsp *base, struct vsp_reader *from)
 
 	if (!vsp_read(from, &form, sizeof(form)) || form.state > STORAGE_READY ||
 		form.reset_length > sizeof(vsp->rescan) ||
-		(form.state > STORAGE_QUERY_VERSION && !storage_set_version(vsp, form.version)))
+		(form.state > STORAGE_QUERY_VERSION && !storage_set_version(vsp, form.version)) ||
+		base->sub_channels > base->sub_channels_max)
 		return false;
 	vsp->state = (enum storage_state)form.state;
 	vsp->rescan_due = form.rescan_due;
+	if (base->primary)
+		return storage_restore_sub(vsp, &form);
 	if (form.reset_waits) {
 		vsp->reset = storage_take_slot(vsp);
 		vsp->reset->wants_completion = true;

@@ -3,7 +3,9 @@
 // commands to the disks of an adapter, completions out; data moves between the guest's pages and
 // the backend (backend.h).
 //
-// One instance, its adapter's disks and their backends are driven by one thread.
+// A controller is its primary channel and its sub-channels: one protocol, which is spoken on the
+// primary, and one adapter; SCSI commands come on all and are answered where they came. Those of
+// one controller, its adapter's disks and their backends are driven by one thread.
 #pragma once
 
 #include "drivers/proto/storage.h"
@@ -20,12 +22,15 @@
 
 #define STORAGE_VSP_MAX_TRANSFER (4u << 20) // bytes
 #define STORAGE_VSP_MAX_SLOTS	 1024u
+#define STORAGE_VSP_MAX_SUBS	 15u // with the primary's as many as struct lumen_storage can use
 
 // What an instance is opened with.
 struct storage_vsp_config {
 	struct vmbus_memory memory;   // the guest's; its pages are where data goes
 	struct scsi_adapter *adapter; // kept by the embedder; disks may come and go
-	uint32_t slot_count;	      // requests in flight at once: 1 to STORAGE_VSP_MAX_SLOTS
+	// Requests in flight at once on each channel: 1 to STORAGE_VSP_MAX_SLOTS.
+	uint32_t slot_count;
+	uint32_t sub_channels_max;   // up to STORAGE_VSP_MAX_SUBS; 0 on a sub-channel
 	uint32_t max_transfer_bytes; // per request: multiple of 4096 up to STORAGE_VSP_MAX_TRANSFER
 	const struct vstor_fc_wwn *wwn; // names of a fibre channel adapter; NULL: SCSI
 };

@@ -35,6 +35,8 @@ bool storage_set_version(struct storage_vsp *vsp, uint16_t version)
 			continue;
 		vsp->version = version;
 		vsp->srb_size = storage_versions[i].srb_size;
+		if (version < VSTOR_VERSION_5_1)
+			vsp->base.sub_channels_max = 0;
 		return true;
 	}
 	return false;
@@ -54,7 +56,12 @@ static void storage_query_version(struct storage_slot *slot, const struct vstor_
 
 static void storage_query_properties(struct storage_slot *slot, const struct vstor_packet *packet)
 {
-	slot->answer.properties.max_transfer_bytes = slot->vsp->max_transfer_bytes;
+	struct vstor_channel_properties *properties = &slot->answer.properties;
+
+	properties->max_transfer_bytes = slot->vsp->max_transfer_bytes;
+	properties->max_channel_count = (uint16_t)slot->vsp->base.sub_channels_max;
+	properties->flags =
+		properties->max_channel_count ? VSTOR_CHANNEL_SUPPORTS_MULTI_CHANNEL : 0;
 	slot->vsp->state = STORAGE_END;
 	storage_answer_status(slot, VSTOR_STATUS_SUCCESS);
 }
@@ -69,13 +76,14 @@ static void storage_fchba_data(struct storage_slot *slot, const struct vstor_pac
 	storage_answer_status(slot, VSTOR_STATUS_SUCCESS);
 }
 
-// There are no sub-channels (max_channel_count is 0), so only none may be asked for.
+// Asked for again, they are those that are there, and more if it is more now.
 static void storage_create_sub_channels(
 	struct storage_slot *slot, const struct vstor_packet *packet)
 {
-	storage_answer_status(slot, packet->sub_channel_count == 0
-					    ? VSTOR_STATUS_SUCCESS
-					    : VSTOR_STATUS_INVALID_PARAMETER);
+	storage_answer_status(
+		slot, vsp_ask_sub_channels(&slot->vsp->base, packet->sub_channel_count)
+			      ? VSTOR_STATUS_SUCCESS
+			      : VSTOR_STATUS_INVALID_PARAMETER);
 }
 
 static void storage_end(struct storage_slot *slot, const struct vstor_packet *packet)
@@ -85,12 +93,9 @@ static void storage_end(struct storage_slot *slot, const struct vstor_packet *pa
 	storage_answer_status(slot, VSTOR_STATUS_SUCCESS);
 }
 
-// Nothing is taken back; the answer waits until everything that came before is done, and nothing
-// that comes after is read until then. So when the guest has it, no old command can still write.
 static void storage_reset(struct storage_slot *slot, const struct vstor_packet *packet)
 {
-	slot->vsp->reset = slot;
-	slot->vsp->base.full = true;
+	storage_begin_reset(slot);
 }
 
 #define IN(state) (1u << (state))
@@ -99,11 +104,12 @@ struct storage_operation {
 	storage_handler *handler;
 	uint32_t states;   // in which it may come
 	uint32_t min_size; // of the payload, in bytes
+	bool on_subs;	   // it may come on sub-channels, too
 };
 
 static const struct storage_operation storage_operations[] = {
-	[VSTOR_OPERATION_EXECUTE_SRB] = { storage_execute, IN(STORAGE_READY),
-		VSTOR_PACKET_SIZE_V1 },
+	[VSTOR_OPERATION_EXECUTE_SRB] = { storage_execute, IN(STORAGE_READY), VSTOR_PACKET_SIZE_V1,
+		true },
 	[VSTOR_OPERATION_RESET_LUN] = { storage_reset, IN(STORAGE_READY), VSTOR_HEADER_SIZE },
 	[VSTOR_OPERATION_RESET_ADAPTER] = { storage_reset, IN(STORAGE_READY), VSTOR_HEADER_SIZE },
 	[VSTOR_OPERATION_RESET_BUS] = { storage_reset, IN(STORAGE_READY), VSTOR_HEADER_SIZE },
@@ -126,6 +132,13 @@ static const struct storage_operation *storage_operation_of(const struct vstor_p
 		!storage_operations[packet->operation].handler)
 		return NULL;
 	return &storage_operations[packet->operation];
+}
+
+// What is not for sub-channels is out of turn there, always.
+static bool storage_may_come(struct storage_vsp *vsp, const struct storage_operation *operation)
+{
+	return (!vsp->base.primary || operation->on_subs) &&
+	       operation->states & IN(storage_controller(vsp)->state);
 }
 
 static void storage_refuse(struct storage_slot *slot, enum vstor_status status)
@@ -159,7 +172,7 @@ void storage_handle(struct storage_slot *slot)
 	operation = storage_operation_of(&packet);
 	if (!operation)
 		storage_refuse(slot, VSTOR_STATUS_INVALID_DEVICE_REQUEST);
-	else if (!(operation->states & IN(vsp->state)))
+	else if (!storage_may_come(vsp, operation))
 		storage_refuse(slot, VSTOR_STATUS_INVALID_DEVICE_STATE);
 	else if (in->payload_length < operation->min_size)
 		storage_refuse(slot, VSTOR_STATUS_INVALID_PARAMETER);

@@ -122,7 +122,7 @@ void storage_execute(struct storage_slot *slot, const struct vstor_packet *packe
 	command->cdb_length = srb->cdb_length;
 	memcpy(command->cdb, srb->cdb, sizeof(command->cdb));
 	command->done = storage_command_done;
-	if (vsp->base.packet.payload_length < vsp->srb_size ||
+	if (vsp->base.packet.payload_length < storage_controller(vsp)->srb_size ||
 		!storage_map_data(slot, srb->data_transfer_length)) {
 		storage_reject(slot);
 		return;

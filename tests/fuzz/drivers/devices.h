@@ -12,7 +12,8 @@ struct fuzz_device {
 	// Begins anew, rig included, and offers it as channel 0.
 	void (*create)(const struct fuzz_device *device);
 	void (*destroy)(void);
-	// A raw guest: an honest beginning; a packet that is nearly right; looks at one that came.
+	// A raw guest: an honest beginning; a packet that is nearly right, on fuzz_channel(); looks
+	// at one that came.
 	void (*greet)(const struct fuzz_device *device);
 	void (*guest_says)(const struct fuzz_device *device);
 	void (*guest_hears)(const struct vmbus_packet *packet);
@@ -33,6 +34,9 @@ struct fuzz_device {
 extern const struct fuzz_device fuzz_storage;
 extern const struct fuzz_device fuzz_ic[];
 extern const uint32_t fuzz_ic_count;
+
+// The channel that the steps are about now: the primary one, or a sub-channel that is open.
+struct lumen_channel *fuzz_channel(void);
 
 // The input, taken apart; zeroes behind its end.
 uint32_t take(void);

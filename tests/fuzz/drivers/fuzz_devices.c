@@ -45,9 +45,18 @@ void patch(void *bytes, uint32_t length, uint32_t most)
 	}
 }
 
+static uint32_t at; // number of the channel
+
 static struct lumen_channel *channel(void)
 {
-	return &rig.channels[0];
+	if (!rig.channels[at].open)
+		at = 0;
+	return &rig.channels[at];
+}
+
+struct lumen_channel *fuzz_channel(void)
+{
+	return channel();
 }
 
 // --- steps of both kinds of guests ---
@@ -67,8 +76,7 @@ static void break_ring(void)
 
 static void move(void)
 {
-	if (channel()->vsp && !channel()->stopped)
-		rig_move(channel());
+	rig_move();
 }
 
 // What happens to either guest. Returns false if `what` is for the guest to do.
@@ -85,7 +93,7 @@ static bool happen(const struct fuzz_device *device, uint32_t what)
 		rig_pass(take() * 100);
 		return true;
 	case 3:
-		if (channel()->vsp && device->ask)
+		if (rig.channels[0].vsp && device->ask)
 			device->ask(device);
 		return true;
 	case 4:
@@ -95,6 +103,10 @@ static bool happen(const struct fuzz_device *device, uint32_t what)
 	case 5:
 		if (what == 0xF5)
 			rig_rescind();
+		else if (what == 0xE5)
+			rig_rescind_one(channel());
+		else
+			at = (what >> 4) % RIG_CHANNELS;
 		return true;
 	default:
 		return false;
@@ -110,20 +122,39 @@ static void hear(const struct fuzz_device *device)
 			device->guest_hears(&channel()->guest.packet);
 }
 
+static void close_subs(void)
+{
+	for (uint32_t i = 1; i < RIG_CHANNELS; i++)
+		if (rig.channels[i].open)
+			rig_close(&rig.channels[i]);
+}
+
+// The channel is closed, and opened again; or a sub-channel that is offered is opened.
+static void open_anew(uint32_t which)
+{
+	struct lumen_channel *channel = &rig.channels[which % RIG_CHANNELS];
+
+	if (channel->open)
+		rig_close(channel);
+	if (channel->index == 0)
+		close_subs(); // the host has taken them away
+	if (channel->index <= rig.offered_subs && !channel->rescinded)
+		rig_open(channel, PAGES, PAGES);
+}
+
 static void raw_guest(const struct fuzz_device *device, uint32_t how)
 {
 	honest = true;
 	rig_open(channel(), PAGES, PAGES);
 	if (how & 4)
 		device->greet(device);
-	while (!at_end() && !channel()->rescinded) {
+	while (!at_end() && !rig.channels[0].rescinded) {
 		const uint32_t what = take();
 
 		if (happen(device, what))
 			continue;
 		if (what % 16 == 6 && what & 0x80) {
-			rig_close(channel());
-			rig_open(channel(), PAGES, PAGES);
+			open_anew(what >> 4);
 		} else if (what % 16 < 9) {
 			hear(device);
 		} else {
@@ -132,7 +163,8 @@ static void raw_guest(const struct fuzz_device *device, uint32_t how)
 				rig_run();
 		}
 	}
-	rig_close(channel());
+	close_subs();
+	rig_close(&rig.channels[0]);
 }
 
 // --- a VSC ---
@@ -149,6 +181,14 @@ static bool open_again(const struct fuzz_device *device)
 {
 	device->close();
 	return device->open(device);
+}
+
+static bool any_rescinded(void)
+{
+	for (uint32_t i = 0; i <= rig.offered_subs; i++)
+		if (rig.channels[i].rescinded)
+			return true;
+	return false;
 }
 
 static void vsc(const struct fuzz_device *device, uint32_t how)
@@ -171,7 +211,7 @@ static void vsc(const struct fuzz_device *device, uint32_t how)
 			host_says(device);
 		else
 			device->act();
-		rig_check(!open || !honest || channel()->rescinded || !device->blames());
+		rig_check(!open || !honest || any_rescinded() || !device->blames());
 	}
 	if (open)
 		device->close();
@@ -195,6 +235,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	input_end = input + size;
 	device = pick(take());
 	how = take();
+	at = 0;
 	device->create(device);
 	rig.hostile = true;
 	rig.interrupts = how & 1;

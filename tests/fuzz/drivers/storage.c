@@ -20,6 +20,7 @@ static void create(const struct fuzz_device *device)
 	memset(rig.ram, 0, RAM * VMBUS_PAGE_SIZE);
 	storage_host.config.slot_count = 4;
 	storage_host.config.max_transfer_bytes = 16384;
+	storage_host.config.sub_channels_max = RIG_CHANNELS - 1;
 	storage_host.disks[0].deferred = true;
 	storage_host.disks[0].no_zeroing = what & 0x20;
 	storage_host.config.wwn = what & 0x40 ? &wwn : NULL;
@@ -56,7 +57,7 @@ static void send(
 	const struct vmbus_piece piece = { payload, length };
 	const bool has_range = (kind & 1) && range.byte_count > 0;
 
-	rig_write(&rig.channels[0].guest,
+	rig_write(&fuzz_channel()->guest,
 		&(struct vmbus_packet_out){
 			.type = has_range  ? VMBUS_PACKET_GPA_DIRECT
 				: kind & 4 ? VMBUS_PACKET_COMPLETION
@@ -84,7 +85,12 @@ static void greet(const struct fuzz_device *device)
 	send(2, &packet, sizeof(packet), 0, 0);
 	packet.operation = VSTOR_OPERATION_END_INITIALIZATION;
 	send(2, &packet, sizeof(packet), 0, 0);
+	packet.operation = VSTOR_OPERATION_CREATE_SUB_CHANNELS;
+	packet.sub_channel_count = take() % (RIG_CHANNELS + 1);
+	send(2, &packet, sizeof(packet), 0, 0);
 	rig_run();
+	for (uint32_t i = 1; i <= rig.offered_subs; i++)
+		rig_open(&rig.channels[i], 4, 4);
 }
 
 // A command in good form, but for its CDB, which is any.
@@ -155,12 +161,16 @@ static _Alignas(4096) uint8_t memory[MEMORY];
 
 static bool open(const struct fuzz_device *device)
 {
+	static const uint32_t vps[RIG_CHANNELS] = { 0, 1, 2 };
 	const struct lumen_storage_config config = {
 		.depth = 1 + take() % 16,
 		.send_pages = 2,
 		.receive_pages = 1,
 		.max_transfer = 8192,
 		.timeout_ns = 1000000,
+		.vps = vps,
+		.vp_count = 1 + take() % RIG_CHANNELS,
+		.bus = (void *)&storage,
 	};
 
 	(void)device;
@@ -220,9 +230,11 @@ static void fill_segments(struct track *track, uint32_t bytes)
 
 static void start(uint32_t how)
 {
-	struct track *track = &tracks[take() % REQUESTS];
+	const uint32_t which = take();
+	struct track *track = &tracks[which % REQUESTS];
 	struct lumen_disk *disk = lumen_storage_disk(storage, how >> 7);
 
+	rig.vp = which / REQUESTS; // and so the channel
 	if (track->under_way || !disk)
 		return;
 	*track = (struct track){ .under_way = true };
@@ -299,7 +311,7 @@ static void host_says(const struct fuzz_device *device)
 		.srb = { .srb_status = VSTOR_SRB_STATUS_SUCCESS },
 	};
 	const uint16_t type = how & 1 ? VMBUS_PACKET_COMPLETION : (uint16_t)(take() & 15);
-	uint64_t id = rig.channels[0].sent_id;
+	uint64_t id = fuzz_channel()->sent_id;
 	const uint32_t length = how & 2 ? 64 : take() % 65;
 
 	(void)device;
@@ -309,7 +321,7 @@ static void host_says(const struct fuzz_device *device)
 		id ^= (uint64_t)take() << 32;
 	payload.srb.data_transfer_length = how & 16 ? take32() : 512 * (take() & 15);
 	patch(&payload, sizeof(payload), how >> 5);
-	rig_say(&rig.channels[0].host, type, id, &payload, length);
+	rig_say(&fuzz_channel()->host, type, id, &payload, length);
 }
 
 // An answer with something changed in the packet or in the guest's memory.

@@ -109,6 +109,12 @@ static void *vsp_room(const struct lumen_channel *channel)
 		VSP_ALIGNMENT, (size + VSP_ALIGNMENT - 1) / VSP_ALIGNMENT * VSP_ALIGNMENT);
 }
 
+// Of a primary channel; of any other there are none.
+static struct lumen_channel *sub_of(struct lumen_channel *channel, uint32_t index)
+{
+	return channel->index == 0 && index < RIG_CHANNELS ? &rig.channels[index] : NULL;
+}
+
 static void stop_vsp(struct lumen_channel *channel)
 {
 	if (!channel->vsp || channel->stopped)
@@ -120,9 +126,16 @@ static void stop_vsp(struct lumen_channel *channel)
 	channel->stopped = true;
 }
 
+// With those of its sub-channels.
 static void free_vsp(struct lumen_channel *channel)
 {
+	struct lumen_channel *sub;
+
 	stop_vsp(channel);
+	for (uint32_t i = 1; (sub = sub_of(channel, i)); i++)
+		free_vsp(sub);
+	if (channel->vsp && channel->rings.primary)
+		vsp_leave(channel->vsp);
 	free(channel->vsp); // where its memory begins
 	channel->vsp = NULL;
 	channel->stopped = false;
@@ -131,11 +144,24 @@ static void free_vsp(struct lumen_channel *channel)
 void rig_start(struct lumen_channel *channel)
 {
 	free_vsp(channel);
-	if (!channel->class)
+	channel->rings.primary = channel->index ? rig.channels[0].vsp : NULL;
+	if (!channel->class || (channel->index && !channel->rings.primary))
 		return;
 	channel->vsp =
 		vsp_open(channel->class, vsp_room(channel), &channel->rings, channel->vsp_config);
 	rig_check(channel->vsp != NULL);
+	if (channel->rings.primary)
+		vsp_join(channel->vsp);
+}
+
+// The host offers what the class has asked for, as far as there are channels.
+static void offer_subs(const struct vsp *vsp)
+{
+	const uint32_t count = vsp_sub_channels(vsp);
+
+	rig_check(!vsp->primary);
+	for (; rig.offered_subs < count && rig.offered_subs < RIG_CHANNELS - 1; rig.changes++)
+		rig.channels[++rig.offered_subs].rescinded = false;
 }
 
 struct rig_end *rig_take_over(struct lumen_channel *channel)
@@ -145,15 +171,32 @@ struct rig_end *rig_take_over(struct lumen_channel *channel)
 	return &channel->host;
 }
 
+static uint32_t poll_once(struct lumen_channel *channel)
+{
+	const uint32_t flags = channel->vsp ? vsp_poll(channel->vsp) : 0;
+
+	channel->signalled |= (flags & VSP_SIGNAL) != 0;
+	if (flags & VSP_SUB_CHANNELS)
+		offer_subs(channel->vsp);
+	rig_check(!(flags & VSP_FAILED) || rig.hostile);
+	return flags;
+}
+
 uint32_t rig_poll(struct lumen_channel *channel)
 {
 	uint32_t all = 0, flags;
+	struct lumen_channel *other;
 
 	do {
-		flags = vsp_poll(channel->vsp);
+		flags = poll_once(channel);
 		all |= flags;
+		// It may be another one that has more to do.
+		for (uint32_t i = 0; flags & VSP_AGAIN && i < RIG_CHANNELS; i++) {
+			other = &rig.channels[i];
+			if (other != channel && poll_once(other) & VSP_FAILED)
+				stop_vsp(other);
+		}
 	} while (flags & VSP_AGAIN);
-	channel->signalled |= (all & VSP_SIGNAL) != 0;
 	return all;
 }
 
@@ -161,14 +204,6 @@ static size_t save(struct lumen_channel *channel, uint8_t *form, size_t room)
 {
 	size_t size;
 
-	rig_check(vsp_save(channel->vsp, form, room) == 0); // it is not paused
-	vsp_pause(channel->vsp);
-	for (uint32_t turn = 0; !vsp_idle(channel->vsp); turn++) {
-		rig_check(turn < 1000 && vsp_save(channel->vsp, form, room) == 0);
-		rig_poll(channel);
-		if (rig.backend)
-			rig.backend(UINT32_MAX);
-	}
 	size = vsp_save(channel->vsp, form, room);
 	if (size) {
 		rig_check(vsp_save(channel->vsp, form, size - 1) == 0);
@@ -177,21 +212,62 @@ static size_t save(struct lumen_channel *channel, uint8_t *form, size_t room)
 	return size;
 }
 
-bool rig_move(struct lumen_channel *channel)
+static bool moves_along(const struct lumen_channel *channel)
 {
-	static uint8_t form[64 << 10];
-	const size_t size = save(channel, form, sizeof(form));
-	void *const other = vsp_room(channel);
+	return channel->vsp && !channel->stopped && !vsp_failure(channel->vsp);
+}
 
-	rig_check(size > 0 || vsp_failure(channel->vsp));
-	if (size == 0) {
-		free(other);
-		return false;
+// Until there is nothing under way on any channel.
+static void pause_all(uint8_t *form, size_t room)
+{
+	struct lumen_channel *primary = &rig.channels[0];
+
+	for (uint32_t i = 0; i < RIG_CHANNELS; i++) {
+		if (!moves_along(&rig.channels[i]))
+			continue;
+		rig_check(vsp_save(rig.channels[i].vsp, form, room) == 0); // it is not paused
+		vsp_pause(rig.channels[i].vsp);
 	}
-	free(channel->vsp);
-	channel->vsp = vsp_restore(
-		channel->class, other, &channel->rings, channel->vsp_config, form, size);
+	for (uint32_t turn = 0; !vsp_idle(primary->vsp); turn++) {
+		rig_check(turn < 1000 && vsp_save(primary->vsp, form, room) == 0);
+		for (uint32_t i = 0; i < RIG_CHANNELS; i++)
+			if (moves_along(&rig.channels[i]))
+				rig_poll(&rig.channels[i]);
+		if (rig.backend)
+			rig.backend(UINT32_MAX);
+	}
+}
+
+static void restore(struct lumen_channel *channel, const uint8_t *form, size_t size)
+{
+	channel->rings.primary = channel->index ? rig.channels[0].vsp : NULL;
+	channel->vsp = vsp_restore(channel->class, vsp_room(channel), &channel->rings,
+		channel->vsp_config, form, size);
 	rig_check(channel->vsp != NULL);
+	if (channel->rings.primary)
+		vsp_join(channel->vsp);
+}
+
+bool rig_move(void)
+{
+	static uint8_t forms[RIG_CHANNELS][64 << 10];
+	size_t sizes[RIG_CHANNELS] = { 0 };
+
+	if (!moves_along(&rig.channels[0]))
+		return false;
+	pause_all(forms[0], sizeof(forms[0]));
+	for (uint32_t i = 0; i < RIG_CHANNELS; i++)
+		if (moves_along(&rig.channels[i]))
+			sizes[i] = save(&rig.channels[i], forms[i], sizeof(forms[i]));
+	if (!sizes[0])
+		return false;
+	for (uint32_t i = RIG_CHANNELS; i-- > 0;) {
+		free(rig.channels[i].vsp);
+		rig.channels[i].vsp = NULL;
+	}
+	for (uint32_t i = 0; i < RIG_CHANNELS; i++)
+		if (sizes[i])
+			restore(&rig.channels[i], forms[i], sizes[i]);
 	rig.moved++;
 	return true;
 }
@@ -217,6 +293,7 @@ void rig_open(struct lumen_channel *channel, uint32_t to_host_pages, uint32_t to
 		.in_page_count = to_host_pages,
 		.out_pages = make_ring(to_guest_pages),
 		.out_page_count = to_guest_pages,
+		.index = channel->index,
 	};
 	channel->open = true;
 	channel->signalled = false;
@@ -230,8 +307,14 @@ void rig_open(struct lumen_channel *channel, uint32_t to_host_pages, uint32_t to
 
 void rig_close(struct lumen_channel *channel)
 {
+	struct lumen_channel *sub;
+
 	rig_check(channel->open);
 	free_vsp(channel);
+	for (uint32_t i = 1; (sub = sub_of(channel, i)); i++)
+		sub->rescinded = true;
+	if (channel->index == 0)
+		rig.offered_subs = 0;
 	free_ring(channel->rings.in_pages, channel->rings.in_page_count);
 	free_ring(channel->rings.out_pages, channel->rings.out_page_count);
 	channel->open = false;
@@ -255,13 +338,12 @@ static void run_vsp(struct lumen_channel *channel)
 	bool failed;
 
 	if (rig.moves)
-		rig_move(channel);
+		rig_move();
 	failed = rig_poll(channel) & VSP_FAILED;
-	rig_check(!failed || rig.hostile);
 	if (failed)
 		stop_vsp(channel);
 	else if (rig.moves)
-		rig_move(channel);
+		rig_move();
 }
 
 static bool run_channel(struct lumen_channel *channel)
@@ -323,13 +405,17 @@ void rig_pass(uint32_t ms)
 		tick(&rig.channels[i], ms);
 }
 
+void rig_rescind_one(struct lumen_channel *channel)
+{
+	channel->rescinded = true;
+	stop_vsp(channel);
+	call_handler(channel);
+}
+
 void rig_rescind(void)
 {
-	for (uint32_t i = 0; i < RIG_CHANNELS; i++) {
-		rig.channels[i].rescinded = true;
-		stop_vsp(&rig.channels[i]);
-		call_handler(&rig.channels[i]);
-	}
+	for (uint32_t i = 0; i < RIG_CHANNELS; i++)
+		rig_rescind_one(&rig.channels[i]);
 }
 
 void rig_destroy(void)

@@ -64,7 +64,7 @@ struct rig {
 	uint32_t rescind_after;	  // the host takes the device away after so many runs; 0: never
 	lumen_status open_status; // of the next lumen_channel_open()
 	uint32_t fail_alloc;	  // the allocation with this number fails, from 1 on
-	uint32_t offered_subs;	  // sub-channels that the guest finds
+	uint32_t offered_subs;	  // sub-channels that the guest finds: those that the VSP asked for
 	uint32_t vp;
 	uint32_t complete;		     // what the backend does in a run
 	uint32_t (*backend)(uint32_t count); // does up to so much of what is due; returns how much
@@ -109,7 +109,8 @@ struct lumen_channel *rig_offer(uint32_t index, const struct vmbus_guid *type,
 // Opens it for a raw guest, with rings of so many pages, control pages included.
 void rig_open(struct lumen_channel *channel, uint32_t to_host_pages, uint32_t to_guest_pages);
 
-// Closes it: the VSP stops, and what is under way ends.
+// Closes it: the VSP stops, and what is under way ends. Of a primary channel, the host takes its
+// sub-channels away first; the guest has their rings until it closes them, too.
 void rig_close(struct lumen_channel *channel);
 
 // Starts the VSP once more, over channel->rings as they are.
@@ -118,11 +119,12 @@ void rig_start(struct lumen_channel *channel);
 // Stops it: a raw host goes on in its place.
 struct rig_end *rig_take_over(struct lumen_channel *channel);
 
-// The VSP goes on as another instance, elsewhere: saved when it is idle, and restored. False: it
-// has failed.
-bool rig_move(struct lumen_channel *channel);
+// The VSP goes on as other instances, elsewhere, with all channels: saved when they are idle, and
+// restored. False: it has failed.
+bool rig_move(void);
 
-// Lets the VSP run until it has nothing more to do; returns all flags that it gave.
+// Lets the VSP run on this channel (and on others, if they have become due by that) until it has
+// nothing more to do; returns all flags that it gave.
 uint32_t rig_poll(struct lumen_channel *channel);
 
 // The host does all that it can, and signals the guest. Returns whether anything has happened.
@@ -131,8 +133,9 @@ bool rig_run(void);
 // Time passes: VSPs get their ticks.
 void rig_pass(uint32_t ms);
 
-// The host takes all channels away, and says so if it can.
+// The host takes all channels away, or one, and says so if it can.
 void rig_rescind(void);
+void rig_rescind_one(struct lumen_channel *channel);
 
 // The control page of one of the rings.
 struct vmbus_ring_control *rig_control(struct lumen_channel *channel, bool to_guest);

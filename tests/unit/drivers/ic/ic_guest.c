@@ -130,5 +130,5 @@ void ic_guest_agree(const struct ic_component *component, struct ic_version mess
 
 void move(void)
 {
-	cr_assert(rig_move(&rig.channels[0]));
+	cr_assert(rig_move());
 }

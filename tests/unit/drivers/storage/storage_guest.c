@@ -6,9 +6,11 @@
 #include <string.h>
 
 struct vstor_packet guest_answer;
+uint32_t guest_at;
 
 void guest_create(uint32_t ring_pages, uint32_t slots, uint32_t disk_flags)
 {
+	guest_at = 0;
 	storage_host_create(disk_flags, GUEST_BLOCKS, GUEST_PAGES);
 	memset(rig.ram, 0xEE, GUEST_PAGES * VMBUS_PAGE_SIZE);
 	storage_host.config.slot_count = slots;
@@ -26,7 +28,7 @@ void guest_destroy(void)
 
 bool guest_send(const struct vmbus_packet_out *out)
 {
-	return rig_write(&rig.channels[0].guest, out);
+	return rig_write(&guest_channel()->guest, out);
 }
 
 bool guest_send_packet(uint64_t transaction_id, const struct vstor_packet *packet, uint32_t length)
@@ -69,8 +71,8 @@ bool guest_send_srb(uint64_t transaction_id, const struct vstor_packet *packet, 
 
 bool guest_receive(void)
 {
-	if (!rig_read(&rig.channels[0].guest)) {
-		cr_assert_eq(rig.channels[0].guest.status, VMBUS_RING_EMPTY);
+	if (!rig_read(&guest_channel()->guest)) {
+		cr_assert_eq(guest_channel()->guest.status, VMBUS_RING_EMPTY);
 		return false;
 	}
 	cr_assert_leq(guest_packet()->payload_length, sizeof(guest_answer));
@@ -110,8 +112,11 @@ void guest_initialize(uint16_t version)
 	packet.operation = VSTOR_OPERATION_QUERY_PROPERTIES;
 	guest_control(&packet, length, 0);
 	cr_assert_eq(guest_answer.properties.max_transfer_bytes, 128 << 10);
-	cr_assert_eq(guest_answer.properties.max_channel_count, 0);
-	cr_assert_eq(guest_answer.properties.flags, 0);
+	cr_assert_eq(guest_answer.properties.max_channel_count,
+		version >= VSTOR_VERSION_5_1 ? storage_host.config.sub_channels_max : 0);
+	cr_assert_eq(guest_answer.properties.flags, guest_answer.properties.max_channel_count
+							    ? VSTOR_CHANNEL_SUPPORTS_MULTI_CHANNEL
+							    : 0);
 	packet.operation = VSTOR_OPERATION_END_INITIALIZATION;
 	guest_control(&packet, length, 0);
 }

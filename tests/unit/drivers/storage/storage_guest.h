@@ -9,15 +9,21 @@
 #define GUEST_BLOCKS	 4096u
 
 extern struct vstor_packet guest_answer; // the last one
+extern uint32_t guest_at; // the channel that the following are about: 0 after guest_create()
+
+static inline struct lumen_channel *guest_channel(void)
+{
+	return &rig.channels[guest_at];
+}
 
 static inline struct vsp *vsp(void)
 {
-	return rig.channels[0].vsp;
+	return guest_channel()->vsp;
 }
 
 static inline struct vmbus_packet *guest_packet(void)
 {
-	return &rig.channels[0].guest.packet; // the last one that arrived
+	return &guest_channel()->guest.packet; // the last one that arrived
 }
 
 // Makes everything, with a disk at LUN 0 and rings of that many pages. The channel is open and
@@ -41,7 +47,7 @@ bool guest_receive(void);
 // Lets the VSP run until it has nothing more to do; returns all flags that it gave.
 static inline uint32_t guest_poll(void)
 {
-	return rig_poll(&rig.channels[0]);
+	return rig_poll(guest_channel());
 }
 
 // Sends a control operation, and checks that it is completed with that status.

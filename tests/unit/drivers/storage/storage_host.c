@@ -71,25 +71,6 @@ static void on_receive(struct lumen_channel *channel, struct vmbus_packet *packe
 			channel, packet, (struct vstor_packet *)(void *)(uintptr_t)packet->payload);
 }
 
-// The VSP knows nothing of sub-channels, which need no negotiation: it is negotiated with here.
-static void negotiate_for_sub(struct lumen_channel *channel)
-{
-	static const struct vstor_packet packets[] = {
-		{ .operation = VSTOR_OPERATION_BEGIN_INITIALIZATION },
-		{ .operation = VSTOR_OPERATION_QUERY_PROTOCOL_VERSION,
-			.version.major_minor = VSTOR_VERSION_6_2 },
-		{ .operation = VSTOR_OPERATION_QUERY_PROPERTIES },
-		{ .operation = VSTOR_OPERATION_END_INITIALIZATION },
-	};
-
-	if (channel->index == 0)
-		return;
-	for (uint32_t i = 0; i < 4; i++)
-		rig_check(rig_say(
-			&channel->guest, VMBUS_PACKET_IN_BAND, 0, &packets[i], sizeof(packets[i])));
-	vsp_poll(channel->vsp);
-}
-
 void storage_host_complete(struct rig_end *host, uint64_t transaction_id, uint32_t bytes)
 {
 	const struct vstor_packet answer = {
@@ -108,7 +89,6 @@ void storage_host_create(uint32_t flags, uint32_t blocks, uint32_t ram_pages)
 
 	rig_create(ram_pages);
 	rig.backend = run_disks;
-	rig.on_open = negotiate_for_sub;
 	rig.on_send = on_send;
 	rig.on_sent = on_sent;
 	rig.on_receive = on_receive;

@@ -831,7 +831,7 @@ Test(vsp, packet_changes_after_it_was_read)
 
 static void move(void)
 {
-	cr_assert(rig_move(&rig.channels[0]));
+	cr_assert(rig_move());
 }
 
 Test(vsp_custom, a_saved_one_goes_on_in_the_middle_of_the_initialization)
