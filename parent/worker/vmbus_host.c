@@ -109,10 +109,20 @@ static void action_open(struct vmbus_host *host, const struct vmbus_action *acti
 	vmbus_server_open_complete(&host->server, action->relid, done);
 }
 
+// So a primary channel that is opened anew begins with none, on whatever connection.
+static void withdraw_subs(struct vmbus_host *host, const struct vmbus_device *primary)
+{
+	for (uint32_t relid = 1; relid < host->relid_end; relid++)
+		if (host->devices[relid] && host->devices[relid]->primary == primary)
+			vmbus_server_rescind(&host->server, relid);
+}
+
 static void action_close(struct vmbus_host *host, const struct vmbus_action *action)
 {
 	struct vmbus_device *device = find_device(host, action->relid);
 
+	if (device)
+		withdraw_subs(host, device);
 	if (device && device->open)
 		device->ops->close(device); // completed by look_at_device()
 	else
@@ -283,7 +293,11 @@ static void look_at_device(struct vmbus_host *host, struct vmbus_device *device)
 {
 	uint32_t events = __atomic_exchange_n(&device->events, 0, __ATOMIC_ACQ_REL);
 
-	if (events & VMBUS_DEVICE_FAILED)
+	if (events & VMBUS_DEVICE_ASKED)
+		device->ops->asked(device);
+	if (events & VMBUS_DEVICE_FAILED && device->primary)
+		vmbus_server_rescind(&host->server, device->relid);
+	else if (events & VMBUS_DEVICE_FAILED)
 		vmbus_server_fail(&host->server, device->relid);
 	if (events & VMBUS_DEVICE_CLOSED) {
 		device->ops->closed(device);

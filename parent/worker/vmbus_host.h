@@ -40,18 +40,25 @@ struct vmbus_device_ops {
 	// After vmbus_host_rescind(): host and child have let go of the device, which may be freed
 	// in here. NULL: it is never rescinded.
 	void (*gone)(struct vmbus_device *device);
+	// VMBUS_DEVICE_ASKED was reported. NULL: it never is.
+	void (*asked)(struct vmbus_device *device);
 };
 
 // What a device reports from its own thread, as bits.
 enum vmbus_device_event {
 	VMBUS_DEVICE_CLOSED = 1,
-	VMBUS_DEVICE_FAILED = 2, // the guest broke the channel: it loses it, until it connects anew
+	VMBUS_DEVICE_FAILED = 2, // the guest broke the channel: it loses it, until it connects
+				 // anew; a sub-channel for good
+	VMBUS_DEVICE_ASKED = 4, // for sub-channels
 };
 
 struct vmbus_device {
 	const struct vmbus_device_ops *ops;
 	const char *name; // for logs and statistics
 	struct vmbus_offer offer;
+	// Of a sub-channel: whose. It is offered while that is open, and taken back when that
+	// closes, before that is told. NULL: it is a primary one.
+	struct vmbus_device *primary;
 	// The host's.
 	struct vmbus_host *host;
 	uint32_t relid;

@@ -20,7 +20,7 @@ of() { echo "/run/lumen/$JOB-$1"; }
 # child NAME DISK ACTION: starts examples/linux on a disk (the variable DISK0 and so on)
 child()
 {
-	lumenctl create "$JOB-$1" --kernel "$FILES/kernel" --initrd "$FILES/initrd" --memory 256M \
+	lumenctl create "$JOB-$1" --kernel "$FILES/kernel" --initrd "$FILES/initrd" --memory 256M $OPTIONS \
 		--append "console=ttyS0 quiet lumen.action=$3 $MORE" --disk "$2" || fail "create $1"
 	lumenctl start "$JOB-$1" || fail "start $1"
 }
@@ -133,11 +133,13 @@ ls /dev/mshv >/dev/null || fail "no /dev/mshv"
 
 
 def test_stop(t):
-    """lumenctl stop has a busy child power off in order, and waits for it. Its disk is nobody else's."""
+    """lumenctl stop has a busy child of several processors power off in order, and waits for it. It reads
+    its disk, and reads it right, on sub-channels too. Its disk is nobody else's."""
     result = yield _job(t, """
-MORE="lumen.rounds=1000"
+MORE="lumen.rounds=1000 hv_storvsc.storvsc_vcpus_per_sub_channel=1" OPTIONS="--cpus 4"
 child busy $DISK0 busy
-until_says busy "round 1 of"
+until_says busy "round 2 of .* right"
+lumenctl stat "$JOB-busy" | grep "^scsi[.]\\|^vmbus.*scsi"
 mknod twin b $(tr : " " <"/sys/class/block/$(readlink $DISK0)/dev") || fail "mknod"
 for option in rw ro; do
 	lumenctl create "$JOB-twin" --kernel "$FILES/kernel" --memory 96M --disk "$FILES/twin,$option" ||
@@ -154,6 +156,10 @@ grep "stop: the child does" "$(of busy)/log" || fail "it was not asked" busy
     t.equal(result.status, 0, "status of the script")
     t.contains(result.console, "-busy does not run.")
     t.contains(result.console, "/twin is in use")
+    packets = [int(count) for count in re.findall(r"scsi\.sub\d\.packets (\d+)", result.console)]
+    t.equal(len(packets), 3, "open sub-channels")
+    t.check(sum(packets) > 0, "requests came on one channel only")
+    t.note(f"packets on sub-channels: {packets}")
 
 
 def test_clock(t):

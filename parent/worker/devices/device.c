@@ -62,7 +62,8 @@ static bool offer(struct device *device, struct vmbus_host *host)
 		what->flags |= VMBUS_OFFER_NAMED_PIPE_MODE;
 		memcpy(what->user_defined, &pipe_mode, sizeof(pipe_mode));
 	}
-	return device_loop_init(device) && vmbus_host_offer(host, &device->vmbus);
+	return device_loop_init(device) && device_init_subs(device) &&
+	       vmbus_host_offer(host, &device->vmbus);
 }
 
 bool synthetic_offer(struct worker *worker)
@@ -88,8 +89,10 @@ bool synthetic_detach(struct worker *worker, deadline_ns deadline)
 
 void synthetic_free(struct worker *worker)
 {
-	for (unsigned i = 0; i < worker->synthetic_count; i++)
+	for (unsigned i = 0; i < worker->synthetic_count; i++) {
+		free(worker->synthetic[i]->subs);
 		free(worker->synthetic[i]);
+	}
 	worker->synthetic_count = 0;
 }
 
@@ -211,9 +214,31 @@ void synthetic_tell(struct worker *worker, struct stat_text *text)
 
 // --- counters ---
 
+// On all channels together.
+static uint64_t count(const struct device *device, unsigned index)
+{
+	const struct vsp_counter *counter = vsp_counter(device->row->class, index);
+	uint64_t sum = device->closed[index] + (device->vsp ? vsp_count(device->vsp, counter) : 0);
+
+	for (uint32_t i = 0; i < device->sub_count; i++)
+		if (device->subs[i].vsp)
+			sum += vsp_count(device->subs[i].vsp, counter);
+	return sum;
+}
+
 static const struct vsp_counter *counter_at(const struct device *device, unsigned index)
 {
 	return index < DEVICE_COUNTERS_MAX ? vsp_counter(device->row->class, index) : NULL;
+}
+
+// Of what is open, one line each: packets of the guest.
+static void stat_subs(const struct device *device, struct stat_text *stat)
+{
+	for (uint32_t i = 0; i < device->sub_count; i++)
+		if (device->subs[i].vsp)
+			stat_line(stat, "%s.sub%u.packets %llu", device->row->class->name, i + 1,
+				(unsigned long long)vsp_count(
+					device->subs[i].vsp, vsp_counter(device->row->class, 0)));
 }
 
 void device_stat(struct device *device, struct stat_text *stat)
@@ -221,12 +246,10 @@ void device_stat(struct device *device, struct stat_text *stat)
 	const char *name = device->row->class->name;
 	const struct vsp_counter *counter;
 
-	for (unsigned i = 0; (counter = counter_at(device, i)); i++) {
-		const uint64_t total =
-			device->closed[i] + (device->vsp ? vsp_count(device->vsp, counter) : 0);
-
-		stat_line(stat, "%s.%s %llu", name, counter->name, (unsigned long long)total);
-	}
+	for (unsigned i = 0; (counter = counter_at(device, i)); i++)
+		stat_line(stat, "%s.%s %llu", name, counter->name,
+			(unsigned long long)count(device, i));
+	stat_subs(device, stat);
 	if (device->row->threaded)
 		stat_line(stat, "%s.turns %llu", name,
 			(unsigned long long)__atomic_load_n(&device->turns, __ATOMIC_RELAXED));
@@ -236,7 +259,8 @@ void device_stat(struct device *device, struct stat_text *stat)
 
 // --- one channel ---
 
-bool device_open_vsp(struct device *device, const struct vmbus_device_open *open)
+struct vsp *device_open_vsp(struct device *device, const struct vmbus_device_open *open,
+	struct vsp *primary, uint32_t index)
 {
 	const struct vsp_class *class = device->row->class;
 	const struct vsp_rings rings = {
@@ -244,41 +268,58 @@ bool device_open_vsp(struct device *device, const struct vmbus_device_open *open
 		.in_page_count = open->in_page_count,
 		.out_pages = open->out_pages,
 		.out_page_count = open->out_page_count,
+		.primary = primary,
+		.index = index,
 	};
 	size_t size = vsp_size(class, device->config);
 	void *memory = aligned_alloc(VSP_ALIGNMENT, size + (-size & (VSP_ALIGNMENT - 1)));
 
-	device->vsp = memory ? vsp_open(class, memory, &rings, device->config) : NULL;
-	if (!device->vsp)
+	struct vsp *vsp = memory ? vsp_open(class, memory, &rings, device->config) : NULL;
+
+	if (!vsp)
 		free(memory);
-	return device->vsp;
+	return vsp;
 }
 
-void device_close_vsp(struct device *device)
+void device_close_vsp(struct device *device, struct vsp **vsp)
 {
 	const struct vsp_counter *counter;
 
-	if (!device->vsp)
+	if (!*vsp)
 		return;
 	for (unsigned i = 0; (counter = counter_at(device, i)); i++)
-		device->closed[i] += vsp_count(device->vsp, counter);
-	free(device->vsp);
-	device->vsp = NULL;
+		device->closed[i] += vsp_count(*vsp, counter);
+	free(*vsp);
+	*vsp = NULL;
+}
+
+static uint32_t serve(struct device *device, struct vmbus_device *vmbus, struct vsp *vsp)
+{
+	uint32_t flags = vsp_poll(vsp);
+
+	if (flags & VSP_SIGNAL)
+		vmbus_device_signal(vmbus);
+	if (flags & VSP_SUB_CHANNELS)
+		vmbus_device_report(vmbus, VMBUS_DEVICE_ASKED);
+	if (flags & VSP_FAILED) {
+		log_limited(&device->failures, "%s: the channel has failed: %s (channel %u)",
+			vmbus->name, vsp_failure(vsp), vmbus->offer.sub_channel_index);
+		vsp_stop(vsp);
+		vmbus_device_report(vmbus, VMBUS_DEVICE_FAILED);
+	}
+	return flags;
 }
 
 uint32_t device_serve(struct device *device)
 {
-	uint32_t flags = vsp_poll(device->vsp);
+	uint32_t flags = serve(device, &device->vmbus, device->vsp);
 
-	if (flags & VSP_SIGNAL)
-		vmbus_device_signal(&device->vmbus);
 	if (device->row->flags && flags >= VSP_OWN)
 		device->row->flags(device, flags);
-	if (flags & VSP_FAILED) {
-		log_limited(&device->failures, "%s: the channel has failed: %s", device->vmbus.name,
-			vsp_failure(device->vsp));
-		vsp_stop(device->vsp);
-		vmbus_device_report(&device->vmbus, VMBUS_DEVICE_FAILED);
-	}
 	return flags;
+}
+
+uint32_t device_serve_sub(struct device_sub *sub)
+{
+	return serve(sub->device, &sub->vmbus, sub->vsp);
 }

@@ -38,7 +38,8 @@ struct device_row {
 
 	// Before the child runs and before the worker is confined: opens what the device needs, and
 	// sets what the class is opened with in device->config. Left NULL: the child has none. NULL
-	// on failure, too: *failure says why.
+	// on failure, too: *failure says why. A device with a thread sets device->sub_count, too,
+	// if its class may ask for sub-channels: the most that there can be.
 	bool (*attach)(struct device *device, struct failure *failure);
 	// When the channel is closed. Returns false if the kernel has not let go of everything by
 	// the deadline: nothing of the device may go then. May be NULL.
@@ -71,12 +72,31 @@ struct device_row {
 
 enum { DEVICE_COUNTERS_MAX = 24 };
 
+// What the main thread has told the device's thread of a sub-channel.
+enum device_sub_order {
+	DEVICE_SUB_NOTHING, // it is not open: the main thread's
+	DEVICE_SUB_OPEN,    // serve it
+	DEVICE_SUB_CLOSE,   // do not any more; when it is idle that is reported, and the order over
+};
+
+// A sub-channel that a device has, offered or not. In an array of the device's, for good.
+struct device_sub {
+	struct vmbus_device vmbus;
+	struct device *device;
+	struct vsp *vsp;      // while it is open
+	bool offered;	      // since the primary channel was opened: no second time
+	uint32_t order;	      // atomic: enum device_sub_order
+	bool joined, stopped; // the thread's
+};
+
 struct device {
 	struct vmbus_device vmbus;
 	const struct device_row *row;
 	struct worker *worker;
-	const void *config;		      // of the class; NULL: there is no such device
-	struct vsp *vsp;		      // while the channel is open
+	const void *config;	 // of the class; NULL: there is no such device
+	struct vsp *vsp;	 // while the channel is open
+	struct device_sub *subs; // sub_count of them, by index - 1
+	uint32_t sub_count;
 	uint64_t closed[DEVICE_COUNTERS_MAX]; // of earlier openings of the channel, together
 	struct log_limit failures;	      // a guest can cause some with each connection
 	// In a thread of its own:
@@ -137,9 +157,11 @@ void device_verb_done(struct device *device, const struct verb *verb, const char
 
 extern const struct vmbus_device_ops device_loop_ops, device_thread_ops; // one of them each
 
-// Opens the VSP on the rings. Returns false if there is no memory.
-bool device_open_vsp(struct device *device, const struct vmbus_device_open *open);
-void device_close_vsp(struct device *device);
+// Opens the VSP on the rings: of the device's channel, or of sub-channel `index` of `primary`.
+// Returns NULL if there is no memory. And closes it: its counters stay the device's.
+struct vsp *device_open_vsp(struct device *device, const struct vmbus_device_open *open,
+	struct vsp *primary, uint32_t index);
+void device_close_vsp(struct device *device, struct vsp **vsp);
 
 // Host and child have let go of a device that was taken back; it can be offered again.
 void device_gone(struct vmbus_device *vmbus);
@@ -147,6 +169,14 @@ void device_gone(struct vmbus_device *vmbus);
 // Polls the VSP once and does what the flags ask for, but for VSP_AGAIN. If the channel has failed,
 // that is logged and reported, and the VSP is stopped. Returns the flags.
 uint32_t device_serve(struct device *device);
+// The same of a sub-channel.
+uint32_t device_serve_sub(struct device_sub *sub);
+
+// device_sub.c: makes room for a device's sub-channels; false without memory. The device's channel
+// is opened. The class has asked for some (vmbus_device_ops.asked).
+bool device_init_subs(struct device *device);
+void device_reset_subs(struct device *device);
+void device_offer_subs(struct vmbus_device *vmbus);
 
 // For row->watch(): the thread waits for this descriptor, too. Returns false if it cannot.
 bool device_watch(int epoll_fd, int fd);

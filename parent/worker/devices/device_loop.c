@@ -57,12 +57,13 @@ static bool open_channel(struct vmbus_device *vmbus, const struct vmbus_device_o
 {
 	struct device *device = (struct device *)vmbus;
 
-	if (!device_open_vsp(device, open))
+	device->vsp = device_open_vsp(device, open, NULL, 0);
+	if (!device->vsp)
 		return false;
 	device->served = loop_add_event_fd(
 		&device->worker->loop, &device->signalled, vmbus->event_fd, signalled);
 	if (!device->served) {
-		device_close_vsp(device);
+		device_close_vsp(device, &device->vsp);
 		return false;
 	}
 	eventfd_write(vmbus->event_fd, 1); // the first word may be ours
@@ -87,7 +88,9 @@ static void close_channel(struct vmbus_device *vmbus)
 
 static void channel_closed(struct vmbus_device *vmbus)
 {
-	device_close_vsp((struct device *)vmbus);
+	struct device *device = (struct device *)vmbus;
+
+	device_close_vsp(device, &device->vsp);
 }
 
 const struct vmbus_device_ops device_loop_ops = {

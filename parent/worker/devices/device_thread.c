@@ -12,11 +12,26 @@
 
 enum { EVENTS_MAX = 16 }; // of a turn; the others come in the next
 
+static uint32_t order_of(const struct device_sub *sub)
+{
+	return __atomic_load_n(&sub->order, __ATOMIC_ACQUIRE);
+}
+
 // Waits until something has happened, or looks only (`again`). Level-triggered, so each condition
 // has to be taken before the next call:
-//   vmbus.event_fd  eventfd that the driver counts up for the guest's signals: here
+//   vmbus.event_fd  eventfd that the driver counts up for the guest's signals, of the device and of
+//                   each sub-channel; the main thread counts up a sub-channel's with each order:
+//                   here
 //   stop_fd         eventfd that close_channel() counts up, once: here
 //   row->watch()'s  by row->poll(), which every loop here calls once a turn
+static bool is_ours(const struct device *device, int fd)
+{
+	for (uint32_t i = 0; i < device->sub_count; i++)
+		if (order_of(&device->subs[i]) && fd == device->subs[i].vmbus.event_fd)
+			return true;
+	return fd == device->stop_fd || fd == device->vmbus.event_fd;
+}
+
 static void wait_for_work(struct device *device, bool again)
 {
 	struct epoll_event events[EVENTS_MAX];
@@ -28,10 +43,56 @@ static void wait_for_work(struct device *device, bool again)
 		eventfd_t taken;
 
 		device->stopped |= fd == device->stop_fd;
-		if (fd == device->stop_fd || fd == device->vmbus.event_fd)
+		if (is_ours(device, fd))
 			eventfd_read(fd, &taken);
 	}
 	__atomic_add_fetch(&device->turns, 1, __ATOMIC_RELAXED);
+}
+
+// After the report the sub-channel is the main thread's.
+static void close_sub(struct device_sub *sub)
+{
+	if (!sub->stopped)
+		vsp_stop(sub->vsp);
+	sub->stopped = true;
+	if (!vsp_idle(sub->vsp))
+		return;
+	vsp_leave(sub->vsp);
+	sub->joined = false;
+	sub->stopped = false;
+	__atomic_store_n(&sub->order, DEVICE_SUB_NOTHING, __ATOMIC_RELEASE);
+	vmbus_device_report(&sub->vmbus, VMBUS_DEVICE_CLOSED);
+}
+
+// Does what the main thread has said, which may take some turns. Returns whether any sub-channel
+// is left.
+static bool take_orders(struct device *device)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < device->sub_count; i++) {
+		struct device_sub *sub = &device->subs[i];
+		const uint32_t order = order_of(sub);
+
+		if (order && !sub->joined) {
+			vsp_join(sub->vsp);
+			sub->joined = true;
+		}
+		if (order == DEVICE_SUB_CLOSE)
+			close_sub(sub);
+		any |= sub->joined;
+	}
+	return any;
+}
+
+static uint32_t serve_subs(struct device *device)
+{
+	uint32_t flags = 0;
+
+	for (uint32_t i = 0; i < device->sub_count; i++)
+		if (device->subs[i].joined)
+			flags |= device_serve_sub(&device->subs[i]);
+	return flags;
 }
 
 // Serves until it is told to stop, or the channel fails.
@@ -41,9 +102,11 @@ static void serve(struct device *device)
 
 	while (!device->stopped) {
 		device->row->poll(device);
+		take_orders(device);
 		flags = device_serve(device);
 		if (flags & VSP_FAILED)
 			return;
+		flags |= serve_subs(device);
 		wait_for_work(device, flags & VSP_AGAIN);
 	}
 }
@@ -54,16 +117,18 @@ static void wait_for_stop(struct device *device)
 	while (!device->stopped) {
 		wait_for_work(device, false);
 		device->row->poll(device);
+		take_orders(device);
 	}
 }
 
+// The main thread closes each sub-channel, if it has not yet: that is waited for, too.
 static void finish(struct device *device)
 {
 	vsp_stop(device->vsp);
-	while (!vsp_idle(device->vsp)) {
+	device->row->poll(device);
+	while (take_orders(device) || !vsp_idle(device->vsp)) {
+		wait_for_work(device, false);
 		device->row->poll(device);
-		if (!vsp_idle(device->vsp))
-			wait_for_work(device, false);
 	}
 }
 
@@ -97,11 +162,13 @@ static bool make_descriptors(struct device *device)
 
 static void release(struct device *device)
 {
-	device_close_vsp(device);
+	device_close_vsp(device, &device->vsp);
 	if (device->stop_fd >= 0)
 		close(device->stop_fd);
 	if (device->epoll_fd >= 0)
 		close(device->epoll_fd);
+	device->stop_fd = -1;
+	device->epoll_fd = -1;
 }
 
 static bool start_thread(struct device *device)
@@ -124,7 +191,10 @@ static bool open_channel(struct vmbus_device *vmbus, const struct vmbus_device_o
 {
 	struct device *device = (struct device *)vmbus;
 
-	if (make_descriptors(device) && device_open_vsp(device, open) && start_thread(device))
+	device_reset_subs(device);
+	if (make_descriptors(device))
+		device->vsp = device_open_vsp(device, open, NULL, 0);
+	if (device->vsp && start_thread(device))
 		return true;
 	release(device);
 	return false;
@@ -152,4 +222,5 @@ const struct vmbus_device_ops device_thread_ops = {
 	.close = close_channel,
 	.closed = channel_closed,
 	.gone = device_gone,
+	.asked = device_offer_subs,
 };

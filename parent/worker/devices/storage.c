@@ -11,7 +11,8 @@
 #include "parent/worker/worker.h"
 
 enum {
-	SLOTS = 256,
+	SLOTS = 256,	    // of the only channel
+	SHARED_SLOTS = 128, // of each of several
 	MAX_TRANSFER = 1 << 20,
 	RETRY_MS = 10, // to a disk whose kernel takes no requests just now
 };
@@ -132,6 +133,9 @@ bool storage_attach(struct device *device, struct failure *failure)
 {
 	struct storage_device *storage = (struct storage_device *)device;
 	const struct child_config *config = &device->worker->config;
+	// A channel for each VP, as far as there are so many: no guest has use for more.
+	const uint32_t subs =
+		config->vps <= STORAGE_VSP_MAX_SUBS ? config->vps - 1 : STORAGE_VSP_MAX_SUBS;
 
 	for (uint32_t i = 0; i < config->disk_count; i++)
 		if (!open_disk(storage, device->worker->name, &config->disks[i], failure))
@@ -139,11 +143,14 @@ bool storage_attach(struct device *device, struct failure *failure)
 	storage->config = (struct storage_vsp_config){
 		.memory = guest_memory_for_vmbus(&device->worker->memory),
 		.adapter = &storage->adapter,
-		.slot_count = SLOTS,
+		.slot_count = subs ? SHARED_SLOTS : SLOTS,
+		.sub_channels_max = subs,
 		.max_transfer_bytes = MAX_TRANSFER,
 	};
-	if (storage->disk_count)
-		device->config = &storage->config;
+	if (!storage->disk_count)
+		return true;
+	device->config = &storage->config;
+	device->sub_count = subs;
 	return true;
 }
 

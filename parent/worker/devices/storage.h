@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The child's SCSI controller: one VMBus channel, and its disks as LUNs over files and block
-// devices.
+// The child's SCSI controller: a VMBus channel, sub-channels if the child has several VPs, and its
+// disks as LUNs over files and block devices.
 #pragma once
 
 #include "drivers/vsp/storage/storage.h"

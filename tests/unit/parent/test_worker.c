@@ -971,22 +971,26 @@ static int connect_to_host(const struct vmbus_guid *class)
 	return take_offers(class);
 }
 
+static uint64_t ring_gpa = RING_GPA; // of the channel that is opened or used
+static uint32_t next_gpadl = 9;
+
 static int open_channel(void)
 {
+	const uint32_t ring_gpadl = next_gpadl++;
 	struct {
 		struct vmbus_gpadl_header header;
 		uint64_t range[1 + 2 * RING_PAGES];
 	} __attribute__((packed)) gpadl = { .header = {
 						    .header.type = VMBUS_MESSAGE_GPADL_HEADER,
 						    .relid = offer.relid,
-						    .gpadl = 9,
+						    .gpadl = ring_gpadl,
 						    .length = sizeof(gpadl.range),
 						    .range_count = 1,
 					    } };
 	const struct vmbus_open_channel open = {
 		.header.type = VMBUS_MESSAGE_OPEN_CHANNEL,
 		.relid = offer.relid,
-		.ring_gpadl = 9,
+		.ring_gpadl = ring_gpadl,
 		.downstream_page_offset = RING_PAGES,
 	};
 	struct vmbus_gpadl_created created;
@@ -995,7 +999,7 @@ static int open_channel(void)
 
 	gpadl.range[0] = 2 * RING_PAGES * 4096;
 	for (int i = 0; i < 2 * RING_PAGES; i++)
-		gpadl.range[1 + i] = RING_GPA / 4096 + (uint64_t)i;
+		gpadl.range[1 + i] = ring_gpa / 4096 + (uint64_t)i;
 	cr_assert(fake_post(VMBUS_CONNECTION_MESSAGE_MULTICLIENT, &gpadl, sizeof(gpadl)));
 	error = expect_message(VMBUS_MESSAGE_GPADL_CREATED, &created, sizeof(created));
 	if (error)
@@ -1015,7 +1019,7 @@ static void init_rings(void)
 	static void *pages[2 * RING_PAGES];
 
 	for (int i = 0; i < 2 * RING_PAGES; i++)
-		pages[i] = guest_memory_at(fake_memory, RING_GPA + 4096ull * (unsigned)i, 4096);
+		pages[i] = guest_memory_at(fake_memory, ring_gpa + 4096ull * (unsigned)i, 4096);
 	cr_assert_eq(vmbus_ring_writer_init(&writer, pages, RING_PAGES), VMBUS_RING_OK);
 	cr_assert_eq(
 		vmbus_ring_reader_init(&reader, pages + RING_PAGES, RING_PAGES), VMBUS_RING_OK);
@@ -1163,6 +1167,106 @@ Test(worker, a_disk_is_read_and_written_over_vmbus)
 	cr_assert_eq(disk_requests(), 2);
 	cr_assert_eq(storage()->disks[0].bytes[BLOCK_READ], 4096);
 	cr_assert_eq(storage()->disks[0].bytes[BLOCK_WRITE], 4096);
+}
+
+// --- sub-channels ---
+
+enum { SUBS = 2, SUB_RING_GPA = 0x480000, SUB_ROUNDS = 3 };
+
+static int open_rings(const struct vmbus_offer_channel *of, uint64_t gpa)
+{
+	int error;
+
+	offer = *of;
+	ring_gpa = gpa;
+	memset(guest_memory_at(fake_memory, gpa, 4096), 0, 4096);
+	memset(guest_memory_at(fake_memory, gpa + RING_PAGES * 4096, 4096), 0, 4096);
+	error = open_channel();
+	if (!error)
+		init_rings();
+	return error;
+}
+
+static int ask_for_subs(const struct vmbus_offer_channel *primary, struct vmbus_offer_channel *subs)
+{
+	struct vstor_packet packet = { .operation = VSTOR_OPERATION_CREATE_SUB_CHANNELS,
+		.sub_channel_count = SUBS };
+	int error = transact(&packet, false);
+
+	cr_assert(error || packet.status == VSTOR_STATUS_SUCCESS);
+	for (uint16_t i = 0; i < SUBS && !error; i++) {
+		error = expect_message(VMBUS_MESSAGE_OFFER_CHANNEL, &subs[i], sizeof(subs[i]));
+		cr_assert(error ||
+			  (subs[i].sub_channel_index >= 1 && subs[i].sub_channel_index <= SUBS));
+		cr_assert(
+			error || !memcmp(&subs[i].interface_instance, &primary->interface_instance,
+					 sizeof(primary->interface_instance)));
+	}
+	return error;
+}
+
+// The host takes them back, and the guest lets them go.
+static int lose_subs(void)
+{
+	struct vmbus_rescind_channel_offer rescind;
+	int error = 0;
+
+	for (int i = 0; i < SUBS && !error; i++) {
+		error = expect_message(
+			VMBUS_MESSAGE_RESCIND_CHANNEL_OFFER, &rescind, sizeof(rescind));
+		rescind.header.type = VMBUS_MESSAGE_RELID_RELEASED;
+		cr_assert(error || fake_post(VMBUS_CONNECTION_MESSAGE_MULTICLIENT, &rescind,
+					   sizeof(struct vmbus_relid_released)));
+	}
+	return error;
+}
+
+// Reads on a sub-channel, and closes the primary one while all are open.
+static int read_on_sub(const struct vmbus_offer_channel *primary)
+{
+	const struct vmbus_close_channel close = { .header.type = VMBUS_MESSAGE_CLOSE_CHANNEL,
+		.relid = primary->relid };
+	struct vmbus_offer_channel subs[SUBS];
+	int error = open_rings(primary, RING_GPA);
+
+	if (!error)
+		error = initialize_storage();
+	if (!error)
+		error = ask_for_subs(primary, subs);
+	for (int i = 0; i < SUBS && !error; i++) {
+		error = open_rings(&subs[i], SUB_RING_GPA + (uint64_t)i * 0x10000);
+		if (!error)
+			error = command(0x28, 0, true);
+	}
+	if (error)
+		return error;
+	cr_assert(fake_post(VMBUS_CONNECTION_MESSAGE_MULTICLIENT, &close, sizeof(close)));
+	return lose_subs();
+}
+
+static int sub_channel_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	struct vmbus_offer_channel primary;
+	int error;
+
+	if (vp)
+		return fake_wait();
+	error = connect_to_host(&storage_class);
+	primary = offer;
+	for (int round = 0; round < SUB_ROUNDS && !error; round++)
+		error = read_on_sub(&primary);
+	fake_out(message, LAYOUT_SLEEP_CONTROL, 1, 0x34);
+	return error;
+}
+
+Test(worker, sub_channels_come_and_go_with_their_primary)
+{
+	worker->config.vps = 1 + SUBS;
+	write_disk();
+	cr_assert_eq(run(sub_channel_guest), 0, "%s", worker->end.reason);
+	cr_assert_eq(disk_requests(), SUB_ROUNDS * SUBS);
+	for (int i = 0; i < SUBS; i++)
+		cr_assert_null(storage()->device.subs[i].vsp);
 }
 
 // Breaks its ring: the in index points beyond the ring's end.
@@ -1612,9 +1716,9 @@ static sem_t settled; // the guest has an offer, and has done with it what it do
 
 static int tear_down_ring(void)
 {
-	const struct vmbus_gpadl_teardown teardown = {
-		.header.type = VMBUS_MESSAGE_GPADL_TEARDOWN, .relid = offer.relid, .gpadl = 9
-	};
+	const struct vmbus_gpadl_teardown teardown = { .header.type = VMBUS_MESSAGE_GPADL_TEARDOWN,
+		.relid = offer.relid,
+		.gpadl = next_gpadl - 1 };
 	struct vmbus_gpadl_torndown torndown;
 
 	cr_assert(fake_post(VMBUS_CONNECTION_MESSAGE_MULTICLIENT, &teardown, sizeof(teardown)));

@@ -40,8 +40,8 @@ struct lumen_storage_config {
 	// Channels that share the work: the first is the controller's own, with vps[0] as target,
 	// the others are sub-channels, as far as the host offers them. Requests that a VP submits
 	// go to channel number (VP index) modulo (channels). NULL: one, for this VP. More need
-	// `bus`. A host that offers no sub-channels (Lumen's does not yet) leaves it at one:
-	// lumen_storage_channels().
+	// `bus`. Lumen's host offers as many as the child has VPs, up to 16 with the first; one
+	// that offers no sub-channels leaves it at one: lumen_storage_channels().
 	const uint32_t *vps;
 	uint32_t vp_count;
 	struct lumen_vmbus *bus;
