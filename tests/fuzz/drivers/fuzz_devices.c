@@ -180,6 +180,7 @@ static void host_says(const struct fuzz_device *device)
 static bool open_again(const struct fuzz_device *device)
 {
 	device->close();
+	rig_free_pages(); // what is left for late writes: the host has closed its end, too
 	return device->open(device);
 }
 
