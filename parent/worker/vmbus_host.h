@@ -49,7 +49,7 @@ enum vmbus_device_event {
 	VMBUS_DEVICE_CLOSED = 1,
 	VMBUS_DEVICE_FAILED = 2, // the guest broke the channel: it loses it, until it connects
 				 // anew; a sub-channel for good
-	VMBUS_DEVICE_ASKED = 4, // for sub-channels
+	VMBUS_DEVICE_ASKED = 4,	 // for sub-channels
 };
 
 struct vmbus_device {
