@@ -94,12 +94,20 @@ static bool ended(const struct vsp *vsp)
 	return vsp->stopped || vsp->failure;
 }
 
-// What one channel does can have written to another's ring, or given it slots.
-static bool any_waits(struct vsp *vsp)
+// What was written has to be published; what is in the ring may be read again, or has to be.
+static bool waits(const struct vsp *vsp)
 {
-	for (const struct vsp *other = vsp_primary(vsp); other; other = other->next)
-		if (!ended(other) && ((other != vsp && other->wrote) ||
-					     (other->held && !other->full && !other->paused)))
+	const bool reads = !vsp->full && !vsp->paused;
+
+	return !ended(vsp) && (vsp->wrote || (reads && (vsp->held || vsp->behind)));
+}
+
+bool vsp_any_waits(const struct vsp *primary)
+{
+	if (ended(primary))
+		return false;
+	for (const struct vsp *vsp = primary; vsp; vsp = vsp->next)
+		if (waits(vsp))
 			return true;
 	return false;
 }
@@ -236,7 +244,7 @@ static uint32_t take_flags(struct vsp *vsp)
 
 	if (!vsp->failure) {
 		vsp->signal_due |= vmbus_ring_writer_commit(&vsp->writer);
-		if (vsp->again || any_waits(vsp))
+		if (vsp->again)
 			flags |= VSP_AGAIN;
 	}
 	if (vsp->signal_due) {

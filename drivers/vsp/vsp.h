@@ -16,10 +16,11 @@
 //	the backends' own poll functions (completions arrive in here)
 //	flags = vsp_poll(vsp)
 //	VSP_SIGNAL: signal the channel's event to the guest
-//	VSP_AGAIN: call again, after having looked after others; all channels of the device
+//	VSP_AGAIN: call again, after having looked after others
 //	VSP_SUB_CHANNELS: offer vsp_sub_channels() of them
 //	VSP_FAILED: log vsp_failure(), then close as below
 //	the class's own
+// With sub-channels it polls all channels, and begins anew as long as vsp_any_waits().
 // To close: vsp_stop(); run the backends until vsp_idle(); a sub-channel's: vsp_leave(); then the
 // memory of the instance, of the rings and of the guest may go. Before a primary channel's, that of
 // its sub-channels.
@@ -157,6 +158,10 @@ struct vsp *vsp_open(const struct vsp_class *class, void *memory, const struct v
 
 // Does what can be done now, up to the class's bounds. Returns VSP_* flags.
 uint32_t vsp_poll(struct vsp *vsp);
+
+// Returns whether a channel of the device has something to do that came of what another one did
+// after its own last poll, or stopped to do: an answer in its ring, a slot, a mark.
+bool vsp_any_waits(const struct vsp *primary);
 
 // class->tick_ms have passed; poll afterwards. Returns whether to call again in as many.
 bool vsp_tick(struct vsp *vsp);

@@ -107,7 +107,7 @@ static void serve(struct device *device)
 		if (flags & VSP_FAILED)
 			return;
 		flags |= serve_subs(device);
-		wait_for_work(device, flags & VSP_AGAIN);
+		wait_for_work(device, flags & VSP_AGAIN || vsp_any_waits(device->vsp));
 	}
 }
 

@@ -182,21 +182,28 @@ static uint32_t poll_once(struct lumen_channel *channel)
 	return flags;
 }
 
+// If it may be another channel that has more to do now. Returns whether it was.
+static bool poll_others(const struct lumen_channel *channel)
+{
+	if (!rig.channels[0].vsp || !vsp_any_waits(rig.channels[0].vsp))
+		return false;
+	for (uint32_t i = 0; i < RIG_CHANNELS; i++) {
+		struct lumen_channel *other = &rig.channels[i];
+
+		if (other != channel && poll_once(other) & VSP_FAILED)
+			stop_vsp(other);
+	}
+	return true;
+}
+
 uint32_t rig_poll(struct lumen_channel *channel)
 {
 	uint32_t all = 0, flags;
-	struct lumen_channel *other;
 
 	do {
 		flags = poll_once(channel);
 		all |= flags;
-		// It may be another one that has more to do.
-		for (uint32_t i = 0; flags & VSP_AGAIN && i < RIG_CHANNELS; i++) {
-			other = &rig.channels[i];
-			if (other != channel && poll_once(other) & VSP_FAILED)
-				stop_vsp(other);
-		}
-	} while (flags & VSP_AGAIN);
+	} while (poll_others(channel) || flags & VSP_AGAIN);
 	return all;
 }
 

@@ -179,6 +179,27 @@ Test(subs, a_channel_without_slots_goes_on_when_another_is_polled)
 		expect_read(1, i);
 }
 
+// What was written to the others' rings by then is to be published, whoever is polled no more.
+Test(subs, others_have_their_answers_when_one_fails)
+{
+	struct vsp *primary = rig.channels[0].vsp;
+
+	open_subs();
+	storage_host.disks[0].deferred = true;
+	read_on(0, 1);
+	run();
+	cr_assert_not(vsp_any_waits(primary));
+	memory_disk_run(&storage_host.disks[0], 1);
+	rig_control(&rig.channels[1], false)->in = 3;
+	cr_assert(vsp_poll(rig.channels[1].vsp) & VSP_FAILED);
+	vsp_stop(rig.channels[1].vsp);
+	cr_assert(vsp_any_waits(primary));
+	cr_assert_not(hear_on(0));
+	cr_assert(vsp_poll(primary) & VSP_SIGNAL);
+	cr_assert_not(vsp_any_waits(primary));
+	expect_read(0, 1);
+}
+
 static void expect_refused(uint32_t channel, uint32_t operation)
 {
 	send_on(channel, operation);
@@ -258,6 +279,26 @@ Test(subs, a_reset_waits_for_all_channels)
 	memory_disk_run(&storage_host.disks[0], 1);
 	run();
 	expect_read(1, 3);
+}
+
+// The guest may have nothing to say on the others, and so not signal them.
+Test(subs, a_reset_has_the_others_polled)
+{
+	struct vsp *primary = rig.channels[0].vsp;
+
+	open_subs();
+	run();
+	send_on(0, VSTOR_OPERATION_RESET_BUS);
+	vsp_poll(primary);
+	cr_assert_not(hear_on(0));
+	for (uint32_t i = 1; i <= SUBS; i++) {
+		cr_assert(vsp_any_waits(primary));
+		vsp_poll(rig.channels[i].vsp);
+	}
+	cr_assert(vsp_any_waits(primary));
+	cr_assert(vsp_poll(primary) & VSP_SIGNAL);
+	cr_assert(hear_on(0));
+	cr_assert_not(vsp_any_waits(primary));
 }
 
 Test(subs, a_reset_does_not_wait_for_a_channel_that_has_ended)
@@ -420,6 +461,72 @@ Test(subs, forms_of_other_channels_are_none)
 	cr_assert_null(vsp_restore(
 		channel->class, memory, &rig.channels[0].rings, channel->vsp_config, form, size));
 	vsp_resume(rig.channels[0].vsp);
+}
+
+enum { HEADER = 36, TURNS = 3 }; // of the base's form: one that lies in here is not restored
+
+static void serve(struct vsp *restored)
+{
+	for (int turn = 0; turn < TURNS; turn++)
+		vsp_poll(restored);
+	cr_assert_leq(vsp_sub_channels(restored), restored->primary ? 0 : SUBS);
+	vsp_stop(restored);
+	cr_assert(vsp_idle(restored));
+	while (rig_read(&guest_channel()->guest))
+		continue;
+}
+
+// In a room of its size, so that the sanitizer sees to its ends. Returns whether it is restored.
+static bool restore(const uint8_t *form, size_t size)
+{
+	const struct lumen_channel *channel = guest_channel();
+	const size_t room_size = vsp_size(channel->class, channel->vsp_config);
+	void *room = aligned_alloc(
+		VSP_ALIGNMENT, (room_size + VSP_ALIGNMENT - 1) & ~(size_t)(VSP_ALIGNMENT - 1));
+	struct vsp *restored =
+		vsp_restore(channel->class, room, &channel->rings, channel->vsp_config, form, size);
+
+	if (restored)
+		serve(restored);
+	free(room);
+	return restored;
+}
+
+static void lie(uint32_t channel)
+{
+	static const uint8_t lies[] = { 0xFF, 0x80, 0x01, 0x04, 0x10 };
+	static uint8_t form[4096];
+	size_t size;
+
+	guest_at = channel;
+	vsp_pause(vsp());
+	size = vsp_save(vsp(), form, sizeof(form));
+	cr_assert(size);
+	for (size_t i = 0; i < size * sizeof(lies); i++) {
+		form[i / sizeof(lies)] ^= lies[i % sizeof(lies)];
+		cr_assert(!restore(form, size) || i / sizeof(lies) >= HEADER);
+		form[i / sizeof(lies)] ^= lies[i % sizeof(lies)];
+	}
+	cr_assert(restore(form, size));
+}
+
+Test(subs, forms_that_lie_break_nothing)
+{
+	open_subs();
+	lie(1);
+	lie(0);
+}
+
+// And in the middle of a reset, which waits for what a sub-channel has in its ring.
+Test(subs, forms_that_lie_of_a_reset_break_nothing)
+{
+	open_subs();
+	run();
+	read_on(1, 1);
+	send_on(0, VSTOR_OPERATION_RESET_BUS);
+	vsp_poll(rig.channels[0].vsp);
+	lie(0);
+	lie(1);
 }
 
 // --- a VSC ---
