@@ -11,7 +11,12 @@
 #include "drivers/vsp/ic/components.h"
 #include "ic_guest.h"
 
-enum { TURNS = 6, STATES = 5, FORM = 16384 };
+enum {
+	TURNS = 6,
+	STATES = 5,
+	FORM = 16384,
+	HEADER = 36, // of the base's form: one that lies in here is not restored
+};
 
 static const struct row {
 	const struct ic_component *component;
@@ -65,8 +70,8 @@ static void serve(struct vsp *restored, bool answering)
 		continue;
 }
 
-// In a room of its size, so that the sanitizer sees to its ends.
-static void restore(const uint8_t *form, size_t size, bool answering)
+// In a room of its size, so that the sanitizer sees to its ends. Returns whether it is restored.
+static bool restore(const uint8_t *form, size_t size, bool answering)
 {
 	struct lumen_channel *channel = &rig.channels[0];
 	void *room = aligned_alloc(
@@ -78,6 +83,7 @@ static void restore(const uint8_t *form, size_t size, bool answering)
 	if (restored)
 		serve(restored, answering);
 	free(room);
+	return restored;
 }
 
 // Until it is in this state: the first ones have nobody who answers.
@@ -112,7 +118,7 @@ static void lie(const struct row *row, unsigned state)
 	for (size_t at = 0; at < size; at++)
 		for (size_t i = 0; i < ARRAY_SIZE(lies); i++) {
 			form[at] ^= lies[i];
-			restore(form, size, i % 2);
+			cr_assert(!restore(form, size, i % 2) || at >= HEADER);
 			form[at] ^= lies[i];
 		}
 }
@@ -141,7 +147,7 @@ Test(ic_saved, a_form_that_lies_of_what_waits_breaks_nothing)
 		cr_assert(size);
 		for (size_t at = 0; at < size; at++) {
 			form[at] ^= lies[at % ARRAY_SIZE(lies)];
-			restore(form, size, false);
+			cr_assert(!restore(form, size, false) || at >= HEADER);
 			form[at] ^= lies[at % ARRAY_SIZE(lies)];
 		}
 	}
