@@ -64,6 +64,10 @@ cd /tmp
 """
 
 
+# Options of a child with several processors, whose Linux opens a sub-channel for each but the first.
+SUBS = 'OPTIONS="--cpus 4" MORE="hv_storvsc.storvsc_vcpus_per_sub_channel=1"\n'
+
+
 def _job(t, script, disks, files=None, **options):
     """A job with so many copies of the example's disk."""
     kernel, initrd, pristine = t.example_files()
@@ -135,8 +139,8 @@ ls /dev/mshv >/dev/null || fail "no /dev/mshv"
 def test_stop(t):
     """lumenctl stop has a busy child of several processors power off in order, and waits for it. It reads
     its disk, and reads it right, on sub-channels too. Its disk is nobody else's."""
-    result = yield _job(t, """
-MORE="lumen.rounds=1000 hv_storvsc.storvsc_vcpus_per_sub_channel=1" OPTIONS="--cpus 4"
+    result = yield _job(t, SUBS + """
+MORE="$MORE lumen.rounds=1000"
 child busy $DISK0 busy
 until_says busy "round 2 of .* right"
 lumenctl stat "$JOB-busy" | grep "^scsi[.]\\|^vmbus.*scsi"
@@ -181,14 +185,22 @@ done
 
 
 def test_again_and_again(t):
-    """All that children had is back, by the driver's counters and the root's memory."""
-    result = _alone(t, """
+    """All that children had is back, by the driver's counters and the root's memory; also what one had whose
+    sub-channels were busy when it was killed."""
+    result = _alone(t, SUBS + """
 once() { child "$1" $DISK0 nothing; ends "$1" 0; lumenctl delete "$JOB-$1" || fail "delete"; }
 once warm
 counters >/tmp/before
 before=$(free_kib)
 i=0
 while [ $((i += 1)) -le %d ]; do once "round$i"; echo "round $i is over"; done
+MORE="$MORE lumen.rounds=1000"
+child killed $DISK0 busy
+until_says killed "round 1 of .* right"
+lumenctl stat "$JOB-killed" | grep "^scsi.sub3"
+lumenctl kill "$JOB-killed" || fail "kill"
+ends killed 123
+lumenctl delete "$JOB-killed" || fail "delete"
 after=$(free_kib)
 counters >/tmp/after
 cat /tmp/after
@@ -198,13 +210,15 @@ cmp /tmp/before /tmp/after || { cat /tmp/before; fail "counters differ"; }
 """ % ROUNDS, 300 + 60 * ROUNDS)
     t.equal(result.status, 0, "status of the script")
     t.contains(result.console, "partitions:0")
+    t.contains(result.console, "scsi.sub3.packets")
     t.note(re.search(r"\d+ rounds,.*", result.console)[0].strip())
 
 
 def test_rebind(t):
     """A child takes its devices from their drivers and gives them back, again and again, or leaves VMBus and
-    comes back; and its host takes devices away and gives them back. Nothing is left of that in the worker."""
-    result = yield _job(t, """
+    comes back; and its host takes devices away and gives them back, the disks with their sub-channels, too.
+    Nothing is left of that in the worker."""
+    result = yield _job(t, SUBS + """
 # descriptors NAME: how many the child's processes have open. opened NAME: which of its channels are open.
 descriptors()
 {
@@ -240,7 +254,18 @@ reconnects()
 	passes "$1"
 }
 
-MORE="lumen.rounds=1000"
+# attach NAME DEVICE: the host gives the device back when the child has let go of it
+attach()
+{
+	tries=0
+	until lumenctl attach "$JOB-$1" "$2"; do
+		[ $((tries += 1)) -le 200 ] || fail "attach $2" "$1"
+		usleep 50000
+	done
+}
+
+subs=$MORE
+MORE="$subs lumen.rounds=1000"
 child host $DISK0 busy
 until_says host "round 1 of .* right"
 were_open=$(opened host) had=$(descriptors host) round=0
@@ -248,22 +273,20 @@ while [ $((round += 1)) -le %d ]; do
 	for device in heartbeat timesync shutdown; do
 		lumenctl detach "$JOB-host" $device || fail "detach $device" host
 	done
-	for device in heartbeat timesync shutdown; do
-		tries=0
-		until lumenctl attach "$JOB-host" $device; do
-			[ $((tries += 1)) -le 200 ] || fail "attach $device" host
-			usleep 50000
-		done
-	done
+	for device in heartbeat timesync shutdown; do attach host $device; done
 done
 same_as_before host
 stops host
 [ "$(grep -c 'the child has let go of it' "$(of host)/log")" -ge %d ] || fail "nothing was let go of" host
 
-MORE="lumen.ram lumen.rounds=%d"
+MORE="$subs lumen.ram lumen.rounds=%d"
 child guest $DISK0 rebind
 passes guest
 same_as_before guest
+lumenctl detach "$JOB-guest" scsi || fail "detach scsi" guest
+attach guest scsi
+same_as_before guest
+lumenctl stat "$JOB-guest" | grep "^scsi.sub"
 stops guest
 
 reconnects once 1
@@ -277,6 +300,7 @@ same_as_before often
     t.equal(result.status, 0, "status of the script")
     t.contains(result.console, f"unbound and bound {REBINDS} times")
     t.contains(result.console, f"disconnected {REBINDS} of {REBINDS} times")
+    t.contains(result.console, "scsi scsi scsi scsi")
     t.contains(result.console, "often: open: scsi")
 
 

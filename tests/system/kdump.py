@@ -26,11 +26,12 @@ until dd if=/dev/sda of=/dev/null bs=512 count=1 2>/dev/null; do
 done
 """
 
-# The first kernel's VMBus is in full use when it dies.
+# The first kernel's VMBus is in full use when it dies, a sub-channel included.
 FIRST = PRELUDE + f"""
 linux-kexec /crash/kernel /crash/initrd "console=ttyS0 quiet nr_cpus=1 reset_devices panic=-1" || poweroff -f
-echo "kdump: loaded"
+echo "kdump: loaded, disk on $(ls -d /sys/bus/vmbus/drivers/hv_storvsc/*/channels/* | wc -l) channels"
 while :; do dd if=/dev/sda of=/dev/null bs=64k iflag=direct 2>/dev/null; done &
+while :; do dd if=/dev/sda of=/dev/null bs=64k iflag=direct skip=1 2>/dev/null; done &
 echo "{MARKER.decode()}" >/dev/kmsg
 echo 1 >/proc/sys/kernel/sysrq
 echo c >/proc/sysrq-trigger
@@ -85,9 +86,10 @@ def test_vmcore(t):
                     {"bin/linux-kexec": LOADER, "crash/kernel": kernel, "crash/initrd": crash})
     disk = t.scratch("core.img", MEMORY)
     # A kernel at a random place may leave no room for the other one in a piece.
-    result = t.child(kernel, initrd=first, memory=MEMORY, disks=[t.disk(disk)], timeout=400,
-                     append=f"console=ttyS0 quiet nokaslr crashkernel={CRASH}M")
-    t.contains(result.console, "kdump: loaded")
+    result = t.child(kernel, initrd=first, memory=MEMORY, cpus=2, disks=[t.disk(disk)], timeout=400,
+                     append=f"console=ttyS0 quiet nokaslr crashkernel={CRASH}M "
+                            "hv_storvsc.storvsc_vcpus_per_sub_channel=1")
+    t.contains(result.console, "kdump: loaded, disk on 2 channels")
     t.contains(result.console, "kdump: written")
     t.equal(result.status, 120, "status")
     core = disk.read_bytes()
