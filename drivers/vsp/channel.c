@@ -14,9 +14,9 @@ static const struct vsp_counter base_counters[] = {
 
 enum { BASE_COUNTERS = ARRAY_SIZE(base_counters) };
 
-size_t vsp_size(const struct vsp_class *class, const void *config)
+size_t vsp_size(const struct vsp_class *class, const void *config, bool sub)
 {
-	return class->size(config);
+	return class->size(config, sub);
 }
 
 static void init_rings(struct vsp *vsp, const struct vsp_rings *rings)
@@ -34,7 +34,7 @@ static void init_rings(struct vsp *vsp, const struct vsp_rings *rings)
 struct vsp *vsp_open(const struct vsp_class *class, void *memory, const struct vsp_rings *rings,
 	const void *config)
 {
-	const size_t size = class->size(config);
+	const size_t size = class->size(config, rings->primary != NULL);
 	struct vsp *vsp = memory;
 
 	if (!size)
@@ -118,11 +118,15 @@ bool vsp_any_waits(const struct vsp *primary)
 // the ring is broken.
 static bool write_out(struct vsp *vsp, const struct vsp_out *out)
 {
-	const struct vmbus_piece piece = { out->payload, out->length };
+	const struct vmbus_piece header = { out->header, out->header_length };
+	const struct vmbus_piece payload = { out->payload, out->length };
 	const struct vmbus_packet_out packet = {
 		.type = out->type,
+		.flags = out->flags,
 		.transaction_id = out->transaction_id,
-		.payload = &piece,
+		.header = &header,
+		.header_count = out->header_length ? 1 : 0,
+		.payload = &payload,
 		.payload_count = 1,
 	};
 	enum vmbus_ring_status status = vmbus_ring_write(&vsp->writer, &packet);
@@ -137,7 +141,8 @@ static bool write_out(struct vsp *vsp, const struct vsp_out *out)
 	}
 	vsp->counters.ring_full++;
 	vsp->signal_due |= vmbus_ring_writer_commit(&vsp->writer);
-	if (vmbus_ring_writer_wait(&vsp->writer, vmbus_ring_packet_room(0, out->length)))
+	if (vmbus_ring_writer_wait(
+		    &vsp->writer, vmbus_ring_packet_room(out->header_length, out->length)))
 		vsp->again = true; // there is room by now, and nobody will tell
 	return false;
 }

@@ -31,7 +31,7 @@ static size_t message_room(const struct ic_component *component)
 	return sizeof(struct ic_frame) + body;
 }
 
-size_t ic_size(const void *config)
+size_t ic_size(const void *config, bool sub)
 {
 	const struct ic_config *of = config;
 
@@ -372,11 +372,12 @@ bool ic_restore(struct vsp *vsp, struct vsp_reader *from)
 	       (!ic->words_length || !ic->words[ic->words_length - 1]);
 }
 
-struct vsp_out *ic_restore_out(struct vsp *vsp, uint16_t type, uint32_t length)
+struct vsp_out *ic_restore_out(struct vsp *vsp, const struct vsp_out *saved)
 {
 	struct ic_vsp *ic = (struct ic_vsp *)vsp;
 
-	if (ic->out_waits || type != VMBUS_PACKET_IN_BAND || length > message_room(ic->component))
+	if (ic->out_waits || saved->type != VMBUS_PACKET_IN_BAND ||
+		saved->length > message_room(ic->component) || saved->header_length)
 		return NULL;
 	ic->out_waits = true;
 	return &ic->out;

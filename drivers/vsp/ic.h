@@ -142,11 +142,11 @@ enum {
 
 // For IC_CLASS().
 extern const struct vsp_counter ic_counters[];
-size_t ic_size(const void *config);
+size_t ic_size(const void *config, bool sub);
 void ic_open(struct vsp *vsp, const void *config);
 uint32_t ic_packet(struct vsp *vsp);
 void ic_kick(struct vsp *vsp);
 void ic_sent(struct vsp *vsp, struct vsp_out *out);
 void ic_save(const struct vsp *vsp, struct vsp_writer *to);
 bool ic_restore(struct vsp *vsp, struct vsp_reader *from);
-struct vsp_out *ic_restore_out(struct vsp *vsp, uint16_t type, uint32_t length);
+struct vsp_out *ic_restore_out(struct vsp *vsp, const struct vsp_out *saved);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 // Changes with every change of the layout below. The class has a version of its own.
-enum { FORM_VERSION = 2 };
+enum { FORM_VERSION = 3 };
 
 struct form_header {
 	struct vmbus_guid guid; // of the class
@@ -20,15 +20,15 @@ struct form_header {
 
 struct form_out {
 	uint64_t transaction_id;
-	uint32_t length; // of the payload, which follows
-	uint16_t type;
-	uint16_t rsvd_z;
+	uint32_t length, header_length; // of the payload, which follows, and of what follows that
+	uint16_t type, flags;
+	uint32_t rsvd_z;
 };
 
 void vsp_write(struct vsp_writer *to, const void *bytes, size_t length)
 {
 	to->overrun |= length > to->room;
-	if (to->overrun)
+	if (to->overrun || !length)
 		return;
 	memcpy(to->next, bytes, length);
 	to->next += length;
@@ -41,7 +41,8 @@ bool vsp_read(struct vsp_reader *from, void *bytes, size_t length)
 		memset(bytes, 0, length);
 		return false;
 	}
-	memcpy(bytes, from->next, length);
+	if (length)
+		memcpy(bytes, from->next, length);
 	from->next += length;
 	from->left -= length;
 	return true;
@@ -93,11 +94,14 @@ static void save_unsent(const struct vsp *vsp, struct vsp_writer *to)
 		const struct form_out form = {
 			.transaction_id = out->transaction_id,
 			.length = out->length,
+			.header_length = out->header_length,
 			.type = out->type,
+			.flags = out->flags,
 		};
 
 		vsp_write(to, &form, sizeof(form));
 		vsp_write(to, out->payload, out->length);
+		vsp_write(to, out->header, out->header_length);
 	}
 }
 
@@ -139,25 +143,38 @@ static bool restore_counters(struct vsp *vsp, uint32_t count, struct vsp_reader 
 	return i == count;
 }
 
+static bool restore_out(struct vsp *vsp, struct vsp_reader *from)
+{
+	struct form_out form;
+	struct vsp_out saved, *out;
+
+	if (!vsp_read(from, &form, sizeof(form)))
+		return false;
+	saved = (struct vsp_out){
+		.transaction_id = form.transaction_id,
+		.length = form.length,
+		.header_length = form.header_length,
+		.type = form.type,
+		.flags = form.flags,
+	};
+	out = vsp->class->restore_out(vsp, &saved);
+	if (!out || !vsp_read(from, out->payload, saved.length) ||
+		!vsp_read(from, out->header, saved.header_length))
+		return false;
+	saved.payload = out->payload;
+	saved.header = out->header;
+	*out = saved;
+	*vsp->unsent_end = out;
+	vsp->unsent_end = &out->next;
+	return true;
+}
+
 // Each one read is one that the class has room for: the loop ends with its last.
 static bool restore_unsent(struct vsp *vsp, uint32_t count, struct vsp_reader *from)
 {
-	for (uint32_t i = 0; i < count; i++) {
-		struct form_out form;
-		struct vsp_out *out;
-
-		if (!vsp_read(from, &form, sizeof(form)))
+	for (uint32_t i = 0; i < count; i++)
+		if (!restore_out(vsp, from))
 			return false;
-		out = vsp->class->restore_out(vsp, form.type, form.length);
-		if (!out || !vsp_read(from, out->payload, form.length))
-			return false;
-		out->transaction_id = form.transaction_id;
-		out->length = form.length;
-		out->type = form.type;
-		out->next = NULL;
-		*vsp->unsent_end = out;
-		vsp->unsent_end = &out->next;
-	}
 	return true;
 }
 

@@ -75,8 +75,9 @@ struct vsp_class {
 	uint16_t saved_version; // of what save() writes
 	const struct vsp_counter *counters;
 
-	// Returns how many bytes an instance needs, or 0 if the configuration is out of bounds.
-	size_t (*size)(const void *config);
+	// Returns how many bytes an instance needs (of a sub-channel), or 0 if the configuration is
+	// out of bounds.
+	size_t (*size)(const void *config, bool sub);
 	// Fills in an instance, zeroed but for its base; sets base->buffer.
 	void (*open)(struct vsp *vsp, const void *config);
 	// Acts on a packet (vsp->packet, private memory). Returns what it costs of a poll. To get
@@ -98,9 +99,10 @@ struct vsp_class {
 	void (*save)(const struct vsp *vsp, struct vsp_writer *to);
 	// Takes it back, right after open(). Returns false if it makes no sense.
 	bool (*restore)(struct vsp *vsp, struct vsp_reader *from);
-	// Restoring: gives a packet of this type for `length` bytes of payload, writable, that is
-	// about to wait for room as it did. NULL: there is none.
-	struct vsp_out *(*restore_out)(struct vsp *vsp, uint16_t type, uint32_t length);
+	// Restoring: gives the packet that waited for room, and is about to do so again: its
+	// payload and header are writable, and have room for those of the saved one, which says
+	// all about it but these. NULL: there is none.
+	struct vsp_out *(*restore_out)(struct vsp *vsp, const struct vsp_out *saved);
 };
 
 // A packet to the guest. From vsp_send() until it has returned true or sent() is called it is the
@@ -109,8 +111,11 @@ struct vsp_out {
 	struct vsp_out *next;
 	uint64_t transaction_id;
 	void *payload;
-	uint32_t length; // bytes
-	uint16_t type;	 // VMBUS_PACKET_IN_BAND or VMBUS_PACKET_COMPLETION
+	void *header;		// ranges, in front of the payload
+	uint32_t length;	// of the payload, in bytes
+	uint32_t header_length; // bytes, a multiple of 8; 0: none
+	uint16_t type;		// enum vmbus_packet_type
+	uint16_t flags;		// VMBUS_PACKET_FLAG_*
 };
 
 struct vsp_counters {
@@ -147,8 +152,9 @@ struct vsp {
 
 // --- for the embedder ---
 
-// Returns how many bytes an instance needs, or 0 if the configuration is out of the class's bounds.
-size_t vsp_size(const struct vsp_class *class, const void *config);
+// Returns how many bytes an instance needs (of a sub-channel), or 0 if the configuration is out of
+// the class's bounds.
+size_t vsp_size(const struct vsp_class *class, const void *config, bool sub);
 
 // Makes an instance in `memory` (VSP_ALIGNMENT, vsp_size() bytes), for a channel that the guest has
 // opened. Returns NULL if the configuration is out of bounds; rings that are unusable are a failure

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "drivers/vsp/iovec.h"
+
 // The largest block that a backend may have, in bytes.
 #define BLOCK_SIZE_MAX 4096u
 
@@ -41,21 +43,15 @@ enum block_error {
 #define BLOCK_DEVICE_CAN_ZERO	  0x8u	// BLOCK_WRITE_ZEROES is there and cheap
 #define BLOCK_DEVICE_WRITE_CACHE  0x10u // a completed write needs a flush to be stable
 
-// A piece of memory. The layout is that of POSIX struct iovec, so that a backend can pass it on.
-struct block_iovec {
-	void *base;
-	size_t length; // bytes
-};
-
 // One operation. From submit() to done() it is the backend's, which may change offset, length and
 // the iov (to count what is transferred); after that, also within done(), the submitter may use it
 // again.
 struct block_request {
 	enum block_op op;
-	uint32_t flags;		 // BLOCK_REQUEST_*
-	uint64_t offset;	 // bytes, a multiple of the block size
-	uint64_t length;	 // bytes, a multiple of the block size; 0 for BLOCK_FLUSH
-	struct block_iovec *iov; // read and write: exactly length bytes
+	uint32_t flags;	       // BLOCK_REQUEST_*
+	uint64_t offset;       // bytes, a multiple of the block size
+	uint64_t length;       // bytes, a multiple of the block size; 0 for BLOCK_FLUSH
+	struct vsp_iovec *iov; // read and write: exactly length bytes
 	uint32_t iov_count;
 	// Called once, with 0 or enum block_error, in the thread that drives the device: from
 	// within submit() or from within the backend's own poll function. A short transfer is an

@@ -66,7 +66,7 @@ struct scsi_command {
 	uint8_t target;
 	uint8_t lun;
 	uint32_t data_length; // bytes of the data buffer, both directions
-	struct block_iovec
+	struct vsp_iovec
 		*iov; // the data buffer; shortened by the target where a command needs less
 	uint32_t iov_count;
 	// Called once, when the results below are valid; the command may be used again in it. May
@@ -91,7 +91,7 @@ struct scsi_command {
 	uint32_t count;
 	uint64_t lba;
 	uint64_t blocks_left;
-	struct block_iovec scratch_iov[SCSI_SCRATCH_IOV];
+	struct vsp_iovec scratch_iov[SCSI_SCRATCH_IOV];
 	_Alignas(16) uint8_t scratch[SCSI_SCRATCH_SIZE];
 };
 

@@ -111,7 +111,7 @@ bool scsi_scratch_step(struct scsi_command *command, enum block_op op)
 	for (; left > 0; count++) {
 		size_t part = left < SCSI_SCRATCH_SIZE ? (size_t)left : SCSI_SCRATCH_SIZE;
 
-		command->scratch_iov[count] = (struct block_iovec){ command->scratch, part };
+		command->scratch_iov[count] = (struct vsp_iovec){ command->scratch, part };
 		left -= part;
 	}
 	scsi_prepare(command, op, command->lba << shift, blocks << shift);

@@ -40,20 +40,20 @@ static bool storage_layout(const struct storage_vsp_config *config, struct stora
 	layout->slots = storage_align(sizeof(struct storage_vsp));
 	layout->iov =
 		layout->slots + storage_align(sizeof(struct storage_slot) * config->slot_count);
-	layout->buffer = layout->iov + storage_align(sizeof(struct block_iovec) * layout->iov_max *
+	layout->buffer = layout->iov + storage_align(sizeof(struct vsp_iovec) * layout->iov_max *
 						     config->slot_count);
 	layout->total = layout->buffer + layout->buffer_size;
 	return true;
 }
 
-static size_t storage_size(const void *config)
+static size_t storage_size(const void *config, bool sub)
 {
 	struct storage_layout layout;
 
 	return storage_layout(config, &layout) ? layout.total : 0;
 }
 
-static void storage_init_slots(struct storage_vsp *vsp, struct block_iovec *iov)
+static void storage_init_slots(struct storage_vsp *vsp, struct vsp_iovec *iov)
 {
 	for (uint32_t i = vsp->slot_count; i-- > 0;) {
 		struct storage_slot *slot = &vsp->slots[i];
@@ -89,7 +89,7 @@ static void storage_open(struct vsp *base, const void *config)
 	base->sub_channels_max = base->primary ? 0 : of->sub_channels_max;
 	base->buffer = memory + layout.buffer;
 	base->buffer_size = layout.buffer_size;
-	storage_init_slots(vsp, (struct block_iovec *)(memory + layout.iov));
+	storage_init_slots(vsp, (struct vsp_iovec *)(memory + layout.iov));
 }
 
 // --- slots ---
@@ -320,15 +320,15 @@ static bool storage_restore(struct vsp *base, struct vsp_reader *from)
 	return true;
 }
 
-static struct vsp_out *storage_restore_out(struct vsp *base, uint16_t type, uint32_t length)
+static struct vsp_out *storage_restore_out(struct vsp *base, const struct vsp_out *saved)
 {
 	struct storage_vsp *vsp = storage_of(base);
 
-	if (length > sizeof(vsp->rescan))
+	if (saved->length > sizeof(vsp->rescan) || saved->header_length)
 		return NULL;
-	if (type == VMBUS_PACKET_COMPLETION)
+	if (saved->type == VMBUS_PACKET_COMPLETION)
 		return vsp->free ? &storage_take_slot(vsp)->out : NULL;
-	if (type != VMBUS_PACKET_IN_BAND || vsp->rescan_waits)
+	if (saved->type != VMBUS_PACKET_IN_BAND || vsp->rescan_waits)
 		return NULL;
 	vsp->rescan_waits = true;
 	return &vsp->rescan_out;

@@ -20,7 +20,7 @@ struct storage_slot {
 	struct storage_slot *next; // on the free list
 	bool wants_completion;
 	struct vstor_packet answer;
-	struct block_iovec *iov; // vsp->iov_max of them
+	struct vsp_iovec *iov; // vsp->iov_max of them
 	struct scsi_command command;
 };
 

@@ -66,34 +66,6 @@ static void storage_command_done(struct scsi_command *command)
 		storage_command_failed(slot);
 }
 
-// Makes host memory of the first `length` bytes of the range: one iovec per run of pages that are
-// neighbours here too. Returns false if a page is not the guest's RAM.
-static bool storage_map(
-	struct storage_slot *slot, const struct vmbus_gpa_range *range, uint32_t length)
-{
-	struct scsi_command *command = &slot->command;
-	struct block_iovec *last = NULL;
-	uint32_t offset = range->byte_offset;
-
-	for (uint32_t i = 0; length > 0; i++) {
-		const uint32_t room = VMBUS_PAGE_SIZE - offset;
-		const uint32_t part = length < room ? length : room;
-		uint8_t *page = vmbus_memory_page(&slot->vsp->memory, range->pfns[i]);
-
-		if (!page)
-			return false;
-		if (last && (uint8_t *)last->base + last->length == page + offset) {
-			last->length += part;
-		} else {
-			last = &slot->iov[command->iov_count++];
-			*last = (struct block_iovec){ page + offset, part };
-		}
-		length -= part;
-		offset = 0;
-	}
-	return true;
-}
-
 // The data of a request: none, or the beginning of the packet's one range.
 static bool storage_map_data(struct storage_slot *slot, uint32_t length)
 {
@@ -105,8 +77,9 @@ static bool storage_map_data(struct storage_slot *slot, uint32_t length)
 	if (length == 0)
 		return true;
 	return packet->type == VMBUS_PACKET_GPA_DIRECT && packet->range_count == 1 &&
-	       length <= packet->ranges[0].byte_count && length <= slot->vsp->max_transfer_bytes &&
-	       storage_map(slot, &packet->ranges[0], length);
+	       length <= slot->vsp->max_transfer_bytes &&
+	       vsp_iovec_add(slot->iov, &slot->command.iov_count, slot->vsp->iov_max,
+		       &slot->vsp->memory, &packet->ranges[0], 0, length);
 }
 
 void storage_execute(struct storage_slot *slot, const struct vstor_packet *packet)

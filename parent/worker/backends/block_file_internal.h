@@ -79,8 +79,8 @@ struct block_file {
 	struct block_pool_state pool;
 };
 
-_Static_assert(sizeof(struct block_iovec) == sizeof(struct iovec), "block_iovec is an iovec");
-_Static_assert(offsetof(struct block_iovec, length) == offsetof(struct iovec, iov_len), "layout");
+_Static_assert(sizeof(struct vsp_iovec) == sizeof(struct iovec), "vsp_iovec is an iovec");
+_Static_assert(offsetof(struct vsp_iovec, length) == offsetof(struct iovec, iov_len), "layout");
 
 // The vectored system calls take no more.
 #define BLOCK_IOV_MAX 1024u

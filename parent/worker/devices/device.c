@@ -271,7 +271,7 @@ struct vsp *device_open_vsp(struct device *device, const struct vmbus_device_ope
 		.primary = primary,
 		.index = index,
 	};
-	size_t size = vsp_size(class, device->config);
+	size_t size = vsp_size(class, device->config, primary != NULL);
 	void *memory = aligned_alloc(VSP_ALIGNMENT, size + (-size & (VSP_ALIGNMENT - 1)));
 	struct vsp *vsp = memory ? vsp_open(class, memory, &rings, device->config) : NULL;
 

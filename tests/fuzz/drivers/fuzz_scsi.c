@@ -27,7 +27,7 @@ static size_t run_command(struct scsi_adapter *adapter, const uint8_t *input, si
 	const size_t rest = size - 20 < length ? size - 20 : length;
 	const uint32_t cut = length > input[19] ? input[19] : length;
 	uint8_t *first = malloc(cut + 1), *second = malloc(length - cut + 1);
-	struct block_iovec iov[2] = { { first, cut }, { second, length - cut } };
+	struct vsp_iovec iov[2] = { { first, cut }, { second, length - cut } };
 
 	memset(first, 0, cut + 1);
 	memset(second, 0, length - cut + 1);

@@ -102,7 +102,7 @@ bool rig_say(struct rig_end *end, uint16_t type, uint64_t transaction_id, const 
 
 static void *vsp_room(const struct lumen_channel *channel)
 {
-	const size_t size = vsp_size(channel->class, channel->vsp_config);
+	const size_t size = vsp_size(channel->class, channel->vsp_config, channel->index > 0);
 
 	rig_check(size > 0);
 	return aligned_alloc(

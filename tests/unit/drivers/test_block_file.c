@@ -26,7 +26,7 @@ static int fd;
 static struct block_file *file;
 static struct block_device *device;
 static struct block_request requests[REQUESTS];
-static struct block_iovec iovs[REQUESTS][2];
+static struct vsp_iovec iovs[REQUESTS][2];
 static uint8_t data[REQUESTS][65536];
 static int results[REQUESTS];
 static uint32_t done;
@@ -76,8 +76,8 @@ static void submit(uint32_t i, enum block_op op, uint32_t flags, uint64_t offset
 {
 	const size_t first = length < 1000 ? length : 1000;
 
-	iovs[i][0] = (struct block_iovec){ data[i], first };
-	iovs[i][1] = (struct block_iovec){ data[i] + first, length - first };
+	iovs[i][0] = (struct vsp_iovec){ data[i], first };
+	iovs[i][1] = (struct vsp_iovec){ data[i] + first, length - first };
 	requests[i] = (struct block_request){ .op = op,
 		.flags = flags,
 		.offset = offset,
@@ -238,7 +238,7 @@ Test(block_file, close_with_requests_in_flight)
 // More pieces than one system call takes, each of one block.
 Test(block_file, more_than_1024_pieces)
 {
-	static struct block_iovec iov[1025];
+	static struct vsp_iovec iov[1025];
 	static uint8_t memory[1025 * 512];
 
 	have(BLOCK_FILE_BEST);
@@ -248,7 +248,7 @@ Test(block_file, more_than_1024_pieces)
 		else
 			fake_block_system.cold = false;
 		for (uint32_t i = 0; i < 1025; i++)
-			iov[i] = (struct block_iovec){ memory + (1024 - i) * 512, 512 };
+			iov[i] = (struct vsp_iovec){ memory + (1024 - i) * 512, 512 };
 		requests[0] = (struct block_request){ .op = BLOCK_READ,
 			.length = sizeof(memory),
 			.iov = iov,

@@ -75,7 +75,8 @@ static bool restore(const uint8_t *form, size_t size, bool answering)
 {
 	struct lumen_channel *channel = &rig.channels[0];
 	void *room = aligned_alloc(
-		VSP_ALIGNMENT, (vsp_size(channel->class, channel->vsp_config) + VSP_ALIGNMENT - 1) &
+		VSP_ALIGNMENT, (vsp_size(channel->class, channel->vsp_config, channel->index > 0) +
+				       VSP_ALIGNMENT - 1) &
 				       ~(size_t)(VSP_ALIGNMENT - 1));
 	struct vsp *restored =
 		vsp_restore(channel->class, room, &channel->rings, channel->vsp_config, form, size);

@@ -31,7 +31,7 @@ static void transfer(struct memory_disk *disk, const struct block_request *reque
 	uint8_t *at = disk->data + request->offset;
 
 	for (uint32_t i = 0; i < request->iov_count; i++) {
-		const struct block_iovec *iov = &request->iov[i];
+		const struct vsp_iovec *iov = &request->iov[i];
 
 		if (request->op == BLOCK_READ)
 			memcpy(iov->base, at, iov->length);

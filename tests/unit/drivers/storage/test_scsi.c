@@ -22,7 +22,7 @@ static struct scsi_disk disk;
 static struct scsi_adapter adapter;
 static struct scsi_command *command;
 static uint8_t data[MAX_TRANSFER];
-static struct block_iovec iov[4];
+static struct vsp_iovec iov[4];
 static int done_count;
 
 static void on_done(struct scsi_command *done)
@@ -65,8 +65,8 @@ static void start(const uint8_t *cdb, uint8_t cdb_length, uint32_t length)
 	memcpy(command->cdb, cdb, cdb_length > 16 ? 16 : cdb_length);
 	command->cdb_length = cdb_length;
 	command->data_length = length;
-	iov[0] = (struct block_iovec){ data, first };
-	iov[1] = (struct block_iovec){ data + first, length - first };
+	iov[0] = (struct vsp_iovec){ data, first };
+	iov[1] = (struct vsp_iovec){ data + first, length - first };
 	command->iov = iov;
 	command->iov_count = length > 3 ? 2 : (length > 0);
 	command->done = on_done;

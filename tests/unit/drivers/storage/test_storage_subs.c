@@ -443,7 +443,8 @@ Test(subs, forms_of_other_channels_are_none)
 	size_t size;
 
 	open_subs();
-	cr_assert_leq(vsp_size(channel->class, channel->vsp_config), sizeof(memory));
+	cr_assert_leq(
+		vsp_size(channel->class, channel->vsp_config, channel->index > 0), sizeof(memory));
 	vsp_pause(channel->vsp);
 	size = vsp_save(channel->vsp, form, sizeof(form));
 	cr_assert_gt(size, 0);
@@ -480,7 +481,7 @@ static void serve(struct vsp *restored)
 static bool restore(const uint8_t *form, size_t size)
 {
 	const struct lumen_channel *channel = guest_channel();
-	const size_t room_size = vsp_size(channel->class, channel->vsp_config);
+	const size_t room_size = vsp_size(channel->class, channel->vsp_config, channel->index > 0);
 	void *room = aligned_alloc(
 		VSP_ALIGNMENT, (room_size + VSP_ALIGNMENT - 1) & ~(size_t)(VSP_ALIGNMENT - 1));
 	struct vsp *restored =

@@ -61,8 +61,8 @@ static bool controller_open(
 
 	controller.device = device;
 	controller.vsp = vsp_open(&storage_vsp_class,
-		aligned_alloc(16, (vsp_size(&storage_vsp_class, &config) + 15) & ~15ul), &rings,
-		&config);
+		aligned_alloc(16, (vsp_size(&storage_vsp_class, &config, false) + 15) & ~15ul),
+		&rings, &config);
 	return true;
 }
 

@@ -553,7 +553,7 @@ Test(vsp_init, configurations_out_of_bounds)
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		config.slot_count = bad[i].slots;
 		config.max_transfer_bytes = bad[i].transfer;
-		cr_assert_eq(vsp_size(&storage_vsp_class, &config), 0);
+		cr_assert_eq(vsp_size(&storage_vsp_class, &config, false), 0);
 		cr_assert_null(
 			vsp_open(&storage_vsp_class, vsp(), &rig.channels[0].rings, &config));
 	}
@@ -915,7 +915,7 @@ Test(vsp_custom, a_form_that_makes_no_sense_is_not_restored)
 	guest_create(4, 2, 0);
 	guest_initialize(VSTOR_VERSION_6_2);
 	other = aligned_alloc(
-		16, (vsp_size(&storage_vsp_class, &storage_host.config) + 15) & ~15ul);
+		16, (vsp_size(&storage_vsp_class, &storage_host.config, false) + 15) & ~15ul);
 	vsp_pause(vsp());
 	size = vsp_save(vsp(), form, sizeof(form));
 	for (size_t length = 0; length < size; length++)
