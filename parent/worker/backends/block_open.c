@@ -16,15 +16,12 @@
 
 #include "parent/common/file.h"
 #include "parent/worker/backends/block_file_internal.h"
+#include "parent/worker/backends/linger.h"
 #include "parent/worker/log.h"
 
 // A reader looks whether somebody has a device for himself by trying to have it so for a moment.
 // Another reader may be doing the same: it tries again, for 100 ms at most.
 enum { PROBE_TRIES = 20, PROBE_INTERVAL_NS = 5000000 };
-
-// A worker that was killed has its disk until the kernel has ended what it has begun, which it does
-// in its own time: that is waited for, for 2 s at most.
-enum { USER_TRIES = 200, USER_INTERVAL_NS = 10000000 };
 
 static bool block_in_use(struct block_file *file, struct failure *failure)
 {
@@ -222,15 +219,12 @@ static bool block_try_open(struct block_file *file, bool read_only, struct failu
 
 bool block_open(struct block_file *file, bool read_only, struct failure *failure)
 {
-	const struct timespec interval = { .tv_nsec = USER_INTERVAL_NS };
+	unsigned int tries = 0;
 
-	for (int i = 0; i < USER_TRIES; i++) {
+	do {
 		if (block_try_open(file, read_only, failure))
 			return true;
-		if (!file->in_use)
-			break;
-		nanosleep(&interval, NULL);
-	}
+	} while (file->in_use && linger(&tries));
 	return false;
 }
 
