@@ -167,11 +167,18 @@ struct ndis_offload_parameters {
 	uint8_t lso_v1;
 	uint8_t ipsec;
 	uint8_t lso_4, lso_6; // enum ndis_setting
-	uint8_t rsvd[3];
+	uint8_t connection_4, connection_6;
+	uint8_t rsvd;
 	uint32_t flags; // the end of revision 1
+	uint8_t ipsec_v2, ipsec_v2_4;
+	uint8_t rsc_4, rsc_6; // enum ndis_setting
+	uint8_t encapsulated, encapsulation;
+	uint8_t rsvd2[2]; // the end of revision 3
 };
 #define NDIS_OFFLOAD_PARAMETERS_SIZE_1 20u
-HV_ASSERT(sizeof(struct ndis_offload_parameters) == NDIS_OFFLOAD_PARAMETERS_SIZE_1, "revision 1");
+HV_ASSERT(offsetof(struct ndis_offload_parameters, ipsec_v2) == NDIS_OFFLOAD_PARAMETERS_SIZE_1,
+	"revision 1");
+HV_ASSERT(sizeof(struct ndis_offload_parameters) == 28, "revision 3");
 
 // --- OID_GEN_RNDIS_CONFIG_PARAMETER ---
 

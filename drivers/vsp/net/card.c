@@ -186,3 +186,48 @@ uint32_t net_card_set_link(struct net_card *card, bool link, uint8_t *message)
 	memcpy(message + HEADER, &indication, sizeof(indication));
 	return header.length;
 }
+
+// --- saving ---
+
+void net_card_save(const struct net_card *card, struct net_card_form *form)
+{
+	*form = (struct net_card_form){
+		.sent = card->sent,
+		.received = card->received,
+		.no_buffer = card->no_buffer,
+		.counters = card->counters,
+		.filter = card->filter,
+		.offloads = card->offloads,
+		.hash = card->hash,
+		.table_entries = card->table_entries,
+		.initialized = card->initialized,
+		.link = card->link,
+	};
+	memcpy(form->table, card->table, sizeof(form->table));
+	memcpy(form->key, card->key, sizeof(form->key));
+	memcpy(form->mac, card->mac, sizeof(form->mac));
+}
+
+bool net_card_restore(struct net_card *card, const struct net_card_form *form)
+{
+	if (form->offloads & ~card->config.offloads || form->table_entries > NDIS_RSS_TABLE_MAX ||
+		(form->hash && !form->table_entries) || form->initialized > 1 || form->link > 1)
+		return false;
+	for (uint32_t i = 0; i < form->table_entries; i++)
+		if (form->table[i] >= card->config.queues)
+			return false;
+	card->sent = form->sent;
+	card->received = form->received;
+	card->no_buffer = form->no_buffer;
+	card->counters = form->counters;
+	card->filter = form->filter;
+	card->offloads = form->offloads;
+	card->hash = form->hash;
+	card->table_entries = form->table_entries;
+	card->initialized = form->initialized;
+	card->link = form->link;
+	memcpy(card->table, form->table, sizeof(card->table));
+	memcpy(card->key, form->key, sizeof(card->key));
+	memcpy(card->mac, form->mac, sizeof(card->mac));
+	return true;
+}

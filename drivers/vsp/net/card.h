@@ -23,6 +23,7 @@
 #define NET_OFFLOAD_SEND_CHECKSUM 0x1u
 #define NET_OFFLOAD_LSO		  0x2u
 #define NET_OFFLOAD_RECEIVED	  0x4u // says of received frames that their checksums are right
+#define NET_OFFLOAD_COALESCE	  0x8u // gives it several segments of a flow as one frame
 
 struct net_card_config {
 	uint8_t mac[6];
@@ -52,6 +53,22 @@ struct net_card {
 	uint64_t sent, received, no_buffer; // frames, as the guest may ask; the data path counts
 	struct net_card_counters counters;
 };
+
+// What the guest has set, saved.
+struct net_card_form {
+	uint64_t sent, received, no_buffer;
+	struct net_card_counters counters;
+	uint32_t filter, offloads, hash, table_entries;
+	uint8_t table[NDIS_RSS_TABLE_MAX];
+	uint8_t key[NDIS_RSS_KEY_SIZE];
+	uint8_t mac[6];
+	uint8_t initialized, link;
+};
+
+void net_card_save(const struct net_card *card, struct net_card_form *form);
+
+// Takes it back, right after net_card_init(). Returns false if it makes no sense.
+bool net_card_restore(struct net_card *card, const struct net_card_form *form);
 
 // Returns false if the configuration is out of bounds.
 bool net_card_init(struct net_card *card, const struct net_card_config *config);

@@ -147,6 +147,7 @@ static uint32_t offload_capabilities(
 		offload.lso_6 = offload.lso_4;
 		offload.lso_6_flags = NDIS_LSO_IP6_EXTENSIONS | NDIS_LSO_IP6_TCP_OPTIONS;
 	}
+	offload.rsc_4 = offload.rsc_6 = has & NET_OFFLOAD_COALESCE ? 1 : 0;
 	memcpy(to, &offload, size);
 	return size;
 }
@@ -161,43 +162,65 @@ static uint32_t set_filter(struct net_card *card, const struct net_oid_buffer *v
 	return RNDIS_STATUS_SUCCESS;
 }
 
-// What a guest wants on, for all protocols together: the data path looks at each frame anyway.
+// The bytes of struct ndis_offload_parameters, and what their values turn on; the others say
+// nothing to us.
+static const struct setting {
+	size_t at;
+	uint32_t of;	    // NET_OFFLOAD_*: what it is about
+	uint32_t values[5]; // by enum ndis_checksum_setting or ndis_setting
+	uint8_t count;	    // of them
+} settings[] = {
+#define CHECKSUM(field)                                                                            \
+	{                                                                                          \
+		offsetof(struct ndis_offload_parameters, field),                                   \
+			NET_OFFLOAD_SEND_CHECKSUM | NET_OFFLOAD_RECEIVED,                          \
+			{ 0, 0, NET_OFFLOAD_SEND_CHECKSUM, NET_OFFLOAD_RECEIVED,                   \
+				NET_OFFLOAD_SEND_CHECKSUM | NET_OFFLOAD_RECEIVED },                \
+			NDIS_CHECKSUM_BOTH + 1                                                     \
+	}
+#define SWITCH(field, what)                                                                        \
+	{                                                                                          \
+		offsetof(struct ndis_offload_parameters, field), what, { 0, 0, what }, NDIS_ON + 1 \
+	}
+	CHECKSUM(ipv4),
+	CHECKSUM(tcp4),
+	CHECKSUM(udp4),
+	CHECKSUM(tcp6),
+	CHECKSUM(udp6),
+	SWITCH(lso_4, NET_OFFLOAD_LSO),
+	SWITCH(lso_6, NET_OFFLOAD_LSO),
+	SWITCH(rsc_4, NET_OFFLOAD_COALESCE),
+	SWITCH(rsc_6, NET_OFFLOAD_COALESCE),
+#undef CHECKSUM
+#undef SWITCH
+};
+
+// What a guest wants on, for all protocols together: the data path looks at each frame anyway. One
+// of an older revision says nothing of what came later.
 static uint32_t set_offloads(struct net_card *card, const struct net_oid_buffer *value)
 {
-	struct ndis_offload_parameters wanted;
-	uint32_t on = card->offloads;
+	struct ndis_offload_parameters wanted = { .object = { 0 } };
+	uint32_t about = 0, on = 0;
 
-	if (value->length < sizeof(wanted))
+	if (value->length < NDIS_OFFLOAD_PARAMETERS_SIZE_1)
 		return RNDIS_STATUS_INVALID_LENGTH;
-	memcpy(&wanted, value->bytes, sizeof(wanted));
+	memcpy(&wanted, value->bytes,
+		value->length < sizeof(wanted) ? value->length : sizeof(wanted));
 	if (wanted.object.type != NDIS_OBJECT_DEFAULT)
 		return RNDIS_STATUS_INVALID_DATA;
-	const uint8_t checksums[] = { wanted.ipv4, wanted.tcp4, wanted.udp4, wanted.tcp6,
-		wanted.udp6 };
-	const uint8_t lso[] = { wanted.lso_4, wanted.lso_6 };
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+		const uint8_t value_of = ((const uint8_t *)&wanted)[settings[i].at];
 
-	for (size_t i = 0; i < ARRAY_SIZE(checksums); i++) {
-		static const uint32_t settings[] = {
-			[NDIS_CHECKSUM_OFF] = 0,
-			[NDIS_CHECKSUM_SEND] = NET_OFFLOAD_SEND_CHECKSUM,
-			[NDIS_CHECKSUM_RECEIVE] = NET_OFFLOAD_RECEIVED,
-			[NDIS_CHECKSUM_BOTH] = NET_OFFLOAD_SEND_CHECKSUM | NET_OFFLOAD_RECEIVED,
-		};
-
-		if (checksums[i] >= ARRAY_SIZE(settings))
+		if (value_of >= settings[i].count)
 			return RNDIS_STATUS_INVALID_DATA;
-		if (checksums[i] != NDIS_CHECKSUM_SAME)
-			on = (on & NET_OFFLOAD_LSO) | settings[checksums[i]];
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(lso); i++) {
-		if (lso[i] > NDIS_ON)
-			return RNDIS_STATUS_INVALID_DATA;
-		if (lso[i] != NDIS_SAME)
-			on = (on & ~NET_OFFLOAD_LSO) | (lso[i] == NDIS_ON ? NET_OFFLOAD_LSO : 0);
+		if (value_of) {
+			about |= settings[i].of;
+			on |= settings[i].values[value_of];
+		}
 	}
 	if (on & ~card->config.offloads)
 		return RNDIS_STATUS_NOT_SUPPORTED;
-	card->offloads = on;
+	card->offloads = (card->offloads & ~about) | on;
 	return RNDIS_STATUS_SUCCESS;
 }
 
