@@ -243,6 +243,74 @@ static const char *set_disk(struct child_config *config, const char *value)
 	return error;
 }
 
+// Six pairs of hexadecimal digits with colons between them; one station's.
+static const char *set_mac(struct child_net *net, const char *value)
+{
+	unsigned int mac[6];
+	char end;
+
+	if (strlen(value) != 17 || strspn(value, "0123456789abcdefABCDEF:") != 17 ||
+		sscanf(value, "%2x:%2x:%2x:%2x:%2x:%2x%c", &mac[0], &mac[1], &mac[2], &mac[3],
+			&mac[4], &mac[5], &end) != 6)
+		return "has a MAC address that is not like 02:15:5d:00:00:01";
+	if (mac[0] & 1)
+		return "has a MAC address that is a group's";
+	for (unsigned int i = 0; i < 6; i++)
+		net->mac[i] = (uint8_t)mac[i];
+	net->has_mac = true;
+	return NULL;
+}
+
+static const char *set_queues(struct child_net *net, const char *value)
+{
+	return set_number(&net->queues, value, CHILD_QUEUES_MAX,
+		"has a number of queues that is not from 1 to 16");
+}
+
+static const struct net_option {
+	const char *prefix;
+	const char *(*set)(struct child_net *net, const char *value);
+} net_options[] = {
+	{ "mac=", set_mac },
+	{ "queues=", set_queues },
+};
+
+static const char *set_net_option(struct child_net *net, const char *text)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(net_options); i++) {
+		const size_t length = strlen(net_options[i].prefix);
+
+		if (!strncmp(text, net_options[i].prefix, length))
+			return net_options[i].set(net, text + length);
+	}
+	return "has an option that is not mac= or queues=";
+}
+
+// SWITCH, then ",mac=M" and ",queues=N".
+static const char *set_net(struct child_config *config, const char *value)
+{
+	const char *comma = strchr(value, ',');
+	const size_t length = comma ? (size_t)(comma - value) : strlen(value);
+	char text[CHILD_APPEND_MAX], *option, *next;
+	const char *error;
+
+	memset(&config->net, 0, sizeof(config->net));
+	if (!strcmp(value, "none"))
+		return NULL;
+	if (!length || length > CHILD_BRIDGE_MAX || memchr(value, '/', length) ||
+		memchr(value, ' ', length))
+		return "names no switch: a bridge of the root's, up to 15 letters";
+	memcpy(config->net.bridge, value, length);
+	error = set_text(text, sizeof(text), comma ? comma + 1 : "");
+	for (option = comma && !error ? text : NULL; option && !error; option = next) {
+		next = strchr(option, ',');
+		if (next)
+			*next++ = 0;
+		error = set_net_option(&config->net, option);
+	}
+	return error;
+}
+
 const struct child_option child_options[CHILD_OPTIONS] = {
 	{ "kernel", "F",
 		"a Linux bzImage, an ELF file with a PVH note, or a file with a\n"
@@ -265,6 +333,11 @@ const struct child_option child_options[CHILD_OPTIONS] = {
 		"Options: ro; serial=S; format=raw (it is raw though it\n"
 		"looks like an image of another format)\n",
 		set_disk },
+	{ "net", "SWITCH[,OPTION...]",
+		"a network card on a bridge of the root's; or none (default).\n"
+		"Options: mac=M; queues=N, 1 to 16 (default: one for each\n"
+		"virtual processor)\n",
+		set_net },
 	{ "timeout", "S", "end it after so many seconds (default: never)\n", set_timeout },
 	{ "on-crash", "wait|kill|keep",
 		"after it has reported a crash: end it when it does nothing\n"
@@ -292,6 +365,17 @@ static void print_text(const char *key, const char *value, FILE *file)
 	putc('\n', file);
 }
 
+static void print_net(const struct child_net *net, FILE *file)
+{
+	fprintf(file, "net ");
+	text_quote(*net->bridge ? net->bridge : "none", file);
+	for (unsigned int i = 0; net->has_mac && i < 6; i++)
+		fprintf(file, "%s%02x", i ? ":" : ",mac=", net->mac[i]);
+	if (net->queues)
+		fprintf(file, ",queues=%u", net->queues);
+	putc('\n', file);
+}
+
 static void print_config(const struct child_config *config, FILE *file)
 {
 	print_text("kernel", config->kernel, file);
@@ -303,6 +387,7 @@ static void print_config(const struct child_config *config, FILE *file)
 	fprintf(file, "test-devices %s\n", config->test_devices ? "on" : "off");
 	fprintf(file, "legacy-timer %s\n", config->legacy_timer ? "on" : "off");
 	fprintf(file, "on-crash %s\n", on_crash_names[config->on_crash]);
+	print_net(&config->net, file);
 	// Always with all options: a path may end in what looks like one.
 	for (uint32_t i = 0; i < config->disk_count; i++) {
 		fprintf(file, "disk ");

@@ -14,6 +14,8 @@ enum {
 	CHILD_PATH_MAX = 4096,
 	CHILD_APPEND_MAX = 2048,
 	CHILD_SERIAL_MAX = 32,
+	CHILD_BRIDGE_MAX = 15, // Linux's, of an interface's name
+	CHILD_QUEUES_MAX = 16,
 };
 
 enum { CHILD_WEIGHT_DEFAULT = 100, CHILD_WEIGHT_MAX = 10000, CHILD_CAP_NONE = 100 };
@@ -25,6 +27,13 @@ struct child_disk {
 	char serial[CHILD_SERIAL_MAX + 1]; // "": the worker's choice
 	bool read_only;
 	bool raw; // whatever it looks like (parent/worker/backends/disk_format.h)
+};
+
+struct child_net {
+	char bridge[CHILD_BRIDGE_MAX + 1]; // "": the child has no network card
+	uint8_t mac[6];			   // if has_mac: else the worker's choice
+	bool has_mac;
+	uint32_t queues; // 0: one for each VP
 };
 
 // After a child has reported a crash: X(NAME, what it is called).
@@ -53,6 +62,7 @@ struct child_config {
 	enum child_on_crash on_crash;
 	uint32_t disk_count;
 	struct child_disk disks[CHILD_DISKS_MAX];
+	struct child_net net;
 };
 
 // Fills in the defaults: one VP, of the same weight as others and without a cap,
@@ -74,7 +84,7 @@ struct child_option {
 };
 
 extern const struct child_option child_options[];
-enum { CHILD_OPTIONS = 12 };
+enum { CHILD_OPTIONS = 13 };
 
 // Sets one key from its text. Returns NULL, or why not: the end of a sentence that begins with the
 // key and the text.

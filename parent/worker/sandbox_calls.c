@@ -8,6 +8,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/fs.h>
+#include <linux/if_tun.h>
 #include <linux/seccomp.h>
 #include <mshv_uapi.h>
 #include <sched.h>
@@ -56,6 +57,9 @@ static const struct allowed {
 	{ CALL(fdatasync) },
 	{ CALL(fallocate) },
 	{ SYS_ioctl, 1, ALL, BLKDISCARD },
+	// Devices: the network card. Its ring, too, does only what it was restricted to (tap.c).
+	{ SYS_ioctl, 1, ALL, TUNSETOFFLOAD },
+	{ CALL(readv) },
 	// Devices: a channel is opened and closed.
 	{ SYS_ioctl, 1, ALL, LUMEN_MSHV_GET_MESSAGE },
 	{ SYS_ioctl, 1, ALL, LUMEN_MSHV_SIGNAL_EVENTFD },

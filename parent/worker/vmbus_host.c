@@ -150,6 +150,14 @@ static void action_disconnected(struct vmbus_host *host, const struct vmbus_acti
 	log_limited(&host->connections, "the child has left the VMBus");
 }
 
+static void action_teardown(struct vmbus_host *host, const struct vmbus_action *action)
+{
+	struct vmbus_device *device = find_device(host, action->relid);
+
+	if (device && device->ops->teardown)
+		device->ops->teardown(device, action->gpadl_id);
+}
+
 static void action_freed(struct vmbus_host *host, const struct vmbus_action *action)
 {
 	struct vmbus_device *device = find_device(host, action->relid);
@@ -168,10 +176,6 @@ static void action_violation(struct vmbus_host *host, const struct vmbus_action 
 		action->relid);
 }
 
-static void action_nothing(struct vmbus_host *host, const struct vmbus_action *action)
-{
-}
-
 static void (*const action_handlers[])(
 	struct vmbus_host *host, const struct vmbus_action *action) = {
 	[VMBUS_ACTION_CONNECTED] = action_connected,
@@ -179,7 +183,7 @@ static void (*const action_handlers[])(
 	[VMBUS_ACTION_OPEN] = action_open,
 	[VMBUS_ACTION_CLOSE] = action_close,
 	[VMBUS_ACTION_MODIFY] = action_modify,
-	[VMBUS_ACTION_GPADL_TEARDOWN] = action_nothing, // nobody holds one
+	[VMBUS_ACTION_GPADL_TEARDOWN] = action_teardown,
 	[VMBUS_ACTION_FREED] = action_freed,
 	[VMBUS_ACTION_VIOLATION] = action_violation,
 };
@@ -295,6 +299,8 @@ static void look_at_device(struct vmbus_host *host, struct vmbus_device *device)
 
 	if (events & VMBUS_DEVICE_ASKED)
 		device->ops->asked(device);
+	if (events & VMBUS_DEVICE_ORDERS)
+		device->ops->orders(device);
 	if (events & VMBUS_DEVICE_FAILED && device->primary)
 		vmbus_server_rescind(&host->server, device->relid);
 	else if (events & VMBUS_DEVICE_FAILED)
@@ -406,6 +412,16 @@ bool vmbus_host_rescind(struct vmbus_device *device)
 enum vmbus_channel_state vmbus_host_state(const struct vmbus_device *device)
 {
 	return device->relid ? device->host->channels[device->relid - 1].state : VMBUS_CHANNEL_FREE;
+}
+
+struct vmbus_gpadl *vmbus_host_hold(struct vmbus_device *device, uint32_t gpadl)
+{
+	return vmbus_server_gpadl_hold(&device->host->server, device->relid, gpadl);
+}
+
+void vmbus_host_release(struct vmbus_device *device, struct vmbus_gpadl *gpadl)
+{
+	vmbus_server_gpadl_release(&device->host->server, gpadl);
 }
 
 // Waits until all that is open has been closed. The loop does not run any more: the devices'

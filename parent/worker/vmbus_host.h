@@ -42,6 +42,10 @@ struct vmbus_device_ops {
 	void (*gone)(struct vmbus_device *device);
 	// VMBUS_DEVICE_ASKED was reported. NULL: it never is.
 	void (*asked)(struct vmbus_device *device);
+	// VMBUS_DEVICE_ORDERS was reported. NULL: it never is.
+	void (*orders)(struct vmbus_device *device);
+	// The guest wants a GPADL back that is held. NULL: none ever is.
+	void (*teardown)(struct vmbus_device *device, uint32_t gpadl);
 };
 
 // What a device reports from its own thread, as bits.
@@ -50,6 +54,7 @@ enum vmbus_device_event {
 	VMBUS_DEVICE_FAILED = 2, // the guest broke the channel: it loses it, until it connects
 				 // anew; a sub-channel for good
 	VMBUS_DEVICE_ASKED = 4,	 // for sub-channels
+	VMBUS_DEVICE_ORDERS = 8, // the device's own
 };
 
 struct vmbus_device {
@@ -112,6 +117,11 @@ enum vmbus_channel_state vmbus_host_state(const struct vmbus_device *device);
 // The child is gone: closes all devices, waits for them, and lets go of everything. Returns false
 // if a device still works on a request at the deadline: nothing that it uses may go then.
 bool vmbus_host_stop(struct vmbus_host *host, deadline_ns deadline);
+
+// Holds a GPADL that the guest has named in the device's channel, until it is released. Returns
+// NULL if the channel has no such one.
+struct vmbus_gpadl *vmbus_host_hold(struct vmbus_device *device, uint32_t gpadl);
+void vmbus_host_release(struct vmbus_device *device, struct vmbus_gpadl *gpadl);
 
 // Signals the channel to the guest. Any thread.
 void vmbus_device_signal(struct vmbus_device *device);

@@ -17,6 +17,8 @@ EXAMPLE = paths.ROOT / "examples/linux"
 OS_RELEASE = Path("/etc/os-release")
 
 ROOT_MODULES = ["virtio_pci", "virtio_blk", "virtio_console"]
+# Loaded if some child has a network card.
+ROOT_NET_MODULES = ["tun", "bridge"]
 # The child's own drivers for its disk and file system, and for requests to power off; BARE serves
 # the trial without a hypervisor.
 COMMON_MODULES = ["sd_mod", "ext4", "crc32c_generic", "crc32c_intel"]
@@ -74,11 +76,12 @@ def root_initrd(kernel, programs):
     programs = {name: path for name, path in programs.items() if path.exists()}
     product = paths.IMAGES / "root.cpio"
     digest = stamp.key([*_generators(), ROOT_INIT, paths.BUSYBOX, kernel.image, *programs.values()],
-                       sorted(programs), ROOT_MODULES)
+                       sorted(programs), ROOT_MODULES, ROOT_NET_MODULES)
     if not stamp.fresh(product, digest):
         def fill(archive):
             _add_base(archive, ROOT_INIT)
             _add_modules(archive, kernel, ROOT_MODULES, "order")
+            _add_modules(archive, kernel, ROOT_NET_MODULES, "order.net")
             for name, path in programs.items():
                 archive.copy(name, path)
         _write(product, digest, fill)

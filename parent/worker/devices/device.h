@@ -68,6 +68,11 @@ struct device_row {
 	const char *(*begin)(struct device *device, const struct device_request *request);
 	void (*forget)(struct device *device);
 	void (*tell)(struct device *device, struct stat_text *text);
+
+	// Of what a thread asks of the main thread, which calls these; NULL: it asks for nothing.
+	// orders: there are some. teardown: the child wants back a GPADL that the device holds.
+	void (*orders)(struct device *device);
+	void (*teardown)(struct device *device, uint32_t gpadl);
 };
 
 enum { DEVICE_COUNTERS_MAX = 24 };

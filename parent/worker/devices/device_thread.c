@@ -217,10 +217,28 @@ static void channel_closed(struct vmbus_device *vmbus)
 	release(device);
 }
 
+static void take_orders_of_thread(struct vmbus_device *vmbus)
+{
+	struct device *device = (struct device *)vmbus;
+
+	if (device->row->orders)
+		device->row->orders(device);
+}
+
+static void tear_down(struct vmbus_device *vmbus, uint32_t gpadl)
+{
+	struct device *device = (struct device *)vmbus;
+
+	if (device->row->teardown)
+		device->row->teardown(device, gpadl);
+}
+
 const struct vmbus_device_ops device_thread_ops = {
 	.open = open_channel,
 	.close = close_channel,
 	.closed = channel_closed,
 	.gone = device_gone,
 	.asked = device_offer_subs,
+	.orders = take_orders_of_thread,
+	.teardown = tear_down,
 };

@@ -496,7 +496,8 @@ def test_paths_with_line_breaks(bench):
     lines = (bench.run_dir / "a/config").read_text().splitlines()
     check([line.split(" ")[0] for line in lines] == ["kernel", "initrd", "append", "memory", "cpus", "cpu-weight",
                                                      "cpu-cap", "timeout",
-                                                     "test-devices", "legacy-timer", "on-crash", "disk",
+                                                     "test-devices", "legacy-timer", "on-crash", "net",
+                                                     "disk",
                                                      "end"], f"{lines}")
     bench.do("start", "a")
     bench.clean("a")

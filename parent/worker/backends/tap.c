@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// See tap.h. Frames leave by the ring, a batch with one system call, and a request there waits
+// until the TAP is readable. Frames are read one by one: a ring's read of a TAP (Linux 6.1: no
+// RWF_NOWAIT) would not come back without one.
+#include "parent/worker/backends/tap.h"
+
+#include <errno.h>
+#include <linux/if_tun.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/macros.h"
+#include "parent/worker/backends/tap_link.h"
+#include "parent/worker/log.h"
+
+enum {
+	ENTRIES = 512,
+	TAP_FILE = 0,	// the only one that is registered
+	READS_MAX = 64, // of one kick; what is left is told by the wait, at once
+};
+
+enum { HEADER = sizeof(struct net_header) };
+
+struct tap {
+	struct net_wire wire; // first
+	int fd;
+	uint32_t mtu;
+	struct io_uring ring; // requests are about a frame (their data), or the wait (NULL)
+	struct net_buffer *rooms, **rooms_end;
+	bool readable, waits; // there may be frames; the ring tells when there are
+	uint64_t refused;
+	struct log_limit broken;
+};
+
+static struct tap *tap_of(struct net_wire *wire)
+{
+	return (struct tap *)wire;
+}
+
+struct net_wire *tap_wire(struct tap *tap)
+{
+	return &tap->wire;
+}
+
+uint32_t tap_mtu(const struct tap *tap)
+{
+	return tap->mtu;
+}
+
+int tap_event_fd(const struct tap *tap)
+{
+	return tap->ring.ring_fd;
+}
+
+uint64_t tap_refused(const struct tap *tap)
+{
+	return __atomic_load_n(&tap->refused, __ATOMIC_RELAXED);
+}
+
+// --- the ring ---
+
+// Hands over what has been prepared. What the kernel does not take now is taken the next time.
+static void submit(struct tap *tap)
+{
+	const int result = io_uring_submit(&tap->ring);
+
+	if (result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY)
+		log_limited(
+			&tap->broken, "network: io_uring takes no requests: %s", strerror(-result));
+}
+
+static struct io_uring_sqe *prepare(struct tap *tap)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&tap->ring);
+
+	if (!sqe) {
+		submit(tap);
+		sqe = io_uring_get_sqe(&tap->ring);
+	}
+	return sqe;
+}
+
+static void sent(struct tap *tap, struct net_buffer *frame, int result)
+{
+	if (result <= HEADER)
+		__atomic_add_fetch(&tap->refused, 1, __ATOMIC_RELAXED);
+	frame->done(frame, result > HEADER ? (uint32_t)result - HEADER : 0);
+}
+
+// Takes what is done, or (`up_to_wait`) what was done before the wait was: that has to be found in
+// the ring by the next poll, which it leads to.
+static void reap(struct tap *tap, bool up_to_wait)
+{
+	struct io_uring_cqe *cqe;
+
+	while (!io_uring_peek_cqe(&tap->ring, &cqe)) {
+		struct net_buffer *frame = io_uring_cqe_get_data(cqe);
+		const int result = cqe->res;
+
+		if (!frame && up_to_wait)
+			return;
+		io_uring_cqe_seen(&tap->ring, cqe);
+		if (frame) {
+			sent(tap, frame, result);
+		} else {
+			tap->waits = false;
+			tap->readable = true;
+		}
+	}
+}
+
+// --- the wire ---
+
+static void send_frame(struct net_wire *wire, struct net_buffer *frame)
+{
+	struct tap *tap = tap_of(wire);
+	struct io_uring_sqe *sqe = prepare(tap);
+
+	if (!sqe) {
+		sent(tap, frame, -EBUSY);
+		return;
+	}
+	io_uring_prep_writev(sqe, TAP_FILE, (const struct iovec *)frame->iov, frame->iov_count, 0);
+	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+	io_uring_sqe_set_data(sqe, frame);
+}
+
+static void receive(struct net_wire *wire, struct net_buffer *room)
+{
+	struct tap *tap = tap_of(wire);
+
+	room->next = NULL;
+	*tap->rooms_end = room;
+	tap->rooms_end = &room->next;
+}
+
+// Returns false if there is no frame.
+static bool read_one(struct tap *tap)
+{
+	struct net_buffer *room = tap->rooms;
+	const ssize_t result =
+		readv(tap->fd, (const struct iovec *)room->iov, (int)room->iov_count);
+
+	if (result <= HEADER)
+		return false;
+	tap->rooms = room->next;
+	if (!tap->rooms)
+		tap->rooms_end = &tap->rooms;
+	room->done(room, (uint32_t)result - HEADER);
+	return true;
+}
+
+static void wait_for_frames(struct tap *tap)
+{
+	struct io_uring_sqe *sqe;
+
+	if (tap->waits || !tap->rooms || !(sqe = prepare(tap)))
+		return;
+	io_uring_prep_poll_add(sqe, TAP_FILE, POLLIN);
+	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+	io_uring_sqe_set_data(sqe, NULL);
+	tap->waits = true;
+}
+
+static void kick(struct net_wire *wire)
+{
+	struct tap *tap = tap_of(wire);
+	uint32_t left = tap->readable ? READS_MAX : 0;
+
+	while (left && tap->rooms && read_one(tap))
+		left--;
+	if (left && tap->rooms)
+		tap->readable = false; // there was none
+	wait_for_frames(tap);
+	if (!io_uring_sq_ready(&tap->ring))
+		return;
+	submit(tap);
+	reap(tap, true);
+}
+
+static void take_back(struct net_wire *wire)
+{
+	struct tap *tap = tap_of(wire);
+	struct net_buffer *room = tap->rooms, *next;
+
+	tap->rooms = NULL;
+	tap->rooms_end = &tap->rooms;
+	for (; room; room = next) {
+		next = room->next;
+		room->done(room, 0);
+	}
+}
+
+static void set_takes(struct net_wire *wire, uint32_t takes)
+{
+	struct tap *tap = tap_of(wire);
+	unsigned int flags = 0;
+
+	if (takes & NET_TAKES_UNFINISHED)
+		flags |= TUN_F_CSUM;
+	if (takes & NET_TAKES_LARGE)
+		flags |= TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+	if (ioctl(tap->fd, TUNSETOFFLOAD, flags))
+		log_limited(&tap->broken, "network: the TAP's offloads stay as they are: %s",
+			strerror(errno));
+}
+
+void tap_poll(struct tap *tap)
+{
+	reap(tap, false);
+}
+
+// --- open and close ---
+
+static int register_with(
+	struct tap *tap, unsigned int what, const void *argument, unsigned int count)
+{
+	return syscall(SYS_io_uring_register, tap->ring.ring_fd, what, argument, count) < 0 ? -errno
+											    : 0;
+}
+
+// A ring goes past the list of system calls that a worker has (sandbox_calls.c): so this one does
+// these operations on this file, and no others.
+static int open_ring(struct tap *tap)
+{
+	static const struct io_uring_restriction rules[] = {
+		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITEV },
+		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_POLL_ADD },
+		{ .opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED, .sqe_flags = IOSQE_FIXED_FILE },
+	};
+	int error = io_uring_queue_init(ENTRIES, &tap->ring, IORING_SETUP_R_DISABLED);
+
+	if (error) {
+		tap->ring.ring_fd = -1;
+		return error;
+	}
+	error = register_with(tap, IORING_REGISTER_FILES, &tap->fd, 1);
+	if (!error)
+		error = register_with(tap, IORING_REGISTER_RESTRICTIONS, rules, ARRAY_SIZE(rules));
+	return error ? error : register_with(tap, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+}
+
+struct tap *tap_open(const struct tap_config *config, struct failure *failure)
+{
+	static const struct net_wire_ops ops = { send_frame, receive, kick, take_back, set_takes };
+	struct tap *tap = calloc(1, sizeof(*tap));
+	int error;
+
+	if (!tap) {
+		failure_set(failure, LUMEN_EXIT_OUR_FAULT, "The worker has too little memory.");
+		return NULL;
+	}
+	tap->wire.ops = &ops;
+	tap->ring.ring_fd = -1;
+	tap->rooms_end = &tap->rooms;
+	tap->mtu = config->mtu;
+	tap->fd = tap_link_open(config->bridge, config->mac, &tap->mtu, failure);
+	error = tap->fd < 0 ? 0 : open_ring(tap);
+	if (tap->fd >= 0 && !error)
+		return tap;
+	if (error)
+		failure_set(failure, LUMEN_EXIT_OUR_FAULT, "The network card has no io_uring: %s.",
+			strerror(-error));
+	tap_close(tap);
+	return NULL;
+}
+
+void tap_close(struct tap *tap)
+{
+	if (tap->ring.ring_fd >= 0)
+		io_uring_queue_exit(&tap->ring);
+	if (tap->fd >= 0)
+		close(tap->fd);
+	free(tap);
+}

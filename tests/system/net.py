@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The network card, with the stock Linux driver in the child and a bridge in the root."""
+
+from lumen.status import number_from_environment
+
+MIB = number_from_environment("NET_MIB", 16)  # of each transfer
+ROUNDS = number_from_environment("NET_ROUNDS", 3)  # of test_rounds
+
+# lan MTU: a bridge with an address, a DHCP server, and a web server with a file of so many MiB.
+PRELUDE = r"""
+cd /tmp
+child=/run/lumen/child
+fail() { echo "FAIL: $1"; tail -n 40 $child/console.log $child/log; lumenctl stat child; exit 1; }
+
+lan()
+{
+	while read -r module; do insmod "$module"; done </lib/modules/order.net
+	ip link set lo up
+	brctl addbr lan
+	ip link set lan mtu "$1" up
+	ip addr add 10.7.0.1/24 dev lan
+	mkdir -p www /var/lib/misc
+	cat >udhcpd.conf <<END
+interface lan
+start 10.7.0.10
+end 10.7.0.99
+option subnet 255.255.255.0
+option router 10.7.0.1
+option dns 10.7.0.1
+pidfile /run/udhcpd.pid
+lease_file /run/udhcpd.leases
+END
+	: >/run/udhcpd.leases
+	udhcpd -S udhcpd.conf
+	dd if=/dev/urandom of=www/data bs=1M count=@MIB@ 2>/dev/null
+	httpd -h www -p 80
+}
+
+says() { tr -d '\r' <$child/console.log | sed -n "s/^net: $1 //p"; }
+
+until_says()
+{
+	tries=0
+	until tr -d '\r' <$child/console.log 2>/dev/null | grep -q "^net: $1"; do
+		[ $((tries += 1)) -le 300 ] && [ "$(cat $child/status)" = started ] || fail "it does not say $1"
+		usleep 200000
+	done
+}
+
+start()
+{
+	lumenctl create child --kernel /lumen/kernel --initrd /lumen/initrd --memory 256M "$@" \
+		--append "console=ttyS0 quiet lumen.action=${ACTION:-net} $MORE" --disk /dev/lumen-disk0 || fail create
+	lumenctl start child || fail start
+}
+
+count() { lumenctl stat child | sed -n "s/^net\.$1 //p"; }
+
+both_ways()
+{
+	until_says serves
+	sum=$(md5sum <www/data | cut -d' ' -f1)
+	says data
+	[ "$(says data | cut -d' ' -f1)" = "$sum" ] || fail "what came is not what was sent"
+	ip=$(says address)
+	ping -c 3 -i 0.2 "$ip" || fail "ping"
+	wget -q -O back "http://$ip/data" || fail "wget"
+	[ "$(md5sum <back | cut -d' ' -f1)" = "$sum" ] || fail "what came back is not what was sent"
+	lumenctl stat child | grep "^net"
+}
+"""
+
+
+def _root(t, script, cpus=1, timeout=200):
+    kernel, initrd, pristine = t.example_files()
+    return t.root(PRELUDE.replace("@MIB@", str(MIB)) + script, kernel=kernel, initrd=initrd, memory=420 + 2 * MIB,
+                  cpus=cpus, timeout=timeout, disks=[t.disk(t.copy_of(pristine, "disk.img"))])
+
+
+def test_stock_child(t):
+    """DHCP, ping, a file each way, with one processor."""
+    result = _root(t, r"""
+lan 1500
+start --net lan,mac=02:15:5d:01:02:03
+both_ways
+[ "$(count mac)" = 02:15:5d:01:02:03 ] || fail "mac"
+arp -an 2>/dev/null | grep -i 02:15:5d:01:02:03 || grep -i 02:15:5d:01:02:03 /proc/net/arp || fail "another address"
+for cause in bad_message bad_headers bad_length bad_memory spoofed wire_refused unfinished; do
+	[ "$(count $cause)" = 0 ] || fail "$cause"
+done
+lumenctl detach child net || fail detach
+until_says gone
+lumenctl attach child net || fail attach
+until_says back
+ping -c 1 "$(says address)" || fail "ping after it came back"
+lumenctl stop child || fail stop
+tries=0
+while [ -e /sys/class/net/lu-010203 ]; do
+	[ $((tries += 1)) -lt 50 ] || fail "the TAP is still there"
+	usleep 100000
+done
+""")
+    t.equal(result.status, 0, "status of the script")
+
+
+def test_four_queues(t):
+    """With four processors each has a channel, which many flows use; a frame's place is by its flow."""
+    result = _root(t, r"""
+lan 1500
+MORE=lumen.flows=8
+start --cpus 4 --net lan,queues=4
+both_ways
+for queue in 1 2 3; do
+	[ "$(count sub$queue.packets)" -gt 0 ] || fail "queue $queue"
+done
+lumenctl stop child || fail stop
+""", cpus=2)
+    t.equal(result.status, 0, "status of the script")
+
+
+def test_rounds(t):
+    """Link down and up, MTU up to 9000 and back, driver unbound and bound, again and again."""
+    result = _root(t, r"""
+lan 9000
+ACTION=net-rounds MORE=lumen.rounds=@ROUNDS@
+start --net lan
+lumenctl wait child || fail "it ends badly"
+tr -d '\r' <$child/console.log | grep "^net: @ROUNDS@ rounds are right" || fail "no end"
+""".replace("@ROUNDS@", str(ROUNDS)), timeout=120 + 20 * ROUNDS)
+    t.equal(result.status, 0, "status of the script")
