@@ -224,7 +224,8 @@ static bool moves_along(const struct lumen_channel *channel)
 	return channel->vsp && !channel->stopped && !vsp_failure(channel->vsp);
 }
 
-// Until there is nothing under way on any channel.
+// Until there is nothing under way on any channel. One that fails in the middle of it is stopped,
+// as at any other time.
 static void pause_all(uint8_t *form, size_t room)
 {
 	struct lumen_channel *primary = &rig.channels[0];
@@ -238,8 +239,9 @@ static void pause_all(uint8_t *form, size_t room)
 	for (uint32_t turn = 0; !vsp_idle(primary->vsp); turn++) {
 		rig_check(turn < 1000 && vsp_save(primary->vsp, form, room) == 0);
 		for (uint32_t i = 0; i < RIG_CHANNELS; i++)
-			if (moves_along(&rig.channels[i]))
-				rig_poll(&rig.channels[i]);
+			if (moves_along(&rig.channels[i]) &&
+				rig_poll(&rig.channels[i]) & VSP_FAILED)
+				stop_vsp(&rig.channels[i]);
 		if (rig.backend)
 			rig.backend(UINT32_MAX);
 	}
