@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "docs" / "sdk-reference.md"
 SDK = ROOT / "guest-sdk/include/lumen"
 ORDER = ("platform", "status", "detect", "clock", "hypercall", "calls", "vp", "tlb", "ipi", "spin", "apic",
-         "idle", "synic", "timer", "crash", "acpi", "power", "vmbus", "storage", "ic")
+         "idle", "synic", "timer", "crash", "acpi", "power", "vmbus", "segment", "storage", "net",
+         "ic")
 
 FUNCTION = re.compile(r"^(?:__attribute__\(\(\w+\)\) )?[\w ]+[ *]\**(lumen_\w+)\(", re.M)
 SKIPPED = re.compile(r"^(#ifndef LUMEN_\w+_H|#define LUMEN_\w+_H|#endif|#include .*|#undef .*|LUMEN_DECLS_\w+)$")

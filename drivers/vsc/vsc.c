@@ -84,10 +84,28 @@ void vsc_drop(struct vsc *vsc)
 		struct vsc_queue *queue = vsc->queues[i];
 
 		vsc->class->drop(queue);
-		__atomic_store_n(&queue->pending, 0, __ATOMIC_RELEASE);
-		lumen_wake(&queue->pending);
+		vsc_end_wait(vsc, &queue->pending);
 		lumen_wake(&queue->in_flight);
 	}
+}
+
+uint64_t *vsc_put_pages(
+	uint64_t *word, const struct lumen_segment *segment, uint32_t offset, uint32_t length)
+{
+	const uint32_t in_page = (uint32_t)(vsc_address(segment) + offset) % LUMEN_PAGE_SIZE;
+	const uint32_t pages = vsc_page_count((size_t)in_page + length);
+	uint64_t gpa_page = (segment->gpa + offset) / LUMEN_PAGE_SIZE;
+	const uint8_t *data = segment->data;
+
+	if (!data) {
+		for (uint32_t i = 0; i < pages; i++)
+			*word++ = gpa_page++;
+		return word;
+	}
+	data += offset; // any byte of the page will do
+	for (uint32_t i = 0; i < pages; i++, data += LUMEN_PAGE_SIZE)
+		*word++ = lumen_gpa(data) / LUMEN_PAGE_SIZE;
+	return word;
 }
 
 // --- a queue, locked ---
@@ -110,8 +128,7 @@ void vsc_take_answer(struct vsc_queue *queue, const struct vmbus_packet *packet)
 	}
 	memset(queue->answer, 0, VSC_MAX_ANSWER);
 	memcpy(queue->answer, packet->payload, length < VSC_MAX_ANSWER ? length : VSC_MAX_ANSWER);
-	__atomic_store_n(&queue->pending, 0, __ATOMIC_RELEASE);
-	lumen_wake(&queue->pending);
+	vsc_end_wait(queue->vsc, &queue->pending);
 }
 
 bool vsc_count_news(struct vsc_turn *turn)
@@ -124,13 +141,45 @@ bool vsc_count_news(struct vsc_turn *turn)
 
 // --- waiting ---
 
+void vsc_set_due(struct vsc *vsc)
+{
+	__atomic_store_n(&vsc->due, 1, __ATOMIC_RELEASE);
+	lumen_wake(&vsc->due);
+}
+
+bool vsc_defer(struct vsc *vsc)
+{
+	if (vsc->polled)
+		vsc_set_due(vsc);
+	return vsc->polled;
+}
+
 bool vsc_poll(struct vsc *vsc)
 {
+	// Signals are masked on those queues whose handlers have said so; the others lose nothing.
+	const bool due = __atomic_exchange_n(&vsc->due, 0, __ATOMIC_ACQUIRE);
 	bool any = false;
 
 	for (uint32_t i = 0; i < vsc->queue_count; i++)
-		any |= vsc->class->service(vsc->queues[i], false);
+		any |= vsc->class->service(vsc->queues[i], due);
 	return any;
+}
+
+// Until *word is not `value` any more. Polled: until there is something to look at.
+static void vsc_sleep(
+	const struct vsc_queue *queue, const uint32_t *word, uint32_t value, uint64_t deadline)
+{
+	if (queue->vsc->polled)
+		lumen_channel_wait(queue->channel, &queue->vsc->due, 0, deadline);
+	else
+		lumen_channel_wait(queue->channel, word, value, deadline);
+}
+
+void vsc_end_wait(struct vsc *vsc, uint32_t *pending)
+{
+	__atomic_store_n(pending, 0, __ATOMIC_RELEASE);
+	lumen_wake(pending);
+	vsc_defer(vsc); // somebody else has polled
 }
 
 bool vsc_wait(struct vsc *vsc, const uint32_t *pending)
@@ -145,7 +194,7 @@ bool vsc_wait(struct vsc *vsc, const uint32_t *pending)
 			deadline = lumen_deadline_ns(vsc->timeout_ns);
 		else if (lumen_is_due(deadline))
 			return false;
-		lumen_channel_wait(vsc->queues[0]->channel, pending, 1, deadline);
+		vsc_sleep(vsc->queues[0], pending, 1, deadline);
 	}
 }
 
@@ -191,11 +240,11 @@ static void vsc_drain_queue(struct vsc_queue *queue, uint64_t deadline)
 	uint32_t in_flight;
 
 	for (;;) {
-		queue->vsc->class->service(queue, false);
+		vsc_poll(queue->vsc);
 		in_flight = __atomic_load_n(&queue->in_flight, __ATOMIC_ACQUIRE);
 		if (in_flight == 0 || vsc_status(queue->vsc) != LUMEN_OK || lumen_is_due(deadline))
 			return;
-		lumen_channel_wait(queue->channel, &queue->in_flight, in_flight, deadline);
+		vsc_sleep(queue, &queue->in_flight, in_flight, deadline);
 	}
 }
 

@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "lumen/platform.h"
+#include "lumen/segment.h"
 #include "lumen/spin.h"
 #include "lumen/vmbus.h"
 
@@ -92,6 +93,10 @@ struct vsc {
 	lumen_status status;
 	const char *failure;
 	bool closing;
+	// Polled: a family's service() runs where the kernel polls and in calls that wait, and
+	// nowhere else; handlers only say that something is due.
+	bool polled;
+	uint32_t due;
 	uint64_t timeout_ns; // for each answer that is waited for
 	uint32_t queue_count;
 	struct vsc_queue *queues[VSC_MAX_QUEUES]; // the first is the primary channel's
@@ -136,6 +141,16 @@ void vsc_drop(struct vsc *vsc);
 // Services all queues. Returns whether there was anything. Any context.
 bool vsc_poll(struct vsc *vsc);
 
+// Polled: the next poll has something to do, and who waits looks at once. Any context.
+void vsc_set_due(struct vsc *vsc);
+
+// For a channel's handler: whether the family is polled, and has been told. Else the handler calls
+// service() itself.
+bool vsc_defer(struct vsc *vsc);
+
+// *pending, which a vsc_wait() is for, is 0 from now on. Any context.
+void vsc_end_wait(struct vsc *vsc, uint32_t *pending);
+
 // Polls and waits until *pending is 0, up to the timeout; returns whether it is. Thread context.
 bool vsc_wait(struct vsc *vsc, const uint32_t *pending);
 
@@ -151,6 +166,17 @@ void vsc_drain(struct vsc *vsc);
 // Closes the channels, and then, as the host does not touch memory any more, ends what is left and
 // frees the queues. Thread context.
 void vsc_shut_down(struct vsc *vsc);
+
+// Lists the pages of `length` bytes (not 0) from `offset` bytes into the segment on. Returns the
+// word behind them. Any context.
+uint64_t *vsc_put_pages(
+	uint64_t *word, const struct lumen_segment *segment, uint32_t offset, uint32_t length);
+
+// Where a segment begins: of its address only the offset in a page means anything.
+static inline uint64_t vsc_address(const struct lumen_segment *segment)
+{
+	return segment->data ? (uint64_t)(uintptr_t)segment->data : segment->gpa;
+}
 
 // --- a queue, locked ---
 

@@ -183,8 +183,6 @@ static bool ic_service(struct vsc_queue *base, bool signalled)
 	struct ic_chores chores = { 0 };
 	struct vsc_turn turn;
 
-	if (__atomic_exchange_n(&ic_of(queue)->due, 0, __ATOMIC_ACQUIRE))
-		signalled = true;
 	vsc_turn_init(&turn, base, signalled);
 	do {
 		vsc_turn_begin(&turn);
@@ -200,15 +198,11 @@ static bool ic_service(struct vsc_queue *base, bool signalled)
 
 static void ic_handler(void *context, struct lumen_channel *channel)
 {
-	struct lumen_ic *ic = ic_of(context);
+	struct vsc_queue *queue = context;
 
 	(void)channel;
-	if (ic->component->polled) {
-		__atomic_store_n(&ic->due, 1, __ATOMIC_RELEASE);
-		lumen_wake(&ic->due);
-	} else {
-		ic_service(context, true);
-	}
+	if (!vsc_defer(queue->vsc))
+		ic_service(queue, true);
 }
 
 static void ic_drop(struct vsc_queue *queue)
@@ -251,6 +245,7 @@ lumen_status ic_open(struct lumen_vmbus *bus, const struct ic_component *compone
 	if (!ic)
 		return LUMEN_NO_MEMORY;
 	ic->vsc.class = &class;
+	ic->vsc.polled = component->polled;
 	ic->component = component;
 	ic->handlers = handlers;
 	ic->page_count = pages;
@@ -276,7 +271,7 @@ bool lumen_ic_poll(struct lumen_ic *ic)
 
 void lumen_ic_wait(struct lumen_ic *ic, uint64_t deadline_ns)
 {
-	lumen_channel_wait(ic->vsc.queues[0]->channel, &ic->due, 0, deadline_ns);
+	lumen_channel_wait(ic->vsc.queues[0]->channel, &ic->vsc.due, 0, deadline_ns);
 }
 
 lumen_status lumen_ic_status(const struct lumen_ic *ic)

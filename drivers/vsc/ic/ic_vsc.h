@@ -42,7 +42,6 @@ struct lumen_ic {
 	const void *handlers;	   // the kernel's, of the component's kind
 	struct ic_dialect dialect; // zeroes: none yet
 	uint32_t bad;		   // messages
-	uint32_t due;		   // polled: the host has signalled
 	uint32_t page_count;	   // of this allocation
 	uint64_t state[];	   // component->state_size bytes, zeroes at first
 };

@@ -128,11 +128,6 @@ bool storage_capacity(struct lumen_storage *storage, struct lumen_disk *disk);
 lumen_status storage_queue_open(struct lumen_storage *storage, struct lumen_channel *channel,
 	const struct lumen_storage_config *config, uint32_t vp);
 
-static inline uint64_t storage_address(const struct lumen_segment *segment)
-{
-	return segment->data ? (uint64_t)(uintptr_t)segment->data : segment->gpa;
-}
-
 // Big-endian fields of commands and answers; any alignment.
 static inline void storage_put(uint8_t *to, uint32_t bytes, uint64_t value)
 {

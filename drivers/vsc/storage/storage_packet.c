@@ -15,24 +15,6 @@ struct storage_piece {
 
 // --- data: the list of pages ---
 
-static uint64_t *storage_put_pages(uint64_t *word, const struct lumen_segment *segment,
-	uint32_t offset, uint32_t in_page, uint32_t length)
-{
-	const uint32_t pages = (uint32_t)vmbus_pages_spanned(in_page, length);
-	uint64_t gpa_page = (segment->gpa + offset) >> VMBUS_PAGE_SHIFT;
-	const uint8_t *data = segment->data;
-
-	if (!data) {
-		for (uint32_t i = 0; i < pages; i++)
-			*word++ = gpa_page++;
-		return word;
-	}
-	data += offset; // any byte of the page will do
-	for (uint32_t i = 0; i < pages; i++, data += VMBUS_PAGE_SIZE)
-		*word++ = lumen_gpa(data) >> VMBUS_PAGE_SHIFT;
-	return word;
-}
-
 static void storage_put_range(
 	struct lumen_disk_queue *queue, struct storage_piece *piece, uint32_t offset, uint64_t *end)
 {
@@ -54,7 +36,7 @@ static void storage_map(struct lumen_disk_queue *queue, const struct lumen_reque
 	while (piece->bytes < limit && piece->segment < request->segment_count) {
 		const struct lumen_segment *segment = &request->segments[piece->segment];
 		const uint32_t in_page =
-			(uint32_t)(storage_address(segment) + piece->offset) % VMBUS_PAGE_SIZE;
+			(uint32_t)(vsc_address(segment) + piece->offset) % VMBUS_PAGE_SIZE;
 		uint32_t part = segment->length - piece->offset;
 
 		if (piece->bytes == 0)
@@ -63,7 +45,7 @@ static void storage_map(struct lumen_disk_queue *queue, const struct lumen_reque
 			break;
 		if (part > limit - piece->bytes)
 			part = limit - piece->bytes;
-		word = storage_put_pages(word, segment, piece->offset, in_page, part);
+		word = vsc_put_pages(word, segment, piece->offset, part);
 		piece->bytes += part;
 		piece->offset += part;
 		if (piece->offset == segment->length) {

@@ -6,9 +6,9 @@
 
 static bool storage_continues(const struct lumen_segment *segment, const struct lumen_segment *next)
 {
-	const uint64_t end = storage_address(segment) + segment->length;
+	const uint64_t end = vsc_address(segment) + segment->length;
 
-	return (end | storage_address(next)) % LUMEN_PAGE_SIZE == 0;
+	return (end | vsc_address(next)) % LUMEN_PAGE_SIZE == 0;
 }
 
 // Whether the segments are `bytes` long, and `unit` bytes can be sent wherever they are split.

@@ -32,6 +32,7 @@ struct fuzz_device {
 };
 
 extern const struct fuzz_device fuzz_storage;
+extern const struct fuzz_device fuzz_net;
 extern const struct fuzz_device fuzz_ic[];
 extern const uint32_t fuzz_ic_count;
 

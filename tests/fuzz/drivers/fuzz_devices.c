@@ -223,8 +223,10 @@ static void vsc(const struct fuzz_device *device, uint32_t how)
 
 static const struct fuzz_device *pick(uint32_t number)
 {
-	number %= 2 * fuzz_ic_count; // storage has half of the chances
-	return number < fuzz_ic_count ? &fuzz_ic[number] : &fuzz_storage;
+	number %= 3 * fuzz_ic_count; // storage and the network have two thirds of the chances
+	if (number < fuzz_ic_count)
+		return &fuzz_ic[number];
+	return number < 2 * fuzz_ic_count ? &fuzz_storage : &fuzz_net;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)

@@ -277,6 +277,8 @@ bool rig_move(void)
 	for (uint32_t i = 0; i < RIG_CHANNELS; i++)
 		if (sizes[i])
 			restore(&rig.channels[i], forms[i], sizes[i]);
+	if (rig.backend)
+		rig.backend(0); // what it asks of its host at once
 	rig.moved++;
 	return true;
 }

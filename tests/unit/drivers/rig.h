@@ -54,21 +54,25 @@ struct lumen_channel {
 
 struct rig {
 	// To be changed by tests.
-	bool threaded;		  // only between open and close
-	bool interrupts;	  // the handler is called when the host signals; else only polling
-	bool hostile;		  // rings may be broken, and a VSP may fail
-	bool full;		  // a VSC finds no room in its ring
-	bool moves;		  // rig_run() moves VSPs before and after each poll
-	bool mute;		  // the host does nothing
-	uint32_t mute_after;	  // the host does nothing after so many runs; 0: never
-	uint32_t rescind_after;	  // the host takes the device away after so many runs; 0: never
-	lumen_status open_status; // of the next lumen_channel_open()
-	uint32_t fail_alloc;	  // the allocation with this number fails, from 1 on
-	uint32_t offered_subs;	  // sub-channels that the guest finds: those that the VSP asked for
+	bool threaded;		   // only between open and close
+	bool interrupts;	   // the handler is called when the host signals; else only polling
+	bool hostile;		   // rings may be broken, and a VSP may fail
+	bool full;		   // a VSC finds no room in its ring
+	bool moves;		   // rig_run() moves VSPs before and after each poll
+	bool mute;		   // the host does nothing
+	uint32_t mute_after;	   // the host does nothing after so many runs; 0: never
+	uint32_t rescind_after;	   // the host takes the device away after so many runs; 0: never
+	lumen_status open_status;  // of the next lumen_channel_open()
+	uint32_t fail_alloc;	   // the allocation with this number fails, from 1 on
+	lumen_status gpadl_status; // of the next lumen_gpadl_create()
+	bool keeps_gpadls;	   // the host gives none back
+	uint32_t offered_subs; // sub-channels that the guest finds: those that the VSP asked for
 	uint32_t vp;
 	uint32_t complete;		     // what the backend does in a run
 	uint32_t (*backend)(uint32_t count); // does up to so much of what is due; returns how much
 	void (*on_open)(struct lumen_channel *channel);
+	// A VSC lends pages as the GPADL with this number, from 1 on; or takes them back (NULL).
+	void (*on_gpadl)(uint32_t number, const void *pages, uint32_t count);
 	// A VSC sends this: it may be changed. It is in the ring.
 	void (*on_send)(struct lumen_channel *channel, struct vmbus_packet_out *packet);
 	void (*on_sent)(struct lumen_channel *channel, const struct vmbus_packet_out *packet);
@@ -85,6 +89,7 @@ struct rig {
 	uint32_t runs, waits, slept, moved;
 	uint32_t pages; // that the VSC has allocated now
 	uint32_t allocations;
+	uint32_t gpadls; // bits, of numbers that are lent
 	uint32_t changes;
 };
 

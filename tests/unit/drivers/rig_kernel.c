@@ -131,6 +131,12 @@ void lumen_wake(const uint32_t *word)
 	(void)word;
 }
 
+void lumen_log(enum lumen_log_level level, const char *line)
+{
+	(void)level;
+	(void)line;
+}
+
 void lumen_wait(const uint32_t *word, uint32_t value, uint64_t deadline_ns)
 {
 	rig_check(!rig_irq_off);
@@ -193,6 +199,36 @@ void lumen_channel_close(struct lumen_channel *channel)
 {
 	rig_check(!rig_irq_off);
 	rig_close(channel);
+}
+
+lumen_status lumen_gpadl_create(
+	struct lumen_channel *channel, const void *pages, uint32_t count, uint32_t *gpadl)
+{
+	const lumen_status status = rig.gpadl_status;
+	uint32_t number = 1;
+
+	rig_check(channel->open && !rig_irq_off && rig.on_gpadl);
+	rig.gpadl_status = LUMEN_OK;
+	*gpadl = 0;
+	if (status != LUMEN_OK)
+		return status;
+	while (rig.gpadls >> number & 1)
+		number++;
+	rig.gpadls |= 1u << number;
+	rig.on_gpadl(number, pages, count);
+	*gpadl = number;
+	return LUMEN_OK;
+}
+
+lumen_status lumen_gpadl_destroy(struct lumen_channel *channel, uint32_t gpadl)
+{
+	(void)channel;
+	rig_check(!rig_irq_off && rig.gpadls >> gpadl & 1);
+	if (rig.keeps_gpadls)
+		return LUMEN_TIMED_OUT;
+	rig.gpadls &= ~(1u << gpadl);
+	rig.on_gpadl(gpadl, NULL, 0);
+	return LUMEN_OK;
 }
 
 static void note_sent(struct lumen_channel *channel, const struct vmbus_packet_out *packet)

@@ -14,6 +14,7 @@
 #include "ic/ic_guest.h"
 #include "lumen/ic.h"
 #include "lumen/storage.h"
+#include "net/net_kernel.h"
 #include "storage/storage_host.h"
 
 static struct lumen_ic *component;
@@ -276,6 +277,81 @@ static void close_storage(void)
 	cr_assert_eq(storage_host.scsi[0].in_flight, 0);
 }
 
+// --- the network: three frames out, and each comes back ---
+
+static struct lumen_net_frame frames[3];
+
+static void create_net(void)
+{
+	net_host_create(1, 0);
+}
+
+static void open_net(void)
+{
+	cr_assert_eq(net_kernel_open(&(struct lumen_net_config){ .depth = 2, .timeout_ns = 1000 }),
+		LUMEN_OK);
+	net_host.wire.deferred = true;
+	net_host.wire.sent_count = 0;
+	rig.complete = 1;
+	memset(frames, 0, sizeof(frames));
+}
+
+static void begin_frames(void)
+{
+	static struct lumen_segment segments[3];
+
+	for (uint32_t i = 0; i < 3; i++) {
+		net_kernel_fill(buffer[i], 1000, i);
+		segments[i] = (struct lumen_segment){ .data = buffer[i], .length = 1000 };
+		frames[i] = (struct lumen_net_frame){
+			.segments = &segments[i], .segment_count = 1, .done = net_kernel_done
+		};
+		cr_assert_eq(lumen_net_send(net_kernel.net, &frames[i]), LUMEN_OK);
+	}
+}
+
+static bool poll_net(void)
+{
+	return lumen_net_poll(net_kernel.net);
+}
+
+static void take_net_turns(void)
+{
+	for (uint32_t turn = 0; turn < 20; turn++) {
+		rig_run();
+		poll_net();
+	}
+	rig_poll(&rig.channels[0]); // the wire has rooms, wherever the VSP is now
+}
+
+static void finish_frames(void)
+{
+	take_net_turns();
+	cr_assert_eq(net_kernel.good, 3);
+	cr_assert_eq(net_host.wire.sent_count, 3);
+	for (uint32_t i = 0; i < 3; i++) {
+		const struct memory_wire_frame *sent = memory_wire_sent(&net_host.wire, i);
+
+		cr_assert_arr_eq(sent->bytes, buffer[i], 1000);
+		memset(buffer[i], 0xFF, 6);
+		cr_assert(net_kernel_comes(buffer[i], 1000));
+	}
+	take_net_turns();
+	cr_assert_eq(net_kernel.received, 3);
+	cr_assert_arr_eq(net_kernel.bytes, buffer[2], 1000);
+	cr_assert_eq(lumen_net_status(net_kernel.net), LUMEN_OK);
+}
+
+static void close_net(void)
+{
+	const uint32_t begun = frames[0].segments ? 3 : 0;
+
+	lumen_net_close(net_kernel.net);
+	cr_assert_eq(net_kernel.done, begun);
+	cr_assert_eq(rig.gpadls, 0);
+	cr_assert_null(net_host.wire.sending);
+}
+
 // --- all of them ---
 
 #define COMPONENT(name)                                                                            \
@@ -293,6 +369,7 @@ static const struct pair pairs[] = {
 	COMPONENT(fcopy),
 	{ create_storage, open_storage, storage_host_destroy, begin_reads, finish_reads,
 		poll_storage, close_storage },
+	{ create_net, open_net, rig_destroy, begin_frames, finish_frames, poll_net, close_net },
 };
 
 enum { PAIRS = ARRAY_SIZE(pairs), STEPS = 12 };

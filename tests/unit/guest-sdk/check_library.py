@@ -71,9 +71,10 @@ PARTS = {
 
 # What a kernel may call, and the objects of its neighbours, which do not come with it.
 WITHOUT = {
-    "a disk": ("storage", "lumen_storage_open(0, 0, 0)", r"ic|ic_\w+|pipe|utf16"),
-    "a heartbeat": ("ic", "lumen_heartbeat_open(0, 0)", r"storage\w*|ic_(?!vsc|heartbeat)\w+|utf16"),
-    "backup": ("ic", "lumen_vss_open(0, 0, 0)", r"storage\w*|ic_(?!vsc|vss)\w+|utf16"),
+    "a disk": ("storage", "lumen_storage_open(0, 0, 0)", r"ic|ic_\w+|net\w*|rndis|pipe|utf16"),
+    "a network card": ("net", "lumen_net_open(0, 0, 0)", r"storage\w*|ic|ic_\w+|pipe|utf16"),
+    "a heartbeat": ("ic", "lumen_heartbeat_open(0, 0)", r"storage\w*|net\w*|rndis|ic_(?!vsc|heartbeat)\w+|utf16"),
+    "backup": ("ic", "lumen_vss_open(0, 0, 0)", r"storage\w*|net\w*|rndis|ic_(?!vsc|vss)\w+|utf16"),
 }
 
 PROGRAM = """#include <stddef.h>

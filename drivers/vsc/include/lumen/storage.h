@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "lumen/decls.h"
+#include "lumen/segment.h"
 #include "lumen/status.h"
 #include "lumen/vmbus.h"
 
@@ -137,19 +138,11 @@ enum lumen_operation {
 	LUMEN_SCSI,	  // the command in `cdb`; block and count do not count
 };
 
-// A piece of memory. Its ends are anywhere in memory, but where one segment ends and the next does
-// not go on at the same place with a new page, the bytes so far must be a multiple of the block
-// size: there the request is split. A header of 16 bytes in front of pages is therefore no list of
-// segments for a disk, unless it ends at the end of a page and the pages are whole ones; a buffer
-// of any place and length is, and so are several of whole blocks each.
-struct lumen_segment {
-	union {			    // each page of it goes through lumen_gpa(); NULL: `gpa` is used
-		void *data;	    // that the host writes to, or reads
-		const void *source; // that the host only reads: for LUMEN_WRITE, LUMEN_WRITE_SAME
-	};
-	uint64_t gpa;	 // consecutive guest physical memory
-	uint32_t length; // bytes, not 0
-};
+// Segments of a request (lumen/segment.h): their ends are anywhere in memory, but where one ends
+// and the next does not go on at the same place with a new page, the bytes so far must be a
+// multiple of the block size: there the request is split. A header of 16 bytes in front of pages is
+// therefore no list of segments for a disk, unless it ends at the end of a page and the pages are
+// whole ones; a buffer of any place and length is, and so are several of whole blocks each.
 
 #define LUMEN_REQUEST_FUA     0x1u // LUMEN_WRITE: stable before it completes
 #define LUMEN_REQUEST_DATA_IN 0x2u // LUMEN_SCSI: the host writes to the data

@@ -67,6 +67,18 @@ static uint32_t run(uint32_t count)
 	return lent + memory_wire_run(&net_host.wire, count);
 }
 
+// A VSC's: what a raw guest says of its own memory, it says of the kernel's.
+static void on_gpadl(uint32_t number, const void *pages, uint32_t count)
+{
+	struct net_host_gpadl *gpadl = &net_host.gpadls[number];
+
+	rig_check(number < NET_HOST_GPADLS && count <= NET_HOST_PAGES && !gpadl->held);
+	gpadl->byte_count = count * VMBUS_PAGE_SIZE;
+	for (uint32_t i = 0; i < count; i++)
+		gpadl->pfns[i] =
+			lumen_gpa((const uint8_t *)pages + i * VMBUS_PAGE_SIZE) >> VMBUS_PAGE_SHIFT;
+}
+
 void net_host_create(uint32_t queues, uint32_t ram_pages)
 {
 	static const struct vmbus_guid guid = NVSP_GUID;
@@ -89,6 +101,7 @@ void net_host_create(uint32_t queues, uint32_t ram_pages)
 		},
 	};
 	rig.backend = run;
+	rig.on_gpadl = on_gpadl;
 	for (uint32_t i = 0; i < RIG_CHANNELS; i++)
 		rig_offer(i, &guid, &net_vsp_class, &net_host.config);
 }
