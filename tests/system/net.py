@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The network card, with the stock Linux driver in the child and a bridge in the root."""
 
+from lumen import examples
 from lumen.status import number_from_environment
 
 MIB = number_from_environment("NET_MIB", 16)  # of each transfer
@@ -127,4 +128,32 @@ start --net lan
 lumenctl wait child || fail "it ends badly"
 tr -d '\r' <$child/console.log | grep "^net: @ROUNDS@ rounds are right" || fail "no end"
 """.replace("@ROUNDS@", str(ROUNDS)), timeout=120 + 20 * ROUNDS)
+    t.equal(result.status, 0, "status of the script")
+
+
+def test_echo(t):
+    """A kernel on the SDK (examples/echo) answers ARP, and ping of all sizes, one after the other and in a flood;
+    the host finds nothing wrong with it."""
+    result = t.root(PRELUDE.replace("@MIB@", "1") + r"""
+lan 1500
+lumenctl create child --kernel /lumen/echo --memory 64M --append ip=10.7.0.5 --net lan,mac=02:15:5d:01:02:03 ||
+	fail create
+lumenctl start child || fail start
+tries=0
+until grep -q "Answering at 10.7.0.5" $child/console.log 2>/dev/null; do
+	[ $((tries += 1)) -le 300 ] && [ "$(cat $child/status)" = started ] || fail "it does not answer"
+	usleep 200000
+done
+for size in 0 1 18 100 999 1472; do
+	ping -c 2 -i 0.1 -s $size 10.7.0.5 || fail "ping with $size bytes"
+done
+ping -c 200 -i 0.002 -q 10.7.0.5 || fail "many pings"
+grep -i "10.7.0.5 .*02:15:5d:01:02:03" /proc/net/arp || fail "ARP"
+ping -c 1 -W 1 10.7.0.6 && fail "an address that is nobody's answers"
+for cause in bad_message bad_headers bad_length bad_memory spoofed wire_refused unfinished; do
+	[ "$(count $cause)" = 0 ] || fail "$cause"
+done
+[ "$(count sent)" -ge 213 ] || fail "sent $(count sent)"
+lumenctl kill child || fail kill
+""", files={"echo": examples.kernel("echo")}, memory=128, timeout=200)
     t.equal(result.status, 0, "status of the script")

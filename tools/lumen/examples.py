@@ -35,6 +35,7 @@ KERNELS = {
     "tick": Example("synthetic timers, by message and by interrupt"),
     "smp": Example("starts processors, interrupts them, flushes their TLBs", cpus=4),
     "disk": Example("partitions, a file, a block written, on a VMBus disk", vmbus=True, disk=True),
+    "echo": Example("answers ARP and ping, sends UDP datagrams back; needs a network", vmbus=True),
     "service": Example("stops when its host says so, answers heartbeats, is told the time", vmbus=True),
 }
 
