@@ -9,6 +9,18 @@
 
 #include "drivers/proto/rndis.h"
 
+// RNDIS_INFO_8021Q from the two bytes of a frame's tag (IEEE 802.1Q: priority 15:13, DEI 12, VLAN
+// 11:0), and back.
+static inline uint32_t rndis_vlan_of_tag(uint32_t tag)
+{
+	return tag >> 13 | (tag >> 12 & 1) << 3 | (tag & 0xFFF) << 4;
+}
+
+static inline uint16_t rndis_tag_of_vlan(uint32_t vlan)
+{
+	return (uint16_t)((vlan & 7) << 13 | (vlan >> 3 & 1) << 12 | (vlan >> 4 & 0xFFF));
+}
+
 // As much of a message's beginning holds its per-packet information, however much a guest writes.
 // (Linux needs 112 bytes, FreeBSD 140.)
 #define RNDIS_HEAD_MAX 512u

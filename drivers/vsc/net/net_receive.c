@@ -26,8 +26,7 @@ static void net_describe(const struct lumen_net *net, const struct rndis_frame *
 	}
 	if (frame->has & RNDIS_HAS_VLAN) {
 		received->flags |= LUMEN_NET_HAS_VLAN;
-		received->vlan = (uint16_t)((frame->vlan & 7) << 13 | (frame->vlan >> 3 & 1) << 12 |
-					    (frame->vlan >> 4 & 0xFFF));
+		received->vlan = rndis_tag_of_vlan(frame->vlan);
 	}
 	if (frame->has & RNDIS_HAS_HASH) {
 		received->flags |= LUMEN_NET_HAS_HASH;

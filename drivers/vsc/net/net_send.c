@@ -86,8 +86,7 @@ static struct rndis_frame net_describe(const struct lumen_net_frame *frame)
 	}
 	if (frame->flags & LUMEN_NET_TAG) {
 		head.has |= RNDIS_HAS_VLAN;
-		head.vlan = frame->vlan >> 13 | (frame->vlan >> 12 & 1u) << 3 |
-			    (frame->vlan & 0xFFFu) << 4;
+		head.vlan = rndis_vlan_of_tag(frame->vlan);
 	}
 	return head;
 }

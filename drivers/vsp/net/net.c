@@ -65,9 +65,19 @@ static void net_open(struct vsp *base, const void *config)
 
 // --- slots ---
 
+// After a restore: what the guest says next may be in a buffer that the host has not found yet.
+static bool waits_for_loan(const struct net_card_state *state)
+{
+	for (uint32_t i = 0; i < NET_LENT; i++)
+		if (state->loans[i].state == NET_LOAN_ASKED && !state->loans[i].slot)
+			return true;
+	return false;
+}
+
 void net_look_full(struct net_vsp *vsp)
 {
-	vsp->base.full = !vsp->free_slots || vsp->free_frame_count < NET_MAX_MESSAGES;
+	vsp->base.full = !vsp->free_slots || vsp->free_frame_count < NET_MAX_MESSAGES ||
+			 waits_for_loan(vsp->state);
 }
 
 static void free_slot(struct net_slot *slot)
@@ -112,6 +122,7 @@ static void net_work(struct vsp *base)
 	if (base->failure)
 		return;
 	vsp->state->queues[base->index] = vsp; // it has joined
+	net_look_full(vsp);
 	if (!base->primary)
 		net_tell_link(vsp);
 	net_send_batch(vsp);

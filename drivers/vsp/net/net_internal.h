@@ -147,7 +147,8 @@ struct net_slot *net_take_slot(struct net_vsp *vsp);
 // Ends what a slot is for, with what is in its answer.
 void net_answer(struct net_slot *slot, uint32_t type);
 
-// Nothing more is read while there is no slot, or no frame for each message that may come in one.
+// Nothing more is read while there is no slot, or no frame for each message that may come in one,
+// or while it is not known yet what is lent.
 void net_look_full(struct net_vsp *vsp);
 
 // --- net_nvsp.c ---

@@ -217,12 +217,9 @@ static struct net_vsp *choose(
 static uint32_t strip_tag(
 	struct net_vsp *vsp, const struct net_room *room, uint8_t *bytes, struct rndis_frame *frame)
 {
-	uint32_t tci;
-
 	if (frame->length < ETHERNET + TAG || get16(bytes + TYPE_AT) != VLAN)
 		return 0;
-	tci = get16(bytes + TYPE_AT + 2);
-	frame->vlan = tci >> 13 | (tci >> 12 & 1) << 3 | (tci & 0xFFF) << 4;
+	frame->vlan = rndis_vlan_of_tag(get16(bytes + TYPE_AT + 2));
 	frame->has |= RNDIS_HAS_VLAN;
 	frame->length -= TAG;
 	vmbus_memory_write(&vsp->config->memory, buffer_of(vsp->state),

@@ -154,7 +154,7 @@ void net_free_frame(struct net_vsp *vsp, struct net_frame *frame)
 // Puts a tag into the copied beginning; offsets behind it move.
 static void insert_tag(struct net_frame *frame, uint32_t *copied, uint32_t info)
 {
-	const uint32_t tci = (info & 7) << 13 | (info >> 3 & 1) << 12 | (info >> 4 & 0xFFF);
+	const uint16_t tci = rndis_tag_of_vlan(info);
 	const uint8_t tag[TAG] = { VLAN >> 8, VLAN & 0xFF, (uint8_t)(tci >> 8), (uint8_t)tci };
 
 	memmove(frame->bytes + TYPE_AT + TAG, frame->bytes + TYPE_AT, *copied - TYPE_AT);
@@ -242,6 +242,13 @@ static void send_frame(struct net_slot *slot, const struct place *place)
 
 // --- a packet ---
 
+// What cannot be read at all is not complete; a frame that is dropped is.
+static void refuse(struct net_slot *slot, uint64_t *dropped)
+{
+	++*dropped;
+	slot->answer.rndis_packet_complete.status = NVSP_STATUS_INVALID_RNDIS_PACKET;
+}
+
 uint32_t net_send_frames(struct net_slot *slot, const struct nvsp_rndis_packet *packet)
 {
 	struct net_vsp *vsp = slot->vsp;
@@ -251,7 +258,7 @@ uint32_t net_send_frames(struct net_slot *slot, const struct nvsp_rndis_packet *
 	uint32_t length;
 
 	if (!find_source(&source, vsp, packet)) {
-		vsp->drops.bad_memory++;
+		refuse(slot, &vsp->drops.bad_memory);
 		return 0;
 	}
 	place.source = &source;
@@ -260,12 +267,12 @@ uint32_t net_send_frames(struct net_slot *slot, const struct nvsp_rndis_packet *
 
 		place.head_length = left < sizeof(head) ? left : sizeof(head);
 		if (!copy(&source, place.message, head, place.head_length)) {
-			vsp->drops.bad_memory++;
+			refuse(slot, &vsp->drops.bad_memory);
 			break;
 		}
 		if (i == NET_MAX_MESSAGES || rndis_parse_frame(head, place.head_length, left,
 						     &place.frame, &length) != RNDIS_RIGHT) {
-			vsp->drops.bad_message++;
+			refuse(slot, &vsp->drops.bad_message);
 			break;
 		}
 		send_frame(slot, &place);

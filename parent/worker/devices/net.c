@@ -208,6 +208,8 @@ void net_stat(struct device *device, struct stat_text *stat)
 	struct net_device *net = net_of(device);
 	const uint8_t *mac = net->config.card.mac;
 
+	if (!net->tap)
+		return;
 	stat_line(stat, "net.mac %02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
 		mac[4], mac[5]);
 	stat_line(stat, "net.mtu %u", net->config.card.mtu);

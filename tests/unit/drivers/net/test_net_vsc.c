@@ -728,9 +728,8 @@ Test(net_vsc_open, moves_in_the_middle)
 	lumen_net_close(net_kernel.net);
 }
 
-// Its host has not said yet what the buffers are: nothing should be read until then. Disabled:
-// today the VSP reads, drops the frame, and says that it was sent.
-Test(net_vsc, a_frame_right_behind_a_move, .disabled = true)
+// Its host has not said yet what the buffers are: nothing is read until then.
+Test(net_vsc, a_frame_right_behind_a_move)
 {
 	uint32_t (*const backend)(uint32_t count) = rig.backend;
 

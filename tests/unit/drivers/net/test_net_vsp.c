@@ -389,6 +389,8 @@ Test(net_vsp, sections_and_pages_that_are_not_there)
 		net_guest_run();
 		net_guest_take();
 		cr_assert_eq(net_guest.answer_id, 40 + i);
+		cr_assert_eq(net_guest.answer.rndis_packet_complete.status,
+			NVSP_STATUS_INVALID_RNDIS_PACKET);
 		cr_assert_eq(net(0)->drops.bad_memory, i + 1, "row %zu", i);
 	}
 	net_guest_destroy();
