@@ -90,5 +90,5 @@ void tap_poll(struct tap *tap)
 
 uint64_t tap_refused(const struct tap *tap)
 {
-	return 0;
+	return tap->fd < 0;
 }
