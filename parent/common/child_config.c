@@ -261,6 +261,12 @@ static const char *set_mac(struct child_net *net, const char *value)
 	return NULL;
 }
 
+static const char *set_vlan(struct child_net *net, const char *value)
+{
+	return set_number(&net->vlan, value, CHILD_VLAN_MAX,
+		"has a VLAN that is not a number from 1 to 4094");
+}
+
 static const char *set_queues(struct child_net *net, const char *value)
 {
 	return set_number(&net->queues, value, CHILD_QUEUES_MAX,
@@ -271,6 +277,7 @@ static const struct net_option {
 	const char *prefix;
 	const char *(*set)(struct child_net *net, const char *value);
 } net_options[] = {
+	{ "vlan=", set_vlan },
 	{ "mac=", set_mac },
 	{ "queues=", set_queues },
 };
@@ -283,10 +290,10 @@ static const char *set_net_option(struct child_net *net, const char *text)
 		if (!strncmp(text, net_options[i].prefix, length))
 			return net_options[i].set(net, text + length);
 	}
-	return "has an option that is not mac= or queues=";
+	return "has an option that is not vlan=, mac= or queues=";
 }
 
-// SWITCH, then ",mac=M" and ",queues=N".
+// SWITCH, then ",vlan=N", ",mac=M" and ",queues=N".
 static const char *set_net(struct child_config *config, const char *value)
 {
 	const char *comma = strchr(value, ',');
@@ -297,10 +304,9 @@ static const char *set_net(struct child_config *config, const char *value)
 	memset(&config->net, 0, sizeof(config->net));
 	if (!strcmp(value, "none"))
 		return NULL;
-	if (!length || length > CHILD_BRIDGE_MAX || memchr(value, '/', length) ||
-		memchr(value, ' ', length))
-		return "names no switch: a bridge of the root's, up to 15 letters";
-	memcpy(config->net.bridge, value, length);
+	snprintf(config->net.bridge, sizeof(config->net.bridge), "%.*s", (int)length, value);
+	if (length > BRIDGE_NAME_MAX || !bridge_name_valid(config->net.bridge))
+		return "names no switch: up to 15 letters, digits, -, _ and .";
 	error = set_text(text, sizeof(text), comma ? comma + 1 : "");
 	for (option = comma && !error ? text : NULL; option && !error; option = next) {
 		next = strchr(option, ',');
@@ -334,9 +340,11 @@ const struct child_option child_options[CHILD_OPTIONS] = {
 		"looks like an image of another format)\n",
 		set_disk },
 	{ "net", "SWITCH[,OPTION...]",
-		"a network card on a bridge of the root's; or none (default).\n"
-		"Options: mac=M; queues=N, 1 to 16 (default: one for each\n"
-		"virtual processor)\n",
+		"a network card on a switch (lumenctl switch), or none\n"
+		"(default). Options: vlan=N, 1 to 4094 (default: the\n"
+		"switch's for all, 1); mac=M (default: made of the child's\n"
+		"name); queues=N, 1 to 16 (default: one for each virtual\n"
+		"processor)\n",
 		set_net },
 	{ "timeout", "S", "end it after so many seconds (default: never)\n", set_timeout },
 	{ "on-crash", "wait|kill|keep",
@@ -371,6 +379,8 @@ static void print_net(const struct child_net *net, FILE *file)
 	text_quote(*net->bridge ? net->bridge : "none", file);
 	for (unsigned int i = 0; net->has_mac && i < 6; i++)
 		fprintf(file, "%s%02x", i ? ":" : ",mac=", net->mac[i]);
+	if (net->vlan)
+		fprintf(file, ",vlan=%u", net->vlan);
 	if (net->queues)
 		fprintf(file, ",queues=%u", net->queues);
 	putc('\n', file);

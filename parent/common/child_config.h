@@ -8,13 +8,15 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "parent/common/bridge.h"
+
 enum {
 	CHILD_DISKS_MAX = 8,
 	CHILD_VPS_MAX = 64,
 	CHILD_PATH_MAX = 4096,
 	CHILD_APPEND_MAX = 2048,
 	CHILD_SERIAL_MAX = 32,
-	CHILD_BRIDGE_MAX = 15, // Linux's, of an interface's name
+	CHILD_VLAN_MAX = 4094,
 	CHILD_QUEUES_MAX = 16,
 };
 
@@ -30,9 +32,10 @@ struct child_disk {
 };
 
 struct child_net {
-	char bridge[CHILD_BRIDGE_MAX + 1]; // "": the child has no network card
-	uint8_t mac[6];			   // if has_mac: else the worker's choice
+	char bridge[BRIDGE_NAME_MAX + 1]; // "": the child has no network card
+	uint8_t mac[6];			  // if has_mac: else the worker's choice
 	bool has_mac;
+	uint32_t vlan;	 // 0: the switch's for ports of which nothing else is said
 	uint32_t queues; // 0: one for each VP
 };
 

@@ -31,6 +31,7 @@ int ctl_kill(int argc, char **argv);
 int ctl_wait(int argc, char **argv);
 int ctl_stat(int argc, char **argv);
 int ctl_trace(int argc, char **argv);
+int ctl_switch(int argc, char **argv);
 
 // The commands that are a verb of verbs.h.
 int ctl_verb(const struct verb *verb, int argc, char **argv);
@@ -112,6 +113,10 @@ int ctl_attach(int directory, bool *left, bool quiet);
 
 // Waits for the child's end, says why if it was not in order, and returns its status.
 int ctl_wait_child(const char *name, int directory);
+
+// lumenctl switch show: one switch, or all if `name` is NULL, by a socket of netlink.h. Returns an
+// exit status.
+int ctl_show_switches(int socket, const char *name, bool json);
 
 // Prints `text` as a JSON string, quotes included.
 void ctl_print_json_string(const char *text);

@@ -37,6 +37,18 @@ static const struct ctl_command commands[] = {
 	{ "stat", ctl_stat, "NAME [--json]", "counters of a running child", "", false },
 	{ "trace", ctl_trace, "[NAME] [--json]",
 		"the hypervisor's trace: of one child, or of everything", "", false },
+	{ "switch", ctl_switch, "add NAME [--mtu N] | del NAME | show [NAME] [--json]",
+		"make, remove and show the switches that children's network cards are on",
+		"A switch is a bridge of the root's Linux that keeps VLANs apart: what --net "
+		"SWITCH names.\n"
+		"add    makes one, which is up and has no port; with --mtu N, 68 to 65535, so "
+		"large\n"
+		"       frames (default 1500). An address for the root is given by `ip addr add`\n"
+		"del    removes one that has no port\n"
+		"show   lists switches and their ports: link, child, the address of its card, VLAN "
+		"(of\n"
+		"       frames without a tag), and whether it is up\n",
+		false },
 	{ "delete", ctl_delete, "NAME", "forget a child that does not run", "", false },
 };
 

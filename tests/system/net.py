@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The network card, with the stock Linux driver in the child and a bridge in the root."""
 
-from lumen import examples
+import json
+
+from lumen import examples, paths
 from lumen.status import number_from_environment
 
 MIB = number_from_environment("NET_MIB", 16)  # of each transfer
@@ -157,3 +159,86 @@ done
 lumenctl kill child || fail kill
 """, files={"echo": examples.kernel("echo")}, memory=128, timeout=200)
     t.equal(result.status, 0, "status of the script")
+
+
+PEERS = r"""
+fail()
+{
+	echo "FAIL: $1"
+	for child in a b c; do tail -n 20 "/run/lumen/$JOB-$child/console.log" "/run/lumen/$JOB-$child/log"; done
+	lumenctl switch show
+	exit 1
+}
+
+# peer NAME ADDRESS VLAN [ASKS]: 02:15:5d:00:JOB:last of its address
+peer()
+{
+	lumenctl create "$JOB-$1" --kernel "$FILES/kernel" --initrd "$FILES/initrd" --memory 96M \
+		--net "$JOB,vlan=$3,mac=02:15:5d:09:00:0${2##*.}" \
+		--append "console=ttyS0 quiet peer.address=$2 peer.asks=$4" || fail "create $1"
+	lumenctl start "$JOB-$1" || fail "start $1"
+}
+
+until_says()
+{
+	tries=0
+	until tr -d '\r' <"/run/lumen/$JOB-$1/console.log" 2>/dev/null | grep -q "^peer: $2"; do
+		[ $((tries += 1)) -le 600 ] && [ "$(cat "/run/lumen/$JOB-$1/status")" = started ] ||
+			fail "$1 does not say $2"
+		usleep 100000
+	done
+}
+
+port_of() { echo "lu-09000$1"; }
+
+# How many frames the switch has put out to a port.
+put_out() { cat "/sys/class/net/$(port_of $1)/statistics/tx_packets"; }
+"""
+
+
+def test_vlans(t):
+    """Children in one VLAN reach each other; one in another VLAN gets not a single frame, nor does the root."""
+    kernel, _, _ = t.example_files()
+    initrd = t.small_initrd("peer", paths.ROOT / "tests/guests/peer-init", ["hv_vmbus", "hv_netvsc"])
+    result = yield t.shared_root(PEERS + r"""
+while read -r module; do insmod "$module" 2>/dev/null; done </lib/modules/order.net
+lumenctl switch add "$JOB" || fail "switch add"
+ip addr add 10.9.0.9/24 dev "$JOB"
+peer b 10.9.0.2 10
+peer c 10.9.0.3 20
+until_says b up
+until_says c up
+peer a 10.9.0.1 10 10.9.0.2,10.9.0.3,10.9.0.9
+until_says a done
+for answer in "10.9.0.2 reached" "10.9.0.3 silent" "10.9.0.9 silent"; do
+	until_says a "$answer"
+done
+! ping -c 1 -W 2 10.9.0.1 >/dev/null || fail "the root reaches VLAN 10"
+echo "put out: $(put_out 1) $(put_out 2) $(put_out 3)"
+[ "$(put_out 2)" -ge 8 ] || fail "b has got too little"
+[ "$(put_out 3)" = 0 ] || fail "c has got something"
+[ "$(lumenctl stat "$JOB-c" | sed -n 's/^net\.received //p')" = 0 ] || fail "c has been given something"
+[ "$(cat "/sys/class/net/$(port_of 1)/brport/unicast_flood")" = 0 ] || fail "what a is not sent comes to it"
+[ "$(cat "/sys/class/net/$(port_of 1)/brport/learning")" = 0 ] || fail "a's port learns"
+lumenctl switch del "$JOB" 2>refusal && fail "a switch with ports is removed"
+cat refusal
+lumenctl create "$JOB-d" --kernel "$FILES/kernel" --net "$JOB,mac=02:15:5d:09:00:01" || fail "create d"
+lumenctl start "$JOB-d" 2>refusal && fail "two cards with one address"
+cat refusal
+echo "=== json"
+lumenctl switch show "$JOB" --json
+echo "=== end"
+for child in a b c; do lumenctl kill "$JOB-$child" || fail kill; done
+# A port stays for a moment behind its worker's end.
+tries=0
+until lumenctl switch del "$JOB"; do
+	[ $((tries += 1)) -le 100 ] || fail "switch del"
+	usleep 100000
+done
+""", files={"kernel": kernel, "initrd": initrd}, memory=3 * 96)
+    t.equal(result.status, 0, "status of the script")
+    t.contains(result.console, "has 3 ports: lumenctl switch show says which.")
+    shown, = json.loads(result.console.partition("=== json\n")[2].partition("=== end")[0])
+    ports = {port["child"].rpartition("-")[2]: (port["mac"], port["vlan"], port["up"]) for port in shown["ports"]}
+    t.equal(ports, {"a": ("02:15:5d:09:00:01", 10, True), "b": ("02:15:5d:09:00:02", 10, True),
+                    "c": ("02:15:5d:09:00:03", 20, True)}, "ports")

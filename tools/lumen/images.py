@@ -88,10 +88,10 @@ def root_initrd(kernel, programs):
     return product
 
 
-def referee_initrd(kernel, init, wanted_modules, files):
-    """The part of the referee's initrd that does not change between runs: host files at the paths
-    that they have here."""
-    product = paths.IMAGES / "referee.cpio"
+def small_initrd(name, kernel, init, wanted_modules, files=()):
+    """An initrd of busybox, an init, kernel modules and host files at the paths that they have here: a
+    whole small system, or the part of one that does not change between runs."""
+    product = paths.IMAGES / f"{name}.cpio"
     digest = stamp.key([*_generators(), init, paths.BUSYBOX, kernel.image, *files],
                        wanted_modules)
     if not stamp.fresh(product, digest):

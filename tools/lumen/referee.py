@@ -229,7 +229,7 @@ def _base(kernel):
     if not program:
         raise Failure(f"{QEMU} is missing (package qemu-system-x86).")
     files = [Path(p) for p in (program, *_libraries(program))] + [_firmware(f) for f in FIRMWARE]
-    return images.referee_initrd(kernel, INIT, MODULES, files)
+    return images.small_initrd("referee", kernel, INIT, MODULES, files)
 
 
 def _configuration(guests, mask, directory):

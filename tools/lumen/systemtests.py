@@ -128,6 +128,11 @@ class Context:
             initrd, disk = runs.example_images(self.kernel)
         return self.kernel.image, initrd, disk
 
+    def small_initrd(self, name, init, modules):
+        """The initrd of a small Linux child: busybox, an init and these kernel modules."""
+        with build.lock():
+            return images.small_initrd(name, self.kernel, init, modules)
+
     def scratch(self, name, mib=0):
         """A path in this test's directory; with mib, an empty disk image of that size."""
         directory = paths.RUN / self.name

@@ -260,7 +260,7 @@ struct tap *tap_open(const struct tap_config *config, struct failure *failure)
 	tap->ring.ring_fd = -1;
 	tap->rooms_end = &tap->rooms;
 	tap->mtu = config->mtu;
-	tap->fd = tap_link_open(config->bridge, config->mac, &tap->mtu, failure);
+	tap->fd = tap_link_open(config, &tap->mtu, failure);
 	error = tap->fd < 0 ? 0 : open_ring(tap);
 	if (tap->fd >= 0 && !error)
 		return tap;

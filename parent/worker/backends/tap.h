@@ -12,8 +12,10 @@
 struct tap;
 
 struct tap_config {
+	const char *child;  // its name
 	const char *bridge; // of the root's
-	const uint8_t *mac; // of the child's card, for the name of the TAP
+	const uint8_t *mac; // of the child's card
+	uint32_t vlan;	    // 0: the bridge's for ports of which nothing else is said
 	uint32_t mtu;	    // 0: the bridge's
 };
 

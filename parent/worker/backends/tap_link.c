@@ -4,127 +4,254 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_bridge.h>
 #include <linux/if_tun.h>
-#include <linux/sockios.h>
+#include <linux/neighbour.h>
 #include <net/if.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "drivers/vsp/net/backend.h"
+#include "parent/common/bridge.h"
+#include "parent/common/netlink.h"
 #include "parent/worker/backends/linger.h"
 
-static bool fail(struct failure *failure, const char *what, const char *name)
+// What is asked of the root's Linux, in this order.
+struct port {
+	const struct tap_config *config;
+	int socket;
+	struct bridge bridge;
+	char name[IFNAMSIZ];
+	int index;
+	uint32_t mtu;
+};
+
+static bool fail(struct failure *failure, const char *what, const char *name, int error)
 {
 	return failure_set(
-		failure, LUMEN_EXIT_OUR_FAULT, "%s %s: %s.", what, name, strerror(errno));
-}
-
-// An interface request about `name`, which fits.
-static struct ifreq about(const char *name)
-{
-	struct ifreq request;
-
-	memset(&request, 0, sizeof(request));
-	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
-	return request;
+		failure, LUMEN_EXIT_OUR_FAULT, "%s %s: %s.", what, name, strerror(error));
 }
 
 static bool name_tap(int fd, struct ifreq *link)
 {
 	unsigned int tries = 0;
 
-	link->ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
 	while (ioctl(fd, TUNSETIFF, link))
 		if (errno != EBUSY || !linger(&tries))
 			return false;
 	return true;
 }
 
-static int make_tap(struct ifreq *link, struct failure *failure)
+static int make_tap(const char *name, struct failure *failure)
 {
 	const int header = sizeof(struct net_header);
 	const int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	struct ifreq link = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
 
 	if (fd < 0) {
-		fail(failure, "The network card's wire cannot be opened:", "/dev/net/tun");
+		fail(failure, "The network card's wire cannot be opened:", "/dev/net/tun", errno);
 		return -1;
 	}
-	if (name_tap(fd, link) && !ioctl(fd, TUNSETVNETHDRSZ, &header) &&
+	memcpy(link.ifr_name, name, IFNAMSIZ);
+	if (name_tap(fd, &link) && !ioctl(fd, TUNSETVNETHDRSZ, &header) &&
 		!ioctl(fd, TUNSETOFFLOAD, 0))
 		return fd;
-	fail(failure, "The network card's TAP cannot be made:", link->ifr_name);
+	if (errno == EBUSY)
+		failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS,
+			"A network card whose address ends as this one's does is there already "
+			"(%s).",
+			name);
+	else
+		fail(failure, "The network card's TAP cannot be made:", name, errno);
 	close(fd);
 	return -1;
 }
 
-static bool set_mtu(int socket, const char *bridge, const char *name, uint32_t *mtu)
-{
-	struct ifreq request = about(bridge);
+// --- the bridge's port ---
 
-	if (!*mtu) {
-		if (ioctl(socket, SIOCGIFMTU, &request))
-			return false;
-		*mtu = (uint32_t)request.ifr_mtu;
-	}
-	request = about(name);
-	request.ifr_mtu = (int)*mtu;
-	return !ioctl(socket, SIOCSIFMTU, &request);
+static bool find_bridge(struct port *port, struct failure *failure)
+{
+	const char *name = port->config->bridge;
+	const int error = bridge_find(port->socket, name, &port->bridge);
+
+	if (error == ENODEV)
+		return failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS,
+			"There is no switch %s (lumenctl switch add makes one).", name);
+	if (error == ENOTTY)
+		return failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS,
+			"%s is no switch: it is a link, but not a bridge.", name);
+	if (error)
+		return fail(failure, "The root's Linux says nothing of", name, error);
+	if (port->config->vlan && !port->bridge.filters)
+		return failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS,
+			"The switch %s knows no VLANs: it is a bridge that does not filter them.",
+			name);
+	if (!port->mtu)
+		port->mtu = port->bridge.mtu;
+	return true;
 }
 
-static bool join_bridge(int socket, const char *bridge, const char *name)
-{
-	struct ifreq port = about(name), request = about(bridge);
+// What each of these asks is done, or an errno.
 
-	if (ioctl(socket, SIOCGIFINDEX, &port))
-		return false;
-	request.ifr_ifindex = port.ifr_ifindex;
-	return !ioctl(socket, SIOCBRADDIF, &request);
+static void begin(const struct port *port, struct netlink_message *message, uint16_t type,
+	struct ifinfomsg about)
+{
+	about.ifi_index = port->index;
+	netlink_begin(message, type, 0, &about, sizeof(about));
 }
 
-static bool set_up(int socket, const char *name)
+static int join(const struct port *port)
 {
-	struct ifreq request = about(name);
+	const uint8_t *mac = port->config->mac;
+	struct netlink_message message;
+	char alias[80];
 
-	if (ioctl(socket, SIOCGIFFLAGS, &request))
-		return false;
-	request.ifr_flags |= IFF_UP;
-	return !ioctl(socket, SIOCSIFFLAGS, &request);
+	snprintf(alias, sizeof(alias), BRIDGE_PORT_ALIAS, port->config->child, mac[0], mac[1],
+		mac[2], mac[3], mac[4], mac[5]);
+	begin(port, &message, RTM_SETLINK, (struct ifinfomsg){ .ifi_family = AF_UNSPEC });
+	netlink_put_text(&message, IFLA_IFALIAS, alias);
+	netlink_put_u32(&message, IFLA_MTU, port->mtu);
+	netlink_put_u32(&message, IFLA_MASTER, port->bridge.index);
+	return netlink_ask(port->socket, &message, NULL, NULL);
 }
 
-static bool attach(const char *bridge, const char *name, uint32_t *mtu, struct failure *failure)
+static int change_vlan(const struct port *port, uint16_t type, struct bridge_vlan_info vlan)
 {
-	const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool done;
+	struct netlink_message message;
+	uint32_t place;
 
+	begin(port, &message, type, (struct ifinfomsg){ .ifi_family = AF_BRIDGE });
+	place = netlink_nest(&message, IFLA_AF_SPEC);
+	netlink_put(&message, IFLA_BRIDGE_VLAN_INFO, &vlan, sizeof(vlan));
+	netlink_close(&message, place);
+	return netlink_ask(port->socket, &message, NULL, NULL);
+}
+
+// The bridge has put the port into the VLAN that it has for all.
+static int set_vlan(const struct port *port)
+{
+	const uint16_t vlan = (uint16_t)port->config->vlan, other = (uint16_t)port->bridge.pvid;
+	int error;
+
+	if (!vlan || vlan == other)
+		return 0;
+	error = change_vlan(port, RTM_SETLINK,
+		(struct bridge_vlan_info){
+			.flags = BRIDGE_VLAN_INFO_PVID | BRIDGE_VLAN_INFO_UNTAGGED, .vid = vlan });
+	if (error || !other)
+		return error;
+	return change_vlan(port, RTM_DELLINK, (struct bridge_vlan_info){ .vid = other });
+}
+
+// A port that learns nothing, and where no address comes in that it does not have.
+static int lock(const struct port *port)
+{
+	struct netlink_message message;
+	uint32_t place;
+
+	begin(port, &message, RTM_SETLINK, (struct ifinfomsg){ .ifi_family = AF_BRIDGE });
+	place = netlink_nest(&message, IFLA_PROTINFO);
+	netlink_put_u8(&message, IFLA_BRPORT_LEARNING, 0);
+	netlink_put_u8(&message, IFLA_BRPORT_LOCKED, 1);
+	netlink_put_u8(&message, IFLA_BRPORT_UNICAST_FLOOD, 0);
+	netlink_close(&message, place);
+	return netlink_ask(port->socket, &message, NULL, NULL);
+}
+
+// The child's address is this port's, whoever sends from it elsewhere (sticky). EEXIST: it is
+// another one's.
+static int set_address(const struct port *port)
+{
+	const struct ndmsg entry = { .ndm_family = AF_BRIDGE,
+		.ndm_ifindex = port->index,
+		.ndm_state = NUD_NOARP,
+		.ndm_flags = NTF_MASTER | NTF_STICKY };
+	const uint16_t vlan =
+		(uint16_t)(port->config->vlan ? port->config->vlan : port->bridge.pvid);
+	struct netlink_message message;
+
+	netlink_begin(&message, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_EXCL, &entry, sizeof(entry));
+	netlink_put(&message, NDA_LLADDR, port->config->mac, 6);
+	if (port->bridge.filters && vlan)
+		netlink_put(&message, NDA_VLAN, &vlan, sizeof(vlan));
+	return netlink_ask(port->socket, &message, NULL, NULL);
+}
+
+// The root speaks by the bridge, and not by its port: IPv6 would, by itself. Where there is no IPv6
+// there is no such file.
+static int keep_silent(const struct port *port)
+{
+	char path[64];
+	int fd, error = 0;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", port->name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
-		return fail(failure, "There is no socket for", name);
-	if (!if_nametoindex(bridge))
-		done = failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS,
-			"There is no switch %s: no bridge of that name.", bridge);
-	else if (!set_mtu(fd, bridge, name, mtu))
-		done = fail(failure, "The MTU cannot be set of", name);
-	else if (!join_bridge(fd, bridge, name))
-		done = fail(failure, "The network card cannot be put on the switch", bridge);
-	else
-		done = set_up(fd, name) || fail(failure, "The link cannot be set up:", name);
+		return errno == ENOENT ? 0 : errno;
+	if (write(fd, "1", 1) != 1)
+		error = errno;
 	close(fd);
-	return done;
+	return error;
 }
 
-int tap_link_open(const char *bridge, const uint8_t *mac, uint32_t *mtu, struct failure *failure)
+static int set_up(const struct port *port)
 {
-	struct ifreq link;
-	char name[IFNAMSIZ];
-	int fd;
+	struct netlink_message message;
 
-	snprintf(name, sizeof(name), "lu-%02x%02x%02x", mac[3], mac[4], mac[5]);
-	link = about(name);
-	fd = make_tap(&link, failure);
-	if (fd < 0 || attach(bridge, name, mtu, failure))
+	begin(port, &message, RTM_SETLINK,
+		(struct ifinfomsg){
+			.ifi_family = AF_UNSPEC, .ifi_flags = IFF_UP, .ifi_change = IFF_UP });
+	return netlink_ask(port->socket, &message, NULL, NULL);
+}
+
+static bool put_on(struct port *port, struct failure *failure)
+{
+	static const struct {
+		int (*ask)(const struct port *port);
+		const char *not_done;
+	} steps[] = {
+		{ join, "The network card cannot be put on the switch" },
+		{ set_vlan, "The network card cannot be put into its VLAN on the switch" },
+		{ lock, "The network card cannot be held to its address on the switch" },
+		{ set_address, "The network card's address cannot be had on the switch" },
+		{ keep_silent, "IPv6 cannot be kept off the port on the switch" },
+		{ set_up, "The network card cannot be set up on the switch" },
+	};
+
+	if (!find_bridge(port, failure))
+		return false;
+	port->index = (int)if_nametoindex(port->name);
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		const int error = steps[i].ask(port);
+
+		if (error)
+			return fail(failure, steps[i].not_done, port->config->bridge, error);
+	}
+	return true;
+}
+
+int tap_link_open(const struct tap_config *config, uint32_t *mtu, struct failure *failure)
+{
+	const uint8_t *mac = config->mac;
+	struct port port = { .config = config, .socket = netlink_open(), .mtu = *mtu };
+	int fd = -1;
+	bool done = false;
+
+	snprintf(port.name, sizeof(port.name), "lu-%02x%02x%02x", mac[3], mac[4], mac[5]);
+	if (port.socket < 0) {
+		fail(failure, "There is no socket for", port.name, errno);
+		return -1;
+	}
+	fd = make_tap(port.name, failure);
+	if (fd >= 0)
+		done = put_on(&port, failure);
+	close(port.socket);
+	*mtu = port.mtu;
+	if (done || fd < 0)
 		return fd;
 	close(fd);
 	return -1;

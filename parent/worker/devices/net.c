@@ -163,7 +163,9 @@ bool net_attach(struct device *device, struct failure *failure)
 	struct net_device *net = net_of(device);
 	const struct child_config *config = &device->worker->config;
 	const uint32_t queues = config->net.queues ? config->net.queues : config->vps;
-	struct tap_config tap = { .bridge = config->net.bridge };
+	struct tap_config tap = { .child = device->worker->name,
+		.bridge = config->net.bridge,
+		.vlan = config->net.vlan };
 
 	if (!*config->net.bridge)
 		return true;

@@ -130,6 +130,38 @@ Test(config, a_disk_has_options_at_its_end)
 	cr_assert_not_null(child_config_set(&config, "disk", ",ro,format=raw"));
 }
 
+Test(config, a_network_card_comes_back_as_written)
+{
+	static const uint8_t mac[6] = { 0x02, 0x15, 0x5d, 0xa, 0xb, 0xc };
+	static const struct {
+		const char *text, *bridge;
+		uint32_t vlan, queues;
+		bool has_mac;
+	} rows[] = {
+		{ "none", "", 0, 0, false },
+		{ "lan", "lan", 0, 0, false },
+		{ "br-lan_0.15bytes", NULL, 0, 0, false },
+		{ "br-lan_0.15byte", "br-lan_0.15byte", 0, 0, false },
+		{ "lan,vlan=4094", "lan", 4094, 0, false },
+		{ "lan,queues=16,mac=02:15:5D:0a:0b:0C,vlan=1", "lan", 1, 16, true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const bool wrong = child_config_set(&config, "net", rows[i].text);
+
+		cr_expect_eq(wrong, !rows[i].bridge, "%s", rows[i].text);
+		if (wrong)
+			continue;
+		write_config();
+		cr_assert(read_config());
+		cr_expect_str_eq(copy.net.bridge, rows[i].bridge);
+		cr_expect_eq(copy.net.vlan, rows[i].vlan);
+		cr_expect_eq(copy.net.queues, rows[i].queues);
+		cr_expect_eq(copy.net.has_mac, rows[i].has_mac);
+		cr_expect(!rows[i].has_mac || !memcmp(copy.net.mac, mac, sizeof(mac)));
+	}
+}
+
 Test(config, wrong_values_are_refused)
 {
 	static const char *const pairs[][2] = { { "memory", "12X" }, { "memory", "" },
@@ -140,7 +172,13 @@ Test(config, wrong_values_are_refused)
 		{ "cpu-cap", "101" }, { "cpu-cap", "50%" }, { "on-crash", "" },
 		{ "on-crash", "Kill" }, { "legacy-timer", "1" }, { "timeout", "1.5" },
 		{ "disk", "" }, { "disk", ",ro" }, { "disk", "/a,serial=a b" },
-		{ "disk", "/a,serial=012345678901234567890123456789012" }, { "nonsense", "1" } };
+		{ "disk", "/a,serial=012345678901234567890123456789012" }, { "net", "" },
+		{ "net", ",vlan=1" }, { "net", "a b" }, { "net", "../a" }, { "net", "default" },
+		{ "net", "lan,vlan=0" }, { "net", "lan,vlan=4095" }, { "net", "lan,vlan=" },
+		{ "net", "lan,vlan=1x" }, { "net", "lan," }, { "net", "lan,nonsense=1" },
+		{ "net", "lan,queues=17" }, { "net", "lan,mac=" },
+		{ "net", "lan,mac=03:15:5d:00:00:01" }, { "net", "lan,mac=02:15:5d:00:00:1" },
+		{ "nonsense", "1" } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
 		cr_expect_not_null(child_config_set(&config, pairs[i][0], pairs[i][1]), "%s %s",
