@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The network card, with the stock Linux driver in the child and a bridge in the root."""
 
+import hashlib
+import http.server
 import json
+import socket
+import threading
+import urllib.request
 
 from lumen import examples, paths
+from lumen import network, paths
 from lumen.status import number_from_environment
 
 MIB = number_from_environment("NET_MIB", 16)  # of each transfer
@@ -242,3 +248,58 @@ done
     ports = {port["child"].rpartition("-")[2]: (port["mac"], port["vlan"], port["up"]) for port in shown["ports"]}
     t.equal(ports, {"a": ("02:15:5d:09:00:01", 10, True), "b": ("02:15:5d:09:00:02", 10, True),
                     "c": ("02:15:5d:09:00:03", 20, True)}, "ports")
+
+
+PAGE = b"from the machine that runs QEMU\n" * 1000
+
+
+class _Pages(http.server.BaseHTTPRequestHandler):
+    """One page at every address."""
+
+    def do_GET(self):  # pylint: disable=invalid-name
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(PAGE)))
+        self.end_headers()
+        self.wfile.write(PAGE)
+
+    def log_message(self, *_):
+        pass
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind((network.LISTEN, 0))
+        return probe.getsockname()[1]
+
+
+def test_default(t):
+    """As ./lumen run has it: the example's shell has an address, a name server and a way out, and a published
+    port leads to the child."""
+    port, got = _free_port(), []
+
+    def type_commands(session):
+        session.type(f"ping -c 1 -W 5 {network.MACHINE} && cat /etc/resolv.conf\n"
+                     f"wget -q -O /tmp/page http://{network.MACHINE}:{pages.server_port}/ && md5sum /tmp/page\n"
+                     "for try in 1 2 3 4 5 6 7 8 9; do ping -6 -c 1 -W 2 fec0::2 >/tmp/ping && break; sleep 1; done\n"
+                     "tail -n 2 /tmp/ping; mkdir /tmp/www && echo it is the child >/tmp/www/who && httpd -h /tmp/www && echo ser''ves\n")
+
+    def fetch(session):
+        with urllib.request.urlopen(f"http://{network.LISTEN}:{port}/who", timeout=60) as answer:
+            got.append(answer.read())
+        session.type("exit\n")
+
+    def prepare(session):
+        session.when("child# ", type_commands)
+        session.when("\nserves", fetch)
+
+    with http.server.ThreadingHTTPServer((network.LISTEN, 0), _Pages) as pages:
+        threading.Thread(target=pages.serve_forever, daemon=True).start()
+        result = t.linux("shell", session=prepare, net=network.net("default"),
+                         publish=[network.publish(f"{port}:80")])
+        pages.shutdown()
+    t.equal(result.status, 0, "status")
+    t.contains(result.console, f"network: eth0 has the address {network.CHILD}")
+    t.contains(result.console, f"nameserver {network.NAMES}")
+    t.equal(result.console.count("1 packets received"), 2, "pings that were answered, by IPv4 and IPv6")
+    t.contains(result.console, f"{hashlib.md5(PAGE).hexdigest()}  /tmp/page")
+    t.equal(got, [b"it is the child\n"], "the published page")

@@ -8,7 +8,7 @@ import textwrap
 import traceback
 from pathlib import Path
 
-from lumen import examples, kernels, paths, status, ui
+from lumen import examples, kernels, network, paths, status, ui
 from lumen.qemu import DISK_OPTIONS, Disk
 from lumen.status import Failure
 
@@ -94,6 +94,13 @@ def _machine_options(parser):
     parser.add_argument("--disk", type=disk, action="append", default=[], metavar="FILE[,OPTION...]",
                         help="a raw disk image or block device; options: ro, format=raw (it is raw though "
                         "it looks like an image of another format); can be given again")
+    parser.add_argument("--net", type=network.net, default=network.SWITCH, metavar="SWITCH[,OPTION...]",
+                        help="a network card for the child, on a switch in the root with a way out through QEMU; "
+                        f"default: {network.SWITCH}; or none. Options: vlan=N (on another one than 1 there is no way "
+                        "out), mac=M, queues=N")
+    parser.add_argument("--publish", type=network.publish, action="append", default=[], metavar="HOST:GUEST[/udp]",
+                        help=f"a port of this machine ({network.LISTEN}) leads to one of the child's; can be given "
+                        "again")
     parser.add_argument("--timeout", type=seconds, metavar="S",
                         help="give up after S seconds, status 121 (on a terminal: never; else 600)")
     parser.add_argument("--gdb", action="store_true",
@@ -207,9 +214,11 @@ def _add_check(commands):
 def _options(args):
     from lumen.run import Options
     names = ("memory", "root_cpus", "accel", "timeout", "gdb", "bare", "kernel", "initrd", "append",
-             "cpus", "test_devices", "legacy_timer", "on_crash")
+             "cpus", "test_devices", "legacy_timer", "on_crash", "net", "publish")
     given = {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
     example = examples.defaults(getattr(args, "name", None))
+    if args.bare:  # without lumenctl, and without a hypervisor for children
+        given["net"] = ""
     return Options(disks=list(args.disk), **{**example, **given})
 
 

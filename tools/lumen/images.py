@@ -12,6 +12,7 @@ from lumen import cpio, modules, paths, stamp, ui
 
 SOURCE = Path(__file__).resolve()
 ROOT_INIT = paths.ROOT / "parent/root/init"
+ROOT_NETWORK = paths.ROOT / "parent/root/network"
 START_PROCESSORS = SOURCE.with_name("start-processors")
 EXAMPLE = paths.ROOT / "examples/linux"
 OS_RELEASE = Path("/etc/os-release")
@@ -19,6 +20,8 @@ OS_RELEASE = Path("/etc/os-release")
 ROOT_MODULES = ["virtio_pci", "virtio_blk", "virtio_console"]
 # Loaded if some child has a network card.
 ROOT_NET_MODULES = ["tun", "bridge"]
+# And for the machine's own.
+ROOT_UPLINK_MODULES = ["virtio_net"]
 # The child's own drivers for its disk and file system, and for requests to power off; BARE serves
 # the trial without a hypervisor.
 COMMON_MODULES = ["sd_mod", "ext4", "crc32c_generic", "crc32c_intel"]
@@ -57,9 +60,11 @@ def _add_base(archive, init):
     archive.copy("init", init)
 
 
-def _add_modules(archive, kernel, wanted, list_name):
-    """The modules in the order to insert them, and that order as a file."""
-    order = modules.load_order(kernel, wanted)
+def _add_modules(archive, kernel, wanted, list_name, behind=()):
+    """The modules in the order to insert them, and that order as a file. Without those that are there when
+    they are inserted: behind, and what it needs."""
+    there = modules.load_order(kernel, behind) if behind else []
+    order = [path for path in modules.load_order(kernel, wanted) if path not in there]
     for path in order:
         name = "lib/modules/" + path
         if name not in archive.directories:
@@ -75,13 +80,15 @@ def root_initrd(kernel, programs):
     trial without a hypervisor accepts."""
     programs = {name: path for name, path in programs.items() if path.exists()}
     product = paths.IMAGES / "root.cpio"
-    digest = stamp.key([*_generators(), ROOT_INIT, paths.BUSYBOX, kernel.image, *programs.values()],
-                       sorted(programs), ROOT_MODULES, ROOT_NET_MODULES)
+    digest = stamp.key([*_generators(), ROOT_INIT, ROOT_NETWORK, paths.BUSYBOX, kernel.image, *programs.values()],
+                       sorted(programs), ROOT_MODULES, ROOT_NET_MODULES, ROOT_UPLINK_MODULES)
     if not stamp.fresh(product, digest):
         def fill(archive):
             _add_base(archive, ROOT_INIT)
             _add_modules(archive, kernel, ROOT_MODULES, "order")
             _add_modules(archive, kernel, ROOT_NET_MODULES, "order.net")
+            _add_modules(archive, kernel, ROOT_UPLINK_MODULES, "order.uplink", behind=ROOT_MODULES)
+            archive.copy("bin/network", ROOT_NETWORK)
             for name, path in programs.items():
                 archive.copy(name, path)
         _write(product, digest, fill)

@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lumen import paths
+from lumen import network, paths
 from lumen.status import bad
 
 # CPU flags (/proc/cpuinfo) of the processors that the hypervisor can drive. /dev/kvm says nothing:
@@ -58,6 +58,8 @@ class Machine:
     cpus: int = 2
     accel: str = "tcg"
     disks: list = field(default_factory=list)
+    network: bool = False  # a network card, with QEMU's user network behind it
+    publish: list = field(default_factory=list)  # network.Publish
     terminal: bool = False  # lumen.console is a terminal (hvc0) in the root
     bare: bool = False  # no hypervisor: the kernel's own console is the machine's console
     icount: bool = False  # time is counted in instructions, and the processors take turns
@@ -173,7 +175,8 @@ def arguments(machine, console_fd, control_fd):
             "-m", str(machine.memory), *ALONE,
             *_kernel_arguments(machine),
             *_console_arguments(machine, console_fd, control_fd),
-            *_disk_arguments(machine), *_gdb_arguments(machine)]
+            *_disk_arguments(machine), *_gdb_arguments(machine),
+            *(network.qemu_arguments(machine.publish) if machine.network else [])]
 
 
 class Running:

@@ -296,7 +296,7 @@ def _refuse(options, name):
         raise bad(f"the example {name} needs VMBus, which KVM does not have: not with --on kvm.")
     if options.disks:
         raise bad("--disk: disks are VMBus channels, which KVM does not have: not with --on kvm.")
-    for option, given in (("--initrd", options.initrd), ("--gdb", options.gdb),
+    for option, given in (("--initrd", options.initrd), ("--gdb", options.gdb), ("--publish", options.publish),
                           ("--bare", options.bare)):
         if given:
             raise bad(f"{option} is not for --on kvm.")

@@ -10,8 +10,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lumen import (build, deps, diskfile, examples, images, kernelfile, kernels, paths, qemu, session, status,
-                   ui, userfiles)
+from lumen import (build, deps, diskfile, examples, images, kernelfile, kernels, network, paths, qemu, session,
+                   status, ui, userfiles)
 from lumen.status import Failure, bad
 
 ROOT_APPEND = "console=ttyS0 panic=-1 tsc=reliable rdinit=/init"
@@ -53,6 +53,8 @@ class Options:
     timeout: float | None = None
     test_devices: bool = False
     legacy_timer: bool = False
+    net: str = ""  # SWITCH[,OPTION...]; "": the child has no network card, nor has the machine
+    publish: list = field(default_factory=list)  # network.Publish
     on_crash: str = "wait"
     gdb: bool = False
     bare: bool = False
@@ -164,6 +166,7 @@ def check_files(options):
     for disk in options.disks:
         check_disk(disk)
     _check_shared(options.disks)
+    network.check(options.net, options.publish)
 
 
 def _check_append(text):
@@ -227,7 +230,7 @@ def _root_config(options, terminal_size):
     return {"MODE": options.mode, "NAME": options.name, "MEMORY": f"{options.memory}M",
             "CPUS": options.cpus, "TIMEOUT": math.ceil(options.timeout or 0) or "", "APPEND": options.append, "DISKS": _words(options),
             "TEST_DEVICES": "1" if options.test_devices else "",
-            "LEGACY_TIMER": "1" if options.legacy_timer else "", "ON_CRASH": options.on_crash,
+            "LEGACY_TIMER": "1" if options.legacy_timer else "", "ON_CRASH": options.on_crash, "NET": options.net,
             "COLUMNS": columns, "ROWS": rows}
 
 
@@ -269,6 +272,7 @@ def _root_machine(options, root_kernel, accel, directory):
     machine = qemu.Machine(
         kernel=paths.HYPERVISOR, append=options.hypervisor_append, memory=memory,
         cpus=options.root_cpus, disks=options.disks, terminal=terminal,
+        network=bool(options.net), publish=options.publish,
         root_log=paths.relative(directory / "root.log"))
     if options.bare:
         machine.kernel, machine.append, machine.initrd = root_kernel.image, ROOT_APPEND, initrd

@@ -19,7 +19,7 @@ from unittest import mock
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tools"))
 
-from lumen import cli, kernelfile, qemu, run, userfiles  # noqa: E402
+from lumen import cli, kernelfile, network, qemu, run, userfiles  # noqa: E402
 from lumen.status import Failure  # noqa: E402
 from test_harness import bzimage, elf64  # noqa: E402
 
@@ -129,6 +129,31 @@ class Names(Tree):
         for argv in self.ROWS:
             with self.subTest(argv=argv):
                 self.refused(*argv)
+
+    NETS = ["", ",vlan=1", "x" * 16, "x/y", "a b", "-x", "\u00e9", "none,vlan=1", "default,vlan=0", "default,vlan=4095",
+            "default,vlan=\u0661", "default,", "default,queues=17", "default,mac=03:00:00:00:00:01",
+            "default,mac=02:00:00:00:00:1", "default,rate=1"]
+    PORTS = ["", "80", ":80", "80:", "0:1", "1:0", "65536:1", "1:65536", "1:2:3", "1:2/sctp", "1:\u0661", "a:b",
+             "127.0.0.1:1:2"]
+
+    def test_networks(self):
+        for option, texts in (("--net", self.NETS), ("--publish", self.PORTS)):
+            for text in texts:
+                for command in (["run", "linux"], ["shell"]):
+                    with self.subTest(option=option, text=text, command=command):
+                        self.refused(*command, f"{option}={text}", says=option)
+        self.refused("run", "linux", "--net", "none", "--publish", "8080:80", says="no network")
+        self.refused("run", "linux", "--publish", "8080:80", "--publish", "8080:81", says="given twice")
+        self.refused("run", "hello", "--on", "kvm", "--publish", "8080:80", says="not for --on kvm")
+
+    def test_ports_in_use(self):
+        for kind, suffix in ((socket.SOCK_STREAM, ""), (socket.SOCK_DGRAM, "/udp")):
+            with self.subTest(kind=kind), socket.socket(socket.AF_INET, kind) as holder:
+                holder.bind((network.LISTEN, 0))
+                if kind == socket.SOCK_STREAM:
+                    holder.listen()
+                port = holder.getsockname()[1]
+                self.refused("run", "linux", "--publish", f"{port}:80{suffix}", says="in use")
 
     def test_lengths_from_the_environment(self):
         for variable in ("FUZZ_SECONDS", "CHILDREN_ROUNDS"):

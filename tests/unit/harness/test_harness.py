@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import layering  # noqa: E402
-from lumen import cli, cpio, examples, fuzz, images, kernelfile, qemu, run, stamp, unittests  # noqa: E402
+from lumen import cli, cpio, examples, fuzz, images, kernelfile, network, qemu, run, stamp, unittests  # noqa: E402
 from lumen.report import Report  # noqa: E402
 from lumen.status import BAD_ARGUMENTS, Failure  # noqa: E402
 
@@ -95,6 +95,15 @@ class CommandLine(unittest.TestCase):
             ["smp"], ["smp", "--cpus", "2"], ["hello", "--memory", "1G"], ["linux"])]
         self.assertEqual([(o.cpus, o.memory) for o in options],
                          [(4, 64), (2, 64), (1, 1024), (1, 512)])
+
+    def test_networks(self):
+        """A child has a network unless it is said otherwise, or there is no lumenctl to give it one."""
+        parse = cli.parser().parse_args
+        self.assertEqual([cli._options(parse(words)).net for words in (
+            ["run", "linux"], ["shell"], ["run", "linux", "--net", "none"], ["shell", "--bare"],
+            ["run", "linux", "--net", "default,vlan=7,queues=2"], ["run", "linux", "--net", "lan"])],
+            ["lumen0", "lumen0", "", "", "lumen0,vlan=7,queues=2", "lan"])
+        self.assertEqual(run.Options().net, "")
 
     def test_sizes(self):
         self.assertEqual([cli.memory_size(t) for t in ("512M", "1G", "64", "65536K", "17M")],
@@ -240,6 +249,14 @@ class Machine(unittest.TestCase):
         argv = qemu.arguments(qemu.Machine(kernel="k", append="a", gdb=True), 5, 6)
         self.assertEqual(argv[argv.index("-gdb") + 1], "tcp:127.0.0.1:1234")
         self.assertNotIn("-s", argv)
+
+    def test_a_network_card_only_where_it_is_wanted(self):
+        machine = qemu.Machine(kernel="k", append="a")
+        self.assertNotIn("-netdev", qemu.arguments(machine, 5, 6))
+        machine.network, machine.publish = True, [network.publish("8080:80"), network.publish("53:5353/udp")]
+        argv = qemu.arguments(machine, 5, 6)
+        self.assertTrue(argv[argv.index("-netdev") + 1].endswith(
+            ",hostfwd=tcp:127.0.0.1:8080-10.0.2.15:80,hostfwd=udp:127.0.0.1:53-10.0.2.15:5353"))
 
     def test_bare_status(self):
         self.assertEqual([run._bare_status(c) for c in (0, 1, 85, -9, 2)], [0, 0, 42, 123, 123])

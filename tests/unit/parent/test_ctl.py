@@ -532,6 +532,23 @@ def test_whatever_is_left_can_be_deleted(bench):
         bench.clean("a")
 
 
+def test_switches_that_cannot_be(bench):
+    """What needs no rights to be refused, and what there is to show."""
+    for words, says in (([], "needs add, del or show"), (["make"], "not make"), (["add"], "needs the name"),
+                        (["add", "a", "b"], "one too many"), (["add", "x" * 16], "cannot be"), (["add", ""], "cannot be"),
+                        (["add", "a/b"], "cannot be"), (["add", "none"], "cannot be"), (["add", ".."], "cannot be"),
+                        (["add", "a", "--mtu"], "needs a value"), (["add", "a", "--mtu", "67"], "--mtu 67"),
+                        (["add", "a", "--mtu", "65536"], "--mtu 65536"), (["add", "a", "--json"], "does not know --json"),
+                        (["del"], "needs the name"), (["del", "a", "--mtu", "9000"], "does not know"),
+                        (["del", "lo"], "no switch lo"), (["show", "lo"], "no switch lo"),
+                        (["show", "no-such"], "no switch no-such"), (["show", "-x"], "does not know -x")):
+        result = bench.run("switch", *words)
+        check(result.returncode == 122 and says in result.stderr, f"switch {words}: {result.returncode} {result.stderr}")
+    check(isinstance(json.loads(bench.do("switch", "show", "--json")), list), "switch show --json")
+    bench.do("switch", "show")
+    check("--mtu N" in bench.do("switch", "--help"), "switch --help")
+
+
 def main():
     tests = [(name[5:], test) for name, test in globals().items()
              if name.startswith("test_") and ONLY in name]
