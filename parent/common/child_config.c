@@ -273,6 +273,14 @@ static const char *set_queues(struct child_net *net, const char *value)
 		"has a number of queues that is not from 1 to 16");
 }
 
+#define NET_OPTIONS_KNOWN "has an option that is not vlan=, mac=, queues= or isolated"
+
+static const char *set_isolated(struct child_net *net, const char *value)
+{
+	net->isolated = !*value;
+	return net->isolated ? NULL : NET_OPTIONS_KNOWN;
+}
+
 static const struct net_option {
 	const char *prefix;
 	const char *(*set)(struct child_net *net, const char *value);
@@ -280,6 +288,7 @@ static const struct net_option {
 	{ "vlan=", set_vlan },
 	{ "mac=", set_mac },
 	{ "queues=", set_queues },
+	{ "isolated", set_isolated },
 };
 
 static const char *set_net_option(struct child_net *net, const char *text)
@@ -290,10 +299,10 @@ static const char *set_net_option(struct child_net *net, const char *text)
 		if (!strncmp(text, net_options[i].prefix, length))
 			return net_options[i].set(net, text + length);
 	}
-	return "has an option that is not vlan=, mac= or queues=";
+	return NET_OPTIONS_KNOWN;
 }
 
-// SWITCH, then ",vlan=N", ",mac=M" and ",queues=N".
+// SWITCH, then ",vlan=N", ",mac=M", ",queues=N" and ",isolated".
 static const char *set_net(struct child_config *config, const char *value)
 {
 	const char *comma = strchr(value, ',');
@@ -344,7 +353,7 @@ const struct child_option child_options[CHILD_OPTIONS] = {
 		"(default). Options: vlan=N, 1 to 4094 (default: the\n"
 		"switch's for all, 1); mac=M (default: made of the child's\n"
 		"name); queues=N, 1 to 16 (default: one for each virtual\n"
-		"processor)\n",
+		"processor); isolated (from all others that are)\n",
 		set_net },
 	{ "timeout", "S", "end it after so many seconds (default: never)\n", set_timeout },
 	{ "on-crash", "wait|kill|keep",
@@ -383,6 +392,8 @@ static void print_net(const struct child_net *net, FILE *file)
 		fprintf(file, ",vlan=%u", net->vlan);
 	if (net->queues)
 		fprintf(file, ",queues=%u", net->queues);
+	if (net->isolated)
+		fprintf(file, ",isolated");
 	putc('\n', file);
 }
 

@@ -37,6 +37,7 @@ struct child_net {
 	bool has_mac;
 	uint32_t vlan;	 // 0: the switch's for ports of which nothing else is said
 	uint32_t queues; // 0: one for each VP
+	bool isolated;	 // from other cards that are
 };
 
 // After a child has reported a crash: X(NAME, what it is called).

@@ -47,7 +47,7 @@ static const struct ctl_command commands[] = {
 		"del    removes one that has no port\n"
 		"show   lists switches and their ports: link, child, the address of its card, VLAN "
 		"(of\n"
-		"       frames without a tag), and whether it is up\n",
+		"       frames without a tag), whether it is up, and whether it is isolated\n",
 		false },
 	{ "delete", ctl_delete, "NAME", "forget a child that does not run", "", false },
 };

@@ -21,6 +21,7 @@ struct link {
 	uint32_t index, master, mtu;
 	uint32_t vlan; // of frames without a tag; 0: none
 	bool is_bridge, up;
+	bool locked, isolated; // a port's, as tap_link.h has them
 	char name[IFNAMSIZ];
 	char child[RUNDIR_NAME_MAX + 1]; // "": it is no child's
 	char mac[18];			 // the child's, or the link's own
@@ -72,12 +73,14 @@ static void take_link(void *context, const struct nlmsghdr *answer)
 		.index = (uint32_t)fixed->ifi_index,
 		.master = netlink_number(netlink_find(attributes, IFLA_MASTER)),
 		.mtu = netlink_number(netlink_find(attributes, IFLA_MTU)),
-		.up = fixed->ifi_flags & IFF_UP && fixed->ifi_flags & LINK_LOWER_UP,
 	};
 	netlink_text(netlink_find(netlink_inside(netlink_find(attributes, IFLA_LINKINFO)),
 			     IFLA_INFO_KIND),
 		kind, sizeof(kind));
 	link->is_bridge = !strcmp(kind, "bridge");
+	// One without ports has no carrier, and is none the worse for that.
+	link->up =
+		fixed->ifi_flags & IFF_UP && (link->is_bridge || fixed->ifi_flags & LINK_LOWER_UP);
 	netlink_text(netlink_find(attributes, IFLA_IFNAME), link->name, sizeof(link->name));
 	text_make_printable(link->name);
 	take_mac(link, netlink_find(attributes, IFLA_ADDRESS));
@@ -98,15 +101,27 @@ static uint32_t pvid_of(struct netlink_attributes vlans)
 	return 0;
 }
 
-static void take_vlans(void *context, const struct nlmsghdr *answer)
+static struct link *find_link(const struct links *links, uint32_t index)
 {
-	const struct rtattr *vlans = netlink_find(netlink_of_link(answer), IFLA_AF_SPEC);
-	const struct ifinfomsg *fixed = NLMSG_DATA(answer);
-	struct links *links = context;
-
 	for (size_t i = 0; i < links->count; i++)
-		if (links->all[i].index == (uint32_t)fixed->ifi_index)
-			links->all[i].vlan = pvid_of(netlink_inside(vlans));
+		if (links->all[i].index == index)
+			return &links->all[i];
+	return NULL;
+}
+
+static void take_port(void *context, const struct nlmsghdr *answer)
+{
+	const struct netlink_attributes attributes = netlink_of_link(answer);
+	const struct netlink_attributes port =
+		netlink_inside(netlink_find(attributes, IFLA_PROTINFO));
+	const struct ifinfomsg *fixed = NLMSG_DATA(answer);
+	struct link *link = find_link(context, (uint32_t)fixed->ifi_index);
+
+	if (!link)
+		return;
+	link->vlan = pvid_of(netlink_inside(netlink_find(attributes, IFLA_AF_SPEC)));
+	link->locked = netlink_number(netlink_find(port, IFLA_BRPORT_LOCKED));
+	link->isolated = netlink_number(netlink_find(port, IFLA_BRPORT_ISOLATED));
 }
 
 static int ask(int socket, uint8_t family, uint32_t more,
@@ -134,7 +149,12 @@ static void print_port(const struct link *port)
 		printf("VLAN %-4u  ", port->vlan);
 	else
 		printf("no VLAN    ");
-	printf("%s\n", up_or_down(port));
+	printf("%s%s\n", up_or_down(port), port->isolated ? ", isolated" : "");
+}
+
+static const char *json_bool(bool value)
+{
+	return value ? "true" : "false";
 }
 
 static void print_port_json(const struct link *port, bool first)
@@ -145,8 +165,10 @@ static void print_port_json(const struct link *port, bool first)
 		printf(", \"child\": ");
 		ctl_print_json_string(port->child);
 	}
-	printf(", \"mac\": \"%s\", \"vlan\": %u, \"up\": %s}", port->mac, port->vlan,
-		port->up ? "true" : "false");
+	printf(", \"mac\": \"%s\", \"vlan\": %u, \"up\": %s", port->mac, port->vlan,
+		json_bool(port->up));
+	printf(", \"locked\": %s, \"isolated\": %s}", json_bool(port->locked),
+		json_bool(port->isolated));
 }
 
 static void print_switch(const struct links *links, const struct link *bridge)
@@ -164,7 +186,7 @@ static void print_switch_json(const struct links *links, const struct link *brid
 	printf("%s\n  {\"name\": ", first ? "" : ",");
 	ctl_print_json_string(bridge->name);
 	printf(", \"mac\": \"%s\", \"mtu\": %u, \"up\": %s, \"ports\": [", bridge->mac, bridge->mtu,
-		bridge->up ? "true" : "false");
+		json_bool(bridge->up));
 	for (size_t i = 0; i < links->count; i++) {
 		if (links->all[i].master != bridge->index)
 			continue;
@@ -221,7 +243,7 @@ int ctl_show_switches(int socket, const char *name, bool json)
 	int status, error = ask(socket, AF_UNSPEC, RTEXT_FILTER_SKIP_STATS, take_link, &links);
 
 	if (!error)
-		error = ask(socket, AF_BRIDGE, RTEXT_FILTER_BRVLAN, take_vlans, &links);
+		error = ask(socket, AF_BRIDGE, RTEXT_FILTER_BRVLAN, take_port, &links);
 	if (!error && links.incomplete)
 		error = ENOMEM;
 	status = error ? ctl_fail(LUMEN_EXIT_OUR_FAULT,

@@ -25,8 +25,7 @@ lan()
 {
 	while read -r module; do insmod "$module"; done </lib/modules/order.net
 	ip link set lo up
-	brctl addbr lan
-	ip link set lan mtu "$1" up
+	lumenctl switch add lan --mtu "$1" || fail "switch add"
 	ip addr add 10.7.0.1/24 dev lan
 	mkdir -p www /var/lib/misc
 	cat >udhcpd.conf <<END
@@ -171,17 +170,17 @@ PEERS = r"""
 fail()
 {
 	echo "FAIL: $1"
-	for child in a b c; do tail -n 20 "/run/lumen/$JOB-$child/console.log" "/run/lumen/$JOB-$child/log"; done
+	for child in a b c d; do tail -n 20 "/run/lumen/$JOB-$child/console.log" "/run/lumen/$JOB-$child/log"; done
 	lumenctl switch show
 	exit 1
 }
 
-# peer NAME ADDRESS VLAN [ASKS]: 02:15:5d:00:JOB:last of its address
+# peer NAME ADDRESS NET-OPTIONS [WORDS]: its card's address ends as its own does
 peer()
 {
 	lumenctl create "$JOB-$1" --kernel "$FILES/kernel" --initrd "$FILES/initrd" --memory 96M \
-		--net "$JOB,vlan=$3,mac=02:15:5d:09:00:0${2##*.}" \
-		--append "console=ttyS0 quiet peer.address=$2 peer.asks=$4" || fail "create $1"
+		--net "$JOB,$3,mac=02:15:5d:09:00:0${2##*.}" \
+		--append "console=ttyS0 quiet peer.address=$2 $4" || fail "create $1"
 	lumenctl start "$JOB-$1" || fail "start $1"
 }
 
@@ -195,6 +194,9 @@ until_says()
 	done
 }
 
+# stat_of NAME COUNTER
+stat_of() { lumenctl stat "$JOB-$1" | sed -n "s/^net\.$2 //p"; }
+
 port_of() { echo "lu-09000$1"; }
 
 # How many frames the switch has put out to a port.
@@ -203,51 +205,59 @@ put_out() { cat "/sys/class/net/$(port_of $1)/statistics/tx_packets"; }
 
 
 def test_vlans(t):
-    """Children in one VLAN reach each other; one in another VLAN gets not a single frame, nor does the root."""
+    """Children in one VLAN reach each other, unless both are isolated; one in another VLAN gets not a single
+    frame, whatever others forge, nor does the root."""
     kernel, _, _ = t.example_files()
-    initrd = t.small_initrd("peer", paths.ROOT / "tests/guests/peer-init", ["hv_vmbus", "hv_netvsc"])
+    initrd = t.small_initrd("peer", paths.ROOT / "tests/guests/peer-init", ["hv_vmbus", "hv_netvsc", "macvlan", "8021q"])
     result = yield t.shared_root(PEERS + r"""
 while read -r module; do insmod "$module" 2>/dev/null; done </lib/modules/order.net
 lumenctl switch add "$JOB" || fail "switch add"
 ip addr add 10.9.0.9/24 dev "$JOB"
-peer b 10.9.0.2 10
-peer c 10.9.0.3 20
+peer b 10.9.0.2 vlan=10,isolated
+peer c 10.9.0.3 vlan=20,isolated
 until_says b up
 until_says c up
-peer a 10.9.0.1 10 10.9.0.2,10.9.0.3,10.9.0.9
+peer a 10.9.0.1 vlan=10 "peer.asks=10.9.0.2,10.9.0.3,10.9.0.9 peer.forges=10.9.0.2 peer.tags=10.9.0.3"
+peer d 10.9.0.4 vlan=20,isolated peer.asks=10.9.0.3
 until_says a done
-for answer in "10.9.0.2 reached" "10.9.0.3 silent" "10.9.0.9 silent"; do
+until_says d done
+for answer in "10.9.0.2 reached" "10.9.0.3 silent" "10.9.0.9 silent" "10.9.0.2 silent -I other" \
+	"10.9.0.3 silent -I eth0.20"; do
 	until_says a "$answer"
 done
+until_says d "10.9.0.3 silent"
+[ "$(stat_of a spoofed)" -ge 3 ] || fail "a has forged no address"
 ! ping -c 1 -W 2 10.9.0.1 >/dev/null || fail "the root reaches VLAN 10"
 echo "put out: $(put_out 1) $(put_out 2) $(put_out 3)"
-[ "$(put_out 2)" -ge 8 ] || fail "b has got too little"
+[ "$(put_out 2)" -ge 9 ] || fail "b has got too little"
 [ "$(put_out 3)" = 0 ] || fail "c has got something"
-[ "$(lumenctl stat "$JOB-c" | sed -n 's/^net\.received //p')" = 0 ] || fail "c has been given something"
+[ "$(cat "/sys/class/net/$(port_of 4)/statistics/rx_packets")" -ge 5 ] || fail "d has sent nothing"
+[ "$(stat_of c received)" = 0 ] || fail "c has been given something"
 [ "$(cat "/sys/class/net/$(port_of 1)/brport/unicast_flood")" = 0 ] || fail "what a is not sent comes to it"
 [ "$(cat "/sys/class/net/$(port_of 1)/brport/learning")" = 0 ] || fail "a's port learns"
 lumenctl switch del "$JOB" 2>refusal && fail "a switch with ports is removed"
 cat refusal
-lumenctl create "$JOB-d" --kernel "$FILES/kernel" --net "$JOB,mac=02:15:5d:09:00:01" || fail "create d"
-lumenctl start "$JOB-d" 2>refusal && fail "two cards with one address"
+lumenctl create "$JOB-e" --kernel "$FILES/kernel" --net "$JOB,mac=02:15:5d:09:00:01" || fail "create e"
+lumenctl start "$JOB-e" 2>refusal && fail "two cards with one address"
 cat refusal
 echo "=== json"
 lumenctl switch show "$JOB" --json
 echo "=== end"
-for child in a b c; do lumenctl kill "$JOB-$child" || fail kill; done
+for child in a b c d; do lumenctl kill "$JOB-$child" || fail kill; done
 # A port stays for a moment behind its worker's end.
 tries=0
 until lumenctl switch del "$JOB"; do
 	[ $((tries += 1)) -le 100 ] || fail "switch del"
 	usleep 100000
 done
-""", files={"kernel": kernel, "initrd": initrd}, memory=3 * 96)
+""", files={"kernel": kernel, "initrd": initrd}, memory=4 * 96)
     t.equal(result.status, 0, "status of the script")
-    t.contains(result.console, "has 3 ports: lumenctl switch show says which.")
+    t.contains(result.console, "has 4 ports: lumenctl switch show says which.")
     shown, = json.loads(result.console.partition("=== json\n")[2].partition("=== end")[0])
-    ports = {port["child"].rpartition("-")[2]: (port["mac"], port["vlan"], port["up"]) for port in shown["ports"]}
-    t.equal(ports, {"a": ("02:15:5d:09:00:01", 10, True), "b": ("02:15:5d:09:00:02", 10, True),
-                    "c": ("02:15:5d:09:00:03", 20, True)}, "ports")
+    ports = {port["child"].rpartition("-")[2]: (port["mac"], port["vlan"], port["isolated"]) for port in shown["ports"]}
+    t.equal(ports, {"a": ("02:15:5d:09:00:01", 10, False), "b": ("02:15:5d:09:00:02", 10, True),
+                    "c": ("02:15:5d:09:00:03", 20, True), "d": ("02:15:5d:09:00:04", 20, True)}, "ports")
+    t.check(all(port["up"] and port["locked"] for port in shown["ports"]), "a port is down, or not held to its address")
 
 
 PAGE = b"from the machine that runs QEMU\n" * 1000

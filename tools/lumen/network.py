@@ -41,7 +41,8 @@ def _number(text, last):
     return re.fullmatch("[0-9]{1,5}", text, re.A) is not None and 1 <= int(text) <= last
 
 
-OPTIONS = {"vlan": lambda text: _number(text, 4094), "mac": MAC.fullmatch, "queues": lambda text: _number(text, 16)}
+OPTIONS = {"vlan": lambda text: _number(text, 4094), "mac": MAC.fullmatch, "queues": lambda text: _number(text, 16),
+           "isolated": lambda text: not text}
 
 
 def net(text):
@@ -54,10 +55,10 @@ def net(text):
         raise argparse.ArgumentTypeError(
             f"{name!r} is no switch: default, none, or up to 15 letters, digits, '-', '_' and '.'")
     for option in options:
-        key, _, value = option.partition("=")
-        if key not in OPTIONS or not OPTIONS[key](value):
-            raise argparse.ArgumentTypeError(
-                f"{option!r} is not vlan=N (1 to 4094), mac=M (as 02:15:5d:00:00:01) or queues=N (1 to 16)")
+        key, equals, value = option.partition("=")
+        if key not in OPTIONS or bool(equals) == (key == "isolated") or not OPTIONS[key](value):
+            raise argparse.ArgumentTypeError(f"{option!r} is not vlan=N (1 to 4094), mac=M (as 02:15:5d:00:00:01), "
+                                             "queues=N (1 to 16) or isolated")
     return ",".join([name, *options])
 
 

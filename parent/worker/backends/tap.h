@@ -17,6 +17,7 @@ struct tap_config {
 	const uint8_t *mac; // of the child's card
 	uint32_t vlan;	    // 0: the bridge's for ports of which nothing else is said
 	uint32_t mtu;	    // 0: the bridge's
+	bool isolated;	    // from other ports that are
 };
 
 // Makes a TAP, puts it into the bridge and sets it up. Needs the rights that the worker has before

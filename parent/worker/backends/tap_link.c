@@ -158,6 +158,7 @@ static int lock(const struct port *port)
 	netlink_put_u8(&message, IFLA_BRPORT_LEARNING, 0);
 	netlink_put_u8(&message, IFLA_BRPORT_LOCKED, 1);
 	netlink_put_u8(&message, IFLA_BRPORT_UNICAST_FLOOD, 0);
+	netlink_put_u8(&message, IFLA_BRPORT_ISOLATED, port->config->isolated);
 	netlink_close(&message, place);
 	return netlink_ask(port->socket, &message, NULL, NULL);
 }

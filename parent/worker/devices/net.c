@@ -165,7 +165,8 @@ bool net_attach(struct device *device, struct failure *failure)
 	const uint32_t queues = config->net.queues ? config->net.queues : config->vps;
 	struct tap_config tap = { .child = device->worker->name,
 		.bridge = config->net.bridge,
-		.vlan = config->net.vlan };
+		.vlan = config->net.vlan,
+		.isolated = config->net.isolated };
 
 	if (!*config->net.bridge)
 		return true;

@@ -136,14 +136,14 @@ Test(config, a_network_card_comes_back_as_written)
 	static const struct {
 		const char *text, *bridge;
 		uint32_t vlan, queues;
-		bool has_mac;
+		bool has_mac, isolated;
 	} rows[] = {
-		{ "none", "", 0, 0, false },
-		{ "lan", "lan", 0, 0, false },
-		{ "br-lan_0.15bytes", NULL, 0, 0, false },
-		{ "br-lan_0.15byte", "br-lan_0.15byte", 0, 0, false },
-		{ "lan,vlan=4094", "lan", 4094, 0, false },
-		{ "lan,queues=16,mac=02:15:5D:0a:0b:0C,vlan=1", "lan", 1, 16, true },
+		{ "none", "", 0, 0, false, false },
+		{ "lan", "lan", 0, 0, false, false },
+		{ "br-lan_0.15bytes", NULL, 0, 0, false, false },
+		{ "br-lan_0.15byte", "br-lan_0.15byte", 0, 0, false, false },
+		{ "lan,vlan=4094,isolated", "lan", 4094, 0, false, true },
+		{ "lan,queues=16,mac=02:15:5D:0a:0b:0C,vlan=1", "lan", 1, 16, true, false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -158,6 +158,7 @@ Test(config, a_network_card_comes_back_as_written)
 		cr_expect_eq(copy.net.vlan, rows[i].vlan);
 		cr_expect_eq(copy.net.queues, rows[i].queues);
 		cr_expect_eq(copy.net.has_mac, rows[i].has_mac);
+		cr_expect_eq(copy.net.isolated, rows[i].isolated);
 		cr_expect(!rows[i].has_mac || !memcmp(copy.net.mac, mac, sizeof(mac)));
 	}
 }
@@ -176,7 +177,7 @@ Test(config, wrong_values_are_refused)
 		{ "net", ",vlan=1" }, { "net", "a b" }, { "net", "../a" }, { "net", "default" },
 		{ "net", "lan,vlan=0" }, { "net", "lan,vlan=4095" }, { "net", "lan,vlan=" },
 		{ "net", "lan,vlan=1x" }, { "net", "lan," }, { "net", "lan,nonsense=1" },
-		{ "net", "lan,queues=17" }, { "net", "lan,mac=" },
+		{ "net", "lan,isolated=1" }, { "net", "lan,queues=17" }, { "net", "lan,mac=" },
 		{ "net", "lan,mac=03:15:5d:00:00:01" }, { "net", "lan,mac=02:15:5d:00:00:1" },
 		{ "nonsense", "1" } };
 
