@@ -8,8 +8,7 @@ import socket
 import threading
 import urllib.request
 
-from lumen import examples, paths
-from lumen import network, paths
+from lumen import examples, network, paths
 from lumen.status import number_from_environment
 
 MIB = number_from_environment("NET_MIB", 16)  # of each transfer
