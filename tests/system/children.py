@@ -29,7 +29,7 @@ child()
 until_says()
 {
 	tries=0 ended=
-	until grep -q "$2" "$(of "$1")/console.log" 2>/dev/null; do
+	until complete "$(of "$1")/console.log" 2>/dev/null | grep -q "$2"; do
 		tries=$((tries + 1))
 		[ $tries -le 1500 ] && [ -z "$ended" ] || fail "$1 does not say $2" "$1"
 		[ "$(cat "$(of "$1")/status" 2>/dev/null)" = started ] && usleep 200000 || ended=1
@@ -54,7 +54,7 @@ worker_of()
 	done
 	fail "$1 has no worker"
 }
-""" + rootscript.RESOURCES
+""" + rootscript.RESOURCES + rootscript.LINES
 
 
 # Without a shared root: what is the job's own there.

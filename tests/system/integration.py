@@ -3,6 +3,7 @@
 
 import subprocess
 
+from lumen import rootscript
 from lumen.status import number_from_environment
 
 PAUSE = number_from_environment("INTEGRATION_PAUSE", 10)  # seconds for which the child stands still; 60 by hand
@@ -23,7 +24,7 @@ until_it()
 	done
 }
 
-says() { tr -d '\r' <$child/console.log | grep "integration: $1"; }
+says() { complete $child/console.log | grep "integration: $1"; }
 
 tell() { lumenctl set-kvp child do "$1" || fail "set-kvp do $1"; }
 
@@ -149,7 +150,7 @@ def test_daemons(t):
     """What the child says of itself, pairs, a file, a copy of its disk while it writes, its clock, its end."""
     kernel, initrd, pristine = t.example_files()
     copy = t.copy_of(pristine, "copy.img")
-    result = t.root(SCRIPT, kernel=kernel, initrd=initrd, memory=320, timeout=500,
+    result = t.root(rootscript.LINES + SCRIPT, kernel=kernel, initrd=initrd, memory=320, timeout=500,
                     disks=[t.disk(t.copy_of(pristine, "disk.img")), t.disk(copy)])
     t.equal(result.status, 0, "status of the script")
     features = next(line for line in _debugfs(copy, "features").splitlines() if "features" in line)

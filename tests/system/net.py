@@ -8,7 +8,7 @@ import socket
 import threading
 import urllib.request
 
-from lumen import examples, network, paths
+from lumen import examples, network, paths, rootscript
 from lumen.status import number_from_environment
 
 MIB = number_from_environment("NET_MIB", 16)  # of each transfer
@@ -43,12 +43,12 @@ END
 	httpd -h www -p 80
 }
 
-says() { tr -d '\r' <$child/console.log | sed -n "s/^net: $1 //p"; }
+says() { complete $child/console.log | sed -n "s/^net: $1 //p"; }
 
 until_says()
 {
 	tries=0
-	until tr -d '\r' <$child/console.log 2>/dev/null | grep -q "^net: $1"; do
+	until complete $child/console.log 2>/dev/null | grep -q "^net: $1"; do
 		[ $((tries += 1)) -le 300 ] && [ "$(cat $child/status)" = started ] || fail "it does not say $1"
 		usleep 200000
 	done
@@ -80,8 +80,8 @@ both_ways()
 
 def _root(t, script, cpus=1, timeout=200):
     kernel, initrd, pristine = t.example_files()
-    return t.root(PRELUDE.replace("@MIB@", str(MIB)) + script, kernel=kernel, initrd=initrd, memory=420 + 2 * MIB,
-                  cpus=cpus, timeout=timeout, disks=[t.disk(t.copy_of(pristine, "disk.img"))])
+    return t.root(rootscript.LINES + PRELUDE.replace("@MIB@", str(MIB)) + script, kernel=kernel, initrd=initrd,
+                  memory=420 + 2 * MIB, cpus=cpus, timeout=timeout, disks=[t.disk(t.copy_of(pristine, "disk.img"))])
 
 
 def test_stock_child(t):

@@ -15,6 +15,14 @@ free_kib()
 }
 """
 
+# complete FILE: its lines; not the last one, if that is still being written.
+LINES = r"""
+complete()
+{
+	if [ -z "$(tail -c 1 "$1")" ]; then cat "$1"; else sed '$d' "$1"; fi | tr -d '\r'
+}
+"""
+
 # The root is looked at while something goes on: heart_begin, then heart_end, after which $gap is the
 # longest time in which it was not there, in hundredths of a second.
 HEART = r"""
