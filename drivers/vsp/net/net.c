@@ -14,21 +14,40 @@ static size_t align(size_t size)
 	return (size + VSP_ALIGNMENT - 1) & ~(size_t)(VSP_ALIGNMENT - 1);
 }
 
-// The instance, what only a primary channel has, the buffer.
-static size_t net_size(const void *config, bool sub)
+// The instance, its slots and frames, the buffer; what only a primary channel has, and its rooms.
+struct net_layout {
+	size_t slots, frames, buffer, state, rooms, total;
+};
+
+// Configuration is bounded, so nothing here can overflow.
+static bool net_layout(const struct net_vsp_config *config, bool sub, struct net_layout *layout)
 {
-	const struct net_vsp_config *of = config;
 	struct net_card card;
 
-	if (!net_card_init(&card, &of->card))
-		return 0;
-	return align(sizeof(struct net_vsp)) + (sub ? 0 : align(sizeof(struct net_card_state))) +
-	       NET_PACKET_MAX;
+	if (!net_card_init(&card, &config->card) || config->slot_count < NET_VSP_SLOTS_MIN ||
+		config->slot_count > NET_VSP_SLOTS_MAX || config->room_count < NET_VSP_ROOMS_MIN ||
+		config->room_count > NET_VSP_ROOMS_MAX)
+		return false;
+	layout->slots = align(sizeof(struct net_vsp));
+	layout->frames = layout->slots + align(sizeof(struct net_slot) * config->slot_count);
+	layout->buffer = layout->frames + align(sizeof(struct net_frame) * config->slot_count);
+	layout->state = layout->buffer + NET_PACKET_MAX;
+	layout->rooms = layout->state + align(sizeof(struct net_card_state));
+	layout->total =
+		sub ? layout->state : layout->rooms + sizeof(struct net_room) * config->room_count;
+	return true;
+}
+
+static size_t net_size(const void *config, bool sub)
+{
+	struct net_layout layout;
+
+	return net_layout(config, sub, &layout) ? layout.total : 0;
 }
 
 static void init_slots(struct net_vsp *vsp)
 {
-	for (uint32_t i = NET_VSP_SLOTS; i-- > 0;) {
+	for (uint32_t i = vsp->config->slot_count; i-- > 0;) {
 		struct net_slot *slot = &vsp->slots[i];
 
 		slot->vsp = vsp;
@@ -39,26 +58,36 @@ static void init_slots(struct net_vsp *vsp)
 	}
 }
 
+static void init_card(struct net_vsp *vsp, uint8_t *memory, const struct net_layout *layout)
+{
+	struct net_card_state *state = (struct net_card_state *)(memory + layout->state);
+
+	vsp->state = state;
+	state->primary = vsp;
+	state->rooms = (struct net_room *)(memory + layout->rooms);
+	net_card_init(&state->card, &vsp->config->card);
+	state->link = state->card.link;
+	state->frame_max = vsp->config->card.mtu + NET_FRAME_HEADER;
+	vsp->base.sub_channels_max = vsp->config->card.queues - 1;
+}
+
 static void net_open(struct vsp *base, const void *config)
 {
 	struct net_vsp *vsp = net_of(base);
-	uint8_t *memory = (uint8_t *)vsp + align(sizeof(*vsp));
+	uint8_t *memory = (uint8_t *)vsp;
+	struct net_layout layout;
 
+	if (!net_layout(config, base->primary, &layout))
+		return; // net_size() has said so, and there is no instance
 	vsp->config = config;
-	if (base->primary) {
-		vsp->state = net_of(base->primary)->state;
-	} else {
-		vsp->state = (struct net_card_state *)memory;
-		memory += align(sizeof(*vsp->state));
-		memset(vsp->state, 0, sizeof(*vsp->state));
-		vsp->state->primary = vsp;
-		net_card_init(&vsp->state->card, &vsp->config->card);
-		vsp->state->link = vsp->state->card.link;
-		vsp->state->frame_max = vsp->config->card.mtu + NET_FRAME_HEADER;
-		base->sub_channels_max = vsp->config->card.queues - 1;
-	}
-	base->buffer = memory;
+	vsp->slots = (struct net_slot *)(memory + layout.slots);
+	vsp->frames = (struct net_frame *)(memory + layout.frames);
+	base->buffer = memory + layout.buffer;
 	base->buffer_size = NET_PACKET_MAX;
+	if (base->primary)
+		vsp->state = net_of(base->primary)->state;
+	else
+		init_card(vsp, memory, &layout);
 	init_slots(vsp);
 	net_init_frames(vsp);
 }
@@ -258,7 +287,7 @@ static bool restore_room(struct net_card_state *state, uint32_t index, struct vs
 // A batch is a list of rooms that are in no other, all in one state.
 static bool are_batches(const struct net_card_state *state)
 {
-	bool in_one[NET_VSP_RECEIVE_MAX] = { false };
+	bool in_one[NET_VSP_ROOMS_MAX] = { false };
 
 	for (uint32_t i = 0; i < state->room_count; i++) {
 		const struct net_room *room = &state->rooms[i];
@@ -313,7 +342,7 @@ static bool net_restore(struct vsp *base, struct vsp_reader *from)
 		(form.version && !net_knows_version(form.version)) ||
 		form.frame_max > vsp->config->card.mtu + NET_FRAME_HEADER || form.lent[0] > 1 ||
 		form.lent[1] > 1 || form.large_possible > 1 || form.link > 1 ||
-		form.room_count > (form.lent[NET_RECEIVE_BUFFER] ? NET_VSP_RECEIVE_MAX : 0) ||
+		form.room_count > (form.lent[NET_RECEIVE_BUFFER] ? vsp->config->room_count : 0) ||
 		!net_card_restore(&state->card, &form.card) ||
 		!restore_rooms(state, form.room_count, from))
 		return false;

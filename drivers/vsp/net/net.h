@@ -16,9 +16,10 @@
 #define NET_VSP_POLL_PACKETS 256u
 #define NET_VSP_POLL_BYTES   (4u << 20)
 
-#define NET_VSP_SLOTS	    256u // packets of the guest's, on each channel, that are under way
-#define NET_VSP_FRAMES	    256u // frames in them
-#define NET_VSP_RECEIVE_MAX 512u // frames that the guest has, or that can be received, at once
+#define NET_VSP_SLOTS_MIN (2 * NET_MAX_MESSAGES)
+#define NET_VSP_SLOTS_MAX 1024u
+#define NET_VSP_ROOMS_MIN 8u
+#define NET_VSP_ROOMS_MAX 1024u
 
 // What an instance is opened with.
 struct net_vsp_config {
@@ -26,7 +27,11 @@ struct net_vsp_config {
 	struct net_wire *wire;
 	const struct net_host *host;
 	struct net_card_config card;
-	bool any_source; // frames with source addresses that are not the card's may be sent
+	// Packets of the guest's that are under way on each channel, and frames in them.
+	uint32_t slot_count; // NET_VSP_SLOTS_MIN to NET_VSP_SLOTS_MAX
+	// Frames that the guest has, or that can be received, at most, if its buffer is so large.
+	uint32_t room_count; // NET_VSP_ROOMS_MIN to NET_VSP_ROOMS_MAX
+	bool any_source;     // frames with source addresses that are not the card's may be sent
 };
 
 extern const struct vsp_class net_vsp_class;

@@ -15,8 +15,7 @@ enum {
 	NET_BATCH = 16,		 // frames in one packet to the guest
 	NET_HEAD_ROOM = 128,	 // in front of a received frame, for what RNDIS says of it
 	NET_CONTROL_ROOMS = 4,	 // of the receive buffer, for answers to control messages
-	NET_ROOMS_MIN = 8,
-	NET_PACKET_MAX = 4096, // from the guest: ranges of 17 pages and a message
+	NET_PACKET_MAX = 4096,	 // from the guest: ranges of 17 pages and a message
 };
 _Static_assert(NET_HEAD_ROOM >= RNDIS_PUT_MAX, "room for a head");
 
@@ -121,7 +120,7 @@ struct net_card_state {
 	bool key_known;
 	uint8_t key[NDIS_RSS_KEY_SIZE];		// that toeplitz is made of
 	struct net_vsp *queues[NET_QUEUES_MAX]; // channels by index; NULL: not open
-	struct net_room rooms[NET_VSP_RECEIVE_MAX];
+	struct net_room *rooms;			// config->room_count of them
 };
 
 // A channel.
@@ -136,8 +135,8 @@ struct net_vsp {
 	struct net_room *batch, *batch_last; // frames that are about to be sent together
 	uint64_t sent, sent_bytes, received, received_bytes; // frames
 	struct net_drops drops;
-	struct net_slot slots[NET_VSP_SLOTS];
-	struct net_frame frames[NET_VSP_FRAMES];
+	struct net_slot *slots;	  // config->slot_count of them
+	struct net_frame *frames; // likewise
 };
 
 // --- net.c ---

@@ -281,11 +281,12 @@ static void room_done(struct net_buffer *buffer, uint32_t length)
 static uint32_t measure(struct net_card_state *state, uint32_t frame_max)
 {
 	const uint32_t bytes = buffer_of(state)->byte_count;
+	const uint32_t max = state->primary->config->room_count;
 	uint32_t count;
 
 	state->room_size = (NET_HEAD_ROOM + frame_max + ROOM_ALIGN - 1) & ~(ROOM_ALIGN - 1u);
 	count = bytes / state->room_size;
-	state->room_count = count < NET_VSP_RECEIVE_MAX ? count : NET_VSP_RECEIVE_MAX;
+	state->room_count = count < max ? count : max;
 	return state->room_count;
 }
 
@@ -306,8 +307,8 @@ static bool measure_buffer(struct net_card_state *state)
 	const uint32_t expected = state->rooms_expected;
 
 	state->rooms_expected = 0;
-	state->large = state->large_possible && measure(state, LARGE_FRAME) >= NET_ROOMS_MIN;
-	if (!state->large && measure(state, state->frame_max + TAG) < NET_ROOMS_MIN)
+	state->large = state->large_possible && measure(state, LARGE_FRAME) >= NET_VSP_ROOMS_MIN;
+	if (!state->large && measure(state, state->frame_max + TAG) < NET_VSP_ROOMS_MIN)
 		return false;
 	return !expected || state->room_count == expected;
 }

@@ -133,7 +133,7 @@ static void frame_done(struct net_buffer *buffer, uint32_t length)
 
 void net_init_frames(struct net_vsp *vsp)
 {
-	for (uint32_t i = NET_VSP_FRAMES; i-- > 0;) {
+	for (uint32_t i = vsp->config->slot_count; i-- > 0;) {
 		struct net_frame *frame = &vsp->frames[i];
 
 		frame->buffer.iov = frame->iov;

@@ -9,6 +9,8 @@
 #include "parent/worker/memory.h"
 #include "parent/worker/worker.h"
 
+enum { SLOTS = 256, ROOMS = 512 };
+
 static struct net_device *net_of(struct device *device)
 {
 	return (struct net_device *)device;
@@ -174,6 +176,8 @@ bool net_attach(struct device *device, struct failure *failure)
 	net->config = (struct net_vsp_config){
 		.memory = guest_memory_for_vmbus(&device->worker->memory),
 		.host = &net->host,
+		.slot_count = SLOTS,
+		.room_count = ROOMS,
 		.card = {
 			.bits_per_second = 10000000000ull,
 			.offloads = NET_OFFLOAD_SEND_CHECKSUM | NET_OFFLOAD_LSO |

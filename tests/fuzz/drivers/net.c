@@ -25,6 +25,8 @@ static void create(const struct fuzz_device *device)
 	(void)device;
 	net_host_create(1 + what % RIG_CHANNELS, RAM);
 	memset(rig.ram, 0, RAM * VMBUS_PAGE_SIZE);
+	net_host.config.slot_count = NET_VSP_SLOTS_MIN;
+	net_host.config.room_count = 16;
 	net_host.config.card.offloads = what >> 2 & 15;
 	net_host.config.any_source = what & 0x40;
 	net_host.wire.deferred = what & 0x80;

@@ -91,6 +91,8 @@ void net_host_create(uint32_t queues, uint32_t ram_pages)
 		.memory = rig_memory,
 		.wire = &net_host.wire.wire,
 		.host = &net_host.host,
+		.slot_count = 256,
+		.room_count = 512,
 		.card = {
 			.mac = { 0x02, 0x15, 0x5D, 1, 2, 3 },
 			.mtu = 1500,

@@ -46,6 +46,29 @@ static bool failed(uint32_t channel)
 	return rig.channels[channel].vsp->failure;
 }
 
+Test(net_vsp, configurations_out_of_bounds)
+{
+	static const struct {
+		uint32_t slots, rooms, queues;
+		uint8_t mac;
+	} bad[] = { { 15, 512, 1, 2 }, { 1025, 512, 1, 2 }, { 256, 7, 1, 2 }, { 256, 1025, 1, 2 },
+		{ 256, 512, 0, 2 }, { 256, 512, 65, 2 }, { 256, 512, 1, 3 } };
+
+	net_guest_create(1);
+	cr_assert_gt(vsp_size(&net_vsp_class, &net_host.config, false),
+		vsp_size(&net_vsp_class, &net_host.config, true));
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct net_vsp_config config = net_host.config;
+
+		config.slot_count = bad[i].slots;
+		config.room_count = bad[i].rooms;
+		config.card.queues = bad[i].queues;
+		config.card.mac[0] = bad[i].mac;
+		cr_assert_eq(vsp_size(&net_vsp_class, &config, false), 0, "row %zu", i);
+	}
+	net_guest_destroy();
+}
+
 // --- negotiation ---
 
 Test(net_vsp, speaks_every_version_and_no_other)
@@ -246,7 +269,7 @@ Test(net_vsp, more_frames_than_can_be_under_way_wait_in_the_ring)
 	}
 	rig_poll(net_guest_channel());
 	cr_assert_gt(net(0)->in_flight, 200);
-	cr_assert_leq(net(0)->in_flight, NET_VSP_SLOTS);
+	cr_assert_leq(net(0)->in_flight, net_host.config.slot_count);
 	for (uint32_t turn = 0; turn < 10; turn++) {
 		net_guest_run();
 		count += net_guest_take();
