@@ -7,43 +7,14 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/macros.h"
+#include "parent/worker/backends/ring.h"
 #include "parent/worker/log.h"
 
 // How often a submission is tried again because a signal came.
 enum { INTERRUPTED_MAX = 8 };
-
-#define BLOCK_URING_FILE 0 // the only one that is registered
-
-static int block_uring_register(
-	struct block_file *file, unsigned int what, void *argument, unsigned int count)
-{
-	const int fd = file->uring.ring.ring_fd;
-
-	return syscall(SYS_io_uring_register, fd, what, argument, count) < 0 ? -errno : 0;
-}
-
-// A ring goes past the list of system calls that a worker has (sandbox_calls.c): so this one does
-// these operations on this file, and no others.
-static int block_uring_restrict(struct block_file *file)
-{
-	struct io_uring_restriction rules[] = {
-		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_READV },
-		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITEV },
-		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_FSYNC },
-		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_FALLOCATE },
-		{ .opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED, .sqe_flags = IOSQE_FIXED_FILE },
-	};
-	const unsigned int count = ARRAY_SIZE(rules);
-	int error = block_uring_register(file, IORING_REGISTER_FILES, &file->fd, 1);
-
-	if (!error)
-		error = block_uring_register(file, IORING_REGISTER_RESTRICTIONS, rules, count);
-	return error ? error : block_uring_register(file, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
-}
 
 // The ring of Linux 6.1 knows no BLKDISCARD: such a disk has the pool's threads beside its ring,
 // and one descriptor that tells of both.
@@ -68,16 +39,17 @@ static int block_uring_add_pool(struct block_file *file)
 
 static int block_uring_open(struct block_file *file)
 {
+	static const uint8_t operations[] = { IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
+		IORING_OP_FALLOCATE };
 	struct block_uring_state *uring = &file->uring;
-	int error = io_uring_queue_init(BLOCK_URING_ENTRIES, &uring->ring, IORING_SETUP_R_DISABLED);
+	int error = ring_open(
+		&uring->ring, BLOCK_URING_ENTRIES, file->fd, operations, ARRAY_SIZE(operations));
 
 	if (error)
 		return error;
 	uring->staged_end = &uring->staged;
 	file->event_fd = uring->ring.ring_fd;
-	error = block_uring_restrict(file);
-	if (!error && file->discard)
-		error = block_uring_add_pool(file);
+	error = file->discard ? block_uring_add_pool(file) : 0;
 	if (error)
 		io_uring_queue_exit(&uring->ring);
 	return error;
@@ -97,21 +69,19 @@ static void block_uring_prepare(
 {
 	switch (request->op) {
 	case BLOCK_READ:
-		io_uring_prep_readv(sqe, BLOCK_URING_FILE, block_iov(request),
-			block_iov_count(request), request->offset);
+		io_uring_prep_readv(sqe, RING_FILE, block_iov(request), block_iov_count(request),
+			request->offset);
 		break;
 	case BLOCK_WRITE:
-		io_uring_prep_writev2(sqe, BLOCK_URING_FILE, block_iov(request),
-			block_iov_count(request), request->offset,
-			request->flags & BLOCK_REQUEST_FUA ? RWF_DSYNC : 0);
+		io_uring_prep_writev2(sqe, RING_FILE, block_iov(request), block_iov_count(request),
+			request->offset, request->flags & BLOCK_REQUEST_FUA ? RWF_DSYNC : 0);
 		break;
 	case BLOCK_FLUSH:
-		io_uring_prep_fsync(sqe, BLOCK_URING_FILE, IORING_FSYNC_DATASYNC);
+		io_uring_prep_fsync(sqe, RING_FILE, IORING_FSYNC_DATASYNC);
 		break;
 	default:
-		io_uring_prep_fallocate(sqe, BLOCK_URING_FILE,
-			block_file_fallocate_mode(file, request), (off_t)request->offset,
-			(off_t)request->length);
+		io_uring_prep_fallocate(sqe, RING_FILE, block_file_fallocate_mode(file, request),
+			(off_t)request->offset, (off_t)request->length);
 		break;
 	}
 }

@@ -11,17 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/macros.h"
+#include "parent/worker/backends/ring.h"
 #include "parent/worker/backends/tap_link.h"
 #include "parent/worker/log.h"
 
 enum {
 	ENTRIES = 512,
-	TAP_FILE = 0,	// the only one that is registered
 	READS_MAX = 64, // of one kick; what is left is told by the wait, at once
 };
 
@@ -126,7 +125,7 @@ static void send_frame(struct net_wire *wire, struct net_buffer *frame)
 		sent(tap, frame, -EBUSY);
 		return;
 	}
-	io_uring_prep_writev(sqe, TAP_FILE, (const struct iovec *)frame->iov, frame->iov_count, 0);
+	io_uring_prep_writev(sqe, RING_FILE, (const struct iovec *)frame->iov, frame->iov_count, 0);
 	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
 	io_uring_sqe_set_data(sqe, frame);
 }
@@ -162,7 +161,7 @@ static void wait_for_frames(struct tap *tap)
 
 	if (tap->waits || !tap->rooms || !(sqe = prepare(tap)))
 		return;
-	io_uring_prep_poll_add(sqe, TAP_FILE, POLLIN);
+	io_uring_prep_poll_add(sqe, RING_FILE, POLLIN);
 	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
 	io_uring_sqe_set_data(sqe, NULL);
 	tap->waits = true;
@@ -218,32 +217,15 @@ void tap_poll(struct tap *tap)
 
 // --- open and close ---
 
-static int register_with(
-	struct tap *tap, unsigned int what, const void *argument, unsigned int count)
-{
-	return syscall(SYS_io_uring_register, tap->ring.ring_fd, what, argument, count) < 0 ? -errno
-											    : 0;
-}
-
-// A ring goes past the list of system calls that a worker has (sandbox_calls.c): so this one does
-// these operations on this file, and no others.
 static int open_ring(struct tap *tap)
 {
-	static const struct io_uring_restriction rules[] = {
-		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITEV },
-		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_POLL_ADD },
-		{ .opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED, .sqe_flags = IOSQE_FIXED_FILE },
-	};
-	int error = io_uring_queue_init(ENTRIES, &tap->ring, IORING_SETUP_R_DISABLED);
+	static const uint8_t operations[] = { IORING_OP_WRITEV, IORING_OP_POLL_ADD };
+	const int error =
+		ring_open(&tap->ring, ENTRIES, tap->fd, operations, ARRAY_SIZE(operations));
 
-	if (error) {
+	if (error)
 		tap->ring.ring_fd = -1;
-		return error;
-	}
-	error = register_with(tap, IORING_REGISTER_FILES, &tap->fd, 1);
-	if (!error)
-		error = register_with(tap, IORING_REGISTER_RESTRICTIONS, rules, ARRAY_SIZE(rules));
-	return error ? error : register_with(tap, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+	return error;
 }
 
 struct tap *tap_open(const struct tap_config *config, struct failure *failure)

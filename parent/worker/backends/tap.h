@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A TAP of the root's Linux as a network card's wire: frames with virtio-net headers, by io_uring,
-// so that a batch is one system call. It is a port of a bridge, and goes when it is closed.
+// A TAP of the root's Linux as a network card's wire: frames with virtio-net headers. Those that
+// leave are a system call for each batch, by io_uring; those that come, one for each. It is a port
+// of a bridge, and goes when it is closed.
 #pragma once
 
 #include <stdbool.h>
