@@ -253,7 +253,7 @@ void device_stat(struct device *device, struct stat_text *stat)
 	if (device->row->threaded)
 		stat_line(stat, "%s.turns %llu", name,
 			(unsigned long long)__atomic_load_n(&device->turns, __ATOMIC_RELAXED));
-	if (device->row->stat)
+	if (device->config && device->row->stat)
 		device->row->stat(device, stat);
 }
 

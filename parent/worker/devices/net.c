@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 
 #include "parent/common/child_config.h"
+#include "parent/common/fnv.h"
 #include "parent/worker/memory.h"
 #include "parent/worker/worker.h"
 
@@ -146,15 +147,10 @@ void net_teardown(struct device *device, uint32_t gpadl)
 // --- the card ---
 
 // One that was given none: the same for the same child, in the range that is for such addresses.
-// FNV-1a of the child's name.
 static void default_mac(const char *name, uint8_t *mac)
 {
-	uint64_t hash = 0xcbf29ce484222325;
+	const uint64_t hash = fnv_hash(FNV_START, name, strlen(name));
 
-	for (; *name; name++) {
-		hash ^= (uint8_t)*name;
-		hash *= 0x100000001b3;
-	}
 	mac[0] = 0x02;
 	for (unsigned i = 1; i < 6; i++)
 		mac[i] = (uint8_t)(hash >> (8 * i));
@@ -215,15 +211,8 @@ void net_stat(struct device *device, struct stat_text *stat)
 	struct net_device *net = net_of(device);
 	const uint8_t *mac = net->config.card.mac;
 
-	if (!net->tap)
-		return;
 	stat_line(stat, "net.mac %02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
 		mac[4], mac[5]);
 	stat_line(stat, "net.mtu %u", net->config.card.mtu);
 	stat_line(stat, "net.tap_refused %llu", (unsigned long long)tap_refused(net->tap));
-}
-
-uint64_t net_activity(const struct device *device)
-{
-	return 0; // a kernel that has crashed may be asked a lot
 }

@@ -42,8 +42,7 @@ struct net_device {
 #define NET_ROW                                                                                    \
 	.size = sizeof(struct net_device), .threaded = true, .attach = net_attach,                 \
 	.detach = net_detach, .poll = net_poll, .watch = net_watch, .timeout_ms = net_timeout_ms,  \
-	.stat = net_stat, .activity = net_activity, .orders = net_take_orders,                     \
-	.teardown = net_teardown
+	.stat = net_stat, .orders = net_take_orders, .teardown = net_teardown
 
 bool net_attach(struct device *device, struct failure *failure);
 bool net_detach(struct device *device, deadline_ns deadline);
@@ -51,6 +50,5 @@ void net_poll(struct device *device);
 bool net_watch(struct device *device, int epoll_fd);
 int net_timeout_ms(const struct device *device);
 void net_stat(struct device *device, struct stat_text *stat);
-uint64_t net_activity(const struct device *device);
 void net_take_orders(struct device *device);
 void net_teardown(struct device *device, uint32_t gpadl);

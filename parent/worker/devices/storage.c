@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/macros.h"
+#include "parent/common/fnv.h"
 #include "parent/worker/backends/disk_format.h"
 #include "parent/worker/memory.h"
 #include "parent/worker/worker.h"
@@ -78,17 +79,14 @@ bool storage_watch(struct device *device, int epoll_fd)
 // The disks.
 
 // The serial number of a disk that was given none: the same for the same disk of the same child, as
-// guests find disks by it again, and it tells nothing about the host. FNV-1a of the child's name, a
+// guests find disks by it again, and it tells nothing about the host. A hash of the child's name, a
 // NUL, and the disk's number.
 static void default_serial(const char *name, unsigned lun, char *serial, size_t size)
 {
-	uint64_t hash = 0xcbf29ce484222325;
-	const size_t length = strlen(name) + 1;
+	const uint8_t number = (uint8_t)lun;
+	const uint64_t hash =
+		fnv_hash(fnv_hash(FNV_START, name, strlen(name) + 1), &number, sizeof(number));
 
-	for (size_t i = 0; i <= length; i++) {
-		hash ^= i < length ? (uint8_t)name[i] : lun;
-		hash *= 0x100000001b3;
-	}
 	snprintf(serial, size, "%016llx", (unsigned long long)hash);
 }
 
