@@ -4,14 +4,11 @@
 #include <string.h>
 
 #include "base/macros.h"
+#include "drivers/vsp/net/ethernet.h"
 #include "drivers/vsp/net/net_internal.h"
 
 enum {
-	ETHERNET = 14,
-	TYPE_AT = 12,
-	TAG = 4,
-	VLAN = 0x8100,
-	LARGE_FRAME = 65535 + ETHERNET + TAG,
+	LARGE_FRAME = 65535 + ETHERNET_HEADER + ETHERNET_TAG,
 	ROOM_ALIGN = 64,
 	LOOK = 96, // bytes of a frame that are looked at: headers up to TCP's over IPv6
 };
@@ -170,11 +167,6 @@ bool net_take_batch(struct net_vsp *vsp, uint64_t transaction_id)
 
 // --- from the wire ---
 
-static uint16_t get16(const uint8_t *bytes)
-{
-	return (uint16_t)(bytes[0] << 8 | bytes[1]);
-}
-
 static bool wants(const struct net_card *card, const uint8_t *destination)
 {
 	static const uint8_t all[6] = { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF };
@@ -217,14 +209,15 @@ static struct net_vsp *choose(
 static uint32_t strip_tag(
 	struct net_vsp *vsp, const struct net_room *room, uint8_t *bytes, struct rndis_frame *frame)
 {
-	if (frame->length < ETHERNET + TAG || get16(bytes + TYPE_AT) != VLAN)
+	if (frame->length < ETHERNET_HEADER + ETHERNET_TAG ||
+		net_get16(bytes + ETHERNET_TYPE_AT) != ETHERNET_VLAN)
 		return 0;
-	frame->vlan = rndis_vlan_of_tag(get16(bytes + TYPE_AT + 2));
+	frame->vlan = rndis_vlan_of_tag(net_get16(bytes + ETHERNET_TYPE_AT + 2));
 	frame->has |= RNDIS_HAS_VLAN;
-	frame->length -= TAG;
+	frame->length -= ETHERNET_TAG;
 	vmbus_memory_write(&vsp->config->memory, buffer_of(vsp->state),
-		place_of(room) + NET_HEAD_ROOM + TAG, bytes, TYPE_AT);
-	return TAG;
+		place_of(room) + NET_HEAD_ROOM + ETHERNET_TAG, bytes, ETHERNET_TYPE_AT);
+	return ETHERNET_TAG;
 }
 
 // Returns whether the guest gets it.
@@ -237,7 +230,7 @@ static bool deliver(struct net_vsp *vsp, struct net_room *room, uint32_t length)
 	struct net_vsp *to;
 	uint32_t at, size;
 
-	if (length < ETHERNET ||
+	if (length < ETHERNET_HEADER ||
 		!vmbus_memory_read(&vsp->config->memory, buffer_of(state),
 			place_of(room) + NET_HEAD_ROOM, bytes, look) ||
 		!wants(&state->card, bytes)) {
@@ -308,7 +301,7 @@ static bool measure_buffer(struct net_card_state *state)
 
 	state->rooms_expected = 0;
 	state->large = state->large_possible && measure(state, LARGE_FRAME) >= NET_VSP_ROOMS_MIN;
-	if (!state->large && measure(state, state->frame_max + TAG) < NET_VSP_ROOMS_MIN)
+	if (!state->large && measure(state, state->frame_max + ETHERNET_TAG) < NET_VSP_ROOMS_MIN)
 		return false;
 	return !expected || state->room_count == expected;
 }

@@ -4,9 +4,8 @@
 #include <string.h>
 
 #include "base/macros.h"
+#include "drivers/vsp/net/ethernet.h"
 #include "drivers/vsp/net/net_internal.h"
-
-enum { ETHERNET = 14, SOURCE_AT = 6, TYPE_AT = 12, TAG = 4, VLAN = 0x8100 };
 
 // What the guest has put together of ranges.
 struct source {
@@ -155,15 +154,17 @@ void net_free_frame(struct net_vsp *vsp, struct net_frame *frame)
 static void insert_tag(struct net_frame *frame, uint32_t *copied, uint32_t info)
 {
 	const uint16_t tci = rndis_tag_of_vlan(info);
-	const uint8_t tag[TAG] = { VLAN >> 8, VLAN & 0xFF, (uint8_t)(tci >> 8), (uint8_t)tci };
+	const uint8_t tag[ETHERNET_TAG] = { ETHERNET_VLAN >> 8, ETHERNET_VLAN & 0xFF,
+		(uint8_t)(tci >> 8), (uint8_t)tci };
 
-	memmove(frame->bytes + TYPE_AT + TAG, frame->bytes + TYPE_AT, *copied - TYPE_AT);
-	memcpy(frame->bytes + TYPE_AT, tag, TAG);
-	*copied += TAG;
+	memmove(frame->bytes + ETHERNET_TYPE_AT + ETHERNET_TAG, frame->bytes + ETHERNET_TYPE_AT,
+		*copied - ETHERNET_TYPE_AT);
+	memcpy(frame->bytes + ETHERNET_TYPE_AT, tag, ETHERNET_TAG);
+	*copied += ETHERNET_TAG;
 	if (frame->header.flags)
-		frame->header.checksum_start += TAG;
+		frame->header.checksum_start += ETHERNET_TAG;
 	if (frame->header.segments)
-		frame->header.headers_length += TAG;
+		frame->header.headers_length += ETHERNET_TAG;
 }
 
 // Where a message begins in the source, and the frame in it.
@@ -188,8 +189,8 @@ static bool copy_beginning(const struct place *place, uint8_t *to, uint32_t leng
 
 static bool is_own(const struct net_vsp *vsp, const uint8_t *bytes)
 {
-	return vsp->config->any_source ||
-	       !memcmp(bytes + SOURCE_AT, vsp->config->card.mac, sizeof(vsp->config->card.mac));
+	return vsp->config->any_source || !memcmp(bytes + ETHERNET_SOURCE_AT, vsp->config->card.mac,
+						  sizeof(vsp->config->card.mac));
 }
 
 // Makes it ready for the wire. Returns NULL, or the counter of why it is dropped.
@@ -199,9 +200,9 @@ static uint64_t *prepare(struct net_vsp *vsp, struct net_frame *frame, const str
 	const bool large = of->has & RNDIS_HAS_LSO && RNDIS_LSO_MSS(of->lso);
 	uint32_t copied = of->length < NET_HEADERS_MAX ? of->length : NET_HEADERS_MAX;
 	const uint32_t rest = of->length - copied;
-	const uint32_t max = large ? NET_LSO_MAX + ETHERNET : vsp->state->frame_max;
+	const uint32_t max = large ? NET_LSO_MAX + ETHERNET_HEADER : vsp->state->frame_max;
 
-	if (of->length < ETHERNET || of->length > max)
+	if (of->length < ETHERNET_HEADER || of->length > max)
 		return &vsp->drops.bad_length;
 	if (!copy_beginning(place, frame->bytes, copied))
 		return &vsp->drops.bad_memory;

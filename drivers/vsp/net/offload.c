@@ -4,13 +4,9 @@
 
 #include <string.h>
 
+#include "drivers/vsp/net/ethernet.h"
+
 enum {
-	ETHERNET = 14,
-	ETHERTYPE_AT = 12,
-	TAG = 4,
-	VLAN = 0x8100,
-	IPV4 = 0x0800,
-	IPV6 = 0x86DD,
 	IPV4_MIN = 20,
 	IPV6_SIZE = 40,
 	EXTENSIONS_MAX = 8, // of IPv6
@@ -33,17 +29,6 @@ struct headers {
 	uint8_t protocol;
 };
 
-static uint16_t get16(const uint8_t *bytes)
-{
-	return (uint16_t)(bytes[0] << 8 | bytes[1]);
-}
-
-static void put16(uint8_t *bytes, uint32_t value)
-{
-	bytes[0] = (uint8_t)(value >> 8);
-	bytes[1] = (uint8_t)value;
-}
-
 static void find_ipv4(struct headers *headers)
 {
 	const uint8_t *ip = headers->bytes + headers->ip;
@@ -60,7 +45,7 @@ static void find_ipv4(struct headers *headers)
 		return;
 	}
 	headers->protocol = ip[9];
-	if (!(get16(ip + 6) & 0x3FFF))
+	if (!(net_get16(ip + 6) & 0x3FFF))
 		headers->transport = headers->ip + size;
 }
 
@@ -98,16 +83,16 @@ static void find_ipv6(struct headers *headers)
 static struct headers find(const uint8_t *bytes, uint32_t length)
 {
 	struct headers headers = { .bytes = bytes, .length = length };
-	uint32_t at = ETHERTYPE_AT;
+	uint32_t at = ETHERNET_TYPE_AT;
 
-	if (length >= ETHERNET + TAG && get16(bytes + at) == VLAN)
-		at += TAG;
+	if (length >= ETHERNET_HEADER + ETHERNET_TAG && net_get16(bytes + at) == ETHERNET_VLAN)
+		at += ETHERNET_TAG;
 	if (length < at + 2)
 		return headers;
 	headers.ip = at + 2;
-	if (get16(bytes + at) == IPV4)
+	if (net_get16(bytes + at) == ETHERNET_IPV4)
 		find_ipv4(&headers);
-	else if (get16(bytes + at) == IPV6)
+	else if (net_get16(bytes + at) == ETHERNET_IPV6)
 		find_ipv6(&headers);
 	else
 		headers.ip = 0;
@@ -121,7 +106,7 @@ static uint32_t sum(const uint8_t *bytes, uint32_t length)
 	uint32_t total = 0;
 
 	for (uint32_t i = 0; i + 1 < length; i += 2)
-		total += get16(bytes + i);
+		total += net_get16(bytes + i);
 	return total;
 }
 
@@ -141,8 +126,8 @@ static uint16_t pseudo_header(const struct headers *headers, uint32_t length)
 
 static void finish_ipv4(uint8_t *ip)
 {
-	put16(ip + 10, 0);
-	put16(ip + 10, (uint16_t)~fold(sum(ip, 4u * (ip[0] & 15))));
+	net_put16(ip + 10, 0);
+	net_put16(ip + 10, (uint16_t)~fold(sum(ip, 4u * (ip[0] & 15))));
 }
 
 // --- to the wire ---
@@ -164,7 +149,8 @@ static uint32_t transport_length(const struct headers *headers)
 {
 	const uint8_t *ip = headers->bytes + headers->ip;
 	const uint32_t in_front = headers->transport - headers->ip;
-	const uint32_t length = headers->is_6 ? get16(ip + 4) + (uint32_t)IPV6_SIZE : get16(ip + 2);
+	const uint32_t length =
+		headers->is_6 ? net_get16(ip + 4) + (uint32_t)IPV6_SIZE : net_get16(ip + 2);
 
 	return length > in_front ? length - in_front : 0;
 }
@@ -180,7 +166,7 @@ static bool needs_sum(const struct rndis_frame *frame, struct headers *headers, 
 	header->flags = NET_NEEDS_CHECKSUM;
 	header->checksum_start = (uint16_t)headers->transport;
 	header->checksum_offset = (uint16_t)at;
-	put16(bytes + headers->transport + at, pseudo_header(headers, length));
+	net_put16(bytes + headers->transport + at, pseudo_header(headers, length));
 	return true;
 }
 
@@ -193,7 +179,7 @@ static bool put_length(
 
 	if (length > UINT16_MAX)
 		return false;
-	put16(ip + (headers->is_6 ? 4 : 2), length);
+	net_put16(ip + (headers->is_6 ? 4 : 2), length);
 	if (!headers->is_6)
 		finish_ipv4(ip);
 	return true;

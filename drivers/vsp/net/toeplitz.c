@@ -4,7 +4,9 @@
 
 #include <string.h>
 
-enum { ETHERNET = 14, ETHERTYPE_AT = 12, IPV4 = 0x0800, IPV6 = 0x86DD, VLAN = 0x8100, TCP = 6 };
+#include "drivers/vsp/net/ethernet.h"
+
+enum { TCP = 6 };
 enum { IPV4_SIZE = 20, IPV4_ADDRESSES = 12, IPV6_SIZE = 40, IPV6_ADDRESSES = 8, PORTS = 4 };
 
 // The 32 bits of the key from bit `at` on.
@@ -34,11 +36,6 @@ void toeplitz_set_key(struct toeplitz *toeplitz, const uint8_t key[NDIS_RSS_KEY_
 	}
 }
 
-static uint32_t get16(const uint8_t *bytes)
-{
-	return (uint32_t)bytes[0] << 8 | bytes[1];
-}
-
 // What the hash is made of: addresses and ports as they stand in the packet.
 struct flow {
 	uint8_t input[TOEPLITZ_INPUT_MAX];
@@ -62,7 +59,7 @@ static void take_ipv4(struct flow *flow, const uint8_t *packet, uint32_t length)
 		return;
 	flow->addresses = 8;
 	memcpy(flow->input, packet + IPV4_ADDRESSES, flow->addresses);
-	if (packet[9] == TCP && !(get16(packet + 6) & 0x3FFF) && length > size) // no fragment
+	if (packet[9] == TCP && !(net_get16(packet + 6) & 0x3FFF) && length > size) // no fragment
 		take_ports(flow, packet + size, length - size);
 }
 
@@ -83,16 +80,16 @@ uint32_t toeplitz_flow(const struct toeplitz *toeplitz, uint32_t kinds, const ui
 	static const struct {
 		uint32_t type, addresses, ports;
 		void (*take)(struct flow *flow, const uint8_t *packet, uint32_t length);
-	} protocols[] = { { IPV4, NDIS_HASH_IPV4, NDIS_HASH_TCP_IPV4, take_ipv4 },
-		{ IPV6, NDIS_HASH_IPV6, NDIS_HASH_TCP_IPV6, take_ipv6 } };
+	} protocols[] = { { ETHERNET_IPV4, NDIS_HASH_IPV4, NDIS_HASH_TCP_IPV4, take_ipv4 },
+		{ ETHERNET_IPV6, NDIS_HASH_IPV6, NDIS_HASH_TCP_IPV6, take_ipv6 } };
 	struct flow flow = { .addresses = 0 };
-	uint32_t at = ETHERTYPE_AT;
+	uint32_t at = ETHERNET_TYPE_AT;
 
 	*kind = 0;
-	if (length > at + 4 + 2 && get16(frame + at) == VLAN)
-		at += 4;
+	if (length > at + ETHERNET_TAG + 2 && net_get16(frame + at) == ETHERNET_VLAN)
+		at += ETHERNET_TAG;
 	for (uint32_t i = 0; i < 2 && length > at + 2; i++) {
-		if (get16(frame + at) != protocols[i].type)
+		if (net_get16(frame + at) != protocols[i].type)
 			continue;
 		protocols[i].take(&flow, frame + at + 2, length - at - 2);
 		if (flow.ports && (kinds & protocols[i].ports))
