@@ -37,7 +37,10 @@ def _write_files(directory):
 
 
 # The kernels of docs/sdk.md: what build.sh is called with.
-KERNELS = {"polling": [], "sleeping": ["vectors.S", "interrupts.c"]}
+POLLER, SLEEPER = "10.7.0.5", "10.7.0.6"
+SLEEPING = ["vectors.S", "interrupts.c"]
+KERNELS = {"polling": [], "sleeping": SLEEPING, "polling-ping": ["ping.c"],
+           "sleeping-ping": [*SLEEPING, "ping.c", f"-DADDRESS={SLEEPER.replace('.', ',')}"]}
 
 
 def _kernel(t, directory, compiler, files, pkg_config_path):
@@ -49,23 +52,69 @@ def _kernel(t, directory, compiler, files, pkg_config_path):
     return directory / "kernel.elf"
 
 
-def test_kernel_outside_this_tree(t):
-    """The kernels of docs/sdk.md, built outside with gcc and with clang, have the time and their disk."""
-    disk = t.scratch("disk.img", 1)
-    with open(disk, "r+b") as file:
-        file.write(GREETING.encode())
+PING = r"""
+fail() { echo "FAIL: $1"; tail -n 20 "/run/lumen/$JOB-"*/console.log "/run/lumen/$JOB-"*/log; exit 1; }
+
+# answers NAME ADDRESS: a child with this kernel does, with data of all sizes, and its host finds nothing wrong
+answers()
+{
+	lumenctl create "$JOB-$1" --kernel "$FILES/$1" --memory 64M --net "$JOB" || fail "create $1"
+	lumenctl start "$JOB-$1" || fail "start $1"
+	tries=0
+	until ping -c 1 -W 1 "$2" >/dev/null; do
+		[ $((tries += 1)) -le 60 ] && [ "$(cat "/run/lumen/$JOB-$1/status")" = started ] || fail "$1 does not answer"
+	done
+	for size in 0 1 57 1472; do
+		ping -c 3 -i 0.05 -s $size "$2" || fail "ping $1 with $size bytes"
+	done
+	for cause in bad_message bad_headers bad_length bad_memory spoofed wire_refused; do
+		lumenctl stat "$JOB-$1" | grep "^net.$cause 0$" || fail "$1: $cause"
+	done
+	lumenctl kill "$JOB-$1" || fail "kill $1"
+}
+
+while read -r module; do insmod "$module" 2>/dev/null; done </lib/modules/order.net
+lumenctl switch add "$JOB" || fail "switch add"
+ip addr add 10.7.0.1/24 dev "$JOB"
+"""
+
+
+def _build(t):
+    """{kind-compiler: kernel in the test's directory}"""
+    kernels = {}
     with tempfile.TemporaryDirectory() as name:
         pkg_config_path = _install(t, Path(name))
-        kernels = {}
-        for compiler, kind in itertools.product(("gcc", "clang"), KERNELS):
+        for compiler, (kind, files) in itertools.product(("gcc", "clang"), KERNELS.items()):
             which = f"{kind}-{compiler}"
             kernels[which] = t.scratch(f"{which}.elf")
-            shutil.copy(_kernel(t, Path(name, which), compiler, KERNELS[kind], pkg_config_path),
-                        kernels[which])
-    results = yield [t.shared_child(kernel, memory=64, disks=[t.disk(disk, read_only=True)])
-                     for kernel in kernels.values()]
-    for which, result in zip(kernels, results):
+            shutil.copy(_kernel(t, Path(name, which), compiler, files, pkg_config_path), kernels[which])
+    return kernels
+
+
+def _disk(t):
+    path = t.scratch("disk.img", 1)
+    with open(path, "r+b") as file:
+        file.write(GREETING.encode())
+    return t.disk(path, read_only=True)
+
+
+def _ping_job(t, kernels):
+    """One after the other; which of them sleep is in their names, and so is their address."""
+    words = "".join(f"answers {which} {SLEEPER if which.startswith('sleeping') else POLLER}\n" for which in kernels)
+    return t.shared_root(PING + words, files=kernels, memory=64)
+
+
+def test_kernel_outside_this_tree(t):
+    """The kernels of docs/sdk.md, built outside with gcc and with clang: those with a disk have the time and what
+    is on it, those with a network card answer ARP and ping."""
+    kernels, disk = _build(t), _disk(t)
+    pinged = {which: kernel for which, kernel in kernels.items() if "-ping-" in which}
+    others = [which for which in kernels if which not in pinged]
+    *results, ping = yield [*(t.shared_child(kernels[which], memory=64, disks=[disk]) for which in others),
+                            _ping_job(t, pinged)]
+    for which, result in zip(others, results):
         t.equal(result.status, 0, f"status, {which}")
         t.check(re.search(r"Running for [1-9]\d* us, it says\.", result.console),
                 f"{which}: no time on the console")
         t.contains(result.console, f"2048 blocks of 512 bytes. It begins with: {GREETING}")
+    t.equal(ping.status, 0, "status of the pings")
