@@ -139,7 +139,7 @@ tr -d '\r' <$child/console.log | grep "^net: @ROUNDS@ rounds are right" || fail 
 
 def test_echo(t):
     """A kernel on the SDK (examples/echo) answers ARP, and ping of all sizes, one after the other and in a flood;
-    the host finds nothing wrong with it."""
+    the host finds nothing wrong with it, and goes on when the root has deleted its port."""
     result = t.root(PRELUDE.replace("@MIB@", "1") + r"""
 lan 1500
 lumenctl create child --kernel /lumen/echo --memory 64M --append ip=10.7.0.5 --net lan,mac=02:15:5d:01:02:03 ||
@@ -160,6 +160,16 @@ for cause in bad_message bad_headers bad_length bad_memory spoofed wire_refused 
 	[ "$(count $cause)" = 0 ] || fail "$cause"
 done
 [ "$(count sent)" -ge 213 ] || fail "sent $(count sent)"
+# Somebody takes the port away: that is logged, and nobody waits for it again and again.
+ip link del lu-010203 || fail "no port"
+tries=0
+until grep -q "the TAP is gone" $child/log; do
+	[ $((tries += 1)) -le 50 ] || fail "nobody has noticed"
+	usleep 100000
+done
+turns=$(count turns)
+sleep 1
+[ $(($(count turns) - turns)) -le 10 ] || fail "$(($(count turns) - turns)) turns in a second"
 lumenctl kill child || fail kill
 """, files={"echo": examples.kernel("echo")}, memory=128, timeout=200)
     t.equal(result.status, 0, "status of the script")

@@ -21,7 +21,7 @@
 
 enum {
 	ENTRIES = 512,
-	READS_MAX = 64, // of one kick; what is left is told by the wait, at once
+	READS_MAX = 64, // tried in one kick; what is left is told by the wait, at once
 };
 
 enum { HEADER = sizeof(struct net_header) };
@@ -33,6 +33,7 @@ struct tap {
 	struct io_uring ring; // requests are about a frame (their data), or the wait (NULL)
 	struct net_buffer *rooms, **rooms_end;
 	bool readable, waits; // there may be frames; the ring tells when there are
+	bool gone;
 	uint64_t refused;
 	struct log_limit broken;
 };
@@ -92,6 +93,16 @@ static void sent(struct tap *tap, struct net_buffer *frame, int result)
 	frame->done(frame, result > HEADER ? (uint32_t)result - HEADER : 0);
 }
 
+// An interface that somebody has deleted would be readable for ever.
+static void waited(struct tap *tap, int result)
+{
+	tap->waits = false;
+	tap->readable = result > 0 && result & POLLIN;
+	tap->gone = !tap->readable;
+	if (tap->gone)
+		log_limited(&tap->broken, "network: the TAP is gone: no more frames come");
+}
+
 // Takes what is done, or (`up_to_wait`) what was done before the wait was: that has to be found in
 // the ring by the next poll, which it leads to.
 static void reap(struct tap *tap, bool up_to_wait)
@@ -105,12 +116,10 @@ static void reap(struct tap *tap, bool up_to_wait)
 		if (!frame && up_to_wait)
 			return;
 		io_uring_cqe_seen(&tap->ring, cqe);
-		if (frame) {
+		if (frame)
 			sent(tap, frame, result);
-		} else {
-			tap->waits = false;
-			tap->readable = true;
-		}
+		else
+			waited(tap, result);
 	}
 }
 
@@ -159,7 +168,7 @@ static void wait_for_frames(struct tap *tap)
 {
 	struct io_uring_sqe *sqe;
 
-	if (tap->waits || !tap->rooms || !(sqe = prepare(tap)))
+	if (tap->waits || tap->gone || !tap->rooms || !(sqe = prepare(tap)))
 		return;
 	io_uring_prep_poll_add(sqe, RING_FILE, POLLIN);
 	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
@@ -167,20 +176,28 @@ static void wait_for_frames(struct tap *tap)
 	tap->waits = true;
 }
 
+// *left: how often it may still try.
+static void read_frames(struct tap *tap, uint32_t *left)
+{
+	for (; *left && tap->readable && tap->rooms; --*left)
+		tap->readable = read_one(tap);
+}
+
+// What the root answers to a frame is there when the ring has sent it: it is read at once, so that
+// one signal tells the guest of both.
 static void kick(struct net_wire *wire)
 {
 	struct tap *tap = tap_of(wire);
-	uint32_t left = tap->readable ? READS_MAX : 0;
+	uint32_t left = READS_MAX;
 
-	while (left && tap->rooms && read_one(tap))
-		left--;
-	if (left && tap->rooms)
-		tap->readable = false; // there was none
-	wait_for_frames(tap);
-	if (!io_uring_sq_ready(&tap->ring))
-		return;
-	submit(tap);
-	reap(tap, true);
+	do {
+		read_frames(tap, &left);
+		wait_for_frames(tap);
+		if (!io_uring_sq_ready(&tap->ring))
+			return;
+		submit(tap);
+		reap(tap, !left);
+	} while (tap->readable);
 }
 
 static void take_back(struct net_wire *wire)
