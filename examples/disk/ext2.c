@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Files of an ext2 file system, for reading: direct and single-indirect blocks. What is read is not
-// trusted.
+// Files of an ext2 file system, for reading. What is read is not trusted.
 #include "examples/disk/disk.h"
 
 #include "lumen/platform.h"
@@ -11,7 +10,7 @@
 #define MODE_DIRECTORY	   0x4000
 #define MODE_FILE	   0x8000
 
-enum { SUPERBLOCK = 1024, ROOT_INODE = 2, DIRECT = 12, INDIRECT = 12, OLD_INODE_SIZE = 128 };
+enum { SUPERBLOCK = 1024, ROOT_INODE = 2, DIRECT = 12, OLD_INODE_SIZE = 128 };
 
 // Only what is used here.
 struct superblock {
@@ -51,19 +50,35 @@ struct entry { // and then its name
 };
 _Static_assert(sizeof(struct entry) == 8, "struct entry");
 
-// Reads a block of the file system; block 0 is a hole.
-static lumen_status read_block(struct ext2 *fs, uint32_t number, void *to)
+lumen_status ext2_locate(const struct ext2 *fs, uint32_t number, uint64_t *first, uint32_t *count)
 {
-	uint32_t count = fs->block_size / fs->partition.disk->block_size;
-	uint64_t first = (uint64_t)number * count;
-
-	if (!number) {
-		__builtin_memset(to, 0, fs->block_size);
-		return LUMEN_OK;
-	}
-	if (first + count > fs->partition.blocks)
+	*count = fs->block_size / fs->partition.disk->block_size;
+	*first = (uint64_t)number * *count;
+	if (*first + *count > fs->partition.blocks)
 		return LUMEN_OUT_OF_RANGE;
-	return lumen_disk_read(fs->partition.disk, fs->partition.first + first, count, to);
+	*first += fs->partition.first;
+	return LUMEN_OK;
+}
+
+// A block of the file system, valid until the next one is asked for; block 0 is a hole.
+static lumen_status get_block(struct ext2 *fs, uint32_t number, const uint8_t **bytes)
+{
+	static const uint8_t hole[EXT2_BLOCK_MAX];
+	uint32_t slot = number % EXT2_CACHED, count;
+	uint8_t *to = fs->bytes + (size_t)slot * EXT2_BLOCK_MAX;
+	lumen_status status;
+	uint64_t first;
+
+	*bytes = number ? to : hole;
+	if (!number || fs->cached[slot] == number)
+		return LUMEN_OK;
+	fs->cached[slot] = 0;
+	status = ext2_locate(fs, number, &first, &count);
+	if (!status)
+		status = lumen_disk_read(fs->partition.disk, first, count, to);
+	if (!status)
+		fs->cached[slot] = number;
+	return status;
 }
 
 static bool is_usable(const struct superblock *super, const struct lumen_disk *disk)
@@ -80,19 +95,15 @@ lumen_status ext2_open(struct ext2 *fs, const struct partition *partition)
 	lumen_status status;
 
 	*fs = (struct ext2){ .partition = *partition };
-	fs->block = lumen_alloc_pages(1);
-	fs->pointers = lumen_alloc_pages(1);
-	if (!fs->block || !fs->pointers)
+	fs->bytes = lumen_alloc_pages(EXT2_CACHED * EXT2_BLOCK_MAX / LUMEN_PAGE_SIZE);
+	if (!fs->bytes)
 		return LUMEN_NO_MEMORY;
 	status = lumen_disk_read(
-		partition->disk, partition->first + SUPERBLOCK / block_size, 1, fs->block);
+		partition->disk, partition->first + SUPERBLOCK / block_size, 1, fs->bytes);
 	if (status)
 		return status;
 	// In a block of more than 1 KiB it is not at the start.
-	if (block_size > SUPERBLOCK)
-		__builtin_memcpy(&super, fs->block + SUPERBLOCK, sizeof(super));
-	else
-		__builtin_memcpy(&super, fs->block, sizeof(super));
+	__builtin_memcpy(&super, fs->bytes + SUPERBLOCK % block_size, sizeof(super));
 	if (!is_usable(&super, partition->disk))
 		return LUMEN_NOT_SUPPORTED;
 	fs->block_size = 1024u << super.log_block_size;
@@ -108,13 +119,14 @@ lumen_status ext2_open(struct ext2 *fs, const struct partition *partition)
 static lumen_status find_table(struct ext2 *fs, uint32_t group, uint32_t *table)
 {
 	uint32_t per_block = fs->block_size / sizeof(struct group);
+	const uint8_t *bytes;
 	struct group found;
 	lumen_status status;
 
-	status = read_block(fs, fs->first_data_block + 1 + group / per_block, fs->block);
+	status = get_block(fs, fs->first_data_block + 1 + group / per_block, &bytes);
 	if (status)
 		return status;
-	__builtin_memcpy(&found, fs->block + group % per_block * sizeof(found), sizeof(found));
+	__builtin_memcpy(&found, bytes + group % per_block * sizeof(found), sizeof(found));
 	*table = found.inode_table;
 	return LUMEN_OK;
 }
@@ -123,15 +135,16 @@ static lumen_status open_inode(struct ext2 *fs, uint32_t number, struct ext2_fil
 {
 	uint32_t index = (number - 1) % fs->inodes_per_group, table;
 	uint32_t per_block = fs->block_size / fs->inode_size;
+	const uint8_t *bytes;
 	struct inode inode;
 	lumen_status status;
 
 	status = find_table(fs, (number - 1) / fs->inodes_per_group, &table);
 	if (!status)
-		status = read_block(fs, table + index / per_block, fs->block);
+		status = get_block(fs, table + index / per_block, &bytes);
 	if (status)
 		return status;
-	__builtin_memcpy(&inode, fs->block + index % per_block * fs->inode_size, sizeof(inode));
+	__builtin_memcpy(&inode, bytes + index % per_block * fs->inode_size, sizeof(inode));
 	*file = (struct ext2_file){ .fs = fs, .inode = number, .size = inode.size };
 	file->directory = (inode.mode & MODE_TYPE) == MODE_DIRECTORY;
 	__builtin_memcpy(file->blocks, inode.blocks, sizeof(file->blocks));
@@ -140,27 +153,44 @@ static lumen_status open_inode(struct ext2 *fs, uint32_t number, struct ext2_fil
 	return LUMEN_OK;
 }
 
-// The block of the file system that is block number `index` of a file.
-static lumen_status map_block(struct ext2_file *file, uint64_t index, uint32_t *number)
+// Goes from a block of pointers, which lead to `reach` blocks, to the one that is number `index` of
+// them.
+static lumen_status follow(
+	struct ext2 *fs, uint32_t block, uint64_t reach, uint64_t index, uint32_t *number)
 {
-	struct ext2 *fs = file->fs;
+	const uint32_t per_block = fs->block_size / sizeof(block);
+	const uint8_t *bytes;
 	lumen_status status;
+
+	while (reach > 1) {
+		status = get_block(fs, block, &bytes);
+		if (status)
+			return status;
+		reach /= per_block;
+		__builtin_memcpy(&block, bytes + index / reach * sizeof(block), sizeof(block));
+		index %= reach;
+	}
+	*number = block;
+	return LUMEN_OK;
+}
+
+lumen_status ext2_map(struct ext2_file *file, uint64_t index, uint32_t *number)
+{
+	const uint32_t per_block = file->fs->block_size / sizeof(*number);
+	uint64_t reach = 1;
 
 	if (index < DIRECT) {
 		*number = file->blocks[index];
 		return LUMEN_OK;
 	}
 	index -= DIRECT;
-	if (index >= fs->block_size / sizeof(*fs->pointers))
-		return LUMEN_NOT_SUPPORTED; // double indirect: a file of this size is not for us
-	if (fs->pointers_at != file->blocks[INDIRECT] || !fs->pointers_at) {
-		status = read_block(fs, file->blocks[INDIRECT], fs->pointers);
-		fs->pointers_at = status ? 0 : file->blocks[INDIRECT];
-		if (status)
-			return status;
+	for (uint32_t i = DIRECT; i < EXT2_INODE_BLOCKS; i++) { // indirect, double, triple
+		reach *= per_block;
+		if (index < reach)
+			return follow(file->fs, file->blocks[i], reach, index, number);
+		index -= reach;
 	}
-	*number = fs->pointers[index];
-	return LUMEN_OK;
+	return LUMEN_NOT_SUPPORTED;
 }
 
 lumen_status ext2_read(struct ext2_file *file, uint64_t offset, void *to, size_t size, size_t *done)
@@ -177,14 +207,15 @@ lumen_status ext2_read(struct ext2_file *file, uint64_t offset, void *to, size_t
 		size_t at = (offset + *done) % fs->block_size;
 		size_t part =
 			fs->block_size - at < size - *done ? fs->block_size - at : size - *done;
+		const uint8_t *bytes;
 		uint32_t number;
 
-		status = map_block(file, (offset + *done) / fs->block_size, &number);
+		status = ext2_map(file, (offset + *done) / fs->block_size, &number);
 		if (!status)
-			status = read_block(fs, number, fs->block);
+			status = get_block(fs, number, &bytes);
 		if (status)
 			break;
-		__builtin_memcpy((uint8_t *)to + *done, fs->block + at, part);
+		__builtin_memcpy((uint8_t *)to + *done, bytes + at, part);
 		*done += part;
 	}
 	return status;

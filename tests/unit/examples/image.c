@@ -15,7 +15,9 @@ enum {
 	DATA_DIRECTORY = 10,
 	GREETING = 11,
 	INDIRECT = 12,
-	BIG = 13, // and all behind
+	DOUBLE = 13,
+	BEHIND_DOUBLE = 14,
+	BIG = 15, // and all behind
 	INODE_SIZE = 128,
 	ROOT = 2,
 	DATA = 11,
@@ -144,15 +146,24 @@ static void put_entry(uint8_t **at, uint32_t inode, const char *name, uint16_t l
 	*at += length;
 }
 
+// Where the inode or a block of pointers says which block is number `i`.
+static uint8_t *big_pointer(uint8_t *inode, uint32_t i)
+{
+	if (i < 12)
+		return inode + 40 + i * 4;
+	return i < 12 + 256 ? fs_block(INDIRECT) + (i - 12) * 4
+			    : fs_block(BEHIND_DOUBLE) + (i - 12 - 256) * 4;
+}
+
 static void put_big_file(void)
 {
 	uint8_t *inode = put_inode(BIG_INODE, MODE_FILE, BIG_BLOCKS * FS_BLOCK, BIG);
 
 	put(inode + 40 + 12 * 4, INDIRECT, 4);
-	for (uint32_t i = 0; i < BIG_KNOWN; i++) {
-		uint8_t *pointer = i < 12 ? inode + 40 + i * 4 : fs_block(INDIRECT) + (i - 12) * 4;
-
-		put(pointer, i == HOLE ? 0 : BIG + i, 4);
+	put(inode + 40 + 13 * 4, DOUBLE, 4);
+	put(fs_block(DOUBLE), BEHIND_DOUBLE, 4);
+	for (uint32_t i = 0; i < BIG_BLOCKS; i++) {
+		put(big_pointer(inode, i), i == HOLE ? 0 : BIG + i, 4);
 		memset(fs_block(BIG + i), (int)(i & 0xff), FS_BLOCK);
 	}
 }

@@ -12,10 +12,9 @@ enum {
 	FS_FIRST = 64, // the file system, in sectors
 	FS_LAST = 1663,
 	FS_BLOCK = 1024,
-	BIG_BLOCKS = 300, // of the file /data/big: more than 12 + 256, which is refused there
-	BIG_KNOWN = 268,
-	HOLE = 5,	 // this block of it is not there
-	TABLES_END = 13, // block of the file system: all before are its tables and directories
+	BIG_BLOCKS = 300, // of the file /data/big: more than 12 + 256
+	HOLE = 5,	  // this block of it is not there
+	TABLES_END = 15,  // block of the file system: all before are its tables and directories
 };
 
 extern uint8_t image[SECTORS * SECTOR];

@@ -109,8 +109,7 @@ static lumen_status open_and_find(const char *path)
 
 static void forget_fs(void)
 {
-	free(fs.block);
-	free(fs.pointers);
+	free(fs.bytes);
 }
 
 Test(ext2, small_file)
@@ -160,19 +159,38 @@ Test(ext2, indirect_blocks_and_a_hole)
 {
 	make_fs();
 	cr_assert_eq(open_and_find("/data/big"), LUMEN_OK);
-	expect_bytes(0, BIG_KNOWN * FS_BLOCK);
+	expect_bytes(0, BIG_BLOCKS * FS_BLOCK);
 	expect_bytes(HOLE * FS_BLOCK - 1, FS_BLOCK + 2);
 	expect_bytes(12 * FS_BLOCK - 3, 7);
+	expect_bytes((12 + 256) * FS_BLOCK - 3, 7);
 	forget_fs();
 }
 
-Test(ext2, double_indirect_blocks_are_refused)
+// A pointer in the triple-indirect place leads through three blocks; there is a largest index.
+Test(ext2, triple_indirect_blocks)
 {
+	const uint64_t behind_double = 12 + 256 + 256 * 256, behind_all = behind_double + (1 << 24);
+	uint32_t number;
+
 	make_fs();
 	cr_assert_eq(open_and_find("/data/big"), LUMEN_OK);
-	cr_assert_eq(
-		ext2_read(&file, BIG_KNOWN * FS_BLOCK - 10, data, 20, &done), LUMEN_NOT_SUPPORTED);
-	cr_assert_eq(done, 10);
+	file.blocks[14] = file.blocks[13]; // its first pointer leads to numbers of blocks of data
+	cr_assert_eq(ext2_map(&file, behind_double, &number), LUMEN_OK);
+	cr_assert_eq(number, 0x0c0c0c0c); // the bytes of block 12 + 256 of the file
+	cr_assert_eq(ext2_map(&file, behind_all - 1, &number), LUMEN_OK);
+	cr_assert_eq(number, 0); // through holes
+	cr_assert_eq(ext2_map(&file, behind_all, &number), LUMEN_NOT_SUPPORTED);
+	forget_fs();
+}
+
+// What has been read is not read again: the disk may change behind it.
+Test(ext2, blocks_are_kept)
+{
+	make_fs();
+	cr_assert_eq(open_and_find("/greeting"), LUMEN_OK);
+	image_clear();
+	cr_assert_eq(ext2_find(&fs, "/greeting", &file), LUMEN_OK);
+	cr_assert_eq(file.size, 7);
 	forget_fs();
 }
 
