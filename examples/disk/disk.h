@@ -28,9 +28,9 @@ enum { EXT2_BLOCK_MAX = 4096, EXT2_INODE_BLOCKS = 15, EXT2_CACHED = 16 };
 struct ext2 {
 	struct partition partition;
 	uint32_t block_size, inode_size, inodes_per_group, first_data_block;
-	// Blocks that have been read, each where its number says, modulo EXT2_CACHED; 0: none.
-	uint32_t cached[EXT2_CACHED];
-	uint8_t *bytes; // EXT2_BLOCK_MAX for each
+	uint32_t cached[EXT2_CACHED]; // the numbers of blocks that have been read; 0: none
+	uint32_t next;		      // place among these for another one
+	uint8_t *bytes;		      // EXT2_BLOCK_MAX for each
 };
 
 struct ext2_file {

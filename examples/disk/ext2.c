@@ -60,25 +60,37 @@ lumen_status ext2_locate(const struct ext2 *fs, uint32_t number, uint64_t *first
 	return LUMEN_OK;
 }
 
+static lumen_status read_block(struct ext2 *fs, uint32_t number, void *to)
+{
+	uint64_t first;
+	uint32_t count;
+	lumen_status status = ext2_locate(fs, number, &first, &count);
+
+	return status ? status : lumen_disk_read(fs->partition.disk, first, count, to);
+}
+
 // A block of the file system, valid until the next one is asked for; block 0 is a hole.
 static lumen_status get_block(struct ext2 *fs, uint32_t number, const uint8_t **bytes)
 {
 	static const uint8_t hole[EXT2_BLOCK_MAX];
-	uint32_t slot = number % EXT2_CACHED, count;
-	uint8_t *to = fs->bytes + (size_t)slot * EXT2_BLOCK_MAX;
+	uint32_t place = 0;
 	lumen_status status;
-	uint64_t first;
 
-	*bytes = number ? to : hole;
-	if (!number || fs->cached[slot] == number)
+	*bytes = hole;
+	if (!number)
 		return LUMEN_OK;
-	fs->cached[slot] = 0;
-	status = ext2_locate(fs, number, &first, &count);
-	if (!status)
-		status = lumen_disk_read(fs->partition.disk, first, count, to);
-	if (!status)
-		fs->cached[slot] = number;
-	return status;
+	while (place < EXT2_CACHED && fs->cached[place] != number)
+		place++;
+	if (place == EXT2_CACHED) {
+		place = fs->next++ % EXT2_CACHED;
+		fs->cached[place] = 0;
+		status = read_block(fs, number, fs->bytes + (size_t)place * EXT2_BLOCK_MAX);
+		if (status)
+			return status;
+		fs->cached[place] = number;
+	}
+	*bytes = fs->bytes + (size_t)place * EXT2_BLOCK_MAX;
+	return LUMEN_OK;
 }
 
 static bool is_usable(const struct superblock *super, const struct lumen_disk *disk)

@@ -68,6 +68,7 @@ def _sources():
         directories[:] = [d for d in directories if d not in skip]
         found += [os.path.relpath(os.path.join(top, f), paths.ROOT) for f in files
                   if f == "meson.build" or f.endswith((".c", ".S"))]
+    found += [paths.relative(paths.LWIP)] * paths.LWIP.exists()  # examples/http is built where it is there
     return sorted(found)
 
 

@@ -219,6 +219,8 @@ def _options(args):
     example = examples.defaults(getattr(args, "name", None))
     if args.bare:  # without lumenctl, and without a hypervisor for children
         given["net"] = ""
+    if given["net"] and not given["publish"]:
+        del given["publish"]  # what the example wants
     return Options(disks=list(args.disk), **{**example, **given})
 
 

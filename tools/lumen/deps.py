@@ -43,6 +43,9 @@ TEST = [
      "for the fuzz targets"),
     ("llvm", "/usr/lib/llvm-*/bin/llvm-symbolizer", "for readable fuzz reports"),
 ]
+LWIP = [
+    ("dpkg-dev", "dpkg-source", "to unpack lwIP's source"),
+]
 SDK = [
     ("clang", "clang", "for a kernel that is built with it"),
 ]

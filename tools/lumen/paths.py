@@ -12,6 +12,7 @@ KERNELS = BUILD / "kernels"
 IMAGES = BUILD / "images"
 RUN = BUILD / "run"
 LOG = BUILD / "log"
+LWIP = BUILD / "lwip"
 
 HYPERVISOR = RELEASE / "hypervisor/lumen.elf"
 WORKER = RELEASE / "parent/worker/lumen-worker"

@@ -395,6 +395,8 @@ def run_command(options, name, kernel_package, update):
         options.timeout = UNATTENDED_TIMEOUT
     options.name = name or "child"
     with build.lock():
+        if is_kernel:
+            examples.prepare(name)
         root_kernel, child_kernel = prepare(options.bare, update, kernel_package)
     with Directory(options.name, others=name is None or is_linux or is_kernel) as directory:
         if is_linux:

@@ -3,7 +3,7 @@
 
 import textwrap
 
-from lumen import build, conformance, deps, fuzz, kernels, paths, status, systemtests, unittests
+from lumen import build, conformance, deps, fuzz, kernels, lwip, paths, status, systemtests, unittests
 from lumen.report import Report
 from lumen.schedule import Schedule, Task
 from lumen.status import bad
@@ -11,7 +11,7 @@ from lumen.status import bad
 NEEDS = {
     "unit": [deps.BUILD, deps.TEST],
     "conformance": [deps.BUILD, deps.MACHINE],
-    "system": [deps.BUILD, deps.MACHINE, deps.GRUB, deps.SDK],
+    "system": [deps.BUILD, deps.MACHINE, deps.GRUB, deps.SDK, deps.LWIP],
     "fuzz": [deps.BUILD, deps.TEST],
 }
 SUITES = tuple(NEEDS)
@@ -34,6 +34,8 @@ class _Plan:
     def _release(self, _report):
         with build.process_lock:
             kernel = kernels.get()
+            if "system" in self._suites:
+                lwip.get()
             build.release(kernel, jobs=self._jobs)
         if "system" in self._suites:
             systemtests.add_tasks(self._schedule, kernel, self._only)

@@ -275,3 +275,8 @@ void lumen_net_wait(struct lumen_net *net, uint64_t deadline_ns)
 {
 	lumen_channel_wait(net->vsc.queues[0]->channel, &net->vsc.due, 0, deadline_ns);
 }
+
+void lumen_net_wake(struct lumen_net *net)
+{
+	vsc_set_due(&net->vsc);
+}

@@ -105,6 +105,13 @@ class CommandLine(unittest.TestCase):
             ["lumen0", "lumen0", "", "", "lumen0,vlan=7,queues=2", "lan"])
         self.assertEqual(run.Options().net, "")
 
+    def test_published_ports(self):
+        """An example may have some, unless others are asked for or there is no network."""
+        parse = cli.parser().parse_args
+        self.assertEqual([[(port.host, port.guest) for port in cli._options(parse(["run", *words])).publish] for words in (
+            ["http"], ["http", "--publish", "80:8080"], ["http", "--net", "none"], ["http", "--bare"], ["linux"])],
+            [[(8080, 80)], [(80, 8080)], [], [], []])
+
     def test_sizes(self):
         self.assertEqual([cli.memory_size(t) for t in ("512M", "1G", "64", "65536K", "17M")],
                          [512, 1024, 64, 64, 18])

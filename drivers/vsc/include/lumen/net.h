@@ -161,6 +161,10 @@ bool lumen_net_poll(struct lumen_net *net);
 // deadline. May return early. Thread context, interrupts on, no lock held.
 void lumen_net_wait(struct lumen_net *net, uint64_t deadline_ns);
 
+// Makes lumen_net_wait() return, now or when it is next called: the thread that serves a polled
+// card has something else to do, such as a disk's request that is done. Any context.
+void lumen_net_wake(struct lumen_net *net);
+
 // Since it was opened.
 struct lumen_net_counters {
 	uint64_t sent, sent_bytes; // frames that the host has taken

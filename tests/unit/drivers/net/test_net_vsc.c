@@ -775,6 +775,24 @@ Test(net_vsc_open, a_polled_card_calls_nobody_but_in_polls)
 	lumen_net_close(net_kernel.net);
 }
 
+// Who has something else for the thread wakes it, also before it sleeps; once.
+Test(net_vsc_open, a_polled_card_is_woken)
+{
+	uint32_t slept;
+
+	open_with(&(struct lumen_net_config){ .polled = true });
+	while (lumen_net_poll(net_kernel.net))
+		;
+	slept = rig.slept;
+	lumen_net_wake(net_kernel.net);
+	lumen_net_wait(net_kernel.net, UINT64_MAX);
+	cr_assert_eq(rig.slept, slept);
+	cr_assert_not(lumen_net_poll(net_kernel.net));
+	lumen_net_wait(net_kernel.net, UINT64_MAX);
+	cr_assert_eq(rig.slept, slept + 1);
+	lumen_net_close(net_kernel.net);
+}
+
 Test(net_vsc_open, a_poll_is_bounded)
 {
 	uint32_t polls = 0;
