@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The network VSC: what the host sends. Lists of frames in the receive buffer, whose every offset
 // and length is checked in a private copy; answers to frames, against the slots.
+#include "base/macros.h"
 #include "drivers/vsc/net/net_internal.h"
 
 // --- frames ---
@@ -20,7 +21,7 @@ static void net_describe(const struct lumen_net *net, const struct rndis_frame *
 	struct lumen_net_received *received)
 {
 	if (frame->has & RNDIS_HAS_CHECKSUM && net->info.offloads & LUMEN_NET_RECEIVED) {
-		for (uint32_t i = 0; i < sizeof(net_checksums) / sizeof(net_checksums[0]); i++)
+		for (uint32_t i = 0; i < ARRAY_SIZE(net_checksums); i++)
 			if (frame->checksum & net_checksums[i].ndis)
 				received->flags |= net_checksums[i].flag;
 	}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The network VSC: frames of the kernel's, checked, described to the host by RNDIS, and sent: short
 // ones in the slot's section of the send buffer, others as a list of pages behind a head.
+#include "base/macros.h"
 #include "drivers/vsc/net/net_internal.h"
 
 #define NET_TRANSPORT_MAX 0x3FFu // offsets that RNDIS has bits for
@@ -80,7 +81,7 @@ static struct rndis_frame net_describe(const struct lumen_net_frame *frame)
 		head.has = RNDIS_HAS_CHECKSUM;
 		head.checksum = (is_6 ? RNDIS_CHECKSUM_IPV6 : RNDIS_CHECKSUM_IPV4) |
 				(uint32_t)frame->transport << 16;
-		for (uint32_t i = 0; i < sizeof(net_sums) / sizeof(net_sums[0]); i++)
+		for (uint32_t i = 0; i < ARRAY_SIZE(net_sums); i++)
 			if (frame->flags & net_sums[i].flag)
 				head.checksum |= net_sums[i].of_sum;
 	}
