@@ -93,12 +93,13 @@ static void sent(struct tap *tap, struct net_buffer *frame, int result)
 	frame->done(frame, result > HEADER ? (uint32_t)result - HEADER : 0);
 }
 
-// An interface that somebody has deleted would be readable for ever.
+// An interface that somebody has deleted would be readable for ever. (A wait whose thread has ended
+// is cancelled, and says nothing of the interface.)
 static void waited(struct tap *tap, int result)
 {
 	tap->waits = false;
-	tap->readable = result > 0 && result & POLLIN;
-	tap->gone = !tap->readable;
+	tap->gone = result > 0 && !(result & POLLIN);
+	tap->readable = !tap->gone;
 	if (tap->gone)
 		log_limited(&tap->broken, "network: the TAP is gone: no more frames come");
 }
