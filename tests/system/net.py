@@ -12,6 +12,7 @@ from lumen import examples, network, paths, rootscript
 from lumen.status import number_from_environment
 
 MIB = number_from_environment("NET_MIB", 16)  # of each transfer
+MEMORY = 224 + 2 * MIB  # of a child: half of it may be files
 ROUNDS = number_from_environment("NET_ROUNDS", 3)  # of test_rounds
 
 # lan MTU: a bridge with an address, a DHCP server, and a web server with a file of so many MiB.
@@ -56,7 +57,7 @@ until_says()
 
 start()
 {
-	lumenctl create child --kernel /lumen/kernel --initrd /lumen/initrd --memory 256M "$@" \
+	lumenctl create child --kernel /lumen/kernel --initrd /lumen/initrd --memory @MEMORY@M "$@" \
 		--append "console=ttyS0 quiet lumen.action=${ACTION:-net} $MORE" --disk /dev/lumen-disk0 || fail create
 	lumenctl start child || fail start
 }
@@ -71,8 +72,7 @@ both_ways()
 	[ "$(says data | cut -d' ' -f1)" = "$sum" ] || fail "what came is not what was sent"
 	ip=$(says address)
 	ping -c 3 -i 0.2 "$ip" || fail "ping"
-	wget -q -O back "http://$ip/data" || fail "wget"
-	[ "$(md5sum <back | cut -d' ' -f1)" = "$sum" ] || fail "what came back is not what was sent"
+	[ "$(wget -q -O - "http://$ip/data" | md5sum | cut -d' ' -f1)" = "$sum" ] || fail "what came back is not what was sent"
 	lumenctl stat child | grep "^net"
 }
 """
@@ -80,8 +80,9 @@ both_ways()
 
 def _root(t, script, cpus=1, timeout=200):
     kernel, initrd, pristine = t.example_files()
-    return t.root(rootscript.LINES + PRELUDE.replace("@MIB@", str(MIB)) + script, kernel=kernel, initrd=initrd,
-                  memory=420 + 2 * MIB, cpus=cpus, timeout=timeout, disks=[t.disk(t.copy_of(pristine, "disk.img"))])
+    prelude = PRELUDE.replace("@MIB@", str(MIB)).replace("@MEMORY@", str(MEMORY))
+    return t.root(rootscript.LINES + prelude + script, kernel=kernel, initrd=initrd,
+                  memory=164 + MEMORY + 2 * MIB, cpus=cpus, timeout=timeout, disks=[t.disk(t.copy_of(pristine, "disk.img"))])
 
 
 def test_stock_child(t):
@@ -126,9 +127,14 @@ lumenctl stop child || fail stop
 
 
 def test_rounds(t):
-    """Link down and up, MTU up to 9000 and back, driver unbound and bound, again and again."""
+    """Link down and up, MTU up to 9000 and back, other ring sizes, a VLAN of the child's own, driver unbound and
+    bound, again and again."""
     result = _root(t, r"""
 lan 9000
+echo 0 >/sys/class/net/lan/bridge/vlan_filtering
+ip link add link lan name lan.7 type vlan id 7
+ip addr add 10.8.0.1/24 dev lan.7
+ip link set lan.7 up
 ACTION=net-rounds MORE=lumen.rounds=@ROUNDS@
 start --net lan
 lumenctl wait child || fail "it ends badly"

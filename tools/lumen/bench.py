@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""./lumen bench: sizes, the cost of a hypercall, and what a disk costs a child."""
+"""./lumen bench: sizes, the cost of a hypercall, and what a disk and a network cost a child."""
 
 import json
 import re
 import struct
 
-from lumen import build, deps, diskbench, examples, kernels, measure, paths, run as runs, status
+from lumen import build, deps, diskbench, examples, kernels, measure, netbench, paths, run as runs, status
 from lumen.measure import Value
 from lumen.status import Failure
 
@@ -86,7 +86,8 @@ def bench_command(as_json):
         root_kernel = kernels.get()
         build.release(root_kernel)
     build.need(paths.HYPERVISOR, paths.DRIVER, paths.WORKER, paths.LUMENCTL, DISK_MAP)
-    values = [*_sizes(), *_hypercall(root_kernel), *diskbench.measure(root_kernel)]
+    values = [*_sizes(), *_hypercall(root_kernel), *diskbench.measure(root_kernel),
+              *netbench.measure(root_kernel)]
     if as_json:
         print(json.dumps({v.name: {"value": v.value, "unit": v.unit, "most": v.most} for v in values},
                          indent=2))

@@ -29,6 +29,8 @@ MACHINE = [
     ("e2fsprogs", "mke2fs", "to make file systems"),
     ("kmod", "depmod", "to index kernel modules"),
     ("hyperv-daemons", "/usr/sbin/hv_kvp_daemon", "the example's side of lumenctl info and others"),
+    ("ethtool", "/usr/sbin/ethtool", "for the example's network card"),
+    ("libmnl0", "/lib/x86_64-linux-gnu/libmnl.so.0", "for the example's network card"),
 ]
 DISK = [
     ("e2fsprogs", "mke2fs", "to make file systems"),
@@ -45,6 +47,9 @@ TEST = [
 ]
 LWIP = [
     ("dpkg-dev", "dpkg-source", "to unpack lwIP's source"),
+]
+BENCH = [
+    ("iperf3", "iperf3", "to measure the network"),
 ]
 SDK = [
     ("clang", "clang", "for a kernel that is built with it"),

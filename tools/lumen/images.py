@@ -3,12 +3,16 @@
 
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import stat
+import subprocess
+import tarfile
 from pathlib import Path
 
 from lumen import cpio, modules, paths, stamp, ui
+from lumen.status import Failure
 
 SOURCE = Path(__file__).resolve()
 ROOT_INIT = paths.ROOT / "parent/root/init"
@@ -19,7 +23,7 @@ OS_RELEASE = Path("/etc/os-release")
 
 ROOT_MODULES = ["virtio_pci", "virtio_blk", "virtio_console"]
 # Loaded if some child has a network card.
-ROOT_NET_MODULES = ["tun", "bridge"]
+ROOT_NET_MODULES = ["tun", "bridge", "8021q"]
 # And for the machine's own.
 ROOT_UPLINK_MODULES = ["virtio_net"]
 # The child's own drivers for its disk and file system, and for requests to power off; BARE serves
@@ -111,6 +115,24 @@ def small_initrd(name, kernel, init, wanted_modules, files=()):
     return product
 
 
+def program(name):
+    """A program of this machine and the shared libraries that it needs, its loader among them."""
+    path = shutil.which(name)
+    if not path:
+        raise Failure(f"there is no program {name} here.")
+    done = subprocess.run(["ldd", path], capture_output=True, text=True, check=False)
+    if done.returncode or "not found" in done.stdout:
+        raise Failure(f"ldd does not find all libraries of {path}.")
+    return [Path(path), *sorted(Path(found) for found in set(re.findall(r"(/\S+) \(0x", done.stdout)))]
+
+
+def pack(product, files):
+    """A tar archive of files of this machine, at the paths that they have here."""
+    with tarfile.open(product, "w") as archive:
+        for path in files:
+            archive.add(path.resolve(), arcname=str(path).lstrip("/"))
+
+
 def shell_assignments(config):
     """{NAME: value} as lines that a shell can source."""
     return "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in config.items())
@@ -158,7 +180,7 @@ def _fill_example_tree(tree, kernel, helpers):
     for name in ("init", "poweroff"):
         _install(EXAMPLE / f"sbin-{name}", tree / "sbin" / name, 0o755)
     (tree / "sbin/reboot").symlink_to("poweroff")
-    for path in paths.DAEMONS:
+    for path in paths.PROGRAMS:
         _install(path, tree / path.relative_to("/"), 0o755)
     _install(OS_RELEASE, tree / "etc/os-release", 0o644)
     for script in sorted((EXAMPLE / "actions").iterdir()):
@@ -194,7 +216,7 @@ def _example_disk(kernel, directory, helpers):
     product = directory / "root.ext4"
     sources = [EXAMPLE / "sbin-init", EXAMPLE / "sbin-poweroff",
                *sorted((EXAMPLE / "actions").iterdir()), *sorted((EXAMPLE / "bin").iterdir()),
-               *helpers, *paths.DAEMONS, OS_RELEASE]
+               *helpers, *paths.PROGRAMS, OS_RELEASE]
     digest = stamp.key([*_generators(), paths.BUSYBOX, kernel.image, *sources], FREE_MIB)
     if not stamp.fresh(product, digest):
         tree = directory / "tree"

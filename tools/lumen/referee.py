@@ -11,8 +11,6 @@ tools/referee/init is what runs inside; its comment lists the messages between i
 
 import json
 import re
-import shutil
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
@@ -208,14 +206,6 @@ class _Session(session.Session):
 
 # The machine.
 
-def _libraries(program):
-    """The shared libraries of a program, its loader among them: paths as the program names them."""
-    done = subprocess.run(["ldd", program], capture_output=True, text=True, check=False)
-    if done.returncode or "not found" in done.stdout:
-        raise Failure(f"ldd does not find all libraries of {program}.")
-    return sorted(set(re.findall(r"(/\S+) \(0x", done.stdout)))
-
-
 def _firmware(name):
     for directory in FIRMWARE_DIRECTORIES:
         if (directory / name).exists():
@@ -223,13 +213,14 @@ def _firmware(name):
     raise Failure(f"QEMU's firmware file {name} is not where Debian has it.")
 
 
+def qemu_files():
+    """Debian's QEMU and what it needs, at the paths that they have here and there."""
+    return [*images.program(QEMU), *(_firmware(f) for f in FIRMWARE)]
+
+
 def _base(kernel):
     """The part of the initrd that does not change between runs: QEMU and what it needs."""
-    program = shutil.which(QEMU)
-    if not program:
-        raise Failure(f"{QEMU} is missing (package qemu-system-x86).")
-    files = [Path(p) for p in (program, *_libraries(program))] + [_firmware(f) for f in FIRMWARE]
-    return images.small_initrd("referee", kernel, INIT, MODULES, files)
+    return images.small_initrd("referee", kernel, INIT, MODULES, qemu_files())
 
 
 def _configuration(guests, mask, directory):

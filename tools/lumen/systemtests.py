@@ -8,6 +8,7 @@ others that do, and is given the result; that is the cheap way (docs/hacking.md)
 import contextlib
 import importlib.util
 import inspect
+import os
 import subprocess
 import time
 import traceback
@@ -35,6 +36,7 @@ class Context:
         self.test = name
         self.name = name.replace(".", "-").replace("_", "-")[:31]
         self.kernel = root_kernel
+        self.child_kernel = kernels.get(os.environ.get("CHILD_KERNEL", kernels.CLOUD), headers=False)
         self.results = []  # of what it had run, for a test that fails
         self.notes = []
         self._copies = 0
@@ -67,7 +69,7 @@ class Context:
         with runs.Directory(options.name) as directory:
             if options.kernel is None and options.mode == "run":
                 with build.lock():
-                    runs.example(options, self.kernel, directory)
+                    runs.example(options, self.child_kernel, directory)
             result = runs.start(options, self.kernel, directory, False, prepare_session)
         self.results = [result]
         return result
@@ -125,13 +127,13 @@ class Context:
     def example_files(self):
         """(kernel, initrd, pristine disk) of examples/linux, for scripts that start children."""
         with build.lock():
-            initrd, disk = runs.example_images(self.kernel)
-        return self.kernel.image, initrd, disk
+            initrd, disk = runs.example_images(self.child_kernel)
+        return self.child_kernel.image, initrd, disk
 
     def small_initrd(self, name, init, modules):
         """The initrd of a small Linux child: busybox, an init and these kernel modules."""
         with build.lock():
-            return images.small_initrd(name, self.kernel, init, modules)
+            return images.small_initrd(name, self.child_kernel, init, modules)
 
     def scratch(self, name, mib=0):
         """A path in this test's directory; with mib, an empty disk image of that size."""

@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tools"))
 
-from lumen import bench, diskbench  # noqa: E402
+from lumen import bench, diskbench, measure  # noqa: E402
 
 MAP = """Discarded input sections
 
@@ -61,23 +61,30 @@ class Disk(unittest.TestCase):
         ("after rand requests=100 bytes=409600 us=50", counters(52, 20, 15)),
         ("before seq", counters(0, 0)), ("after seq requests=2 bytes=2097152 us=7", counters(0, 0))])
 
-    def test_parse(self):
-        times, stats, results = diskbench.parse(self.TEXT)
-        self.assertEqual(times, {"create": 1.5, "init": 4.0})
-        self.assertEqual(results["rand"], {"requests": 100, "bytes": 409600, "us": 50})
-        self.assertEqual(stats["before rand"]["vp0.exits.halt"], 20)
+    def setUp(self):
+        self.steps = measure.Steps(("rand", "seq"))
+        self.steps.take(self.TEXT)
+
+    def test_take(self):
+        self.assertEqual(self.steps.times, {"create": 1.5, "init": 4.0})
+        self.assertEqual(self.steps.results["rand"], {"requests": 100, "bytes": 409600, "us": 50})
+        self.assertEqual(self.steps.stats["before rand"]["vp0.exits.halt"], 20)
+
+    def test_marks(self):
+        self.assertEqual(self.steps.marks(), ["before nothing", "after nothing", "before rand", "after rand",
+                                              "before seq", "after seq"])
 
     def test_exits(self):
-        _, stats, _ = diskbench.parse(self.TEXT)
         # 32 and 10 on two VPs, less the 2 of nothing; never below 0.
-        self.assertEqual(diskbench.exits(stats, "rand"), {"halt": 40, "msr": 0, "total": 39})
+        self.assertEqual(self.steps.exits("rand"), {"halt": 40, "msr": 0, "total": 39})
 
     def test_instructions(self):
-        _, _, results = diskbench.parse(self.TEXT)
-        instructions = {"before nothing": 0, "after nothing": 1000, "before rand": 5000,
-                        "after rand": 26000, "before seq": 0, "after seq": 5000}
-        self.assertEqual(diskbench._per_unit(instructions, results, "rand"), 200)
-        self.assertEqual(diskbench._per_unit(instructions, results, "seq"), 2000)
+        self.steps.instructions = {"before nothing": 0, "after nothing": 1000, "before rand": 5000,
+                                   "after rand": 26000, "before seq": 0, "after seq": 5000}
+        self.assertEqual(self.steps.spent("rand"), 20000)
+        self.assertEqual(self.steps.spent("seq"), 4000)
+        self.assertEqual(diskbench._units(self.steps, "rand"), 100)
+        self.assertEqual(diskbench._units(self.steps, "seq"), 2)
 
 
 if __name__ == "__main__":
