@@ -21,8 +21,9 @@ DRIVER = RELEASE / "parent/driver/mshv.ko"
 MSHV_CHECK = RELEASE / "parent/driver/mshv-check"
 BUSYBOX = Path("/bin/busybox")
 # Debian's hyperv-daemons, and the libraries that they want.
-PROGRAMS = [Path("/usr/sbin") / name for name in ("hv_kvp_daemon", "hv_vss_daemon", "hv_fcopy_daemon", "ethtool")] + [
-    Path("/lib64/ld-linux-x86-64.so.2"), *(Path("/lib/x86_64-linux-gnu") / name for name in ("libc.so.6", "libm.so.6", "libmnl.so.0"))]
+PROGRAMS = [*(Path("/usr/sbin") / name for name in ("hv_kvp_daemon", "hv_vss_daemon", "hv_fcopy_daemon", "ethtool")),
+            *(Path("/lib/x86_64-linux-gnu") / name for name in ("libc.so.6", "libm.so.6", "libmnl.so.0")),
+            Path("/lib64/ld-linux-x86-64.so.2")]
 
 
 def relative(path):
