@@ -32,6 +32,7 @@ int ctl_wait(int argc, char **argv);
 int ctl_stat(int argc, char **argv);
 int ctl_trace(int argc, char **argv);
 int ctl_switch(int argc, char **argv);
+int ctl_capture(int argc, char **argv);
 
 // The commands that are a verb of verbs.h.
 int ctl_verb(const struct verb *verb, int argc, char **argv);

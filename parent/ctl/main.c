@@ -49,6 +49,15 @@ static const struct ctl_command commands[] = {
 		"(of\n"
 		"       frames without a tag), whether it is up, and whether it is isolated\n",
 		false },
+	{ "capture", ctl_capture, "NAME [--output F] [--count N]",
+		"what passes the port of the child's network card, as pcapng",
+		"To standard output, or to --output F (-o), until --count N frames (-c) have "
+		"passed, Ctrl-C\n"
+		"is typed, or the child ends. Wireshark, tshark and tcpdump read it: live by\n"
+		"  lumenctl capture NAME | tshark -r -\n"
+		"Large frames are whole, as the root's Linux has them. Inbound is what goes to the "
+		"child.\n",
+		false },
 	{ "delete", ctl_delete, "NAME", "forget a child that does not run", "", false },
 };
 

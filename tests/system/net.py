@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The network card, with the stock Linux driver in the child and a bridge in the root."""
 
+import base64
 import hashlib
 import http.server
 import json
 import socket
+import struct
 import threading
 import urllib.request
 
@@ -143,6 +145,39 @@ tr -d '\r' <$child/console.log | grep "^net: @ROUNDS@ rounds are right" || fail 
     t.equal(result.status, 0, "status of the script")
 
 
+def _blocks(data):
+    """(type, body) of each block of a pcapng file; both of its lengths have to be right."""
+    while data:
+        kind, length = struct.unpack_from("<II", data)
+        assert length % 4 == 0 and 12 <= length <= len(data)
+        assert struct.unpack_from("<I", data, length - 4) == (length,)
+        yield kind, data[8:length - 4]
+        data = data[length:]
+
+
+def _check_capture(t, data):
+    """Twelve pings and their answers, in their order, with the times, directions and bytes that they have."""
+    blocks = list(_blocks(data))
+    t.equal([kind for kind, _ in blocks[:2]], [0x0A0D0D0A, 1], "a section, then an interface")
+    t.check(b"lu-010203" in blocks[1][1] and b"lumen child 02:15:5d:01:02:03" in blocks[1][1], "the interface's name")
+    pings, times = [], []
+    for kind, body in blocks[2:-1]:
+        t.equal(kind, 6, "a frame's block")
+        _, high, low, captured, length = struct.unpack_from("<5I", body)
+        frame = body[20:20 + captured]
+        flags, = struct.unpack_from("<4xI", body, 20 + (captured + 3 & ~3))
+        t.equal(captured, length, "bytes captured")
+        times.append(high << 32 | low)
+        if frame[12:14] == b"\x08\0" and frame[23] == 1:
+            pings.append((frame[34], flags & 3, length))
+    wanted = [(kind, flags, 42 + size) for size in (0, 1, 18, 100, 999, 1472) for _ in (1, 2)
+              for kind, flags in ((8, 1), (0, 2))]
+    t.equal(pings, wanted, "pings: type, direction, length")
+    t.check(times == sorted(times) and times[-1] - times[0] > 10 ** 8, "the frames' times")
+    t.equal((blocks[-1][0], struct.unpack_from("<HHQHHQ", blocks[-1][1], 12)), (5, (4, 8, len(times), 5, 8, 0)),
+            "the statistics")
+
+
 def test_echo(t):
     """A kernel on the SDK (examples/echo) answers ARP, and ping of all sizes, one after the other and in a flood;
     the host finds nothing wrong with it, and goes on when the root has deleted its port."""
@@ -156,9 +191,17 @@ until grep -q "Answering at 10.7.0.5" $child/console.log 2>/dev/null; do
 	[ $((tries += 1)) -le 300 ] && [ "$(cat $child/status)" = started ] || fail "it does not answer"
 	usleep 200000
 done
+lumenctl capture child -o capture & capture=$!
+until [ -s capture ]; do kill -0 $capture || fail capture; usleep 50000; done
 for size in 0 1 18 100 999 1472; do
 	ping -c 2 -i 0.1 -s $size 10.7.0.5 || fail "ping with $size bytes"
 done
+kill $capture
+wait $capture || fail "capture ends badly"
+lumenctl capture nobody -o capture2 && fail "a capture of nobody"
+echo "=== capture"
+base64 capture
+echo "=== end"
 ping -c 200 -i 0.002 -q 10.7.0.5 || fail "many pings"
 grep -i "10.7.0.5 .*02:15:5d:01:02:03" /proc/net/arp || fail "ARP"
 ping -c 1 -W 1 10.7.0.6 && fail "an address that is nobody's answers"
@@ -179,6 +222,7 @@ sleep 1
 lumenctl kill child || fail kill
 """, files={"echo": examples.kernel("echo")}, memory=128, timeout=200)
     t.equal(result.status, 0, "status of the script")
+    _check_capture(t, base64.b64decode(result.console.partition("=== capture")[2].partition("===")[0]))
 
 
 PEERS = r"""
