@@ -21,7 +21,9 @@
 #define net_initialize			   lumen_net_initialize
 #define net_issue			   lumen_net_issue
 #define net_negotiate			   lumen_net_negotiate
+#define net_open_queues			   lumen_net_open_queues
 #define net_query			   lumen_net_query
+#define net_queue_open			   lumen_net_queue_open
 #define net_receive_all			   lumen_net_receive_all
 #define net_revoke			   lumen_net_revoke
 #define net_send_acks			   lumen_net_send_acks
@@ -117,6 +119,7 @@
 #define vsc_drop			   lumen_vsc_drop
 #define vsc_end_wait			   lumen_vsc_end_wait
 #define vsc_fail			   lumen_vsc_fail
+#define vsc_find_sub			   lumen_vsc_find_sub
 #define vsc_flush			   lumen_vsc_flush
 #define vsc_poll			   lumen_vsc_poll
 #define vsc_put_pages			   lumen_vsc_put_pages

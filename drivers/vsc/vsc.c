@@ -175,6 +175,22 @@ static void vsc_sleep(
 		lumen_channel_wait(queue->channel, word, value, deadline);
 }
 
+struct lumen_channel *vsc_find_sub(
+	struct vsc *vsc, struct lumen_vmbus *bus, uint32_t index, uint64_t deadline_ns)
+{
+	const uint32_t *changes = lumen_vmbus_changes(bus);
+	struct lumen_channel *primary = vsc->queues[0]->channel, *channel;
+	uint32_t seen;
+
+	for (;;) {
+		seen = __atomic_load_n(changes, __ATOMIC_ACQUIRE);
+		channel = lumen_channel_sub(primary, index);
+		if (channel || vsc_status(vsc) != LUMEN_OK || lumen_is_due(deadline_ns))
+			return channel;
+		lumen_channel_wait(primary, changes, seen, deadline_ns);
+	}
+}
+
 void vsc_end_wait(struct vsc *vsc, uint32_t *pending)
 {
 	__atomic_store_n(pending, 0, __ATOMIC_RELEASE);

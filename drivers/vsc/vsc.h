@@ -118,6 +118,11 @@ struct vsc_queue *vsc_queue_create(
 // then belongs to the device; after a failure it is freed. What lumen_channel_open() says.
 lumen_status vsc_queue_open(struct vsc_queue *queue, struct lumen_channel_config *config);
 
+// The `index`th sub-channel of the first queue's channel, if the host has offered it by now or does
+// so in time; else NULL, also if the device has failed. A host that does not is not at fault.
+struct lumen_channel *vsc_find_sub(
+	struct vsc *vsc, struct lumen_vmbus *bus, uint32_t index, uint64_t deadline_ns);
+
 // --- the device ---
 
 static inline lumen_status vsc_status(const struct vsc *vsc)

@@ -60,13 +60,16 @@ static uint32_t net_or(uint32_t value, uint32_t otherwise)
 	return value ? value : otherwise;
 }
 
-static lumen_status net_queue_open(struct lumen_net *net, struct lumen_channel *channel,
+lumen_status net_queue_open(struct lumen_net *net, struct lumen_channel *channel,
 	const struct lumen_net_config *config, uint32_t vp)
 {
-	struct net_queue *queue = net_queue_create(net, channel, net_or(config->depth, NET_DEPTH));
+	// What the first one got, the others have too.
+	const uint32_t depth = net_or(net->info.depth, net_or(config->depth, NET_DEPTH));
+	struct net_queue *queue = net_queue_create(net, channel, depth);
 
 	if (!queue)
 		return LUMEN_NO_MEMORY;
+	queue->first_section = net->vsc.queue_count * depth;
 	return vsc_queue_open(
 		&queue->vsc, &(struct lumen_channel_config){
 				     .send_pages = net_or(config->send_pages, NET_RING_PAGES),
@@ -136,6 +139,8 @@ static lumen_status net_meet_card(struct lumen_net *net, const struct lumen_net_
 	if (status == LUMEN_OK)
 		status = net_find_link(net);
 	if (status == LUMEN_OK)
+		status = net_open_queues(net, config);
+	if (status == LUMEN_OK)
 		status = lumen_net_set_filter(net, net_or(config->filter, filter));
 	return status;
 }
@@ -150,13 +155,17 @@ static bool net_config_valid(const struct lumen_net_config *config)
 	       (!config->receive_buffer_pages ||
 		       (config->receive_buffer_pages >= NET_RECEIVE_PAGES_MIN &&
 			       config->receive_buffer_pages <= NET_RECEIVE_PAGES_MAX)) &&
-	       (!config->send_pages || config->send_pages >= NET_RING_PAGES_MIN);
+	       (!config->send_pages || config->send_pages >= NET_RING_PAGES_MIN) &&
+	       config->vp_count <= LUMEN_NET_MAX_CHANNELS &&
+	       (config->vps != NULL) == (config->vp_count > 0) &&
+	       (config->vp_count <= 1 || config->bus);
 }
 
 static lumen_status net_start_up(
 	struct lumen_net *net, struct lumen_channel *channel, const struct lumen_net_config *config)
 {
-	lumen_status status = net_queue_open(net, channel, config, lumen_this_vp());
+	const uint32_t vp = config->vp_count ? config->vps[0] : lumen_this_vp();
+	lumen_status status = net_queue_open(net, channel, config, vp);
 
 	if (status == LUMEN_OK)
 		status = net_negotiate(net, config);
@@ -201,6 +210,7 @@ lumen_status lumen_net_open(struct lumen_channel *channel, const struct lumen_ne
 	net->page_count = pages;
 	net->message_size = NVSP_MESSAGE_SIZE; // until the host knows more
 	net->info.mtu = net_or(config->mtu, NET_MTU);
+	net->info.channels = 1;
 	status = net_start_up(net, channel, config);
 	if (status == LUMEN_OK)
 		*net_out = net;

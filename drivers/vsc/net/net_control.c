@@ -12,7 +12,7 @@
 static struct nvsp_message net_put_control(struct lumen_net *net, uint32_t type, const void *body,
 	uint32_t body_length, const void *more, uint32_t more_length)
 {
-	const uint32_t section = net->info.depth;
+	const uint32_t section = net->control_section;
 	uint8_t *to = net->sending.bytes + (size_t)section * net->section_size;
 	const struct rndis_header header = { type, NET_HEADER + body_length + more_length };
 

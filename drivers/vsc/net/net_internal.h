@@ -12,8 +12,9 @@
 #define NET_HEAD_STRIDE	  128u // a power of two, so that no head crosses a page
 #define NET_ACKS	  256u
 #define NET_ANSWER_MAX	  (RNDIS_HEAD_MAX - sizeof(struct rndis_header)) // of a body
-#define NET_CONTROL_MAX	  256u	// bytes of a control message of ours
-#define NET_SECTION_SIZE  6144u // of the send buffer, as hosts have it
+#define NET_VALUE_MAX	  600u			// bytes of an object's value that is set
+#define NET_CONTROL_MAX	  (NET_VALUE_MAX + 32u) // bytes of a control message of ours
+#define NET_SECTION_SIZE  6144u			// of the send buffer, as hosts have it
 #define NET_TAG_SIZE	  4u
 #define NET_MESSAGE_SHORT 8u // of an answer to frames
 
@@ -24,6 +25,7 @@
 		(LUMEN_NET_MAX_LSO + LUMEN_PAGE_SIZE - 1) / LUMEN_PAGE_SIZE)
 
 _Static_assert(RNDIS_PUT_MAX <= NET_HEAD_STRIDE, "heads");
+_Static_assert(LUMEN_NET_MAX_CHANNELS <= VSC_MAX_QUEUES, "channels");
 _Static_assert(sizeof(struct nvsp_message) <= VSC_MAX_ANSWER, "answers");
 _Static_assert(LUMEN_NET_MAX_SEGMENTS + 1 <= VMBUS_PACKET_MAX_RANGES, "ranges");
 
@@ -34,6 +36,7 @@ struct net_queue {
 	struct lumen_net_frame *waiting, **waiting_end; // for a slot, or for room in the ring
 	struct lumen_net_frame *done, **done_end;	// to be called when the lock is free
 	uint8_t *heads;					// NET_HEAD_STRIDE for each slot
+	uint32_t first_section; // of the send buffer: that of the first slot
 
 	// Batches of frames that are the host's again as soon as there is room to say so: a ring of
 	// their ids. While it is full nothing is received.
@@ -75,8 +78,9 @@ struct lumen_net {
 	uint32_t page_count; // of this allocation
 
 	struct net_buffer received, sending;
-	// The send buffer is in sections: one for each slot, and one for control messages.
-	uint32_t section_size;
+	// The send buffer is in sections: one for each slot of each queue, and one for control
+	// messages.
+	uint32_t section_size, control_section;
 	bool initialized; // RNDIS
 	struct net_question question;
 };
@@ -103,6 +107,23 @@ static inline void net_tell_change(struct lumen_net *net)
 	__atomic_fetch_add(&net->changes, 1, __ATOMIC_RELEASE);
 	lumen_wake(&net->changes);
 }
+
+// How many channels the caller has VPs for.
+static inline uint32_t net_wanted_queues(const struct lumen_net_config *config)
+{
+	return config->vp_count ? config->vp_count : 1;
+}
+
+// --- net.c. Thread context ---
+
+lumen_status net_queue_open(struct lumen_net *net, struct lumen_channel *channel,
+	const struct lumen_net_config *config, uint32_t vp);
+
+// --- net_queues.c. Thread context ---
+
+// Opens more channels, as many as the caller has VPs for and the host allows, and spreads flows
+// over them.
+lumen_status net_open_queues(struct lumen_net *net, const struct lumen_net_config *config);
 
 // --- net_nvsp.c. Thread context ---
 

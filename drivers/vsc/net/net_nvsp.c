@@ -139,9 +139,9 @@ static void net_limit_depth(struct lumen_net *net, uint32_t sections)
 	lumen_spin_unlock_irq(&queue->lock, state);
 }
 
-static lumen_status net_lend_send_buffer(struct lumen_net *net)
+static lumen_status net_lend_send_buffer(struct lumen_net *net, uint32_t queues)
 {
-	const uint32_t sections = net->vsc.queues[0]->depth + 1;
+	const uint32_t sections = queues * net->vsc.queues[0]->depth + 1;
 	struct nvsp_message message = { .type = NVSP_SEND_SEND_BUFFER };
 	const struct nvsp_send_buffer_complete *answer = &net_answer(net)->send_buffer_complete;
 	lumen_status status = net_lend(net, &net->sending, (size_t)sections * NET_SECTION_SIZE);
@@ -161,8 +161,9 @@ static lumen_status net_lend_send_buffer(struct lumen_net *net)
 		vsc_bad_host(net->vsc.queues[0], "a send buffer with sections of no use");
 		return LUMEN_BAD_HOST;
 	}
-	net_limit_depth(net, bytes / net->section_size - 1);
-	return LUMEN_OK;
+	net_limit_depth(net, (bytes / net->section_size - 1) / queues);
+	net->control_section = queues * net->info.depth;
+	return net->info.depth ? LUMEN_OK : LUMEN_REFUSED;
 }
 
 lumen_status net_negotiate(struct lumen_net *net, const struct lumen_net_config *config)
@@ -174,7 +175,7 @@ lumen_status net_negotiate(struct lumen_net *net, const struct lumen_net_config 
 	if (status == LUMEN_OK)
 		status = net_lend_receive_buffer(net, config->receive_buffer_pages);
 	if (status == LUMEN_OK)
-		status = net_lend_send_buffer(net);
+		status = net_lend_send_buffer(net, net_wanted_queues(config));
 	return status;
 }
 

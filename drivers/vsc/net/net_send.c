@@ -104,10 +104,10 @@ static bool net_is_copied(const struct lumen_net *net, const struct lumen_net_fr
 }
 
 // Returns the message's length.
-static uint32_t net_copy(const struct lumen_net *net, uint32_t slot,
+static uint32_t net_copy(const struct lumen_net *net, uint32_t section,
 	const struct lumen_net_frame *frame, struct rndis_frame *head)
 {
-	uint8_t *to = net->sending.bytes + (size_t)slot * net->section_size;
+	uint8_t *to = net->sending.bytes + (size_t)section * net->section_size;
 	uint32_t at = rndis_put_frame(to, head);
 
 	for (uint32_t i = 0; i < frame->segment_count; i++) {
@@ -165,6 +165,7 @@ static lumen_status net_put(
 	struct net_queue *queue, const struct lumen_net_frame *frame, struct lumen_net_frame *owner)
 {
 	const struct lumen_net *net = net_of(queue);
+	const uint32_t section = queue->first_section + queue->vsc.free;
 	struct rndis_frame head = net_describe(frame);
 	struct nvsp_message message = { .type = NVSP_SEND_RNDIS_PACKET,
 		.rndis_packet = { NVSP_CHANNEL_DATA, NVSP_NO_SECTION, 0 } };
@@ -172,8 +173,8 @@ static lumen_status net_put(
 	lumen_status status;
 
 	if (net_is_copied(net, frame, &head)) {
-		message.rndis_packet.section = queue->vsc.free;
-		message.rndis_packet.section_size = net_copy(net, queue->vsc.free, frame, &head);
+		message.rndis_packet.section = section;
+		message.rndis_packet.section_size = net_copy(net, section, frame, &head);
 	} else {
 		words = net_list(queue, frame, &head);
 	}
@@ -202,7 +203,9 @@ void net_issue(struct net_queue *queue)
 
 static struct net_queue *net_choose(const struct lumen_net *net)
 {
-	return net_queue_of(net->vsc.queues[0]);
+	if (net->vsc.queue_count == 1)
+		return net_queue_of(net->vsc.queues[0]);
+	return net_queue_of(net->vsc.queues[lumen_this_vp() % net->vsc.queue_count]);
 }
 
 // Locked.

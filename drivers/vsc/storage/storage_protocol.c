@@ -84,27 +84,6 @@ static lumen_status storage_agree_properties(
 	return LUMEN_OK;
 }
 
-// Opens the sub-channel if the host has offered it by now, or does so in time. A host that does not
-// is not at fault.
-static bool storage_open_sub(struct lumen_storage *storage,
-	const struct lumen_storage_config *config, uint32_t index, uint64_t deadline)
-{
-	const uint32_t *changes = lumen_vmbus_changes(config->bus);
-	struct lumen_channel *channel;
-	uint32_t seen;
-
-	for (;;) {
-		seen = __atomic_load_n(changes, __ATOMIC_ACQUIRE);
-		channel = lumen_channel_sub(storage->vsc.queues[0]->channel, index);
-		if (channel)
-			return storage_queue_open(storage, channel, config, config->vps[index]) ==
-			       LUMEN_OK;
-		if (vsc_status(&storage->vsc) != LUMEN_OK || lumen_is_due(deadline))
-			return false;
-		lumen_channel_wait(storage->vsc.queues[0]->channel, changes, seen, deadline);
-	}
-}
-
 // As many more channels as the caller has VPs for and the host allows. With fewer it works too.
 static lumen_status storage_open_subs(struct lumen_storage *storage,
 	const struct lumen_storage_config *config,
@@ -127,7 +106,10 @@ static lumen_status storage_open_subs(struct lumen_storage *storage,
 	if (status != LUMEN_OK || storage_answer(storage)->status)
 		return status;
 	for (uint32_t i = 1; i <= count; i++) {
-		if (!storage_open_sub(storage, config, i, deadline))
+		struct lumen_channel *channel =
+			vsc_find_sub(&storage->vsc, config->bus, i, deadline);
+
+		if (!channel || storage_queue_open(storage, channel, config, config->vps[i]))
 			break;
 	}
 	return vsc_status(&storage->vsc);

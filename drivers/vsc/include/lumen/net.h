@@ -29,6 +29,7 @@ LUMEN_DECLS_BEGIN
 #define LUMEN_NET_MAX_DEPTH    512u   // frames that the host has at once
 #define LUMEN_NET_MAX_LSO      65535u // bytes of a frame that the host cuts
 #define LUMEN_NET_MAX_SEGMENTS 31u    // of a frame
+#define LUMEN_NET_MAX_CHANNELS 16u
 
 struct lumen_net; // one card
 
@@ -60,9 +61,9 @@ struct lumen_net_received {
 };
 
 // Takes a frame. Called by the channel's handler, on the VP that is the channel's target, or by
-// lumen_net_poll() and by calls that wait; of a polled card by these only. For one frame at a time.
-// Interrupts may be off, no lock of the SDK's is held. May send; must not wait. Frames may come
-// before lumen_net_open() has returned.
+// lumen_net_poll() and by calls that wait; of a polled card by these only. For one frame of a
+// channel at a time. Interrupts may be off, no lock of the SDK's is held. May send; must not wait.
+// Frames may come before lumen_net_open() has returned.
 typedef void lumen_net_receive(
 	void *context, struct lumen_net *net, const struct lumen_net_received *frame);
 
@@ -98,6 +99,14 @@ struct lumen_net_config {
 	uint32_t send_pages, receive_pages; // of each ring's data; 0: 16 and 16
 	uint32_t max_version; // of NVSP, as enum nvsp_version; 0: the newest; for tests
 	uint64_t timeout_ns;  // for each answer in calls that wait; 0: 30 s
+	// Channels that share the work: the first is the card's own, with vps[0] as target, the
+	// others are sub-channels, as far as the host has them: lumen_net_info(). The frames of a
+	// flow (by its addresses and, of TCP, its ports) come on one channel, and those that a VP
+	// sends go on channel number (VP index) modulo (channels). NULL: one, for this VP. More
+	// need `bus`, and depth and rings for each.
+	const uint32_t *vps;
+	uint32_t vp_count;
+	struct lumen_vmbus *bus;
 };
 
 // What a card is like. It stays so while it is open.
@@ -107,7 +116,8 @@ struct lumen_net_properties {
 	uint32_t offloads;	  // those wanted that the host has
 	uint32_t max_lso;	  // bytes of a frame that is cut; 0: none is
 	uint32_t max_copy;	  // bytes for lumen_net_send_copy()
-	uint32_t depth;		  // frames that the host has at once
+	uint32_t depth;		  // frames that the host has at once, on each channel
+	uint32_t channels;	  // that are used
 	uint32_t version;	  // of NVSP
 	uint64_t bits_per_second; // of the link; 0: unknown
 };
@@ -115,7 +125,7 @@ struct lumen_net_properties {
 // The `index`th network card that the host offers, or NULL. Thread context.
 struct lumen_channel *lumen_net_find(struct lumen_vmbus *bus, uint32_t index);
 
-// Opens a card: its channel with this VP as target, the protocol, the buffers, and the filter.
+// Opens a card: its channels, the protocol, the buffers, and the filter.
 // Allocates (rings, the receive buffer, and 6 KiB for each frame of the depth). *config is not
 // kept. Thread context; waits for the host. What lumen_channel_open() and lumen_gpadl_create() say;
 // LUMEN_REFUSED (no version in common, or the host said no), LUMEN_TIMED_OUT, LUMEN_BAD_HOST,
@@ -219,8 +229,8 @@ struct lumen_net_frame {
 // offload that is not there), LUMEN_BAD_STATE (closing), or what lumen_net_status() says.
 lumen_status lumen_net_send(struct lumen_net *net, struct lumen_net_frame *frame);
 
-// The same, but the host may be told of it only by the next lumen_net_kick(): one signal for a
-// batch.
+// The same, but the host may be told of it only by the next lumen_net_kick() of this VP: one signal
+// for a batch.
 lumen_status lumen_net_queue(struct lumen_net *net, struct lumen_net_frame *frame);
 void lumen_net_kick(struct lumen_net *net);
 
