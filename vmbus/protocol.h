@@ -100,6 +100,19 @@ HV_ASSERT(sizeof(struct vmbus_message_header) == 8, "size");
 #define VMBUS_PIPE_MODE_BYTE	0u
 #define VMBUS_PIPE_MODE_MESSAGE 4u
 
+// What an offer with VMBUS_OFFER_TLNPI_PROVIDER, a socket's, says in its user_defined. Its
+// interface is the service that is connected to; its instance the other end, which
+// TL_CONNECT_REQUEST names if that is the guest's.
+struct vmbus_socket_parameters {
+	uint32_t pipe_mode; // VMBUS_PIPE_MODE_BYTE
+	uint8_t from_host;  // not 0: the guest accepts, else it has asked for the connection
+	uint8_t for_container;
+	uint8_t version[4]; // u32: 1
+	uint8_t silo[16];
+	uint8_t rsvd_z[2];
+};
+HV_ASSERT(sizeof(struct vmbus_socket_parameters) == 28, "size");
+
 struct vmbus_offer_channel {
 	struct vmbus_message_header header;
 	struct vmbus_guid interface_type;
@@ -238,7 +251,8 @@ struct vmbus_version_response {
 };
 HV_ASSERT(sizeof(struct vmbus_version_response) == 16, "size");
 
-// A guest asks to be connected to a socket of the host. The result comes only when it fails.
+// A guest asks to be connected to a socket of the host: from 5.2 on a silo follows, which is not
+// looked at here. The result comes only when it fails.
 struct vmbus_tl_connect_request {
 	struct vmbus_message_header header;
 	struct vmbus_guid endpoint_id;

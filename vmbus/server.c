@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The server's door, queues and dispatch. What the messages do is in server_contact.c,
-// server_channel.c and server_gpadl.c.
+// server_channel.c, server_gpadl.c and server_socket.c.
 #include "vmbus/server.h"
 
 #include <stddef.h>
@@ -112,7 +112,8 @@ void vmbus_server_posted(struct vmbus_server *server)
 // a CLOSE and a FREED for each channel, a teardown for each GPADL and three more
 // (INITIATE_CONTACT). What may come without a message of the guest while the queue is not drained
 // is bounded too: for each channel the offer, the rescind, the results of an open and of one that
-// waited for a close, with their actions; for each GPADL its end; one answer to the disconnection.
+// waited for a close, with their actions; for each GPADL its end; for each request for a socket its
+// refusal; one answer to the disconnection.
 // Neither can be repeated without a message of the guest in between, so this much free is enough.
 bool vmbus_server_ready(const struct vmbus_server *server)
 {
@@ -120,7 +121,8 @@ bool vmbus_server_ready(const struct vmbus_server *server)
 	uint32_t posts = config->post_count - server->posts_queued;
 	uint32_t actions = config->action_count - server->actions_queued;
 
-	return posts >= 5 * config->channel_count + config->gpadl_count + 4 &&
+	return posts >=
+		       5 * config->channel_count + config->gpadl_count + 4 + VMBUS_SERVER_SOCKETS &&
 	       actions >= 7 * config->channel_count + 2 * config->gpadl_count + 4;
 }
 

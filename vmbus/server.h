@@ -91,7 +91,7 @@ enum vmbus_channel_view {
 struct vmbus_offer {
 	struct vmbus_guid interface_type;
 	struct vmbus_guid interface_instance;
-	uint16_t flags; // VMBUS_OFFER_*
+	uint16_t flags; // VMBUS_OFFER_*; a socket's is rescinded when the guest's connection ends
 	uint16_t mmio_megabytes;
 	uint16_t mmio_megabytes_optional;
 	uint16_t sub_channel_index;
@@ -119,8 +119,19 @@ enum vmbus_action_type {
 	VMBUS_ACTION_GPADL_TEARDOWN, // the guest wants .gpadl_id back: release your holds on it
 				     // soon
 	VMBUS_ACTION_FREED,	// a rescinded channel is gone; its relid may be given out again
+	VMBUS_ACTION_SOCKET,	// the guest asks for .socket; then vmbus_server_answer_socket
 	VMBUS_ACTION_VIOLATION, // for the log, rate-limited, and for counting
 };
+
+// A guest's request to be connected to a service of the host's.
+struct vmbus_socket_request {
+	uint32_t id;		   // for the answer; never 0
+	struct vmbus_guid service; // a channel that is offered has it as its interface,
+	struct vmbus_guid guest;   // and this as its instance
+};
+
+// So many requests wait for the embedder at most; others are refused.
+#define VMBUS_SERVER_SOCKETS 64u
 
 struct vmbus_action {
 	enum vmbus_action_type type;
@@ -142,6 +153,7 @@ struct vmbus_action {
 			enum vmbus_violation reason;
 			uint32_t message_type;
 		} violation;
+		struct vmbus_socket_request socket;
 	};
 };
 
@@ -156,7 +168,7 @@ struct vmbus_post {
 // How long the queues must be for a number of channels and GPADLs. vmbus_server_ready keeps so much
 // free before each message that nothing which follows from it can overflow them (server.c).
 #define VMBUS_SERVER_ACTIONS(channels, gpadls) (8 * (channels) + 2 * (gpadls) + 16)
-#define VMBUS_SERVER_POSTS(channels, gpadls)   (6 * (channels) + (gpadls) + 16)
+#define VMBUS_SERVER_POSTS(channels, gpadls)   (6 * (channels) + (gpadls) + 16 + VMBUS_SERVER_SOCKETS)
 
 // Given by the embedder. The arrays live as long as the server; their contents are the server's.
 struct vmbus_server_config {
@@ -194,6 +206,8 @@ struct vmbus_server {
 	uint32_t message_vp;		   // whose SIM page our messages go to
 	uint32_t action_first, actions_queued;
 	uint32_t post_first, posts_queued;
+	uint32_t socket_id;					   // the last one
+	struct vmbus_socket_request sockets[VMBUS_SERVER_SOCKETS]; // id 0: free
 	bool dead; // a queue ran over: end this guest, its server says and hears nothing more
 	uint64_t violations[VMBUS_VIOLATION_COUNT];
 };
@@ -236,6 +250,12 @@ struct vmbus_gpadl *vmbus_server_gpadl_hold(
 
 // Ends a hold. The pointer is dead afterwards.
 void vmbus_server_gpadl_release(struct vmbus_server *server, struct vmbus_gpadl *gpadl);
+
+// Ends a guest's request for a socket. Refused: the guest is told so, from 4.1 on (older ones time
+// out). Otherwise offer a channel right after this, with VMBUS_OFFER_TLNPI_PROVIDER: one that goes
+// with the guest's connection. Returns false, and nothing is to be done, if the guest that asked
+// has left.
+bool vmbus_server_answer_socket(struct vmbus_server *server, uint32_t id, bool refused);
 
 // The guest has died or was reset: drops what it was to be told, and closes everything. Ends in
 // VMBUS_ACTION_DISCONNECTED if it was connected. Channels stay, to be offered to the next kernel.

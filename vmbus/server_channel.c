@@ -118,6 +118,7 @@ void vmbus_channel_disconnect(struct vmbus_server *server, struct vmbus_server_c
 	if (channel->state == VMBUS_CHANNEL_FREE)
 		return;
 	channel->view = VMBUS_VIEW_UNTOLD;
+	channel->withdrawn |= (channel->offer.flags & VMBUS_OFFER_TLNPI_PROVIDER) != 0;
 	close_channel(server, channel);
 	vmbus_channel_settle(server, channel->relid);
 }

@@ -120,6 +120,7 @@ static void disconnect(struct vmbus_server *server, enum vmbus_after_disconnect 
 		for (i = 0; i < server->config.channel_count; i++)
 			vmbus_channel_disconnect(server, &server->config.channels[i]);
 		vmbus_gpadl_drop(server, 0);
+		vmbus_forget_sockets(server);
 	}
 	vmbus_check_disconnected(server);
 }
@@ -190,20 +191,4 @@ void vmbus_handle_request_offers(struct vmbus_server *server, const struct vmbus
 			vmbus_send_offer(server, channel);
 	}
 	vmbus_push_post(server, &delivered);
-}
-
-// There are no sockets here. Guests are told so from 4.1 on; older ones time out.
-void vmbus_handle_tl_connect_request(struct vmbus_server *server, const struct vmbus_incoming *in)
-{
-	union vmbus_message result = { .tl_connect_result = {
-					       .header.type = VMBUS_MESSAGE_TL_CONNECT_RESULT,
-					       .endpoint_id =
-						       in->message.tl_connect_request.endpoint_id,
-					       .service_id =
-						       in->message.tl_connect_request.service_id,
-					       .status = VMBUS_STATUS_CONNECTION_REFUSED,
-				       } };
-
-	if (server->version >= VMBUS_VERSION_4_1)
-		vmbus_push_post(server, &result);
 }

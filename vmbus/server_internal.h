@@ -37,7 +37,6 @@ void vmbus_violate(struct vmbus_server *server, enum vmbus_violation reason, uin
 void vmbus_handle_initiate_contact(struct vmbus_server *server, const struct vmbus_incoming *in);
 void vmbus_handle_unload(struct vmbus_server *server, const struct vmbus_incoming *in);
 void vmbus_handle_request_offers(struct vmbus_server *server, const struct vmbus_incoming *in);
-void vmbus_handle_tl_connect_request(struct vmbus_server *server, const struct vmbus_incoming *in);
 
 // If the guest is being disconnected and nothing of it is in use any more: takes the last step. To
 // be called whenever a channel is closed or a GPADL is freed.
@@ -75,5 +74,12 @@ void vmbus_gpadl_drop(struct vmbus_server *server, uint32_t relid);
 
 // Returns whether a channel (0: any channel) has live GPADLs.
 bool vmbus_gpadl_any(const struct vmbus_server *server, uint32_t relid);
+
+// server_socket.c
+
+void vmbus_handle_tl_connect_request(struct vmbus_server *server, const struct vmbus_incoming *in);
+
+// The guest has left: nobody waits for an answer.
+void vmbus_forget_sockets(struct vmbus_server *server);
 
 #endif

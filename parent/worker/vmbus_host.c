@@ -168,6 +168,14 @@ static void action_freed(struct vmbus_host *host, const struct vmbus_action *act
 	device->ops->gone(device);
 }
 
+static void action_socket(struct vmbus_host *host, const struct vmbus_action *action)
+{
+	if (host->sockets.asked)
+		host->sockets.asked(host->sockets.context, &action->socket);
+	else
+		vmbus_server_answer_socket(&host->server, action->socket.id, true);
+}
+
 static void action_violation(struct vmbus_host *host, const struct vmbus_action *action)
 {
 	log_limited(&host->violations,
@@ -185,6 +193,7 @@ static void (*const action_handlers[])(
 	[VMBUS_ACTION_MODIFY] = action_modify,
 	[VMBUS_ACTION_GPADL_TEARDOWN] = action_teardown,
 	[VMBUS_ACTION_FREED] = action_freed,
+	[VMBUS_ACTION_SOCKET] = action_socket,
 	[VMBUS_ACTION_VIOLATION] = action_violation,
 };
 
@@ -407,6 +416,14 @@ bool vmbus_host_rescind(struct vmbus_device *device)
 		return false;
 	settle(host);
 	return true;
+}
+
+bool vmbus_host_answer_socket(struct vmbus_host *host, uint32_t id, bool refused)
+{
+	const bool there = vmbus_server_answer_socket(&host->server, id, refused);
+
+	settle(host);
+	return there;
 }
 
 enum vmbus_channel_state vmbus_host_state(const struct vmbus_device *device)

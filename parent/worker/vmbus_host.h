@@ -78,8 +78,16 @@ struct vmbus_device {
 	uint64_t signals;
 };
 
+// Who serves the sockets that the child asks for.
+struct vmbus_host_sockets {
+	void *context;
+	// The child has asked: vmbus_host_answer_socket() follows. NULL: all are refused.
+	void (*asked)(void *context, const struct vmbus_socket_request *request);
+};
+
 struct vmbus_host {
 	struct worker *worker;
+	struct vmbus_host_sockets sockets; // set before the child runs
 	struct vmbus_server server;
 	struct loop_source messages;			       // the partition's descriptor
 	uint32_t retry_ms;				       // before the next try
@@ -110,6 +118,11 @@ bool vmbus_host_offer(struct vmbus_host *host, struct vmbus_device *device);
 // has released it, too; a child that does not keeps it until its connection ends. Returns false if
 // it is not offered, or on its way out.
 bool vmbus_host_rescind(struct vmbus_device *device);
+
+// Ends the child's request for a socket: refused, or a device is offered next, as
+// vmbus_server_answer_socket() says; it goes with the child's connection, as if rescinded. Returns
+// false if whoever asked has left.
+bool vmbus_host_answer_socket(struct vmbus_host *host, uint32_t id, bool refused);
 
 // Returns the state of a device's channel.
 enum vmbus_channel_state vmbus_host_state(const struct vmbus_device *device);

@@ -18,6 +18,19 @@ static void require(int condition)
 static uint32_t to_open, to_close; // bits by relid
 static struct vmbus_gpadl *held;
 
+// One of two is refused.
+static void answer_socket(struct rig *rig, const struct vmbus_socket_request *request)
+{
+	const struct vmbus_offer offer = { .interface_type = request->service,
+		.interface_instance = request->guest,
+		.flags = VMBUS_OFFER_TLNPI_PROVIDER };
+	const bool refused = request->id & 1;
+
+	require(vmbus_server_answer_socket(&rig->server, request->id, refused));
+	if (!refused)
+		vmbus_server_offer(&rig->server, &offer);
+}
+
 static void take_actions(struct rig *rig)
 {
 	struct vmbus_action action;
@@ -41,6 +54,9 @@ static void take_actions(struct rig *rig)
 			break;
 		case VMBUS_ACTION_FREED:
 			require(!((to_open | to_close) >> action.relid & 1));
+			break;
+		case VMBUS_ACTION_SOCKET:
+			answer_socket(rig, &action.socket);
 			break;
 		case VMBUS_ACTION_DISCONNECTED:
 			require(!to_open && !to_close && !held);
@@ -130,6 +146,16 @@ static void say_relid(struct rig *rig, uint32_t relid, uint32_t type)
 	rig_say(rig, &message, 16);
 }
 
+static void say_socket(struct rig *rig, uint32_t relid)
+{
+	union vmbus_message message = { .tl_connect_request = {
+						.header.type = VMBUS_MESSAGE_TL_CONNECT_REQUEST,
+						.endpoint_id.data1 = relid,
+					} };
+
+	rig_say_whole(rig, &message);
+}
+
 // One step of the embedder, or one message: its type and length are one byte each, then its bytes.
 static size_t step(struct rig *rig, const uint8_t *data, size_t size)
 {
@@ -183,6 +209,9 @@ static size_t step(struct rig *rig, const uint8_t *data, size_t size)
 		return 1;
 	case 14:
 		say_relid(rig, relid, VMBUS_MESSAGE_RELID_RELEASED);
+		return 1;
+	case 15:
+		say_socket(rig, relid);
 		return 1;
 	}
 	if (size < 3)

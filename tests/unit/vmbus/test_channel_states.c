@@ -474,21 +474,149 @@ Test(channel, no_interrupts_can_be_asked_for)
 	violated(rig, VMBUS_VIOLATION_BAD_TARGET_VP);
 }
 
-Test(channel, sockets_are_refused)
+// Sockets.
+
+static void ask_for_socket(struct rig *rig, uint32_t guest, uint32_t service)
 {
-	struct rig *rig = offered(VMBUS_VERSION_5_3);
 	union vmbus_message request = { .tl_connect_request = {
 						.header.type = VMBUS_MESSAGE_TL_CONNECT_REQUEST,
-						.endpoint_id.data1 = 1,
-						.service_id.data1 = 2,
+						.endpoint_id.data1 = guest,
+						.service_id.data1 = service,
 					} };
-	union vmbus_message result;
 
 	rig_say_whole(rig, &request);
-	result = hear(rig, VMBUS_MESSAGE_TL_CONNECT_RESULT);
-	cr_assert_eq(result.tl_connect_result.endpoint_id.data1, 1);
-	cr_assert_eq(result.tl_connect_result.service_id.data1, 2);
+}
+
+static void hear_refusal(struct rig *rig, uint32_t guest, uint32_t service)
+{
+	union vmbus_message result = hear(rig, VMBUS_MESSAGE_TL_CONNECT_RESULT);
+
+	cr_assert_eq(result.tl_connect_result.endpoint_id.data1, guest);
+	cr_assert_eq(result.tl_connect_result.service_id.data1, service);
 	cr_assert_eq(result.tl_connect_result.status, VMBUS_STATUS_CONNECTION_REFUSED);
+}
+
+static uint32_t offer_socket(struct rig *rig, uint32_t guest, uint32_t service)
+{
+	const struct vmbus_offer offer = { .interface_type.data1 = service,
+		.interface_instance.data1 = guest,
+		.flags = VMBUS_OFFER_TLNPI_PROVIDER };
+
+	return vmbus_server_offer(&rig->server, &offer);
+}
+
+Test(socket, refused)
+{
+	struct rig *rig = offered(VMBUS_VERSION_5_3);
+	struct vmbus_action action;
+
+	ask_for_socket(rig, 1, 2);
+	action = act(rig, VMBUS_ACTION_SOCKET);
+	cr_assert_eq(action.socket.guest.data1, 1);
+	cr_assert_eq(action.socket.service.data1, 2);
+	quiet(rig);
+	cr_assert(vmbus_server_answer_socket(&rig->server, action.socket.id, true));
+	hear_refusal(rig, 1, 2);
+	cr_assert_not(vmbus_server_answer_socket(&rig->server, action.socket.id, true), "twice");
+	cr_assert_not(vmbus_server_answer_socket(&rig->server, 0, true));
+	quiet(rig);
+}
+
+Test(socket, accepted_and_not_a_second_time)
+{
+	struct rig *rig = offered(VMBUS_VERSION_5_3);
+	struct vmbus_action action;
+
+	ask_for_socket(rig, 1, 2);
+	action = act(rig, VMBUS_ACTION_SOCKET);
+	ask_for_socket(rig, 1, 2);
+	hear_refusal(rig, 1, 2);
+	cr_assert(vmbus_server_answer_socket(&rig->server, action.socket.id, false));
+	cr_assert_eq(offer_socket(rig, 1, 2), 2);
+	cr_assert_eq(hear(rig, VMBUS_MESSAGE_OFFER_CHANNEL).offer_channel.flags,
+		VMBUS_OFFER_TLNPI_PROVIDER);
+	ask_for_socket(rig, 1, 2);
+	hear_refusal(rig, 1, 2);
+	ask_for_socket(rig, 1, 3);
+	act(rig, VMBUS_ACTION_SOCKET);
+	quiet(rig);
+}
+
+Test(socket, below_4_1_nobody_is_told_below_4_0_nobody_may_ask)
+{
+	struct rig *rig = offered(VMBUS_VERSION_4_0);
+
+	ask_for_socket(rig, 1, 2);
+	vmbus_server_answer_socket(&rig->server, act(rig, VMBUS_ACTION_SOCKET).socket.id, true);
+	quiet(rig);
+	rig = offered(VMBUS_VERSION_3_0);
+	ask_for_socket(rig, 1, 2);
+	violated(rig, VMBUS_VIOLATION_TOO_NEW);
+	quiet(rig);
+}
+
+Test(socket, a_request_that_is_cut_short_or_longer)
+{
+	struct rig *rig = offered(VMBUS_VERSION_5_3);
+	const union vmbus_message request = {
+		.tl_connect_request = { .header.type = VMBUS_MESSAGE_TL_CONNECT_REQUEST }
+	};
+
+	rig_say(rig, &request, sizeof(request.tl_connect_request) - 1);
+	violated(rig, VMBUS_VIOLATION_SHORT_MESSAGE);
+	rig_say(rig, &request, sizeof(request.tl_connect_request) + 16); // with a silo
+	act(rig, VMBUS_ACTION_SOCKET);
+	quiet(rig);
+}
+
+// Those beyond the bound are refused at once, and room for the others' refusals is kept.
+Test(socket, a_flood)
+{
+	struct rig *rig = offered(VMBUS_VERSION_5_3);
+
+	for (uint32_t i = 0; i < 3 * VMBUS_SERVER_SOCKETS; i++) {
+		ask_for_socket(rig, i, 2);
+		if (i < VMBUS_SERVER_SOCKETS)
+			act(rig, VMBUS_ACTION_SOCKET);
+		else
+			hear_refusal(rig, i, 2);
+	}
+	while (vmbus_server_ready(&rig->server))
+		ask_for_socket(rig, 1000, 2);
+	for (uint32_t i = 1; i <= VMBUS_SERVER_SOCKETS; i++)
+		cr_assert(vmbus_server_answer_socket(&rig->server, i, true));
+	cr_assert_not(rig->server.dead);
+}
+
+// The connection ends with the guest's; the next one is not offered what was the last one's.
+Test(socket, goes_with_the_guest)
+{
+	struct rig *rig = offered(VMBUS_VERSION_5_3);
+	uint32_t id;
+
+	ask_for_socket(rig, 1, 2);
+	id = act(rig, VMBUS_ACTION_SOCKET).socket.id;
+	offer_socket(rig, 3, 4);
+	hear(rig, VMBUS_MESSAGE_OFFER_CHANNEL);
+	vmbus_server_reset(&rig->server);
+	cr_assert_eq(act(rig, VMBUS_ACTION_FREED).relid, 2);
+	act(rig, VMBUS_ACTION_DISCONNECTED);
+	cr_assert_not(vmbus_server_answer_socket(&rig->server, id, true));
+	quiet(rig);
+}
+
+Test(socket, an_open_one_goes_with_the_guest)
+{
+	struct rig *rig = opened(VMBUS_VERSION_5_3);
+
+	rig->channels[0].offer.flags = VMBUS_OFFER_TLNPI_PROVIDER;
+	vmbus_server_reset(&rig->server);
+	act(rig, VMBUS_ACTION_CLOSE);
+	act(rig, VMBUS_ACTION_GPADL_TEARDOWN);
+	vmbus_server_close_complete(&rig->server, 1);
+	cr_assert_eq(act(rig, VMBUS_ACTION_FREED).relid, 1);
+	act(rig, VMBUS_ACTION_DISCONNECTED);
+	quiet(rig);
 }
 
 // Rescind, in each state of a channel; all lead to FREED, and no GPADL is left behind.
