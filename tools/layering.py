@@ -26,6 +26,7 @@ ALLOWED = {
     "drivers/vsp": ("hypercall", "vmbus", "drivers/proto", "drivers/common"),
     "drivers/vsp/ic": ("hypercall", "drivers/proto", "drivers/common", "drivers/vsp"),
     "drivers/vsp/net": ("hypercall", "vmbus", "drivers/proto", "drivers/common", "drivers/vsp"),
+    "drivers/vsp/socket": ("hypercall", "vmbus", "drivers/proto", "drivers/common", "drivers/vsp"),
     "drivers/vsp/storage": ("hypercall", "vmbus", "drivers/proto", "drivers/vsp"),
     "parent/include": ("hypercall",),
     "parent/common": ("hypercall", "drivers/proto", "parent/include"),
@@ -35,8 +36,8 @@ ALLOWED = {
     "parent/worker/backends": ("drivers/vsp/net", "drivers/vsp/storage", "parent/common",
                                "parent/worker"),
     "parent/worker/devices": ("hypercall", "vmbus", "drivers/vsp", "drivers/vsp/ic",
-                              "drivers/vsp/net", "drivers/vsp/storage", "parent/common",
-                              "parent/worker", "parent/worker/backends"),
+                              "drivers/vsp/net", "drivers/vsp/socket", "drivers/vsp/storage",
+                              "parent/common", "parent/worker", "parent/worker/backends"),
     "parent/worker/platform": ("hypercall", "parent/include", "parent/common", "parent/worker"),
     "parent/ctl": ("hypercall", "parent/include", "parent/common"),
 }
