@@ -19,8 +19,8 @@ struct fuzz_device {
 	void (*guest_hears)(const struct vmbus_packet *packet);
 	// The VSP is asked for something by its embedder.
 	void (*ask)(const struct fuzz_device *device);
-	// The VSC: false, and it is not open; the kernel does something; the end. Whether the host
-	// is found at fault.
+	// The VSC (NULL: there is none): false, and it is not open; the kernel does something; the
+	// end. Whether the host is found at fault.
 	bool (*open)(const struct fuzz_device *device);
 	void (*act)(void);
 	void (*close)(void);
@@ -33,6 +33,7 @@ struct fuzz_device {
 
 extern const struct fuzz_device fuzz_storage;
 extern const struct fuzz_device fuzz_net;
+extern const struct fuzz_device fuzz_socket;
 extern const struct fuzz_device fuzz_ic[];
 extern const uint32_t fuzz_ic_count;
 

@@ -223,9 +223,11 @@ static void vsc(const struct fuzz_device *device, uint32_t how)
 
 static const struct fuzz_device *pick(uint32_t number)
 {
-	number %= 3 * fuzz_ic_count; // storage and the network have two thirds of the chances
+	number %= 3 * fuzz_ic_count + 2; // storage and the network have most of the chances
 	if (number < fuzz_ic_count)
 		return &fuzz_ic[number];
+	if (number >= 3 * fuzz_ic_count)
+		return &fuzz_socket;
 	return number < 2 * fuzz_ic_count ? &fuzz_storage : &fuzz_net;
 }
 
@@ -242,7 +244,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	device->create(device);
 	rig.hostile = true;
 	rig.interrupts = how & 1;
-	if (how & 2)
+	if (how & 2 && device->open)
 		vsc(device, how);
 	else
 		raw_guest(device, how);

@@ -48,6 +48,13 @@ static void end(void *context)
 	rig_check(!socket_host.ends++);
 }
 
+// Another connection.
+static void on_open(struct lumen_channel *channel)
+{
+	(void)channel;
+	socket_host.ends = 0;
+}
+
 void socket_host_create(void)
 {
 	static const struct vmbus_guid guid = SOCKET_SERVICE(1);
@@ -57,5 +64,6 @@ void socket_host_create(void)
 	socket_host.config = (struct socket_vsp_config){ &socket_host.wire };
 	socket_host.room = socket_host.gulp = SOCKET_HOST_BYTES;
 	rig_create(1);
+	rig.on_open = on_open;
 	rig_offer(0, &guid, &socket_vsp_class, &socket_host.config);
 }
