@@ -92,12 +92,12 @@ int rundir_open_to_change(const char *name)
 	return -1;
 }
 
-void rundir_socket_address(int directory, struct sockaddr_un *address)
+void rundir_socket_address(int directory, const char *name, struct sockaddr_un *address)
 {
 	memset(address, 0, sizeof(*address));
 	address->sun_family = AF_UNIX;
-	snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/" RUNDIR_SOCKET,
-		directory);
+	snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/%s", directory,
+		name);
 }
 
 bool rundir_owns(int directory, int lock)

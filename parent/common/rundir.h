@@ -17,6 +17,7 @@ enum { RUNDIR_NAME_MAX = 31, RUNDIR_REASON_MAX = 400 };
 #define RUNDIR_CONFIG	   "config"
 #define RUNDIR_LOCK	   "lock"
 #define RUNDIR_SOCKET	   "ctl"
+#define RUNDIR_VSOCK	   "vsock"
 #define RUNDIR_LOG	   "log"
 #define RUNDIR_CONSOLE	   "console.log"
 #define RUNDIR_CONSOLE_OLD "console.log.old"
@@ -45,9 +46,10 @@ int rundir_open(const char *name);
 // As rundir_open(), and locks it for a change. Waits for those who do; EINTR if a signal ends that.
 int rundir_open_to_change(const char *name);
 
-// Gives the address of the child's control socket, for bind() and connect(): however long the path
-// of the directory is, it fits. Good as long as `directory` is open.
-void rundir_socket_address(int directory, struct sockaddr_un *address);
+// Gives the address of a socket of the child's, RUNDIR_SOCKET or another one, for bind() and
+// connect(): however long the path of the directory is, it fits. Good as long as `directory` is
+// open.
+void rundir_socket_address(int directory, const char *name, struct sockaddr_un *address);
 
 // Returns the word for a state, as `lumenctl list` prints it.
 const char *rundir_state_name(enum rundir_state state);

@@ -26,7 +26,7 @@ static int connect_to(int directory, int flags)
 	struct sockaddr_un address;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 
-	rundir_socket_address(directory, &address);
+	rundir_socket_address(directory, RUNDIR_SOCKET, &address);
 	if (fd < 0 || !connect(fd, (struct sockaddr *)&address, sizeof(address)))
 		return fd;
 	close(fd);

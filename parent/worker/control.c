@@ -4,17 +4,15 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/macros.h"
 #include "parent/common/rundir.h"
 #include "parent/worker/deadline.h"
-#include "parent/worker/log.h"
+#include "parent/worker/listener.h"
 #include "parent/worker/worker.h"
 
 enum {
@@ -78,29 +76,9 @@ static void listener_retry(struct loop_source *source)
 	loop_change(control->loop, &control->listener, EPOLLIN);
 }
 
-static int open_socket(const char *directory)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	const size_t room = sizeof(address.sun_path);
-	int length = snprintf(address.sun_path, room, "%s/%s", directory, RUNDIR_SOCKET);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	errno = ENAMETOOLONG;
-	if (fd >= 0 && (size_t)length < room) {
-		unlink(address.sun_path);
-		if (!bind(fd, (struct sockaddr *)&address, sizeof(address)) && !listen(fd, BACKLOG))
-			return fd;
-	}
-	log_line("the control socket %s/%s cannot be opened: %s", directory, RUNDIR_SOCKET,
-		strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return -1;
-}
-
 bool control_init(struct control *control, struct worker *worker)
 {
-	const int fd = open_socket(worker->directory);
+	const int fd = listener_open(worker->directory, RUNDIR_SOCKET, BACKLOG);
 
 	memset(control, 0, sizeof(*control));
 	control->loop = &worker->loop;

@@ -12,6 +12,11 @@
 // control          listener (socket): accepts, or without descriptors it is out for a moment
 //                  clients (sockets): input is read, or while the child takes none it is out;
 //                  room is filled, or not asked for; who is gone is dropped
+// devices/socket   listener (socket): accepts, or while it cannot it is out until a tick
+//                  connector (socket): answers are taken; without a supervisor it is out
+//                  a connection's program (socket): its line is read; then bytes are, or while
+//                  the child takes none it is out, also when the program is gone; room is
+//                  filled, or not asked for
 //
 // What the threads of devices wait for is in devices/device_thread.c.
 #pragma once

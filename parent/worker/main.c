@@ -59,11 +59,12 @@ static int end(int status, const char *reason)
 	return status;
 }
 
-static int run(void *context, int fd)
+static int run(void *context, int fd, int connector_fd)
 {
 	struct failure failure;
 
 	message_fd = fd;
+	worker.connector_fd = connector_fd;
 	if (start(&failure)) {
 		launch_tell(&launch, 0, "");
 		worker_run(&worker);

@@ -17,13 +17,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "parent/worker/devices/socket.h"
 #include "parent/worker/log.h"
 #include "parent/worker/supervisor.h"
 
 enum {
 	ID_BASE = 0x4c550000, // "LU": no id that anybody hands out
 	SLOTS = 0xffff,
-	DESCRIPTORS = 512,
+	DESCRIPTORS = 512 + 2 * SOCKETS_MAX,
 	THREADS = 192,	     // beside the VPs': devices', and the kernel's own for io_uring
 	LOG_SIZE = 16 << 20, // bytes, of a log
 };

@@ -68,8 +68,9 @@ static const struct allowed {
 	{ CALL(eventfd2) },
 	{ CALL(timerfd_create) },
 	{ CALL(close) },
-	// The main thread: the control socket, statistics, the console's log.
+	// The main thread: the control socket, the child's sockets, statistics, the console's log.
 	{ CALL(accept4) },
+	{ CALL(recvmsg) }, // connector.c
 	{ CALL(recvfrom) },
 	{ CALL(sendto) },
 	{ CALL(shutdown) },

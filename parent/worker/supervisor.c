@@ -18,6 +18,7 @@
 #include "base/macros.h"
 #include "parent/common/exit_status.h"
 #include "parent/common/rundir.h"
+#include "parent/worker/connector.h"
 #include "parent/worker/deadline.h"
 #include "parent/worker/log.h"
 
@@ -29,9 +30,11 @@ enum { ASKED_MS = 4500, END_MS = 500, MESSAGE_MAX = RUNDIR_REASON_MAX + 8 };
 // What is known of the worker's process.
 struct watch {
 	pid_t pid;
-	int signals; // a signalfd
-	int message; // -1: it has said something, or cannot any more
-	int state;   // of waitpid()
+	int signals;   // a signalfd
+	int message;   // -1: it has said something, or cannot any more
+	int connector; // -1: it asks for nothing any more
+	int directory; // the child's
+	int state;     // of waitpid()
 	bool ended;
 	bool over;	      // it has said so, or has been killed
 	deadline_ns deadline; // 0: it has all the time
@@ -63,11 +66,12 @@ void supervisor_hold(int message_fd)
 }
 
 // In the new process: never returns.
-static void become_body(const struct supervised *supervised, int message_fd, const sigset_t *mask)
+static void become_body(
+	const struct supervised *supervised, int message_fd, int connector_fd, const sigset_t *mask)
 {
 	supervisor_hold(message_fd);
 	sigprocmask(SIG_SETMASK, mask, NULL);
-	_exit(supervised->body(supervised->context, message_fd));
+	_exit(supervised->body(supervised->context, message_fd, connector_fd));
 }
 
 static void take_signal(struct watch *watch)
@@ -114,17 +118,21 @@ static void wait_for_end(struct watch *watch)
 {
 	while (!watch->ended) {
 		struct pollfd polls[] = { { .fd = watch->signals, .events = POLLIN },
-			{ .fd = watch->message, .events = POLLIN } };
+			{ .fd = watch->message, .events = POLLIN },
+			{ .fd = watch->connector, .events = POLLIN } };
 
 		if (is_late(watch) && watch->over)
 			return;
 		if (is_late(watch))
 			kill_it(watch);
-		poll(polls, 2, watch->deadline ? deadline_left_ms(watch->deadline) : -1);
+		poll(polls, ARRAY_SIZE(polls),
+			watch->deadline ? deadline_left_ms(watch->deadline) : -1);
 		if (polls[0].revents)
 			take_signal(watch);
 		if (polls[1].revents)
 			take_message(watch);
+		if (polls[2].revents && !connector_serve(watch->connector, watch->directory))
+			watch->connector = -1;
 	}
 	if (watch->message >= 0)
 		take_message(watch);
@@ -179,25 +187,30 @@ static int report(const struct supervised *supervised, const struct watch *watch
 	if (error)
 		log_line("the status cannot be written: %s", strerror(error));
 	unlinkat(supervised->directory, RUNDIR_SOCKET, 0);
+	unlinkat(supervised->directory, RUNDIR_VSOCK, 0);
 	return status;
 }
 
 int supervise(const struct supervised *supervised, char *reason)
 {
 	sigset_t signals, before = block_signals(&signals);
-	struct watch watch = { .signals = signalfd(-1, &signals, SFD_CLOEXEC) };
-	int ends[2];
+	struct watch watch = { .signals = signalfd(-1, &signals, SFD_CLOEXEC),
+		.directory = supervised->directory };
+	int ends[2], connector[2];
 
-	if (watch.signals < 0 || pipe2(ends, O_CLOEXEC | O_NONBLOCK))
+	if (watch.signals < 0 || pipe2(ends, O_CLOEXEC | O_NONBLOCK) || !connector_pair(connector))
 		return -1;
 	watch.pid = fork();
 	if (!watch.pid) {
 		close(ends[0]);
+		close(connector[0]);
 		close(watch.signals);
-		become_body(supervised, ends[1], &before);
+		become_body(supervised, ends[1], connector[1], &before);
 	}
 	watch.message = ends[0];
+	watch.connector = connector[0];
 	close(ends[1]);
+	close(connector[1]);
 	if (watch.pid < 0)
 		return -1;
 	wait_for_end(&watch);

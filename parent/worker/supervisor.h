@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The process that stands over a worker: it keeps what the worker must not have (the child's
 // directory), and says how it ended, however that was. Of the worker it hears one message, a status
-// and a sentence, and believes neither.
+// and a sentence, and believes neither; and numbers of ports, to connect it to (connector.h).
 #pragma once
 
 struct supervised {
 	int directory; // the child's
 	// The worker: runs in a process of its own, which ends with its result, and dies with this
-	// one. It says on message_fd how the child has ended, by supervisor_tell_end().
-	int (*body)(void *context, int message_fd);
+	// one. It says on message_fd how the child has ended, by supervisor_tell_end(), and asks on
+	// connector_fd for what connector.h says.
+	int (*body)(void *context, int message_fd, int connector_fd);
 	void *context;
 };
 

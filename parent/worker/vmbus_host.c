@@ -300,6 +300,12 @@ static void retry_expired(struct loop_source *source)
 		take_messages(host);
 }
 
+// A sub-channel, or a connection: what breaks is not offered again.
+static bool is_for_once(const struct vmbus_device *device)
+{
+	return device->primary || device->offer.flags & VMBUS_OFFER_TLNPI_PROVIDER;
+}
+
 // Rule: a device is on the list from when it gets its first event to when those are taken. So one
 // that is gone, or about to be freed, is on no list.
 static void look_at_device(struct vmbus_host *host, struct vmbus_device *device)
@@ -310,7 +316,7 @@ static void look_at_device(struct vmbus_host *host, struct vmbus_device *device)
 		device->ops->asked(device);
 	if (events & VMBUS_DEVICE_ORDERS)
 		device->ops->orders(device);
-	if (events & VMBUS_DEVICE_FAILED && device->primary)
+	if (events & VMBUS_DEVICE_FAILED && is_for_once(device))
 		vmbus_server_rescind(&host->server, device->relid);
 	else if (events & VMBUS_DEVICE_FAILED)
 		vmbus_server_fail(&host->server, device->relid);

@@ -52,7 +52,7 @@ struct vmbus_device_ops {
 enum vmbus_device_event {
 	VMBUS_DEVICE_CLOSED = 1,
 	VMBUS_DEVICE_FAILED = 2, // the guest broke the channel: it loses it, until it connects
-				 // anew; a sub-channel for good
+				 // anew; a sub-channel and a socket for good
 	VMBUS_DEVICE_ASKED = 4,	 // for sub-channels
 	VMBUS_DEVICE_ORDERS = 8, // the device's own
 };

@@ -34,6 +34,7 @@ struct worker {
 	const char *name;
 	const char *directory; // a path of /run/lumen/NAME; only until the child runs
 	pid_t pid;	       // what others know it by: the supervisor's
+	int connector_fd;      // connector.h; 0: there is none
 	// Called when all is open and no thread runs yet; NULL: nothing to do.
 	bool (*confine)(struct worker *worker, struct failure *failure);
 	struct child_config config;

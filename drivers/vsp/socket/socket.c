@@ -175,6 +175,13 @@ bool socket_vsp_writes(const struct vsp *vsp)
 	return !vsp->failure && !vsp->stopped && socket_of_const(vsp)->left;
 }
 
+bool socket_vsp_lingers(const struct vsp *vsp)
+{
+	const struct socket_vsp *socket = socket_of_const(vsp);
+
+	return socket->out_waits && (socket->guest_ended || socket->program_gone);
+}
+
 void socket_vsp_hang_up(struct vsp *vsp)
 {
 	socket_of(vsp)->program_gone = true;

@@ -56,5 +56,10 @@ extern const struct vsp_class socket_vsp_class;
 bool socket_vsp_reads(const struct vsp *vsp);
 bool socket_vsp_writes(const struct vsp *vsp);
 
+// Whether the guest has ended its stream, or the program is gone, and what the program has written
+// waits for the guest to read. A guest that has closed its end, for good, does not say so: if
+// nothing of that is read for long, the embedder had better take the channel back.
+bool socket_vsp_lingers(const struct vsp *vsp);
+
 // The program is gone. What it has written still goes to the guest. Poll afterwards.
 void socket_vsp_hang_up(struct vsp *vsp);

@@ -53,6 +53,8 @@ static bool offer(struct device *device, struct vmbus_host *host)
 
 	if (!device->config)
 		return true;
+	if (device->row->offer)
+		return device->row->offer(device);
 	device->vmbus.name = class->name;
 	device->vmbus.ops = device->row->threaded ? &device_thread_ops : &device_loop_ops;
 	what->interface_type = class->guid;
@@ -164,6 +166,8 @@ void device_gone(struct vmbus_device *vmbus)
 // What comes of it in the child is the child's to say, and when.
 static const char *change_offer(struct device *device, const struct verb *verb)
 {
+	if (device->row->offer)
+		return "Its channels come and go by themselves.";
 	if (verb->argument == VERB_DETACH && !vmbus_host_rescind(&device->vmbus))
 		return "It is not attached.";
 	if (verb->argument == VERB_ATTACH && device->vmbus.relid)
@@ -223,7 +227,7 @@ static uint64_t count(const struct device *device, unsigned index)
 	for (uint32_t i = 0; i < device->sub_count; i++)
 		if (device->subs[i].vsp)
 			sum += vsp_count(device->subs[i].vsp, counter);
-	return sum;
+	return sum + (device->row->count ? device->row->count(device, counter) : 0);
 }
 
 static const struct vsp_counter *counter_at(const struct device *device, unsigned index)
@@ -259,25 +263,44 @@ void device_stat(struct device *device, struct stat_text *stat)
 
 // --- one channel ---
 
-struct vsp *device_open_vsp(struct device *device, const struct vmbus_device_open *open,
-	struct vsp *primary, uint32_t index)
+static struct vsp *open_vsp(
+	const struct vsp_class *class, const void *config, const struct vsp_rings *rings)
 {
-	const struct vsp_class *class = device->row->class;
-	const struct vsp_rings rings = {
-		.in_pages = open->in_pages,
-		.in_page_count = open->in_page_count,
-		.out_pages = open->out_pages,
-		.out_page_count = open->out_page_count,
-		.primary = primary,
-		.index = index,
-	};
-	size_t size = vsp_size(class, device->config, primary != NULL);
+	size_t size = vsp_size(class, config, rings->primary != NULL);
 	void *memory = aligned_alloc(VSP_ALIGNMENT, size + (-size & (VSP_ALIGNMENT - 1)));
-	struct vsp *vsp = memory ? vsp_open(class, memory, &rings, device->config) : NULL;
+	struct vsp *vsp = memory ? vsp_open(class, memory, rings, config) : NULL;
 
 	if (!vsp)
 		free(memory);
 	return vsp;
+}
+
+static struct vsp_rings rings_of(const struct vmbus_device_open *open)
+{
+	return (struct vsp_rings){
+		.in_pages = open->in_pages,
+		.in_page_count = open->in_page_count,
+		.out_pages = open->out_pages,
+		.out_page_count = open->out_page_count,
+	};
+}
+
+struct vsp *device_open_vsp(struct device *device, const struct vmbus_device_open *open,
+	struct vsp *primary, uint32_t index)
+{
+	struct vsp_rings rings = rings_of(open);
+
+	rings.primary = primary;
+	rings.index = index;
+	return open_vsp(device->row->class, device->config, &rings);
+}
+
+struct vsp *device_open_other(
+	struct device *device, const struct vmbus_device_open *open, const void *config)
+{
+	const struct vsp_rings rings = rings_of(open);
+
+	return open_vsp(device->row->class, config, &rings);
 }
 
 void device_close_vsp(struct device *device, struct vsp **vsp)
@@ -292,7 +315,7 @@ void device_close_vsp(struct device *device, struct vsp **vsp)
 	*vsp = NULL;
 }
 
-static uint32_t serve(struct device *device, struct vmbus_device *vmbus, struct vsp *vsp)
+uint32_t device_serve_other(struct device *device, struct vmbus_device *vmbus, struct vsp *vsp)
 {
 	uint32_t flags = vsp_poll(vsp);
 
@@ -311,7 +334,7 @@ static uint32_t serve(struct device *device, struct vmbus_device *vmbus, struct 
 
 uint32_t device_serve(struct device *device)
 {
-	uint32_t flags = serve(device, &device->vmbus, device->vsp);
+	uint32_t flags = device_serve_other(device, &device->vmbus, device->vsp);
 
 	if (device->row->flags && flags >= VSP_OWN)
 		device->row->flags(device, flags);
@@ -320,5 +343,5 @@ uint32_t device_serve(struct device *device)
 
 uint32_t device_serve_sub(struct device_sub *sub)
 {
-	return serve(sub->device, &sub->vmbus, sub->vsp);
+	return device_serve_other(sub->device, &sub->vmbus, sub->vsp);
 }

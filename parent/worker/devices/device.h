@@ -41,6 +41,11 @@ struct device_row {
 	// on failure, too: *failure says why. A device with a thread sets device->sub_count, too,
 	// if its class may ask for sub-channels: the most that there can be.
 	bool (*attach)(struct device *device, struct failure *failure);
+	// Offers, in place of a channel of its own, what there is when there is some: before the
+	// child runs. Returns false after logging why not. NULL: it has a channel.
+	bool (*offer)(struct device *device);
+	// What a counter has counted on channels that the base does not know of. NULL: none are.
+	uint64_t (*count)(const struct device *device, const struct vsp_counter *counter);
 	// When the channel is closed. Returns false if the kernel has not let go of everything by
 	// the deadline: nothing of the device may go then. May be NULL.
 	bool (*detach)(struct device *device, deadline_ns deadline);
@@ -162,10 +167,13 @@ void device_verb_done(struct device *device, const struct verb *verb, const char
 
 extern const struct vmbus_device_ops device_loop_ops, device_thread_ops; // one of them each
 
-// Opens the VSP on the rings: of the device's channel, or of sub-channel `index` of `primary`.
-// Returns NULL if there is no memory. And closes it: its counters stay the device's.
+// Opens the VSP on the rings: of the device's channel, or of sub-channel `index` of `primary`; or,
+// with a config of the caller's, of another channel of this class. Returns NULL if there is no
+// memory. And closes it: its counters stay the device's.
 struct vsp *device_open_vsp(struct device *device, const struct vmbus_device_open *open,
 	struct vsp *primary, uint32_t index);
+struct vsp *device_open_other(
+	struct device *device, const struct vmbus_device_open *open, const void *config);
 void device_close_vsp(struct device *device, struct vsp **vsp);
 
 // Host and child have let go of a device that was taken back; it can be offered again.
@@ -174,8 +182,9 @@ void device_gone(struct vmbus_device *vmbus);
 // Polls the VSP once and does what the flags ask for, but for VSP_AGAIN. If the channel has failed,
 // that is logged and reported, and the VSP is stopped. Returns the flags.
 uint32_t device_serve(struct device *device);
-// The same of a sub-channel.
+// The same of a sub-channel, or of another channel.
 uint32_t device_serve_sub(struct device_sub *sub);
+uint32_t device_serve_other(struct device *device, struct vmbus_device *vmbus, struct vsp *vsp);
 
 // device_sub.c: makes room for a device's sub-channels; false without memory. The device's channel
 // is opened. The class has asked for some (vmbus_device_ops.asked).

@@ -7,6 +7,7 @@
 #include "drivers/vsp/storage/storage.h"
 #include "parent/worker/devices/ic.h"
 #include "parent/worker/devices/net.h"
+#include "parent/worker/devices/socket.h"
 #include "parent/worker/devices/storage.h"
 
 // clang-format off
@@ -23,6 +24,7 @@ const struct device_row device_table[] = {
 	{ STORAGE_ROW, .class = &storage_vsp_class,
 		.instance = INSTANCE(0x4001, 's', 'c', 's', 'i') },
 	{ NET_ROW, .class = &net_vsp_class, .instance = INSTANCE(0x4008, 'n', 'e', 't', 0) },
+	{ SOCKET_ROW, .class = &socket_vsp_class },
 	{ COMPONENT(shutdown_component), .instance = INSTANCE(0x4002, 's', 'h', 'u', 't') },
 	{ COMPONENT(heartbeat_component), .instance = INSTANCE(0x4003, 'h', 'e', 'a', 'r') },
 	{ COMPONENT(timesync_component), .instance = INSTANCE(0x4004, 't', 'i', 'm', 'e') },

@@ -21,7 +21,7 @@ static int listen_here(int directory)
 	struct sockaddr_un address;
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
-	rundir_socket_address(directory, &address);
+	rundir_socket_address(directory, RUNDIR_SOCKET, &address);
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 1))
 		_exit(99);
 	return fd;
@@ -115,7 +115,7 @@ static void be_alive(void)
 	fclose(fopen(path, "w"));
 }
 
-static int body(void *context, int message_fd)
+static int body(void *context, int message_fd, int connector_fd)
 {
 	struct launch *launch = context;
 	char error[300];

@@ -26,6 +26,8 @@
 #include "drivers/proto/vss.h"
 #include "fake_block_system.h"
 #include "fake_partition.h"
+#include "parent/worker/connector.h"
+#include "parent/worker/devices/socket.h"
 #include "parent/worker/devices/storage.h"
 #include "parent/worker/platform/layout.h"
 #include "parent/worker/worker.h"
@@ -2056,4 +2058,377 @@ Test(worker, what_cannot_start_says_why)
 	cr_assert(!worker_start(worker, &failure));
 	cr_assert_eq(failure.status, LUMEN_EXIT_BAD_ARGUMENTS);
 	cr_assert(!fake_open());
+}
+
+// --- sockets ---
+
+enum { SOCKET_PORT = 1234, FLOOD = 300 };
+
+static int connector_ends[2];
+static int program; // that listens at vsock_<SOCKET_PORT>
+
+static struct sockaddr_un socket_address(const char *file)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", directory, file);
+	return address;
+}
+
+// A supervisor, as far as sockets need one, and a program that listens.
+static void *connect_for_it(void *context)
+{
+	int fd = open(directory, O_RDONLY | O_DIRECTORY);
+	struct pollfd asked = { connector_ends[0], POLLIN, 0 };
+
+	(void)context;
+	while (poll(&asked, 1, -1) >= 0 && connector_serve(connector_ends[0], fd))
+		;
+	close(fd);
+	return NULL;
+}
+
+static pthread_t supervisor;
+
+static void start_supervisor(void)
+{
+	const struct sockaddr_un address = socket_address("vsock_1234");
+
+	program = socket(AF_UNIX, SOCK_STREAM, 0);
+	cr_assert_eq(bind(program, (const struct sockaddr *)&address, sizeof(address)), 0);
+	cr_assert_eq(listen(program, 2 * FLOOD), 0);
+	cr_assert(connector_pair(connector_ends));
+	worker->connector_fd = connector_ends[1];
+	pthread_create(&supervisor, NULL, connect_for_it, NULL);
+}
+
+static void stop_supervisor(void)
+{
+	close(connector_ends[1]);
+	pthread_join(supervisor, NULL);
+	close(connector_ends[0]);
+	close(program);
+}
+
+static int say_to_child(const char *text)
+{
+	const struct sockaddr_un address = socket_address(RUNDIR_VSOCK);
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	cr_assert_eq(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+	cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	return fd;
+}
+
+static void ask_for_socket(uint32_t guest, uint32_t port)
+{
+	const struct vmbus_tl_connect_request ask = {
+		.header.type = VMBUS_MESSAGE_TL_CONNECT_REQUEST,
+		.endpoint_id = SOCKET_SERVICE(guest),
+		.service_id = SOCKET_SERVICE(port),
+	};
+
+	cr_assert(fake_post(VMBUS_CONNECTION_MESSAGE_MULTICLIENT, &ask, sizeof(ask)));
+}
+
+static int expect_refusal(uint32_t port)
+{
+	struct vmbus_tl_connect_result refusal;
+	int error = expect_message(VMBUS_MESSAGE_TL_CONNECT_RESULT, &refusal, sizeof(refusal));
+
+	cr_assert(error || (refusal.status == VMBUS_STATUS_CONNECTION_REFUSED &&
+				   refusal.service_id.data1 == port));
+	return error;
+}
+
+// Takes the offer of a connection, and opens it.
+static int open_socket(bool from_host)
+{
+	const struct vmbus_guid service = SOCKET_SERVICE(SOCKET_PORT);
+	int error = expect_message(VMBUS_MESSAGE_OFFER_CHANNEL, &offer, sizeof(offer));
+
+	if (error)
+		return error;
+	cr_assert(offer.flags & VMBUS_OFFER_TLNPI_PROVIDER);
+	cr_assert_eq(offer.user_defined[4], from_host);
+	cr_assert_arr_eq(&offer.interface_type, &service, sizeof(service));
+	error = open_channel();
+	if (!error)
+		init_rings();
+	return error;
+}
+
+static void send_message(uint32_t type, const char *text)
+{
+	const struct pipe_header header = { type, (uint32_t)strlen(text) };
+	const struct vmbus_piece payload[] = { { &header, sizeof(header) },
+		{ text, (uint32_t)strlen(text) } };
+
+	send_packet(&(struct vmbus_packet_out){
+		.type = VMBUS_PACKET_IN_BAND, .payload = payload, .payload_count = 2 });
+}
+
+// Takes messages until so much of the stream has come; "": its end.
+static int expect_text(const char *text)
+{
+	size_t length = 0;
+	struct vmbus_packet packet;
+	struct pipe_message part;
+	int error = 0;
+
+	do {
+		error = receive(&packet);
+		if (error)
+			return error;
+		cr_assert(pipe_parse(packet.payload, packet.payload_length, &part));
+		cr_assert_leq(part.length, strlen(text) - length);
+		cr_assert_arr_eq(part.bytes, text + length, part.length);
+		length += part.length;
+	} while (length < strlen(text));
+	return 0;
+}
+
+// The host takes the connection back: the guest lets go of it.
+static int leave_socket(void)
+{
+	const struct vmbus_relid_released released = { .header.type = VMBUS_MESSAGE_RELID_RELEASED,
+		.relid = offer.relid };
+	struct vmbus_rescind_channel_offer rescind;
+	int error = expect_message(VMBUS_MESSAGE_RESCIND_CHANNEL_OFFER, &rescind, sizeof(rescind));
+
+	cr_assert(error || rescind.relid == offer.relid);
+	if (!error)
+		error = tear_down_ring();
+	if (!error)
+		cr_assert(fake_post(
+			VMBUS_CONNECTION_MESSAGE_MULTICLIENT, &released, sizeof(released)));
+	return error;
+}
+
+static int listening_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	int error = connect_to_host(&heartbeat_class);
+
+	sem_post(&settled);
+	if (!error)
+		error = open_socket(true);
+	if (!error)
+		error = expect_text("hello");
+	if (!error) {
+		send_message(PIPE_TYPE_DATA, "and goodbye");
+		send_message(PIPE_TYPE_DATA, "");
+		error = expect_text("");
+	}
+	if (!error)
+		error = leave_socket();
+	fake_out(message, LAYOUT_SLEEP_CONTROL, 1, 0x34);
+	return error;
+}
+
+static void *say_hello(void *context)
+{
+	int fd;
+
+	sem_wait(&settled);
+	fd = say_to_child("CONNECT 1234\nhello");
+	read_to_end(dup(fd), answer, sizeof(answer));
+	cr_expect_str_eq(answer, "OK 1234\nand goodbye");
+	close(fd);
+	return NULL;
+}
+
+static const struct socket_device *sockets(void)
+{
+	return (const struct socket_device *)synthetic_at(worker, 2);
+}
+
+Test(worker, a_program_of_the_roots_is_connected_to_the_child)
+{
+	sem_init(&settled, 0, 0);
+	cr_assert_eq(run_beside(listening_guest, say_hello), 0, "%s", worker->end.reason);
+	cr_assert_eq(sockets()->used, 0);
+	cr_assert_eq(sockets()->opened, 1);
+}
+
+static int asking_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	int error = connect_to_host(&heartbeat_class);
+
+	if (!error)
+		ask_for_socket(5, SOCKET_PORT);
+	if (!error)
+		error = open_socket(false);
+	if (!error) {
+		send_message(PIPE_TYPE_DATA, "hello");
+		error = expect_text("and goodbye");
+	}
+	if (!error)
+		error = expect_text("");
+	send_message(PIPE_TYPE_DATA, "");
+	if (!error)
+		error = leave_socket();
+	fake_out(message, LAYOUT_SLEEP_CONTROL, 1, 0x34);
+	return error;
+}
+
+static void *listen_to_it(void *context)
+{
+	int fd = accept(program, NULL, NULL);
+
+	cr_expect_eq(read(fd, answer, sizeof(answer)), 5);
+	cr_expect_eq(write(fd, "and goodbye", 11), 11);
+	shutdown(fd, SHUT_WR);
+	cr_expect_eq(read(fd, answer, sizeof(answer)), 0, "the end of the child's stream");
+	close(fd);
+	return context;
+}
+
+Test(worker, a_program_of_the_childs_is_connected_to_the_root)
+{
+	start_supervisor();
+	cr_assert_eq(run_beside(asking_guest, listen_to_it), 0, "%s", worker->end.reason);
+	cr_assert_eq(sockets()->used, 0);
+	stop_supervisor();
+}
+
+static int refused_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	const struct vmbus_tl_connect_request other = {
+		.header.type = VMBUS_MESSAGE_TL_CONNECT_REQUEST, .service_id = HEARTBEAT_GUID
+	};
+	int error = connect_to_host(&heartbeat_class);
+
+	ask_for_socket(5, 77);
+	if (!error)
+		error = expect_refusal(77);
+	ask_for_socket(5, SOCKET_PORT_MAX + 1);
+	if (!error)
+		error = expect_refusal(SOCKET_PORT_MAX + 1);
+	cr_assert(fake_post(VMBUS_CONNECTION_MESSAGE_MULTICLIENT, &other, sizeof(other)));
+	if (!error)
+		error = expect_refusal(other.service_id.data1);
+	fake_out(message, LAYOUT_SLEEP_CONTROL, 1, 0x34);
+	return error;
+}
+
+Test(worker, a_child_is_told_that_nobody_listens)
+{
+	start_supervisor();
+	cr_assert_eq(run(refused_guest), 0, "%s", worker->end.reason);
+	cr_assert_eq(sockets()->refused, 3);
+	cr_assert_eq(sockets()->used, 0);
+	stop_supervisor();
+}
+
+// Nobody connects for this one.
+Test(worker, without_a_supervisor_nobody_listens)
+{
+	cr_assert_eq(run(refused_guest), 0, "%s", worker->end.reason);
+	cr_assert_eq(sockets()->refused, 3);
+}
+
+static unsigned open_files(void)
+{
+	unsigned count = 0;
+
+	for (int fd = 0; fd < 2048; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+static unsigned files_before;
+
+// Opens none of them.
+static int socket_flooder(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	int error = connect_to_host(&heartbeat_class);
+	unsigned offers = 0, refused = 0;
+
+	files_before = open_files();
+
+	for (uint32_t i = 0; !error && i < FLOOD; i++) {
+		union any_message answered;
+		uint8_t length;
+
+		ask_for_socket(i, SOCKET_PORT);
+		error = fake_receive(answered.bytes, &length);
+		offers += answered.header.type == VMBUS_MESSAGE_OFFER_CHANNEL;
+		refused += answered.header.type == VMBUS_MESSAGE_TL_CONNECT_RESULT;
+	}
+	cr_assert(error || (offers == SOCKETS_MAX && refused == FLOOD - SOCKETS_MAX));
+	fake_out(message, LAYOUT_SLEEP_CONTROL, 1, 0x34);
+	return error;
+}
+
+Test(worker, connections_are_bounded_and_end_with_the_child)
+{
+	start_supervisor();
+	cr_assert_eq(run(socket_flooder), 0, "%s", worker->end.reason);
+	cr_assert_eq(sockets()->used, 0);
+	cr_assert_eq(sockets()->refused, FLOOD - SOCKETS_MAX);
+	for (int i = 0; i < SOCKETS_MAX; i++) {
+		int fd = accept(program, NULL, NULL);
+
+		cr_assert_eq(read(fd, answer, 1), 0);
+		close(fd);
+	}
+	cr_assert_leq(open_files(), files_before);
+	stop_supervisor();
+}
+
+static int lying_socket_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	int error = connect_to_host(&heartbeat_class);
+
+	ask_for_socket(5, SOCKET_PORT);
+	if (!error)
+		error = open_socket(false);
+	if (!error) {
+		send_message(PIPE_TYPE_DATA, "hello");
+		send_message(7, "hello");
+		error = leave_socket();
+	}
+	if (!error)
+		ask_for_socket(5, SOCKET_PORT); // the same ends once more
+	if (!error)
+		error = open_socket(false);
+	fake_out(message, LAYOUT_SLEEP_CONTROL, 1, 0x34);
+	return error;
+}
+
+static void *hear_it_lie(void *context)
+{
+	read_to_end(accept(program, NULL, NULL), answer, sizeof(answer));
+	cr_expect_str_eq(answer, "hello");
+	return context;
+}
+
+Test(worker, a_message_that_lies_costs_its_connection_only)
+{
+	start_supervisor();
+	cr_assert_eq(run_beside(lying_socket_guest, hear_it_lie), 0, "%s", worker->end.reason);
+	cr_assert_eq(sockets()->opened, 2);
+	cr_assert_eq(sockets()->used, 0);
+	stop_supervisor();
+}
+
+static void *talk_nonsense(void *context)
+{
+	static const char *const lines[] = { "GET / HTTP/1.0\r\n", "CONNECT\n", "CONNECT -1\n",
+		"CONNECT 2147483648\n", "CONNECT 1 2\n", "\n",
+		"CONNECT 0000000000000000000000000000001\n" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		read_to_end(say_to_child(lines[i]), answer, sizeof(answer));
+		cr_expect_eq(strncmp(answer, "ERROR ", 6), 0, "line %zu: %s", i, answer);
+	}
+	close(say_to_child("CONN"));
+	worker_kill(worker);
+	return context;
+}
+
+Test(worker, a_program_that_talks_nonsense_is_told_so)
+{
+	cr_assert_eq(run_beside(waiting_guest, talk_nonsense), LUMEN_EXIT_OUR_FAULT);
+	cr_assert_leq(sockets()->used, 1);
 }

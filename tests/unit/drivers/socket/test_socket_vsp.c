@@ -248,12 +248,14 @@ Test(socket_vsp, the_end_waits_for_room)
 	socket_host.ended = true;
 	cr_assert(send(0));
 	cr_assert_not(poll() & SOCKET_OVER);
+	cr_assert(socket_vsp_lingers(channel()->vsp));
 	for (int i = 0; i < 1000 && !end_came; i++) {
 		take();
 		poll();
 	}
 	cr_assert_eq(came, 60000);
 	cr_assert(poll() & SOCKET_OVER);
+	cr_assert_not(socket_vsp_lingers(channel()->vsp));
 	finish();
 }
 
@@ -265,8 +267,10 @@ Test(socket_vsp, a_program_that_is_gone)
 	socket_host.ended = true;
 	cr_assert(send(4000) && send(1000));
 	poll();
+	cr_assert_not(socket_vsp_lingers(channel()->vsp));
 	socket_vsp_hang_up(channel()->vsp);
 	cr_assert_not(poll() & SOCKET_OVER, "what it has written is not in the ring");
+	cr_assert(socket_vsp_lingers(channel()->vsp));
 	cr_assert_eq(vsp()->dropped, 4995);
 	while (take())
 		poll();
