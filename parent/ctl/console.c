@@ -18,19 +18,20 @@ enum { LEAVE = 0x1d /* Ctrl-] */, CHUNK = 4096 };
 static struct termios terminal_before;
 static bool terminal_changed;
 
-static void terminal_raw(void)
+bool ctl_terminal_raw(void)
 {
 	struct termios raw;
 
 	if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &terminal_before))
-		return;
+		return false;
 	raw = terminal_before;
 	cfmakeraw(&raw);
 	raw.c_oflag |= OPOST; // our own messages end lines as usual
 	terminal_changed = !tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+	return terminal_changed;
 }
 
-static void terminal_restore(void)
+void ctl_terminal_restore(void)
 {
 	if (terminal_changed)
 		tcsetattr(STDIN_FILENO, TCSADRAIN, &terminal_before);
@@ -152,9 +153,9 @@ int ctl_attach(int directory, bool *left, bool quiet)
 	*left = false;
 	if (fd < 0)
 		return LUMEN_EXIT_OUR_FAULT;
-	terminal_raw();
+	ctl_terminal_raw();
 	copy_both(fd, left);
-	terminal_restore();
+	ctl_terminal_restore();
 	close(fd);
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "parent/common/agent_wire.h"
 #include "parent/common/child_config.h"
 #include "parent/common/exit_status.h"
 #include "parent/common/rundir.h"
@@ -33,6 +34,8 @@ int ctl_stat(int argc, char **argv);
 int ctl_trace(int argc, char **argv);
 int ctl_switch(int argc, char **argv);
 int ctl_capture(int argc, char **argv);
+int ctl_exec(int argc, char **argv);
+int ctl_copy(int argc, char **argv);
 
 // The commands that are a verb of verbs.h.
 int ctl_verb(const struct verb *verb, int argc, char **argv);
@@ -106,6 +109,14 @@ void ctl_print_lines(char *lines, bool json);
 
 // Ends the child whatever it does. Returns 0, or an exit status after saying why not.
 int ctl_end_child(const char *name, int directory);
+
+// Connects to the agent in a child, in *stream. Returns 0, or an exit status after saying why not.
+int ctl_agent(const char *name, struct agent_stream *stream);
+
+// The terminal at standard input, if it is one, passes on what is typed as it is; and again as it
+// was before. Returns whether it does.
+bool ctl_terminal_raw(void);
+void ctl_terminal_restore(void);
 
 // Connects standard input and output to the console until the child ends or Ctrl-] is typed; *left
 // says which it was. Returns 0, or an exit status if there is no worker to connect to (after saying

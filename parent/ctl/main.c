@@ -31,6 +31,29 @@ static const struct ctl_command commands[] = {
 		"(its worker does not say).\n",
 		false },
 	{ "console", ctl_console, "NAME", "the child's console here; Ctrl-] leaves it", "", false },
+	{ "exec", ctl_exec, "NAME [-- COMMAND [ARGUMENT]...]",
+		"run a command in the child, or a shell; ends with its status",
+		"Needs the agent in the child (lumen-agent, in the example Linux) and its driver "
+		"for VMBus\n"
+		"sockets (Linux: hv_sock). Standard input, output and errors are the command's; "
+		"SIGINT\n"
+		"(Ctrl-C), SIGTERM, SIGQUIT and SIGHUP are passed on. If standard input and output "
+		"are a\n"
+		"terminal, the command has one, too, of the same size. A command that a signal has "
+		"ended\n"
+		"has status 128 and the signal. When lumenctl ends before it, it gets SIGHUP, and "
+		"SIGKILL\n"
+		"2 s later.\n",
+		false },
+	{ "copy", ctl_copy, "FILE NAME:PATH | NAME:PATH FILE",
+		"copy a file into the child, or out of it",
+		"Needs the agent in the child, as exec does. The copy has the file's mode (without "
+		"set-id\n"
+		"bits) and its holes, and takes the place of what was there when it is whole. PATH "
+		"begins\n"
+		"with /; the target may be a folder. Fails if the child takes or says nothing for "
+		"60 s.\n",
+		false },
 	{ "kill", ctl_kill, "NAME", "end the child at once",
 		"Takes at most a few seconds, whatever the child and its worker do.\n", false },
 	{ "wait", ctl_wait, "NAME", "wait for the child's end; ends with its status", "", false },

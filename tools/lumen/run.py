@@ -34,7 +34,7 @@ APPEND_MAX = 2047  # bytes
 SECTOR = 512
 EXAMPLES = ("linux", *examples.KERNELS)
 EXAMPLE_PROGRAMS = ("examples/linux/lumen-report", "examples/linux/lumen-diskbench",
-                    "examples/linux/lumen-clock")
+                    "examples/linux/lumen-clock", "examples/linux/lumen-agent")
 
 
 @dataclass

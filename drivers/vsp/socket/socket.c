@@ -104,7 +104,6 @@ static bool send_message(struct socket_vsp *socket, uint32_t length)
 		.payload = &socket->message,
 		.length = sizeof(socket->message.header) + length,
 	};
-	socket->guest_told = socket->program_ended;
 	socket->bytes_out += length;
 	socket->out_waits = !vsp_send(&socket->vsp, &socket->out);
 	return !socket->out_waits;
@@ -124,6 +123,10 @@ static bool read_some(struct socket_vsp *socket)
 	if (count == SOCKET_WIRE_NOT_NOW)
 		return false;
 	socket->program_ended = count < 0;
+	// The end of the whole connection says it all. (And Linux 6.1, told both at once, keeps the
+	// channel for 8 s more.)
+	if (socket->program_ended && socket->program_gone)
+		return false;
 	return send_message(socket, count < 0 ? 0 : (uint32_t)count) && !socket->program_ended;
 }
 
@@ -141,7 +144,7 @@ static void read_program(struct socket_vsp *socket)
 
 static bool is_over(const struct socket_vsp *socket)
 {
-	return socket->guest_told && !socket->out_waits &&
+	return socket->program_ended && !socket->out_waits &&
 	       (socket->program_told || socket->program_gone);
 }
 

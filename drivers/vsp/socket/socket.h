@@ -35,7 +35,6 @@ struct socket_vsp {
 	bool program_told;     // of that
 	bool program_ended;    // its stream
 	bool program_gone;     // it takes nothing any more
-	bool guest_told;       // of the end, which is in the ring
 	uint32_t message_max;  // bytes of a message to the guest: of a small ring, half
 	bool out_waits;	       // `out` does, for room in the ring
 	const uint8_t *unread; // `left` bytes of the last packet, which the program has not taken

@@ -549,6 +549,30 @@ def test_switches_that_cannot_be(bench):
     check("--mtu N" in bench.do("switch", "--help"), "switch --help")
 
 
+def test_exec_and_copy_that_cannot_be(bench):
+    """Each wrong command line gets one sentence; so does a worker that knows nothing of sockets."""
+    bench.create("a", "wait")
+    for words, says in ((["exec"], "needs the name"), (["exec", "--", "ls"], "needs the name"),
+                        (["exec", "-t", "a"], "does not know -t"), (["exec", "a", "ls"], "needs --"),
+                        (["exec", "a", "--"], "needs a command"), (["exec", "b"], "no child b"),
+                        (["exec", "a", "--", "ls"], "does not run"), (["copy"], "needs a file"),
+                        (["copy", "x"], "needs a file"), (["copy", "x", "y", "z"], "needs a file"),
+                        (["copy", "-r", "x"], "does not know -r"), (["copy", "x", "y"], "one path of a child's"),
+                        (["copy", "a:/x", "a:/y"], "one path of a child's"), (["copy", "x", "a:y"], "beginning with /"),
+                        (["copy", "a:", "y"], "beginning with /"), (["copy", "./a:/x", "y"], "one path of a child's"),
+                        (["copy", "/no/such", "a:/y"], "/no/such"), (["copy", "/dev/null", "a:/y"], "/dev/null"),
+                        (["copy", "a:/x", "y"], "does not run")):
+        result = bench.run(*words)
+        check(result.returncode == 122 and says in result.stderr and result.stderr.count("\n") == 1,
+              f"{words}: {result.returncode} {result.stderr}")
+    bench.do("start", "a")
+    result = bench.run("exec", "a", "--", "ls")
+    check(result.returncode == 123 and "cannot be reached" in result.stderr, f"{result}")
+    for command in "exec", "copy":
+        check("lumen" in bench.do(command, "--help") or "agent" in bench.do(command, "--help"), "the help")
+    bench.clean("a")
+
+
 def main():
     tests = [(name[5:], test) for name, test in globals().items()
              if name.startswith("test_") and ONLY in name]
