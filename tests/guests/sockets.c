@@ -29,6 +29,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { CONNECTIONS_MAX = 512, CHUNK = 4096, PATIENCE_MS = 60000 };
@@ -235,13 +236,31 @@ static size_t wait_for(struct pollfd *polls, size_t count, size_t bytes)
 	return left;
 }
 
+static uint64_t slowest_ms;
+
+static int connect_in_time(const char *where)
+{
+	struct timespec before, after;
+	uint64_t ms;
+	int fd;
+
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	fd = connect_to(where);
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	ms = (uint64_t)(after.tv_sec - before.tv_sec) * 1000 + (uint64_t)(after.tv_nsec / 1000000) -
+	     (uint64_t)(before.tv_nsec / 1000000);
+	if (ms > slowest_ms)
+		slowest_ms = ms;
+	return fd;
+}
+
 static void drive_round(const char *where, size_t count, size_t bytes)
 {
 	static struct pollfd polls[CONNECTIONS_MAX];
 
 	memset(connections, 0, sizeof(connections));
 	for (size_t i = 0; i < count; i++)
-		connections[i].fd = connect_to(where);
+		connections[i].fd = connect_in_time(where);
 	while (wait_for(polls, count, bytes)) {
 		for (size_t i = 0; i < count; i++) {
 			if (polls[i].revents & POLLOUT && connections[i].sent < bytes)
@@ -264,7 +283,9 @@ static void drive(const char *where, size_t count, size_t bytes, size_t rounds)
 {
 	for (size_t i = 0; i < rounds; i++)
 		drive_round(where, count, bytes);
-	printf("sockets: %zu connections, %zu bytes each, all right\n", count * rounds, bytes);
+	printf("sockets: %zu connections, %zu bytes each, all right; the slowest began in %llu "
+	       "ms\n",
+		count * rounds, bytes, (unsigned long long)slowest_ms);
 }
 
 static void hold(const char *where, size_t count)
