@@ -240,8 +240,8 @@ static int open_file(struct capture *capture)
 	int fd = STDOUT_FILENO;
 
 	if (!capture->output && isatty(STDOUT_FILENO))
-		return ctl_wrong(
-			"capture writes no terminal full: name a --output, or pipe it on.");
+		return ctl_wrong("A capture is nothing for a terminal: name a file with --output, "
+				 "or pipe it.");
 	if (capture->output)
 		fd = open(capture->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	capture->file = fd < 0 ? NULL : fdopen(fd, "w");
