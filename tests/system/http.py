@@ -39,12 +39,6 @@ cat $child/console.log
 """.replace("@CHILD@", network.CHILD)
 
 
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind((network.LISTEN, 0))
-        return probe.getsockname()[1]
-
-
 class _Server:
     """The child's server, from here."""
 
@@ -198,7 +192,7 @@ def _visit(t, server):
 
 def test_server(t):
     """Pages by GET and HEAD, many at once, bad requests; many requests, and the kernel's memory stays as it is."""
-    port, wrong = _free_port(), []
+    port, wrong = network.free_port(), []
 
     def visit(session):
         try:

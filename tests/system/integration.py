@@ -13,17 +13,6 @@ cd /tmp
 child=/run/lumen/child
 fail() { echo "FAIL: $1"; tail -n 30 $child/console.log $child/log; exit 1; }
 
-# until WHAT COMMAND...: at most a minute
-until_it()
-{
-	what=$1 tries=0
-	shift
-	until "$@" >/dev/null 2>&1; do
-		[ $((tries += 1)) -le 300 ] || fail "$what"
-		usleep 200000
-	done
-}
-
 says() { complete $child/console.log | grep "integration: $1"; }
 
 tell() { lumenctl set-kvp child do "$1" || fail "set-kvp do $1"; }
@@ -150,7 +139,7 @@ def test_daemons(t):
     """What the child says of itself, pairs, a file, a copy of its disk while it writes, its clock, its end."""
     kernel, initrd, pristine = t.example_files()
     copy = t.copy_of(pristine, "copy.img")
-    result = t.root(rootscript.LINES + SCRIPT, kernel=kernel, initrd=initrd, memory=320, timeout=500,
+    result = t.root(rootscript.LINES + rootscript.UNTIL + SCRIPT, kernel=kernel, initrd=initrd, memory=320, timeout=500,
                     disks=[t.disk(t.copy_of(pristine, "disk.img")), t.disk(copy)])
     t.equal(result.status, 0, "status of the script")
     features = next(line for line in _debugfs(copy, "features").splitlines() if "features" in line)

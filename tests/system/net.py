@@ -5,7 +5,6 @@ import base64
 import hashlib
 import http.server
 import json
-import socket
 import struct
 import threading
 import urllib.request
@@ -335,16 +334,10 @@ class _Pages(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind((network.LISTEN, 0))
-        return probe.getsockname()[1]
-
-
 def test_default(t):
     """As ./lumen run has it: the example's shell has an address, a name server and a way out, and a published
     port leads to the child."""
-    port, got = _free_port(), []
+    port, got = network.free_port(), []
 
     def type_commands(session):
         session.type(f"ping -c 1 -W 5 {network.MACHINE} && cat /etc/resolv.conf\n"

@@ -22,17 +22,6 @@ fail()
 	exit 1
 }
 
-# until WHAT COMMAND...: at most a minute
-until_it()
-{
-	what=$1 tries=0
-	shift
-	until "$@" >/dev/null 2>&1; do
-		[ $((tries += 1)) -le 300 ] || fail "$what"
-		usleep 200000
-	done
-}
-
 status_is() { wanted=$1; shift; "$@"; got=$?; [ $got = "$wanted" ] || fail "status $got, not $wanted: $*"; }
 in_child() { lumenctl exec child -- "$@"; }
 sum() { md5sum "$@" | cut -d' ' -f1; }
@@ -230,6 +219,7 @@ since end
 def test_stock_child(t):
     """exec, copy, connections at once and in a row, and the end of either end: in one boot."""
     kernel, initrd, pristine = t.example_files()
-    result = t.root(rootscript.LINES + SCRIPT, kernel=kernel, initrd=initrd, files={"sockets": PROGRAM},
-                    memory=384, timeout=200 + 2 * MIB // 4 + ROW // 2, disks=[t.disk(t.copy_of(pristine, "disk.img"))])
+    result = t.root(rootscript.LINES + rootscript.UNTIL + SCRIPT, kernel=kernel, initrd=initrd,
+                    files={"sockets": PROGRAM}, memory=384, timeout=200 + 2 * MIB // 4 + ROW // 2,
+                    disks=[t.disk(t.copy_of(pristine, "disk.img"))])
     t.equal(result.status, 0, "status of the script")

@@ -91,6 +91,13 @@ def _check_free(port):
             raise bad(f"--publish: port {port.host} of this machine cannot be had: {error.strerror}.") from None
 
 
+def free_port():
+    """One of this machine's that can be published, for a test."""
+    with socket.socket() as probe:
+        probe.bind((LISTEN, 0))
+        return probe.getsockname()[1]
+
+
 def qemu_arguments(published):
     """The machine's card and the network behind it. Without a ROM: nobody boots from there."""
     forwards = "".join(f",hostfwd={p.kind}:{LISTEN}:{p.host}-{CHILD}:{p.guest}" for p in published)

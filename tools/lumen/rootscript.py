@@ -23,6 +23,19 @@ complete()
 }
 """
 
+# until_it WHAT COMMAND...: at most a minute; then the script's fail says what has not become so.
+UNTIL = r"""
+until_it()
+{
+	what=$1 tries=0
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ $((tries += 1)) -le 300 ] || fail "$what"
+		usleep 200000
+	done
+}
+"""
+
 # The root is looked at while something goes on: heart_begin, then heart_end, after which $gap is the
 # longest time in which it was not there, in hundredths of a second.
 HEART = r"""
