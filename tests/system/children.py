@@ -21,7 +21,7 @@ of() { echo "/run/lumen/$JOB-$1"; }
 child()
 {
 	lumenctl create "$JOB-$1" --kernel "$FILES/kernel" --initrd "$FILES/initrd" --memory 256M $OPTIONS \
-		--append "console=ttyS0 quiet lumen.action=$3 $MORE" --disk "$2" || fail "create $1"
+		--append "$LINUX quiet lumen.action=$3 $MORE" --disk "$2" || fail "create $1"
 	lumenctl start "$JOB-$1" || fail "start $1"
 }
 

@@ -40,7 +40,7 @@ worker()
 }
 
 lumenctl create child --kernel /lumen/kernel --initrd /lumen/initrd --memory 256M \
-	--append "console=ttyS0 quiet lumen.action=integration" --disk /dev/lumen-disk0 || fail create
+	--append "$LINUX quiet lumen.action=integration" --disk /dev/lumen-disk0 || fail create
 lumenctl start child || fail start
 ! lumenctl stop child --timeout 5 || fail "stop of a child without a driver yet"
 until_it "not ready" says ready

@@ -18,10 +18,12 @@ def test_root_boots(t):
 
 
 def test_root_on_four_processors(t):
-    """The same with four."""
-    result = t.root("nproc; exit 4", root_cpus=4)
+    """The same with four, and with its guards against speculation."""
+    result = t.root("nproc; cat /sys/devices/system/cpu/vulnerabilities/spectre_v2; exit 4", root_cpus=4,
+                    root_append="mitigations=auto")
     t.equal(result.status, 4, "status")
     t.contains(result.console, "4\n")
+    t.contains(result.console, "Mitigation: Retpolines")
 
 
 def test_driver(t):

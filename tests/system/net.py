@@ -59,7 +59,7 @@ until_says()
 start()
 {
 	lumenctl create child --kernel /lumen/kernel --initrd /lumen/initrd --memory @MEMORY@M "$@" \
-		--append "console=ttyS0 quiet lumen.action=${ACTION:-net} $MORE" --disk /dev/lumen-disk0 || fail create
+		--append "$LINUX quiet lumen.action=${ACTION:-net} $MORE" --disk /dev/lumen-disk0 || fail create
 	lumenctl start child || fail start
 }
 
@@ -238,7 +238,7 @@ peer()
 {
 	lumenctl create "$JOB-$1" --kernel "$FILES/kernel" --initrd "$FILES/initrd" --memory 96M \
 		--net "$JOB,$3,mac=02:15:5d:09:00:0${2##*.}" \
-		--append "console=ttyS0 quiet peer.address=$2 $4" || fail "create $1"
+		--append "$LINUX quiet peer.address=$2 $4" || fail "create $1"
 	lumenctl start "$JOB-$1" || fail "start $1"
 }
 

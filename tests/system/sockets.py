@@ -52,7 +52,7 @@ start()
 }
 
 lumenctl create child --kernel /lumen/kernel --initrd /lumen/initrd --memory 256M \
-	--append "console=ttyS0 quiet lumen.action=sockets" --disk /dev/lumen-disk0 || fail create
+	--append "$LINUX quiet lumen.action=sockets" --disk /dev/lumen-disk0 || fail create
 start
 since ready
 

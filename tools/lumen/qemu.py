@@ -93,6 +93,11 @@ def choose_accelerator(wanted, bare=False):
     return wanted
 
 
+# What the emulated processor does not offer: CMPXCHG16B, which leaves nonsense in RFLAGS with QEMU 7.2
+# (docs/hacking.md), and fast string operations, for which Linux would copy byte by byte, not word by word.
+HIDDEN = "-cx16,-erms,-fsrm"
+# For a Linux on TCG, which does not speculate: its guards against that only cost, a sixth of all.
+NO_SPECULATION = "mitigations=off"
 # For a Linux on TCG's threads: while it patches its code at boot no other processor runs it
 # (docs/hacking.md). Its init starts the others.
 ONE_AFTER_THE_OTHER = "maxcpus=1 noreplace-smp"
@@ -112,8 +117,7 @@ def _escape(text):
 def _accel_arguments(machine):
     if machine.accel == "kvm":
         return ["-accel", "kvm", "-cpu", "host", "-rtc", "base=utc,clock=host"]
-    # QEMU 7.2's CMPXCHG16B leaves nonsense in RFLAGS (docs/hacking.md); Linux can do without.
-    words = ["-cpu", f"{machine.cpu},-cx16"]
+    words = ["-cpu", f"{machine.cpu},{HIDDEN}"]
     if machine.icount:
         # An instruction is a nanosecond. While all processors wait, time goes on as it does for us: a
         # disk that needs some of it must not look as if it needed none, or for ever.

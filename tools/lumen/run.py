@@ -64,15 +64,21 @@ class Options:
     icount: bool = False
     plugin: str = ""
     hypervisor_append: str = ""
+    root_append: str = ""  # more for the root's kernel
     cpu: str = "max"  # QEMU's name for the emulated processor
     grub: bool = False  # start the hypervisor from a CD image with GRUB instead of QEMU's own loader
+
+
+def linux_append(accel):
+    """What a Linux child's command line begins with."""
+    return f"{CHILD_APPEND} {qemu.NO_SPECULATION}" if accel == "tcg" else CHILD_APPEND
 
 
 def example_append(words, options):
     """The command line of examples/linux. Its init starts the processors that the kernel does not."""
     accel = qemu.choose_accelerator(options.accel)
     several = options.cpus > 1 and qemu.spoils_first_processor(accel, options.icount)
-    return " ".join(filter(None, (CHILD_APPEND, several and f"{qemu.ONE_AFTER_THE_OTHER} lumen.start", words)))
+    return " ".join(filter(None, (linux_append(accel), several and f"{qemu.ONE_AFTER_THE_OTHER} lumen.start", words)))
 
 
 @dataclass
@@ -274,14 +280,14 @@ def _root_machine(options, root_kernel, accel, directory):
         cpus=options.root_cpus, disks=options.disks, terminal=terminal,
         network=bool(options.net), publish=options.publish,
         root_log=paths.relative(directory / "root.log"))
+    root_append = " ".join(filter(None, (ROOT_APPEND, accel == "tcg" and qemu.NO_SPECULATION, options.root_append)))
     if options.bare:
-        machine.kernel, machine.append, machine.initrd = root_kernel.image, ROOT_APPEND, initrd
+        machine.kernel, machine.append, machine.initrd = root_kernel.image, root_append, initrd
         return machine
-    root_append = ROOT_APPEND
     if qemu.spoils_first_processor(accel, options.icount):
         machine.cpus += 1
         machine.append = f"{SPARE_APPEND} {machine.append}".rstrip()
-        root_append = f"{ROOT_APPEND} {SPARE_ROOT_APPEND}"
+        root_append += f" {SPARE_ROOT_APPEND}"
     machine.modules = [f"{paths.relative(root_kernel.image)} {root_append}", paths.relative(initrd)]
     return machine
 

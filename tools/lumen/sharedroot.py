@@ -6,6 +6,7 @@ A job is a shell script that runs in the root, in a directory of its own. Some r
     $JOB           a prefix for the names of its children, or the name of its only one
     $FILES         a directory with its files; it is the current one
     $DISK0 ...     its disks
+    $LINUX         what the command line of a Linux begins with
     child_console, child_notes   files that it may fill: they are part of its result
 
 Whatever it leaves running is ended behind it. If the machine ends under them, the jobs that were running
@@ -15,7 +16,7 @@ import re
 import shlex
 from dataclasses import dataclass, field
 
-from lumen import paths, run as runs, status, ui
+from lumen import paths, qemu, run as runs, status, ui
 
 LANES = 3  # jobs at once: one that waits leaves its processor to another
 ROOT_CPUS = 2
@@ -188,7 +189,7 @@ def _what_fits(numbers, jobs):
 
 
 def _environment(number, job, first_disk):
-    values = {"JOB": f"job{number}", "FILES": f"/run/jobs/{number}", "TIMEOUT": job.timeout}
+    values = {"JOB": f"job{number}", "FILES": f"/run/jobs/{number}", "TIMEOUT": job.timeout, "LINUX": runs.linux_append(qemu.choose_accelerator("auto"))}
     for index in range(len(job.disks)):
         values[f"DISK{index}"] = f"/dev/lumen-disk{first_disk + index}"
     return "".join(f"export {name}={shlex.quote(str(value))}\n" for name, value in values.items())

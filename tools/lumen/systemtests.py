@@ -9,6 +9,7 @@ import contextlib
 import importlib.util
 import inspect
 import os
+import shlex
 import subprocess
 import time
 import traceback
@@ -89,9 +90,13 @@ class Context:
         return self._start(runs.Options(kernel=kernel, **options), session)
 
     def root(self, script, session=None, **options):
-        """Run a shell script in the root partition; its exit status is the result's."""
+        """Run a shell script in the root partition; its exit status is the result's. In $LINUX it has what the
+        command line of a Linux begins with."""
         options.setdefault("timeout", TIMEOUT)
-        return self._start(runs.Options(mode="test", script=script, **options), session)
+        options = runs.Options(mode="test", **options)
+        words = shlex.quote(runs.linux_append(qemu.choose_accelerator(options.accel)))
+        options.script = f"LINUX={words}\n{script}"
+        return self._start(options, session)
 
     def referee(self, guests, **machine):
         """Run kernels on KVM, one after the other in one boot: (kernel, {field of referee.Guest: value})
