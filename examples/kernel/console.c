@@ -1,21 +1,36 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The console: a 16550A with its FIFO, asked once for every sixteen bytes whether it has room.
+// The console: a 16550A or 16750, asked once for all that its FIFO holds whether it has room.
 #include "examples/kernel/internal.h"
 
 enum {
 	DATA = 0x3f8,
-	FIFO_CONTROL = DATA + 2,
+	FIFO_CONTROL = DATA + 2,	     // written
+	INTERRUPT_IDENTIFICATION = DATA + 2, // read
+	LINE_CONTROL = DATA + 3,
 	LINE_STATUS = DATA + 5,
-	FIFO_SIZE = 16,
+	FIFO_MAX = 64,
 	FIFO_ENABLE = 1,
+	FIFO_64 = 0x20, // to FIFO_CONTROL while DIVISOR_LATCH is set, and back in
+			// INTERRUPT_IDENTIFICATION
+	EIGHT_BITS = 3,
+	DIVISOR_LATCH = 0x80,
 	TRANSMITTER_EMPTY = 0x20,
 	PATIENCE = 100000, // a console that nobody reads must not stop us
 	TEXT_MAX = 512,
 };
 
 static uint32_t console_lock;
-static uint8_t fifo[FIFO_SIZE];
+static uint8_t fifo[FIFO_MAX];
+static uint32_t fifo_size; // 0: not known yet
 static uint32_t fill;
+
+static void start(void)
+{
+	kernel_out8(LINE_CONTROL, EIGHT_BITS | DIVISOR_LATCH);
+	kernel_out8(FIFO_CONTROL, FIFO_ENABLE | FIFO_64);
+	kernel_out8(LINE_CONTROL, EIGHT_BITS);
+	fifo_size = kernel_in8(INTERRUPT_IDENTIFICATION) & FIFO_64 ? FIFO_MAX : FIFO_MAX / 4;
+}
 
 static void flush(void)
 {
@@ -32,18 +47,16 @@ static void flush(void)
 static void put(char c)
 {
 	fifo[fill++] = (uint8_t)c;
-	if (fill == FIFO_SIZE)
+	if (fill == fifo_size)
 		flush();
 }
 
 void kernel_write(const char *text, size_t length)
 {
-	static bool started;
 	uint64_t flags = lock(&console_lock);
 
-	if (!started)
-		kernel_out8(FIFO_CONTROL, FIFO_ENABLE);
-	started = true;
+	if (!fifo_size)
+		start();
 	while (length--) {
 		if (*text == '\n')
 			put('\r');

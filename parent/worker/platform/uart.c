@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// See uart.h. Registers and bits as in the data sheet of the PC16550D (National Semiconductor).
+// See uart.h. Registers and bits as in the data sheets of the PC16550D (National Semiconductor) and
+// of the TL16C750 (Texas Instruments).
 #include "parent/worker/platform/uart.h"
 
 #include <string.h>
@@ -19,7 +20,7 @@ enum {
 	IER_RECEIVED = 0x01,
 	IER_THR_EMPTY = 0x02,
 	IER_LINE_STATUS = 0x04,
-	IER_MASK = 0x0f, // the other bits read as 0: how drivers tell this UART from later ones
+	IER_MASK = 0x0f, // no sleep mode and no low power mode: they would have nothing to save
 
 	IIR_NONE = 0x01,
 	IIR_THR_EMPTY = 0x02,
@@ -27,9 +28,11 @@ enum {
 	IIR_LINE_STATUS = 0x06,
 	IIR_TIMEOUT = 0x0c,
 	IIR_FIFO = 0xc0,
+	IIR_FIFO_64 = 0x20,
 
 	FCR_ENABLE = 0x01,
 	FCR_CLEAR_RECEIVER = 0x02,
+	FCR_64 = 0x20, // can be written while LCR_DLAB is set
 
 	LCR_DLAB = 0x80,
 
@@ -86,11 +89,16 @@ static void update_line(struct uart *uart)
 	uart->wiring.interrupt(uart->wiring.context, high);
 }
 
+static unsigned fifo_room(const struct uart *uart)
+{
+	if (!(uart->fcr & FCR_ENABLE))
+		return 1;
+	return uart->fcr & FCR_64 ? UART_FIFO_SIZE : UART_FIFO_SIZE / 4;
+}
+
 static void fifo_put(struct uart *uart, uint8_t byte)
 {
-	unsigned room = uart->fcr & FCR_ENABLE ? UART_FIFO_SIZE : 1;
-
-	if (uart->fifo_count >= room) {
+	if (uart->fifo_count >= fifo_room(uart)) {
 		uart->overrun = true;
 		return;
 	}
@@ -105,10 +113,8 @@ static void fifo_clear(struct uart *uart)
 
 void uart_input_ready(struct uart *uart)
 {
-	unsigned room = uart->fcr & FCR_ENABLE ? UART_FIFO_SIZE : 1;
-
 	// In loopback the receiver is not connected to the outside.
-	while (uart->fifo_count < room && !(uart->mcr & MCR_LOOP)) {
+	while (uart->fifo_count < fifo_room(uart) && !(uart->mcr & MCR_LOOP)) {
 		int byte = uart->wiring.receive(uart->wiring.context);
 
 		if (byte < 0)
@@ -159,14 +165,14 @@ static void write_ier(struct uart *uart, uint8_t value)
 
 static void write_fcr(struct uart *uart, uint8_t value)
 {
-	static const uint8_t triggers[4] = { 1, 4, 8, 14 };
+	static const uint8_t triggers[2][4] = { { 1, 4, 8, 14 }, { 1, 16, 32, 56 } };
+	uint8_t large = (uart->lcr & LCR_DLAB ? value : uart->fcr) & FCR_64;
+	uint8_t fcr = value & FCR_ENABLE ? FCR_ENABLE | large : 0;
 
-	if ((value ^ uart->fcr) & FCR_ENABLE)
+	if (fcr != uart->fcr || (value & FCR_CLEAR_RECEIVER))
 		fifo_clear(uart);
-	if (value & FCR_CLEAR_RECEIVER)
-		fifo_clear(uart);
-	uart->fcr = value & FCR_ENABLE;
-	uart->trigger = value & FCR_ENABLE ? triggers[value >> 6] : 1;
+	uart->fcr = fcr;
+	uart->trigger = fcr ? triggers[!!large][value >> 6] : 1;
 	uart_input_ready(uart);
 }
 
@@ -178,7 +184,11 @@ static uint8_t read_iir(struct uart *uart)
 		uart->thr_empty_pending = false;
 		update_line(uart);
 	}
-	return reason | (uart->fcr & FCR_ENABLE ? IIR_FIFO : 0);
+	if (uart->fcr & FCR_ENABLE)
+		reason |= IIR_FIFO;
+	if (uart->fcr & FCR_64)
+		reason |= IIR_FIFO_64;
+	return reason;
 }
 
 static uint8_t read_lsr(struct uart *uart)

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A 16550A with its FIFOs: the child's console. No timing: a byte is sent the moment it is written.
-// Portable; the caller serialises all calls on one struct.
+// A 16750, which is a 16550A with FIFOs of 64 bytes for who asks for them: the child's console. No
+// timing: a byte is sent the moment it is written. Portable; the caller serialises all calls on one
+// struct.
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { UART_FIFO_SIZE = 16, UART_PORTS = 8 };
+enum { UART_FIFO_SIZE = 64, UART_PORTS = 8 };
 
 // What a UART is connected to. None may call back into the UART.
 struct uart_wiring {

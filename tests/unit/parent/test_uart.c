@@ -63,8 +63,56 @@ Test(uart, is_a_16550a_to_a_driver)
 	cr_assert_eq(uart_read(&uart, IIR) & 0xc0, 0, "no FIFO before it is enabled");
 	uart_write(&uart, IIR, 0x01);
 	cr_assert_eq(uart_read(&uart, IIR) & 0xe0, 0xc0, "FIFO of 16 bytes, not of 64");
+	uart_write(&uart, IIR, 0x21);
+	cr_assert_eq(uart_read(&uart, IIR) & 0xe0, 0xc0, "nor if that is asked for without DLAB");
 	uart_write(&uart, SCRATCH, 0x5a);
 	cr_assert_eq(uart_read(&uart, SCRATCH), 0x5a);
+}
+
+static void enable_64_bytes(uint8_t trigger)
+{
+	uart_write(&uart, LCR, 0x83);
+	uart_write(&uart, IIR, trigger | 0x21);
+	uart_write(&uart, LCR, 0x03);
+}
+
+// How Linux tells it from clones, which need no DLAB for that: autoconfig_16550a() in 8250_port.c.
+Test(uart, is_a_16750_to_a_driver_that_knows_it)
+{
+	enable_64_bytes(0);
+	cr_assert_eq(uart_read(&uart, IIR) & 0xe0, 0xe0);
+	uart_write(&uart, IIR, 0x03);
+	cr_assert_eq(uart_read(&uart, IIR) & 0xe0, 0xe0, "without DLAB it stays as it is");
+	uart_write(&uart, LCR, 0x80);
+	uart_write(&uart, IIR, 0x01);
+	cr_assert_eq(uart_read(&uart, IIR) & 0xe0, 0xc0);
+	enable_64_bytes(0);
+	uart_write(&uart, IIR, 0);
+	cr_assert_eq(uart_read(&uart, IIR) & 0xe0, 0, "no FIFO, none of 64");
+	uart_write(&uart, IIR, 1);
+	cr_assert_eq(uart_read(&uart, IIR) & 0xe0, 0xc0);
+}
+
+Test(uart, a_fifo_of_64_bytes_has_its_own_trigger_levels)
+{
+	static const unsigned levels[] = { 1, 16, 32, 56 };
+
+	for (unsigned i = 0; i < 4; i++) {
+		char text[UART_FIFO_SIZE + 8] = "";
+
+		setup();
+		enable_64_bytes((uint8_t)(i << 6));
+		uart_write(&uart, IER, 0x01);
+		memset(text, 'x', levels[i] - 1);
+		input = text;
+		uart_input_ready(&uart);
+		cr_assert_eq(uart_read(&uart, IIR) & 0x0f, i ? 0x0c : 0x01, "level %u", levels[i]);
+		memset(text, 'x', sizeof(text) - 1);
+		input = text;
+		uart_input_ready(&uart);
+		cr_assert_eq(uart_read(&uart, IIR) & 0x0f, 0x04, "level %u", levels[i]);
+		cr_assert_eq(uart.fifo_count, UART_FIFO_SIZE);
+	}
 }
 
 Test(uart, keeps_the_divisor_apart)
