@@ -26,7 +26,7 @@ struct found {
 
 static void take(void *context, const struct nlmsghdr *answer)
 {
-	const struct netlink_attributes link = netlink_of_link(answer);
+	const struct netlink_attributes link = netlink_of(answer, sizeof(struct ifinfomsg));
 	const struct ifinfomsg *fixed = NLMSG_DATA(answer);
 	const struct netlink_attributes info = netlink_inside(netlink_find(link, IFLA_LINKINFO));
 	const struct netlink_attributes data = netlink_inside(netlink_find(info, IFLA_INFO_DATA));

@@ -37,23 +37,25 @@ bool child_config_parse_number(const char *text, uint64_t max, uint64_t *number)
 	return !errno && !*end && *number <= max;
 }
 
-bool child_config_parse_size(const char *text, uint64_t *size)
+bool child_config_parse_scaled(const char *text, uint32_t kilo, uint64_t *number)
 {
 	static const char units[] = "KMGT";
 	size_t length = strlen(text);
 	const char *unit = length ? strchr(units, text[length - 1]) : NULL;
-	unsigned shift = unit && *unit ? 10 * (unsigned)(unit - units + 1) : 0;
+	unsigned int power = unit && *unit ? (unsigned int)(unit - units) + 1 : 0;
 	char digits[24];
 
-	if (shift)
+	if (power)
 		length--;
 	if (!length || length >= sizeof(digits))
 		return false;
 	memcpy(digits, text, length);
 	digits[length] = 0;
-	if (!child_config_parse_number(digits, UINT64_MAX >> shift, size))
+	if (!child_config_parse_number(digits, UINT64_MAX, number))
 		return false;
-	*size <<= shift;
+	for (; power; power--)
+		if (__builtin_mul_overflow(*number, kilo, number))
+			return false;
 	return true;
 }
 
@@ -82,7 +84,7 @@ static const char *set_append(struct child_config *config, const char *value)
 
 static const char *set_memory(struct child_config *config, const char *value)
 {
-	if (!child_config_parse_size(value, &config->memory))
+	if (!child_config_parse_scaled(value, 1024, &config->memory))
 		return "is not a size such as 512M or 2G";
 	if (config->memory < 16ull << 20 || config->memory > 60ull << 30)
 		return "is not between 16M and 60G";
@@ -91,31 +93,32 @@ static const char *set_memory(struct child_config *config, const char *value)
 	return NULL;
 }
 
-// From 1 to MAX; else the text says so.
-static const char *set_number(uint32_t *to, const char *value, uint32_t max, const char *text)
+const char *child_config_set_number(
+	uint32_t *to, const char *value, uint32_t max, const char *otherwise)
 {
 	uint64_t number;
 
 	if (!child_config_parse_number(value, max, &number) || !number)
-		return text;
+		return otherwise;
 	*to = (uint32_t)number;
 	return NULL;
 }
 
 static const char *set_vps(struct child_config *config, const char *value)
 {
-	return set_number(&config->vps, value, CHILD_VPS_MAX, "is not a number from 1 to 64");
+	return child_config_set_number(
+		&config->vps, value, CHILD_VPS_MAX, "is not a number from 1 to 64");
 }
 
 static const char *set_cpu_weight(struct child_config *config, const char *value)
 {
-	return set_number(
+	return child_config_set_number(
 		&config->cpu_weight, value, CHILD_WEIGHT_MAX, "is not a number from 1 to 10000");
 }
 
 static const char *set_cpu_cap(struct child_config *config, const char *value)
 {
-	return set_number(
+	return child_config_set_number(
 		&config->cpu_cap, value, CHILD_CAP_NONE, "is not a percentage from 1 to 100");
 }
 
@@ -243,87 +246,9 @@ static const char *set_disk(struct child_config *config, const char *value)
 	return error;
 }
 
-// Six pairs of hexadecimal digits with colons between them; one station's.
-static const char *set_mac(struct child_net *net, const char *value)
-{
-	unsigned int mac[6];
-	char end;
-
-	if (strlen(value) != 17 || strspn(value, "0123456789abcdefABCDEF:") != 17 ||
-		sscanf(value, "%2x:%2x:%2x:%2x:%2x:%2x%c", &mac[0], &mac[1], &mac[2], &mac[3],
-			&mac[4], &mac[5], &end) != 6)
-		return "has a MAC address that is not like 02:15:5d:00:00:01";
-	if (mac[0] & 1)
-		return "has a MAC address that is a group's";
-	for (unsigned int i = 0; i < 6; i++)
-		net->mac[i] = (uint8_t)mac[i];
-	net->has_mac = true;
-	return NULL;
-}
-
-static const char *set_vlan(struct child_net *net, const char *value)
-{
-	return set_number(&net->vlan, value, CHILD_VLAN_MAX,
-		"has a VLAN that is not a number from 1 to 4094");
-}
-
-static const char *set_queues(struct child_net *net, const char *value)
-{
-	return set_number(&net->queues, value, CHILD_QUEUES_MAX,
-		"has a number of queues that is not from 1 to 16");
-}
-
-#define NET_OPTIONS_KNOWN "has an option that is not vlan=, mac=, queues= or isolated"
-
-static const char *set_isolated(struct child_net *net, const char *value)
-{
-	net->isolated = !*value;
-	return net->isolated ? NULL : NET_OPTIONS_KNOWN;
-}
-
-static const struct net_option {
-	const char *prefix;
-	const char *(*set)(struct child_net *net, const char *value);
-} net_options[] = {
-	{ "vlan=", set_vlan },
-	{ "mac=", set_mac },
-	{ "queues=", set_queues },
-	{ "isolated", set_isolated },
-};
-
-static const char *set_net_option(struct child_net *net, const char *text)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(net_options); i++) {
-		const size_t length = strlen(net_options[i].prefix);
-
-		if (!strncmp(text, net_options[i].prefix, length))
-			return net_options[i].set(net, text + length);
-	}
-	return NET_OPTIONS_KNOWN;
-}
-
-// SWITCH, then ",vlan=N", ",mac=M", ",queues=N" and ",isolated".
 static const char *set_net(struct child_config *config, const char *value)
 {
-	const char *comma = strchr(value, ',');
-	const size_t length = comma ? (size_t)(comma - value) : strlen(value);
-	char text[CHILD_APPEND_MAX], *option, *next;
-	const char *error;
-
-	memset(&config->net, 0, sizeof(config->net));
-	if (!strcmp(value, "none"))
-		return NULL;
-	snprintf(config->net.bridge, sizeof(config->net.bridge), "%.*s", (int)length, value);
-	if (length > BRIDGE_NAME_MAX || !bridge_name_valid(config->net.bridge))
-		return "names no switch: up to 15 letters, digits, -, _ and .";
-	error = set_text(text, sizeof(text), comma ? comma + 1 : "");
-	for (option = comma && !error ? text : NULL; option && !error; option = next) {
-		next = strchr(option, ',');
-		if (next)
-			*next++ = 0;
-		error = set_net_option(&config->net, option);
-	}
-	return error;
+	return child_net_parse(&config->net, value);
 }
 
 const struct child_option child_options[CHILD_OPTIONS] = {
@@ -353,7 +278,8 @@ const struct child_option child_options[CHILD_OPTIONS] = {
 		"(default). Options: vlan=N, 1 to 4094 (default: the\n"
 		"switch's for all, 1); mac=M (default: made of the child's\n"
 		"name); queues=N, 1 to 16 (default: one for each virtual\n"
-		"processor); isolated (from all others that are)\n",
+		"processor); rate=N, bits per second each way, 64K to 10G;\n"
+		"isolated (from all others that are)\n",
 		set_net },
 	{ "timeout", "S", "end it after so many seconds (default: never)\n", set_timeout },
 	{ "on-crash", "wait|kill|keep",
@@ -382,21 +308,6 @@ static void print_text(const char *key, const char *value, FILE *file)
 	putc('\n', file);
 }
 
-static void print_net(const struct child_net *net, FILE *file)
-{
-	fprintf(file, "net ");
-	text_quote(*net->bridge ? net->bridge : "none", file);
-	for (unsigned int i = 0; net->has_mac && i < 6; i++)
-		fprintf(file, "%s%02x", i ? ":" : ",mac=", net->mac[i]);
-	if (net->vlan)
-		fprintf(file, ",vlan=%u", net->vlan);
-	if (net->queues)
-		fprintf(file, ",queues=%u", net->queues);
-	if (net->isolated)
-		fprintf(file, ",isolated");
-	putc('\n', file);
-}
-
 static void print_config(const struct child_config *config, FILE *file)
 {
 	print_text("kernel", config->kernel, file);
@@ -408,7 +319,9 @@ static void print_config(const struct child_config *config, FILE *file)
 	fprintf(file, "test-devices %s\n", config->test_devices ? "on" : "off");
 	fprintf(file, "legacy-timer %s\n", config->legacy_timer ? "on" : "off");
 	fprintf(file, "on-crash %s\n", on_crash_names[config->on_crash]);
-	print_net(&config->net, file);
+	fprintf(file, "net ");
+	child_net_print(&config->net, file);
+	putc('\n', file);
 	// Always with all options: a path may end in what looks like one.
 	for (uint32_t i = 0; i < config->disk_count; i++) {
 		fprintf(file, "disk ");

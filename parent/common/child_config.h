@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "parent/common/bridge.h"
+#include "parent/common/child_net.h"
 
 enum {
 	CHILD_DISKS_MAX = 8,
@@ -16,8 +16,6 @@ enum {
 	CHILD_PATH_MAX = 4096,
 	CHILD_APPEND_MAX = 2048,
 	CHILD_SERIAL_MAX = 32,
-	CHILD_VLAN_MAX = 4094,
-	CHILD_QUEUES_MAX = 16,
 };
 
 enum { CHILD_WEIGHT_DEFAULT = 100, CHILD_WEIGHT_MAX = 10000, CHILD_CAP_NONE = 100 };
@@ -29,15 +27,6 @@ struct child_disk {
 	char serial[CHILD_SERIAL_MAX + 1]; // "": the worker's choice
 	bool read_only;
 	bool raw; // whatever it looks like (parent/worker/backends/disk_format.h)
-};
-
-struct child_net {
-	char bridge[BRIDGE_NAME_MAX + 1]; // "": the child has no network card
-	uint8_t mac[6];			  // if has_mac: else the worker's choice
-	bool has_mac;
-	uint32_t vlan;	 // 0: the switch's for ports of which nothing else is said
-	uint32_t queues; // 0: one for each VP
-	bool isolated;	 // from other cards that are
 };
 
 // After a child has reported a crash: X(NAME, what it is called).
@@ -73,11 +62,16 @@ struct child_config {
 // CHILD_MEMORY_DEFAULT, nothing else.
 void child_config_init(struct child_config *config);
 
-// Reads a size such as 512M, 2G, 65536K or 1048576 (bytes). Returns false if it is none.
-bool child_config_parse_size(const char *text, uint64_t *size);
+// Reads a number that may have a unit: 512M, 2G, 65536K or 1048576. `kilo` is what a K is, 1000 or
+// 1024. Returns false if it is none.
+bool child_config_parse_scaled(const char *text, uint32_t kilo, uint64_t *number);
 
 // Reads a decimal number up to `max`. Returns false if it is none.
 bool child_config_parse_number(const char *text, uint64_t max, uint64_t *number);
+
+// Sets a number from 1 to `max`. Returns NULL, or `otherwise` if the text is none.
+const char *child_config_set_number(
+	uint32_t *to, const char *value, uint32_t max, const char *otherwise);
 
 // What a child can be given: a key of the file, and an option of the command line.
 struct child_option {

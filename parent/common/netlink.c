@@ -161,14 +161,14 @@ int netlink_ask(int socket, struct netlink_message *message,
 
 // --- reading ---
 
-struct netlink_attributes netlink_of_link(const struct nlmsghdr *answer)
+struct netlink_attributes netlink_of(const struct nlmsghdr *answer, size_t fixed)
 {
-	const size_t fixed = NLMSG_SPACE(sizeof(struct ifinfomsg));
+	const size_t before = NLMSG_SPACE(fixed);
 
-	if (answer->nlmsg_len < fixed)
+	if (answer->nlmsg_len < before)
 		return (struct netlink_attributes){ 0 };
-	return (struct netlink_attributes){ (const void *)((const uint8_t *)answer + fixed),
-		answer->nlmsg_len - fixed };
+	return (struct netlink_attributes){ (const void *)((const uint8_t *)answer + before),
+		answer->nlmsg_len - before };
 }
 
 struct netlink_attributes netlink_inside(const struct rtattr *attribute)

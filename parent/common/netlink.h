@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { NETLINK_MESSAGE_MAX = 1024 };
+enum { NETLINK_MESSAGE_MAX = 2048 };
 
 // A request that is being written.
 struct netlink_message {
@@ -47,8 +47,9 @@ void netlink_close(struct netlink_message *message, uint32_t place);
 int netlink_ask(int socket, struct netlink_message *message,
 	void (*each)(void *context, const struct nlmsghdr *answer), void *context);
 
-// Returns the attributes of a message about a link, whose fixed part is a struct ifinfomsg.
-struct netlink_attributes netlink_of_link(const struct nlmsghdr *answer);
+// Returns the attributes of a message whose fixed part has so many bytes: of a link, those of a
+// struct ifinfomsg.
+struct netlink_attributes netlink_of(const struct nlmsghdr *answer, size_t fixed);
 
 // Returns those inside of an attribute; none if it is NULL.
 struct netlink_attributes netlink_inside(const struct rtattr *attribute);

@@ -49,7 +49,7 @@ struct port {
 
 static void take_link(void *context, const struct nlmsghdr *answer)
 {
-	const struct netlink_attributes attributes = netlink_of_link(answer);
+	const struct netlink_attributes attributes = netlink_of(answer, sizeof(struct ifinfomsg));
 	const struct ifinfomsg *link = NLMSG_DATA(answer);
 	struct port *port = context;
 	char alias[sizeof(port->alias)], child[RUNDIR_NAME_MAX + 1], mac[18];

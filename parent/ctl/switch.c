@@ -121,7 +121,8 @@ static void count_port(void *context, const struct nlmsghdr *answer)
 {
 	struct count *count = context;
 
-	if (netlink_number(netlink_find(netlink_of_link(answer), IFLA_MASTER)) == count->bridge)
+	if (netlink_number(netlink_find(
+		    netlink_of(answer, sizeof(struct ifinfomsg)), IFLA_MASTER)) == count->bridge)
 		count->ports++;
 }
 

@@ -10,8 +10,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/macros.h"
 #include "parent/common/bridge.h"
 #include "parent/common/netlink.h"
+#include "parent/common/port_rate.h"
 #include "parent/common/text.h"
 
 // <linux/if.h> cannot be had beside <net/if.h>.
@@ -21,7 +23,8 @@ struct link {
 	uint32_t index, master, mtu;
 	uint32_t vlan; // of frames without a tag; 0: none
 	bool is_bridge, up;
-	bool locked, isolated; // a port's, as tap_link.h has them
+	bool locked, isolated; // a port's, as port.h has them
+	uint64_t rate;	       // bits per second; 0: as many as there can be
 	char name[IFNAMSIZ];
 	char child[RUNDIR_NAME_MAX + 1]; // "": it is no child's
 	char mac[18];			 // the child's, or the link's own
@@ -57,7 +60,7 @@ static void take_alias(struct link *link, const struct rtattr *attribute)
 
 static void take_link(void *context, const struct nlmsghdr *answer)
 {
-	const struct netlink_attributes attributes = netlink_of_link(answer);
+	const struct netlink_attributes attributes = netlink_of(answer, sizeof(struct ifinfomsg));
 	const struct ifinfomsg *fixed = NLMSG_DATA(answer);
 	struct links *links = context;
 	struct link *more = realloc(links->all, (links->count + 1) * sizeof(*more)), *link;
@@ -111,7 +114,7 @@ static struct link *find_link(const struct links *links, uint32_t index)
 
 static void take_port(void *context, const struct nlmsghdr *answer)
 {
-	const struct netlink_attributes attributes = netlink_of_link(answer);
+	const struct netlink_attributes attributes = netlink_of(answer, sizeof(struct ifinfomsg));
 	const struct netlink_attributes port =
 		netlink_inside(netlink_find(attributes, IFLA_PROTINFO));
 	const struct ifinfomsg *fixed = NLMSG_DATA(answer);
@@ -122,6 +125,14 @@ static void take_port(void *context, const struct nlmsghdr *answer)
 	link->vlan = pvid_of(netlink_inside(netlink_find(attributes, IFLA_AF_SPEC)));
 	link->locked = netlink_number(netlink_find(port, IFLA_BRPORT_LOCKED));
 	link->isolated = netlink_number(netlink_find(port, IFLA_BRPORT_ISOLATED));
+}
+
+static void take_rate(void *context, uint32_t index, uint64_t rate)
+{
+	struct link *link = find_link(context, index);
+
+	if (link)
+		link->rate = rate;
 }
 
 static int ask(int socket, uint8_t family, uint32_t more,
@@ -142,6 +153,17 @@ static const char *up_or_down(const struct link *link)
 	return link->up ? "up" : "down";
 }
 
+// In the largest unit that says all of it.
+static void print_rate(uint64_t rate)
+{
+	static const char *const units[] = { "", "K", "M", "G" };
+	size_t unit = 0;
+
+	for (; unit + 1 < ARRAY_SIZE(units) && !(rate % 1000); unit++)
+		rate /= 1000;
+	printf(", %llu%sbit/s", (unsigned long long)rate, units[unit]);
+}
+
 static void print_port(const struct link *port)
 {
 	printf("  %-15s  %-20s  %-17s  ", port->name, *port->child ? port->child : "-", port->mac);
@@ -149,7 +171,10 @@ static void print_port(const struct link *port)
 		printf("VLAN %-4u  ", port->vlan);
 	else
 		printf("no VLAN    ");
-	printf("%s%s\n", up_or_down(port), port->isolated ? ", isolated" : "");
+	printf("%s%s", up_or_down(port), port->isolated ? ", isolated" : "");
+	if (port->rate)
+		print_rate(port->rate);
+	putchar('\n');
 }
 
 static const char *json_bool(bool value)
@@ -167,8 +192,8 @@ static void print_port_json(const struct link *port, bool first)
 	}
 	printf(", \"mac\": \"%s\", \"vlan\": %u, \"up\": %s", port->mac, port->vlan,
 		json_bool(port->up));
-	printf(", \"locked\": %s, \"isolated\": %s}", json_bool(port->locked),
-		json_bool(port->isolated));
+	printf(", \"locked\": %s, \"isolated\": %s, \"rate\": %llu}", json_bool(port->locked),
+		json_bool(port->isolated), (unsigned long long)port->rate);
 }
 
 static void print_switch(const struct links *links, const struct link *bridge)
@@ -244,6 +269,8 @@ int ctl_show_switches(int socket, const char *name, bool json)
 
 	if (!error)
 		error = ask(socket, AF_BRIDGE, RTEXT_FILTER_BRVLAN, take_port, &links);
+	if (!error)
+		error = port_rate_ask(socket, take_rate, &links);
 	if (!error && links.incomplete)
 		error = ENOMEM;
 	status = error ? ctl_fail(LUMEN_EXIT_OUR_FAULT,

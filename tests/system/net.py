@@ -276,7 +276,7 @@ peer c 10.9.0.3 vlan=20,isolated
 until_says b up
 until_says c up
 peer a 10.9.0.1 vlan=10 "peer.asks=10.9.0.2,10.9.0.3,10.9.0.9 peer.forges=10.9.0.2 peer.tags=10.9.0.3"
-peer d 10.9.0.4 vlan=20,isolated peer.asks=10.9.0.3
+peer d 10.9.0.4 vlan=20,isolated,rate=20M peer.asks=10.9.0.3
 until_says a done
 until_says d done
 for answer in "10.9.0.2 reached" "10.9.0.3 silent" "10.9.0.9 silent" "10.9.0.2 silent -I other" \
@@ -298,6 +298,7 @@ cat refusal
 lumenctl create "$JOB-e" --kernel "$FILES/kernel" --net "$JOB,mac=02:15:5d:09:00:01" || fail "create e"
 lumenctl start "$JOB-e" 2>refusal && fail "two cards with one address"
 cat refusal
+lumenctl switch show "$JOB"
 echo "=== json"
 lumenctl switch show "$JOB" --json
 echo "=== end"
@@ -312,9 +313,11 @@ done
     t.equal(result.status, 0, "status of the script")
     t.contains(result.console, "has 4 ports: lumenctl switch show says which.")
     shown, = json.loads(result.console.partition("=== json\n")[2].partition("=== end")[0])
-    ports = {port["child"].rpartition("-")[2]: (port["mac"], port["vlan"], port["isolated"]) for port in shown["ports"]}
-    t.equal(ports, {"a": ("02:15:5d:09:00:01", 10, False), "b": ("02:15:5d:09:00:02", 10, True),
-                    "c": ("02:15:5d:09:00:03", 20, True), "d": ("02:15:5d:09:00:04", 20, True)}, "ports")
+    ports = {port["child"].rpartition("-")[2]: (port["mac"], port["vlan"], port["isolated"], port["rate"])
+             for port in shown["ports"]}
+    t.equal(ports, {"a": ("02:15:5d:09:00:01", 10, False, 0), "b": ("02:15:5d:09:00:02", 10, True, 0),
+                    "c": ("02:15:5d:09:00:03", 20, True, 0), "d": ("02:15:5d:09:00:04", 20, True, 20 * 10 ** 6)}, "ports")
+    t.contains(result.console, "up, isolated, 20Mbit/s")
     t.check(all(port["up"] and port["locked"] for port in shown["ports"]), "a port is down, or not held to its address")
 
 

@@ -22,8 +22,8 @@ EXAMPLE = paths.ROOT / "examples/linux"
 OS_RELEASE = Path("/etc/os-release")
 
 ROOT_MODULES = ["virtio_pci", "virtio_blk", "virtio_console"]
-# Loaded if some child has a network card.
-ROOT_NET_MODULES = ["tun", "bridge", "8021q"]
+# Loaded if some child has a network card; the last four are for a limited rate.
+ROOT_NET_MODULES = ["tun", "bridge", "8021q", "sch_tbf", "sch_ingress", "cls_matchall", "act_police"]
 # And for the machine's own.
 ROOT_UPLINK_MODULES = ["virtio_net"]
 # The child's own drivers for its disk and file system, and for requests to power off; BARE serves

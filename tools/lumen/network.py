@@ -41,8 +41,13 @@ def _number(text, last):
     return re.fullmatch("[0-9]{1,5}", text, re.A) is not None and 1 <= int(text) <= last
 
 
+def _rate(text):
+    match = re.fullmatch(r"([0-9]{1,12})([KMGT]?)", text, re.A)
+    return match is not None and 64 * 10 ** 3 <= int(match[1]) * 1000 ** " KMGT".index(match[2] or " ") <= 10 ** 10
+
+
 OPTIONS = {"vlan": lambda text: _number(text, 4094), "mac": MAC.fullmatch, "queues": lambda text: _number(text, 16),
-           "isolated": lambda text: not text}
+           "rate": _rate, "isolated": lambda text: not text}
 
 
 def net(text):
@@ -58,7 +63,7 @@ def net(text):
         key, equals, value = option.partition("=")
         if key not in OPTIONS or bool(equals) == (key == "isolated") or not OPTIONS[key](value):
             raise argparse.ArgumentTypeError(f"{option!r} is not vlan=N (1 to 4094), mac=M (as 02:15:5d:00:00:01), "
-                                             "queues=N (1 to 16) or isolated")
+                                             "queues=N (1 to 16), rate=N (64K to 10G) or isolated")
     return ",".join([name, *options])
 
 

@@ -16,7 +16,7 @@
 
 #include "parent/common/file.h"
 #include "parent/worker/backends/block_file_internal.h"
-#include "parent/worker/backends/linger.h"
+#include "parent/common/linger.h"
 #include "parent/worker/log.h"
 
 // A reader looks whether somebody has a device for himself by trying to have it so for a moment.

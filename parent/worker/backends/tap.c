@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "base/macros.h"
+#include "parent/common/port.h"
 #include "parent/worker/backends/ring.h"
-#include "parent/worker/backends/tap_link.h"
 #include "parent/worker/log.h"
 
 enum {
@@ -246,7 +246,7 @@ static int open_ring(struct tap *tap)
 	return error;
 }
 
-struct tap *tap_open(const struct tap_config *config, struct failure *failure)
+struct tap *tap_open(const char *child, const struct child_net *net, struct failure *failure)
 {
 	static const struct net_wire_ops ops = { send_frame, receive, kick, take_back, set_takes };
 	struct tap *tap = calloc(1, sizeof(*tap));
@@ -259,8 +259,7 @@ struct tap *tap_open(const struct tap_config *config, struct failure *failure)
 	tap->wire.ops = &ops;
 	tap->ring.ring_fd = -1;
 	tap->rooms_end = &tap->rooms;
-	tap->mtu = config->mtu;
-	tap->fd = tap_link_open(config, &tap->mtu, failure);
+	tap->fd = port_open(child, net, &tap->mtu, failure);
 	error = tap->fd < 0 ? 0 : open_ring(tap);
 	if (tap->fd >= 0 && !error)
 		return tap;

@@ -8,22 +8,13 @@
 #include <stdint.h>
 
 #include "drivers/vsp/net/backend.h"
+#include "parent/common/child_net.h"
 #include "parent/common/failure.h"
 
 struct tap;
 
-struct tap_config {
-	const char *child;  // its name
-	const char *bridge; // of the root's
-	const uint8_t *mac; // of the child's card
-	uint32_t vlan;	    // 0: the bridge's for ports of which nothing else is said
-	uint32_t mtu;	    // 0: the bridge's
-	bool isolated;	    // from other ports that are
-};
-
-// Makes a TAP, puts it into the bridge and sets it up. Needs the rights that the worker has before
-// it is confined. Returns NULL with *failure.
-struct tap *tap_open(const struct tap_config *config, struct failure *failure);
+// Makes the port of the child's card. Returns NULL with *failure.
+struct tap *tap_open(const char *child, const struct child_net *net, struct failure *failure);
 void tap_close(struct tap *tap);
 
 struct net_wire *tap_wire(struct tap *tap);

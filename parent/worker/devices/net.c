@@ -6,7 +6,6 @@
 #include <sys/eventfd.h>
 
 #include "parent/common/child_config.h"
-#include "parent/common/fnv.h"
 #include "parent/worker/memory.h"
 #include "parent/worker/worker.h"
 
@@ -146,28 +145,16 @@ void net_teardown(struct device *device, uint32_t gpadl)
 
 // --- the card ---
 
-// One that was given none: the same for the same child, in the range that is for such addresses.
-static void default_mac(const char *name, uint8_t *mac)
-{
-	const uint64_t hash = fnv_hash(FNV_START, name, strlen(name));
-
-	mac[0] = 0x02;
-	for (unsigned i = 1; i < 6; i++)
-		mac[i] = (uint8_t)(hash >> (8 * i));
-}
-
 bool net_attach(struct device *device, struct failure *failure)
 {
 	struct net_device *net = net_of(device);
-	const struct child_config *config = &device->worker->config;
-	const uint32_t queues = config->net.queues ? config->net.queues : config->vps;
-	struct tap_config tap = { .child = device->worker->name,
-		.bridge = config->net.bridge,
-		.vlan = config->net.vlan,
-		.isolated = config->net.isolated };
+	const uint32_t vps = device->worker->config.vps;
+	struct child_net card = device->worker->config.net;
+	const uint32_t queues = card.queues ? card.queues : vps;
 
-	if (!*config->net.bridge)
+	if (!*card.bridge)
 		return true;
+	child_net_address(&card, device->worker->name);
 	net->host = (struct net_host){ net, borrow, give_back };
 	net->config = (struct net_vsp_config){
 		.memory = guest_memory_for_vmbus(&device->worker->memory),
@@ -175,18 +162,14 @@ bool net_attach(struct device *device, struct failure *failure)
 		.slot_count = SLOTS,
 		.room_count = ROOMS,
 		.card = {
-			.bits_per_second = 10000000000ull,
+			.bits_per_second = card.rate ? card.rate : CHILD_RATE_MAX,
 			.offloads = NET_OFFLOAD_SEND_CHECKSUM | NET_OFFLOAD_LSO |
 				    NET_OFFLOAD_RECEIVED | NET_OFFLOAD_COALESCE,
 			.queues = queues < CHILD_QUEUES_MAX ? queues : CHILD_QUEUES_MAX,
 		},
 	};
-	if (config->net.has_mac)
-		memcpy(net->config.card.mac, config->net.mac, sizeof(config->net.mac));
-	else
-		default_mac(device->worker->name, net->config.card.mac);
-	tap.mac = net->config.card.mac;
-	net->tap = tap_open(&tap, failure);
+	memcpy(net->config.card.mac, card.mac, sizeof(card.mac));
+	net->tap = tap_open(device->worker->name, &card, failure);
 	if (!net->tap)
 		return false;
 	net->config.card.mtu = tap_mtu(net->tap) < NET_MTU_MAX ? tap_mtu(net->tap) : NET_MTU_MAX;

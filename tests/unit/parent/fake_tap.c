@@ -53,7 +53,7 @@ static void set_takes(struct net_wire *wire, uint32_t takes)
 {
 }
 
-struct tap *tap_open(const struct tap_config *config, struct failure *failure)
+struct tap *tap_open(const char *child, const struct child_net *net, struct failure *failure)
 {
 	static const struct net_wire_ops ops = { send_frame, receive, kick, take_back, set_takes };
 	struct tap *tap = calloc(1, sizeof(*tap));

@@ -26,7 +26,7 @@ static struct netlink_attributes written(void)
 	struct nlmsghdr *header = (struct nlmsghdr *)message.bytes;
 
 	header->nlmsg_len = message.used;
-	return netlink_of_link(header);
+	return netlink_of(header, sizeof(struct ifinfomsg));
 }
 
 Test(netlink, what_is_written_is_read)
@@ -83,7 +83,8 @@ Test(netlink, a_message_that_is_cut_short_has_fewer_attributes)
 		struct nlmsghdr *header = (struct nlmsghdr *)message.bytes;
 
 		header->nlmsg_len = length;
-		cr_expect_null(netlink_find(netlink_of_link(header), 2), "%u", length);
+		cr_expect_null(netlink_find(netlink_of(header, sizeof(struct ifinfomsg)), 2), "%u",
+			length);
 	}
 	cr_expect_not_null(netlink_find(written(), 2));
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// See tap_link.h.
-#include "parent/worker/backends/tap_link.h"
+// See port.h.
+#include "parent/common/port.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_bridge.h>
 #include <linux/if_tun.h>
 #include <linux/neighbour.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,19 +16,19 @@
 #include <unistd.h>
 
 #include "base/macros.h"
-#include "drivers/vsp/net/backend.h"
 #include "parent/common/bridge.h"
+#include "parent/common/linger.h"
 #include "parent/common/netlink.h"
-#include "parent/worker/backends/linger.h"
+#include "parent/common/port_rate.h"
 
 // What is asked of the root's Linux, in this order.
 struct port {
-	const struct tap_config *config;
+	const char *child;
+	const struct child_net *net;
 	int socket;
 	struct bridge bridge;
 	char name[IFNAMSIZ];
 	int index;
-	uint32_t mtu;
 };
 
 static bool fail(struct failure *failure, const char *what, const char *name, int error)
@@ -48,7 +49,7 @@ static bool name_tap(int fd, struct ifreq *link)
 
 static int make_tap(const char *name, struct failure *failure)
 {
-	const int header = sizeof(struct net_header);
+	const int header = sizeof(struct virtio_net_hdr);
 	const int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	struct ifreq link = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
 
@@ -75,7 +76,7 @@ static int make_tap(const char *name, struct failure *failure)
 
 static bool find_bridge(struct port *port, struct failure *failure)
 {
-	const char *name = port->config->bridge;
+	const char *name = port->net->bridge;
 	const int error = bridge_find(port->socket, name, &port->bridge);
 
 	if (error == ENODEV)
@@ -86,12 +87,10 @@ static bool find_bridge(struct port *port, struct failure *failure)
 			"%s is no switch: it is a link, but not a bridge.", name);
 	if (error)
 		return fail(failure, "The root's Linux says nothing of", name, error);
-	if (port->config->vlan && !port->bridge.filters)
+	if (port->net->vlan && !port->bridge.filters)
 		return failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS,
 			"The switch %s knows no VLANs: it is a bridge that does not filter them.",
 			name);
-	if (!port->mtu)
-		port->mtu = port->bridge.mtu;
 	return true;
 }
 
@@ -106,15 +105,15 @@ static void begin(const struct port *port, struct netlink_message *message, uint
 
 static int join(const struct port *port)
 {
-	const uint8_t *mac = port->config->mac;
+	const uint8_t *mac = port->net->mac;
 	struct netlink_message message;
 	char alias[80];
 
-	snprintf(alias, sizeof(alias), BRIDGE_PORT_ALIAS, port->config->child, mac[0], mac[1],
-		mac[2], mac[3], mac[4], mac[5]);
+	snprintf(alias, sizeof(alias), BRIDGE_PORT_ALIAS, port->child, mac[0], mac[1], mac[2],
+		mac[3], mac[4], mac[5]);
 	begin(port, &message, RTM_SETLINK, (struct ifinfomsg){ .ifi_family = AF_UNSPEC });
 	netlink_put_text(&message, IFLA_IFALIAS, alias);
-	netlink_put_u32(&message, IFLA_MTU, port->mtu);
+	netlink_put_u32(&message, IFLA_MTU, port->bridge.mtu);
 	netlink_put_u32(&message, IFLA_MASTER, port->bridge.index);
 	return netlink_ask(port->socket, &message, NULL, NULL);
 }
@@ -134,7 +133,7 @@ static int change_vlan(const struct port *port, uint16_t type, struct bridge_vla
 // The bridge has put the port into the VLAN that it has for all.
 static int set_vlan(const struct port *port)
 {
-	const uint16_t vlan = (uint16_t)port->config->vlan, other = (uint16_t)port->bridge.pvid;
+	const uint16_t vlan = (uint16_t)port->net->vlan, other = (uint16_t)port->bridge.pvid;
 	int error;
 
 	if (!vlan || vlan == other)
@@ -158,7 +157,7 @@ static int lock(const struct port *port)
 	netlink_put_u8(&message, IFLA_BRPORT_LEARNING, 0);
 	netlink_put_u8(&message, IFLA_BRPORT_LOCKED, 1);
 	netlink_put_u8(&message, IFLA_BRPORT_UNICAST_FLOOD, 0);
-	netlink_put_u8(&message, IFLA_BRPORT_ISOLATED, port->config->isolated);
+	netlink_put_u8(&message, IFLA_BRPORT_ISOLATED, port->net->isolated);
 	netlink_close(&message, place);
 	return netlink_ask(port->socket, &message, NULL, NULL);
 }
@@ -171,12 +170,11 @@ static int set_address(const struct port *port)
 		.ndm_ifindex = port->index,
 		.ndm_state = NUD_NOARP,
 		.ndm_flags = NTF_MASTER | NTF_STICKY };
-	const uint16_t vlan =
-		(uint16_t)(port->config->vlan ? port->config->vlan : port->bridge.pvid);
+	const uint16_t vlan = (uint16_t)(port->net->vlan ? port->net->vlan : port->bridge.pvid);
 	struct netlink_message message;
 
 	netlink_begin(&message, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_EXCL, &entry, sizeof(entry));
-	netlink_put(&message, NDA_LLADDR, port->config->mac, 6);
+	netlink_put(&message, NDA_LLADDR, port->net->mac, 6);
 	if (port->bridge.filters && vlan)
 		netlink_put(&message, NDA_VLAN, &vlan, sizeof(vlan));
 	return netlink_ask(port->socket, &message, NULL, NULL);
@@ -199,6 +197,11 @@ static int keep_silent(const struct port *port)
 	return error;
 }
 
+static int limit_rate(const struct port *port)
+{
+	return port->net->rate ? port_rate_set(port->socket, port->index, port->net->rate) : 0;
+}
+
 static int set_up(const struct port *port)
 {
 	struct netlink_message message;
@@ -214,13 +217,17 @@ static bool put_on(struct port *port, struct failure *failure)
 	static const struct {
 		int (*ask)(const struct port *port);
 		const char *not_done;
+		const char *unknown; // ENOENT or EOPNOTSUPP, if that says more: the whole sentence
 	} steps[] = {
-		{ join, "The network card cannot be put on the switch" },
-		{ set_vlan, "The network card cannot be put into its VLAN on the switch" },
-		{ lock, "The network card cannot be held to its address on the switch" },
-		{ set_address, "The network card's address cannot be had on the switch" },
-		{ keep_silent, "IPv6 cannot be kept off the port on the switch" },
-		{ set_up, "The network card cannot be set up on the switch" },
+		{ join, "The network card cannot be put on the switch", NULL },
+		{ set_vlan, "The network card cannot be put into its VLAN on the switch", NULL },
+		{ lock, "The network card cannot be held to its address on the switch", NULL },
+		{ set_address, "The network card's address cannot be had on the switch", NULL },
+		{ keep_silent, "IPv6 cannot be kept off the port on the switch", NULL },
+		{ limit_rate, "The network card's rate cannot be limited on the switch",
+			"The root's Linux cannot limit a network card's rate: load its modules "
+			"sch_tbf, sch_ingress, cls_matchall and act_police." },
+		{ set_up, "The network card cannot be set up on the switch", NULL },
 	};
 
 	if (!find_bridge(port, failure))
@@ -229,20 +236,23 @@ static bool put_on(struct port *port, struct failure *failure)
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		const int error = steps[i].ask(port);
 
+		if (steps[i].unknown && (error == ENOENT || error == EOPNOTSUPP))
+			return failure_set(failure, LUMEN_EXIT_OUR_FAULT, "%s", steps[i].unknown);
 		if (error)
-			return fail(failure, steps[i].not_done, port->config->bridge, error);
+			return fail(failure, steps[i].not_done, port->net->bridge, error);
 	}
 	return true;
 }
 
-int tap_link_open(const struct tap_config *config, uint32_t *mtu, struct failure *failure)
+int port_open(
+	const char *child, const struct child_net *net, uint32_t *mtu, struct failure *failure)
 {
-	const uint8_t *mac = config->mac;
-	struct port port = { .config = config, .socket = netlink_open(), .mtu = *mtu };
+	struct port port = { .child = child, .net = net, .socket = netlink_open() };
 	int fd = -1;
 	bool done = false;
 
-	snprintf(port.name, sizeof(port.name), "lu-%02x%02x%02x", mac[3], mac[4], mac[5]);
+	snprintf(port.name, sizeof(port.name), "lu-%02x%02x%02x", net->mac[3], net->mac[4],
+		net->mac[5]);
 	if (port.socket < 0) {
 		fail(failure, "There is no socket for", port.name, errno);
 		return -1;
@@ -251,7 +261,7 @@ int tap_link_open(const struct tap_config *config, uint32_t *mtu, struct failure
 	if (fd >= 0)
 		done = put_on(&port, failure);
 	close(port.socket);
-	*mtu = port.mtu;
+	*mtu = port.bridge.mtu;
 	if (done || fd < 0)
 		return fd;
 	close(fd);
