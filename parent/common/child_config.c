@@ -279,6 +279,7 @@ const struct child_option child_options[CHILD_OPTIONS] = {
 		"switch's for all, 1); mac=M (default: made of the child's\n"
 		"name); queues=N, 1 to 16 (default: one for each virtual\n"
 		"processor); rate=N, bits per second each way, 64K to 10G;\n"
+		"mtu=N at most, 68 to 9000 (default: the switch's);\n"
 		"isolated (from all others that are)\n",
 		set_net },
 	{ "timeout", "S", "end it after so many seconds (default: never)\n", set_timeout },

@@ -47,7 +47,15 @@ static const char *set_rate(struct child_net *net, const char *value)
 	return "has a rate that is not from 64K to 10G (bits per second), such as 100M";
 }
 
-#define OPTIONS_KNOWN "has an option that is not vlan=, mac=, queues=, rate= or isolated"
+static const char *set_mtu(struct child_net *net, const char *value)
+{
+	static const char *const otherwise = "has an MTU that is not a number from 68 to 9000";
+	const char *error = child_config_set_number(&net->mtu, value, CHILD_MTU_MAX, otherwise);
+
+	return error || net->mtu < CHILD_MTU_MIN ? otherwise : NULL;
+}
+
+#define OPTIONS_KNOWN "has an option that is not vlan=, mac=, queues=, rate=, mtu= or isolated"
 
 static const char *set_isolated(struct child_net *net, const char *value)
 {
@@ -63,6 +71,7 @@ static const struct option {
 	{ "mac=", set_mac },
 	{ "queues=", set_queues },
 	{ "rate=", set_rate },
+	{ "mtu=", set_mtu },
 	{ "isolated", set_isolated },
 };
 
@@ -118,6 +127,8 @@ void child_net_print(const struct child_net *net, FILE *file)
 		fprintf(file, ",queues=%u", net->queues);
 	if (net->rate)
 		fprintf(file, ",rate=%llu", (unsigned long long)net->rate);
+	if (net->mtu)
+		fprintf(file, ",mtu=%u", net->mtu);
 	if (net->isolated)
 		fprintf(file, ",isolated");
 }

@@ -8,7 +8,13 @@
 
 #include "parent/common/bridge.h"
 
-enum { CHILD_VLAN_MAX = 4094, CHILD_QUEUES_MAX = 16, CHILD_NET_MAX = 256 /* bytes of text */ };
+enum {
+	CHILD_VLAN_MAX = 4094,
+	CHILD_QUEUES_MAX = 16,
+	CHILD_MTU_MIN = 68,
+	CHILD_MTU_MAX = 9000,
+	CHILD_NET_MAX = 256 /* bytes of text */
+};
 
 // Bits per second. Below, one large frame would be on its way for seconds; above, it is no less
 // than the card says that it has.
@@ -22,6 +28,7 @@ struct child_net {
 	uint32_t vlan;	 // 0: the switch's for ports of which nothing else is said
 	uint32_t queues; // 0: one for each VP
 	uint64_t rate;	 // bits per second, each way; 0: as many as there can be
+	uint32_t mtu;	 // at most; 0: the switch's, up to CHILD_MTU_MAX
 	bool isolated;	 // from other cards that are
 };
 

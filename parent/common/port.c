@@ -244,8 +244,14 @@ static bool put_on(struct port *port, struct failure *failure)
 	return true;
 }
 
-int port_open(
-	const char *child, const struct child_net *net, uint32_t *mtu, struct failure *failure)
+static uint32_t mtu_of(const struct child_net *net, uint32_t mtu)
+{
+	const uint32_t most = net->mtu ? net->mtu : CHILD_MTU_MAX;
+
+	return mtu < most ? mtu : most;
+}
+
+int port_open(const char *child, struct child_net *net, struct failure *failure)
 {
 	struct port port = { .child = child, .net = net, .socket = netlink_open() };
 	int fd = -1;
@@ -261,7 +267,8 @@ int port_open(
 	if (fd >= 0)
 		done = put_on(&port, failure);
 	close(port.socket);
-	*mtu = port.bridge.mtu;
+	if (done)
+		net->mtu = mtu_of(net, port.bridge.mtu);
 	if (done || fd < 0)
 		return fd;
 	close(fd);

@@ -44,9 +44,12 @@ const struct verb child_verbs[] = {
 	{ "detach", NULL, VERB_DETACH, 1, 0, 10, "NAME DEVICE",
 		"take a device from a running child",
 		"DEVICE is one of those of `lumenctl stat`: shutdown, heartbeat, timesync, kvp, vss, fcopy,\n"
-		"scsi. The child is told, and lets go of it in its own time; what is under way ends.\n" },
-	{ "attach", NULL, VERB_ATTACH, 1, 0, 10, "NAME DEVICE", "give a device back to a child",
-		"One that was detached, and that the child has let go of. It is a new one for the child.\n" },
+		"scsi, net. The child is told, and lets go of it in its own time; what is under way ends.\n" },
+	{ "attach", NULL, VERB_ATTACH, 1, VERB_BRINGS, 10, "NAME DEVICE",
+		"give a device to a running child",
+		"One that was detached, and that the child has let go of. It is a new one for the child.\n"
+		"net=SWITCH[,OPTION...] is a network card, as --net of create has it, also for a child that\n"
+		"had none or another one; net alone is the one that the child was created with.\n" },
 };
 // clang-format on
 

@@ -12,6 +12,8 @@ enum verb_flags {
 	VERB_RESTARTS = 2, // and is started again
 	VERB_TELLS = 4,	   // `name value` lines follow
 	VERB_SENDS = 8,	   // the first word is a file: its size goes in its place, its bytes behind
+	VERB_BRINGS = 16,  // the first word may be DEVICE=HOW: what such a device is made of that a
+			   // confined worker cannot make goes with the request, a descriptor
 };
 
 // The argument of those without a device.

@@ -126,6 +126,18 @@ int ctl_attach(int directory, bool *left, bool quiet);
 // Waits for the child's end, says why if it was not in order, and returns its status.
 int ctl_wait_child(const char *name, int directory);
 
+// What goes with the request to attach a device. The caller fills in the first two.
+struct ctl_brought {
+	const char *child;
+	int directory;
+	char *word;	// what the worker is told, the caller's to free
+	int descriptor; // or -1
+};
+
+// Makes what a device needs that is attached, given as DEVICE or DEVICE=HOW. Returns 0, or an exit
+// status after saying why not.
+int ctl_bring(struct ctl_brought *brought, const char *device);
+
 // lumenctl switch show: one switch, or all if `name` is NULL, by a socket of netlink.h. Returns an
 // exit status.
 int ctl_show_switches(int socket, const char *name, bool json);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "parent/common/child_config.h"
+#include "parent/common/descriptor.h"
 #include "parent/common/file.h"
 #include "parent/common/text.h"
 #include "parent/ctl/deadline.h"
@@ -31,6 +32,7 @@ struct verb_call {
 	unsigned int seconds; // that the child has
 	bool json;
 	int directory;
+	struct ctl_brought brought;
 	int file; // that is sent, or -1
 	off_t size;
 };
@@ -120,12 +122,13 @@ static bool send_request(const struct verb_call *call, int fd)
 		if (call->file >= 0 && !i)
 			fprintf(text, "%lld", (long long)call->size);
 		else
-			text_quote(call->words[i], text);
+			text_quote(!i && call->brought.word ? call->brought.word : call->words[i],
+				text);
 	}
 	if (text)
 		fputc('\n', text), fits = !fclose(text) && length <= VERB_LINE_MAX;
 	if (fits)
-		dprintf(fd, "%s", line);
+		descriptor_send(fd, line, length, call->brought.descriptor, 0);
 	free(line);
 	return fits;
 }
@@ -203,7 +206,9 @@ static int carry_out(const struct verb_call *call)
 
 int ctl_verb(const struct verb *verb, int argc, char **argv)
 {
-	struct verb_call call = { .verb = verb, .seconds = verb->seconds, .file = -1 };
+	struct verb_call call = {
+		.verb = verb, .seconds = verb->seconds, .file = -1, .brought = { .descriptor = -1 }
+	};
 	int status = parse(argc, argv, &call);
 
 	if (!status && (verb->flags & VERB_SENDS))
@@ -213,7 +218,15 @@ int ctl_verb(const struct verb *verb, int argc, char **argv)
 	call.directory = ctl_find_running(call.name, &status);
 	if (call.directory < 0)
 		return status;
-	status = carry_out(&call);
+	call.brought.child = call.name;
+	call.brought.directory = call.directory;
+	if (verb->flags & VERB_BRINGS)
+		status = ctl_bring(&call.brought, call.words[0]);
+	if (!status)
+		status = carry_out(&call);
+	if (call.brought.descriptor >= 0)
+		close(call.brought.descriptor);
+	free(call.brought.word);
 	close(call.directory);
 	return status || !(verb->flags & VERB_RESTARTS) ? status : ctl_start_child(call.name);
 }

@@ -8,15 +8,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "parent/common/descriptor.h"
 #include "parent/common/rundir.h"
 
 struct request {
 	uint32_t id, port;
-};
-
-// An answer: its id, and a descriptor unless nobody listens.
-struct control {
-	_Alignas(struct cmsghdr) char bytes[CMSG_SPACE(sizeof(int))];
 };
 
 bool connector_pair(int ends[2])
@@ -39,25 +35,6 @@ static int connect_to(int directory, uint32_t port)
 	return fd;
 }
 
-static void answer(int fd, uint32_t id, int connected)
-{
-	struct control control = { { 0 } };
-	struct iovec part = { &id, sizeof(id) };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-	struct cmsghdr *header;
-
-	if (connected >= 0) {
-		message.msg_control = control.bytes;
-		message.msg_controllen = sizeof(control.bytes);
-		header = CMSG_FIRSTHDR(&message);
-		header->cmsg_level = SOL_SOCKET;
-		header->cmsg_type = SCM_RIGHTS;
-		header->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(header), &connected, sizeof(int));
-	}
-	sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL); // who takes no answers gets none
-}
-
 bool connector_serve(int fd, int directory)
 {
 	struct request request;
@@ -67,7 +44,8 @@ bool connector_serve(int fd, int directory)
 	if (length != sizeof(request))
 		return length < 0 && (errno == EAGAIN || errno == EINTR);
 	connected = connect_to(directory, request.port);
-	answer(fd, request.id, connected);
+	// Who takes no answers gets none. One without a descriptor: nobody listens.
+	descriptor_send(fd, &request.id, sizeof(request.id), connected, MSG_DONTWAIT);
 	if (connected >= 0)
 		close(connected);
 	return true;
@@ -83,19 +61,5 @@ bool connector_ask(int fd, uint32_t id, uint32_t port)
 
 bool connector_answer(int fd, uint32_t *id, int *connected)
 {
-	struct control control;
-	struct iovec part = { id, sizeof(*id) };
-	struct msghdr message = { .msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes) };
-	const struct cmsghdr *header;
-
-	if (recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != (ssize_t)sizeof(*id))
-		return false;
-	header = CMSG_FIRSTHDR(&message);
-	*connected = -1;
-	if (header)
-		memcpy(connected, CMSG_DATA(header), sizeof(int));
-	return true;
+	return descriptor_receive(fd, id, sizeof(*id), connected) == (ssize_t)sizeof(*id);
 }

@@ -42,6 +42,7 @@ struct control_client {
 	uint64_t number;	     // of its connection: the oldest is the lowest
 	char line[CONTROL_LINE_MAX]; // the request, as far as it has come
 	size_t line_length;
+	int brought;		     // the descriptor that came with it, or -1
 	const struct verb *verb;     // that it waits for
 	uint64_t position;	     // in the console's output
 	char text[CONTROL_PART_MAX]; // of the answer, from `sent` to `length` still to be sent

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/macros.h"
+#include "parent/common/descriptor.h"
 #include "parent/worker/devices/device.h"
 #include "parent/worker/worker.h"
 
@@ -18,6 +19,8 @@ void control_client_drop(struct control_client *client)
 {
 	loop_remove(client->control->loop, &client->source);
 	close(client->source.fd);
+	if (client->brought >= 0)
+		close(client->brought);
 	client->state = CONTROL_FREE;
 }
 
@@ -227,7 +230,7 @@ static void request_verb(struct control_client *client, const struct verb *verb,
 	if (verb->flags & VERB_SENDS)
 		loop_change(client->control->loop, &client->source, EPOLLHUP);
 	error = synthetic_begin_verb(client->control->worker, verb,
-		seconds ? seconds : verb->seconds, words + (*words == '\t'));
+		seconds ? seconds : verb->seconds, words + (*words == '\t'), &client->brought);
 	if (error)
 		control_client_answer(client, error);
 }
@@ -268,12 +271,25 @@ static void handle_request(struct control_client *client)
 		control_client_answer(client, "The request is not known.");
 }
 
+// The first descriptor that comes is kept.
+static ssize_t receive_byte(struct control_client *client, char *byte)
+{
+	int brought;
+	const ssize_t got = descriptor_receive(client->source.fd, byte, 1, &brought);
+
+	if (client->brought < 0)
+		client->brought = brought;
+	else if (brought >= 0)
+		close(brought);
+	return got;
+}
+
 // Reads the request byte by byte: what comes behind it belongs to the console.
 static void receive_request(struct control_client *client)
 {
 	while (client->line_length < sizeof(client->line)) {
 		char *byte = &client->line[client->line_length];
-		ssize_t got = recv(client->source.fd, byte, 1, MSG_DONTWAIT);
+		ssize_t got = receive_byte(client, byte);
 
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
 			return; // the rest is still to come
@@ -331,6 +347,7 @@ bool control_client_start(struct control *control, struct control_client *client
 {
 	memset(client, 0, sizeof(*client));
 	client->control = control;
+	client->brought = -1;
 	client->number = control->accepted++;
 	if (!loop_add(control->loop, &client->source, fd, EPOLLIN, client_ready))
 		return false;

@@ -9,6 +9,7 @@
 #include <linux/filter.h>
 #include <linux/fs.h>
 #include <linux/if_tun.h>
+#include <linux/io_uring.h>
 #include <linux/seccomp.h>
 #include <mshv_uapi.h>
 #include <sched.h>
@@ -60,6 +61,7 @@ static const struct allowed {
 	// Devices: the network card. Its ring, too, does only what it was restricted to (tap.c).
 	{ SYS_ioctl, 1, ALL, TUNSETOFFLOAD },
 	{ CALL(readv) },
+	{ SYS_io_uring_register, 1, ALL, IORING_REGISTER_FILES_UPDATE }, // ring.h: only its own
 	// Devices: a channel is opened and closed.
 	{ SYS_ioctl, 1, ALL, LUMEN_MSHV_GET_MESSAGE },
 	{ SYS_ioctl, 1, ALL, LUMEN_MSHV_SIGNAL_EVENTFD },

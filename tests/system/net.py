@@ -47,10 +47,11 @@ END
 
 says() { complete $child/console.log | sed -n "s/^net: $1 //p"; }
 
+# until_says WHAT [TIMES]
 until_says()
 {
 	tries=0
-	until complete $child/console.log 2>/dev/null | grep -q "^net: $1"; do
+	until [ "$(complete $child/console.log 2>/dev/null | grep -c "^net: $1")" -ge "${2:-1}" ]; do
 		[ $((tries += 1)) -le 300 ] && [ "$(cat $child/status)" = started ] || fail "it does not say $1"
 		usleep 200000
 	done
@@ -86,12 +87,48 @@ def _root(t, script, cpus=1, timeout=200):
                   memory=164 + MEMORY + 2 * MIB, cpus=cpus, timeout=timeout, disks=[t.disk(t.copy_of(pristine, "disk.img"))])
 
 
+PART, RATE = 768 << 10, 2 * 10 ** 6  # bytes that are timed, and bits per second that a card may carry
+AT_ONCE = 128 << 10  # bytes that it may carry before that (port_rate.h)
+AT_LEAST = (PART - AT_ONCE) * 8 * 100 // RATE  # hundredths of a second, that no machine can be faster than
+AT_MOST = 6 * AT_LEAST  # what is dropped has to be sent once more
+
+
 def test_stock_child(t):
-    """DHCP, ping, a file each way, with one processor."""
+    """A child without a card gets one: DHCP, ping, a file each way, with one processor. It goes, and another one
+    comes, which may carry little: that it does, each way."""
     result = _root(t, r"""
 lan 1500
-start --net lan,mac=02:15:5d:01:02:03
+port_gone()
+{
+	tries=0
+	while [ -e "/sys/class/net/lu-$1" ]; do
+		[ $((tries += 1)) -lt 50 ] || fail "the TAP is still there"
+		usleep 100000
+	done
+}
+
+# took COMMAND...: in hundredths of a second
+took()
+{
+	before=$(cut -d' ' -f1 /proc/uptime | tr -d .)
+	"$@" || fail "$*"
+	echo $(($(cut -d' ' -f1 /proc/uptime | tr -d .) - before))
+}
+
+start
+until_says "no card yet"
+[ -z "$(count mac)" ] || fail "a card"
+lumenctl attach child net && fail "a card that was not said"
+lumenctl attach child net=wan && fail "a switch that is not there"
+lumenctl attach child net=lan,rate=1m && fail "a rate that is none"
+lumenctl attach child heartbeat=lan && fail "a heartbeat on a switch"
+lumenctl detach child net && fail "no card is taken away"
+lumenctl attach child net=lan,mac=02:15:5d:01:02:03 || fail attach
+lumenctl attach child net=lan,mac=02:15:5d:01:02:04 && fail "a second card"
+port_gone 010204
 both_ways
+set -- $(says data)
+[ $((${5%.*} - ${3%.*})) -lt $((@MIB@ * 8388608 / @RATE@)) ] || fail "a card that may carry all there is is slow"
 [ "$(count mac)" = 02:15:5d:01:02:03 ] || fail "mac"
 arp -an 2>/dev/null | grep -i 02:15:5d:01:02:03 || grep -i 02:15:5d:01:02:03 /proc/net/arp || fail "another address"
 for cause in bad_message bad_headers bad_length bad_memory spoofed wire_refused unfinished; do
@@ -99,17 +136,35 @@ for cause in bad_message bad_headers bad_length bad_memory spoofed wire_refused 
 done
 lumenctl detach child net || fail detach
 until_says gone
-lumenctl attach child net || fail attach
+port_gone 010203
+
+rmmod act_police || fail rmmod
+lumenctl attach child net=lan,rate=2M && fail "a rate without its module"
+insmod "$(grep act_police /lib/modules/order.net)"
+lumenctl attach child net=lan,mac=02:15:5d:01:02:03,rate=@RATE@,mtu=1400 || fail "attach again"
 until_says back
+[ "$(count mtu)" = 1400 ] || fail "mtu"
+lumenctl switch show
 ping -c 1 "$(says address)" || fail "ping after it came back"
-lumenctl stop child || fail stop
-tries=0
-while [ -e /sys/class/net/lu-010203 ]; do
-	[ $((tries += 1)) -lt 50 ] || fail "the TAP is still there"
-	usleep 100000
+lumenctl exec child -- dd if=/tmp/data of=/tmp/part bs=1024 count=$((@PART@ / 1024)) || fail part
+lumenctl exec child -- md5sum /tmp/part
+from=$(took wget -q -O part "http://$(says address)/part")
+md5sum part
+mv part www/part
+to=$(took lumenctl exec child -- wget -q -O /dev/null http://10.7.0.1/part)
+echo "hundredths of a second: $from from the child, $to to it, of @AT_LEAST@ to @AT_MOST@"
+for time in $from $to; do
+	[ $time -ge @AT_LEAST@ ] || fail "faster than it may be"
+	[ $time -le @AT_MOST@ ] || fail "much slower than it may be"
 done
-""")
+lumenctl stop child || fail stop
+port_gone 010203
+""".replace("@RATE@", str(RATE)).replace("@MIB@", str(MIB)).replace("@PART@", str(PART)).replace("@AT_LEAST@", str(AT_LEAST)).replace(
+        "@AT_MOST@", str(AT_MOST)))
     t.equal(result.status, 0, "status of the script")
+    for text in ("The card lan,rate=1m has a rate that is not from 64K to 10G", "The child has no such device.",
+                 "There is no switch wan", "child was created without a network card", "load its modules", "2Mbit/s"):
+        t.contains(result.console, text)
 
 
 def test_four_queues(t):

@@ -329,6 +329,16 @@ static void prepare_other_file(struct io_uring_sqe *sqe)
 	io_uring_prep_readv(sqe, STDERR_FILENO, &iov, 1, 0);
 }
 
+// What the network card's ring has of a worker's descriptors can be changed; a disk's has its disk.
+static bool change_the_ring(struct worker *worker)
+{
+	int32_t fd = STDERR_FILENO;
+	const struct io_uring_files_update update = { .fds = (uint64_t)(uintptr_t)&fd };
+
+	return syscall(SYS_io_uring_register, first_disk(worker)->uring.ring.ring_fd,
+		       IORING_REGISTER_FILES_UPDATE, &update, 1) >= 0;
+}
+
 static bool use_the_ring(struct worker *worker)
 {
 	return ring_does(worker, prepare_open) || ring_does(worker, prepare_socket) ||
@@ -365,6 +375,7 @@ const struct attack attacks_on_others[] = {
 	{ "make a partition", make_a_partition },
 	{ "type on a terminal", type_on_a_terminal },
 	{ "use the ring", use_the_ring },
+	{ "give the ring another file", change_the_ring },
 };
 
 const unsigned attacks_on_others_count = ARRAY_SIZE(attacks_on_others);

@@ -97,7 +97,7 @@ def _machine_options(parser):
     parser.add_argument("--net", type=network.net, default=network.SWITCH, metavar="SWITCH[,OPTION...]",
                         help="a network card for the child, on a switch in the root with a way out through QEMU; "
                         f"default: {network.SWITCH}; or none. Options: vlan=N (on another one than 1 there is no way "
-                        "out), mac=M, queues=N, rate=N (bits per second), isolated")
+                        "out), mac=M, queues=N, rate=N (bits per second), mtu=N, isolated")
     parser.add_argument("--publish", type=network.publish, action="append", default=[], metavar="HOST:GUEST[/udp]",
                         help=f"a port of this machine ({network.LISTEN}) leads to one of the child's; can be given "
                         "again")

@@ -47,7 +47,7 @@ def _rate(text):
 
 
 OPTIONS = {"vlan": lambda text: _number(text, 4094), "mac": MAC.fullmatch, "queues": lambda text: _number(text, 16),
-           "rate": _rate, "isolated": lambda text: not text}
+           "rate": _rate, "mtu": lambda text: _number(text, 9000) and int(text) >= 68, "isolated": lambda text: not text}
 
 
 def net(text):
@@ -63,7 +63,7 @@ def net(text):
         key, equals, value = option.partition("=")
         if key not in OPTIONS or bool(equals) == (key == "isolated") or not OPTIONS[key](value):
             raise argparse.ArgumentTypeError(f"{option!r} is not vlan=N (1 to 4094), mac=M (as 02:15:5d:00:00:01), "
-                                             "queues=N (1 to 16), rate=N (64K to 10G) or isolated")
+                                             "queues=N (1 to 16), rate=N (64K to 10G), mtu=N (68 to 9000) or isolated")
     return ",".join([name, *options])
 
 
@@ -96,9 +96,9 @@ def _check_free(port):
             raise bad(f"--publish: port {port.host} of this machine cannot be had: {error.strerror}.") from None
 
 
-def free_port():
+def free_port(kind=socket.SOCK_STREAM):
     """One of this machine's that can be published, for a test."""
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind((LISTEN, 0))
         return probe.getsockname()[1]
 

@@ -11,6 +11,11 @@
 
 enum { RING_OPERATIONS_MAX = 8 };
 
-// Makes a ring for `count` kinds of requests (IORING_OP_*) on `fd`. Returns 0 or a negative errno.
+// Makes a ring for `count` kinds of requests (IORING_OP_*) on `fd`; -1: on a file that comes later,
+// and may be changed then. Returns 0 or a negative errno.
 int ring_open(struct io_uring *ring, unsigned int entries, int fd, const uint8_t *operations,
 	size_t count);
+
+// Gives a ring that was made without a file one, in place of the one before; -1: none. Returns 0 or
+// a negative errno.
+int ring_set_file(struct io_uring *ring, int fd);

@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "base/macros.h"
-#include "parent/common/port.h"
 #include "parent/worker/backends/ring.h"
 #include "parent/worker/log.h"
 
@@ -29,7 +28,6 @@ enum { HEADER = sizeof(struct net_header) };
 struct tap {
 	struct net_wire wire; // first
 	int fd;
-	uint32_t mtu;
 	struct io_uring ring; // requests are about a frame (their data), or the wait (NULL)
 	struct net_buffer *rooms, **rooms_end;
 	bool readable, waits; // there may be frames; the ring tells when there are
@@ -46,11 +44,6 @@ static struct tap *tap_of(struct net_wire *wire)
 struct net_wire *tap_wire(struct tap *tap)
 {
 	return &tap->wire;
-}
-
-uint32_t tap_mtu(const struct tap *tap)
-{
-	return tap->mtu;
 }
 
 int tap_event_fd(const struct tap *tap)
@@ -93,8 +86,8 @@ static void sent(struct tap *tap, struct net_buffer *frame, int result)
 	frame->done(frame, result > HEADER ? (uint32_t)result - HEADER : 0);
 }
 
-// An interface that somebody has deleted would be readable for ever. (A wait whose thread has ended
-// is cancelled, and says nothing of the interface.)
+// An interface that somebody has deleted would be readable for ever. (A wait that is cancelled, as
+// one whose thread has ended is when it would be over, says nothing of the interface.)
 static void waited(struct tap *tap, int result)
 {
 	tap->waits = false;
@@ -237,16 +230,16 @@ void tap_poll(struct tap *tap)
 
 static int open_ring(struct tap *tap)
 {
-	static const uint8_t operations[] = { IORING_OP_WRITEV, IORING_OP_POLL_ADD };
-	const int error =
-		ring_open(&tap->ring, ENTRIES, tap->fd, operations, ARRAY_SIZE(operations));
+	static const uint8_t operations[] = { IORING_OP_WRITEV, IORING_OP_POLL_ADD,
+		IORING_OP_POLL_REMOVE };
+	const int error = ring_open(&tap->ring, ENTRIES, -1, operations, ARRAY_SIZE(operations));
 
 	if (error)
 		tap->ring.ring_fd = -1;
 	return error;
 }
 
-struct tap *tap_open(const char *child, const struct child_net *net, struct failure *failure)
+struct tap *tap_make(struct failure *failure)
 {
 	static const struct net_wire_ops ops = { send_frame, receive, kick, take_back, set_takes };
 	struct tap *tap = calloc(1, sizeof(*tap));
@@ -257,17 +250,50 @@ struct tap *tap_open(const char *child, const struct child_net *net, struct fail
 		return NULL;
 	}
 	tap->wire.ops = &ops;
-	tap->ring.ring_fd = -1;
+	tap->fd = -1;
 	tap->rooms_end = &tap->rooms;
-	tap->fd = port_open(child, net, &tap->mtu, failure);
-	error = tap->fd < 0 ? 0 : open_ring(tap);
-	if (tap->fd >= 0 && !error)
+	error = open_ring(tap);
+	if (!error)
 		return tap;
-	if (error)
-		failure_set(failure, LUMEN_EXIT_OUR_FAULT, "The network card has no io_uring: %s.",
-			strerror(-error));
+	failure_set(failure, LUMEN_EXIT_OUR_FAULT, "The network card has no io_uring: %s.",
+		strerror(-error));
 	tap_close(tap);
 	return NULL;
+}
+
+// A wait of a thread that has ended stays, and holds the TAP, until something comes.
+static void end_wait(struct tap *tap)
+{
+	struct io_uring_sqe *sqe = tap->waits ? prepare(tap) : NULL;
+
+	if (!sqe)
+		return;
+	io_uring_prep_poll_remove(sqe, 0);
+	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+	io_uring_sqe_set_data(sqe, NULL);
+	submit(tap);
+	reap(tap, false);
+}
+
+void tap_drop(struct tap *tap)
+{
+	if (tap->fd < 0)
+		return;
+	end_wait(tap);
+	ring_set_file(&tap->ring, -1);
+	close(tap->fd);
+	tap->fd = -1;
+}
+
+bool tap_take(struct tap *tap, int fd)
+{
+	tap_drop(tap);
+	if (ioctl(fd, TUNSETOFFLOAD, 0) || ring_set_file(&tap->ring, fd))
+		return false;
+	reap(tap, false); // the wait for another one
+	tap->fd = fd;
+	tap->waits = tap->gone = tap->readable = false;
+	return true;
 }
 
 void tap_close(struct tap *tap)

@@ -1,26 +1,27 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A TAP of the root's Linux as a network card's wire: frames with virtio-net headers. Those that
-// leave are a system call for each batch, by io_uring; those that come, one for each. It is a port
-// of a bridge, and goes when it is closed.
+// A TAP of the root's Linux (parent/common/port.h) as a network card's wire: frames with virtio-net
+// headers. Those that leave are a system call for each batch, by io_uring; those that come, one for
+// each. The wire is made before the worker is confined; the TAP may come later, and go, and another
+// one come, as long as no thread uses the wire.
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "drivers/vsp/net/backend.h"
-#include "parent/common/child_net.h"
 #include "parent/common/failure.h"
 
 struct tap;
 
-// Makes the port of the child's card. Returns NULL with *failure.
-struct tap *tap_open(const char *child, const struct child_net *net, struct failure *failure);
+// Makes a wire without a TAP. Returns NULL with *failure.
+struct tap *tap_make(struct failure *failure);
 void tap_close(struct tap *tap);
 
-struct net_wire *tap_wire(struct tap *tap);
+// Takes the TAP, which is the wire's then. Returns false if it is none. And closes it.
+bool tap_take(struct tap *tap, int fd);
+void tap_drop(struct tap *tap);
 
-// The MTU that it has.
-uint32_t tap_mtu(const struct tap *tap);
+struct net_wire *tap_wire(struct tap *tap);
 
 // To wait for: frames have come, or left.
 int tap_event_fd(const struct tap *tap);

@@ -10,6 +10,8 @@
 #include "parent/worker/log.h"
 #include "parent/worker/worker.h"
 
+#define NO_SENSE "The request's words make no sense."
+
 enum { FAILED_START_MS = 1000 }; // for what nobody has used to close
 
 // --- all of them ---
@@ -45,16 +47,12 @@ bool synthetic_attach(struct worker *worker, struct failure *failure)
 	return true;
 }
 
-static bool offer(struct device *device, struct vmbus_host *host)
+static void describe(struct device *device)
 {
 	static const uint32_t pipe_mode = VMBUS_PIPE_MODE_MESSAGE;
 	const struct vsp_class *class = device->row->class;
 	struct vmbus_offer *what = &device->vmbus.offer;
 
-	if (!device->config)
-		return true;
-	if (device->row->offer)
-		return device->row->offer(device);
 	device->vmbus.name = class->name;
 	device->vmbus.ops = device->row->threaded ? &device_thread_ops : &device_loop_ops;
 	what->interface_type = class->guid;
@@ -64,8 +62,17 @@ static bool offer(struct device *device, struct vmbus_host *host)
 		what->flags |= VMBUS_OFFER_NAMED_PIPE_MODE;
 		memcpy(what->user_defined, &pipe_mode, sizeof(pipe_mode));
 	}
-	return device_loop_init(device) && device_init_subs(device) &&
-	       vmbus_host_offer(host, &device->vmbus);
+}
+
+// One that the child does not have may be brought later.
+static bool offer(struct device *device, struct vmbus_host *host)
+{
+	if (device->row->offer)
+		return !device->config || device->row->offer(device);
+	describe(device);
+	return device_loop_init(device) &&
+	       (!device->config ||
+		       (device_init_subs(device) && vmbus_host_offer(host, &device->vmbus)));
 }
 
 bool synthetic_offer(struct worker *worker)
@@ -160,38 +167,96 @@ void device_verb_done(struct device *device, const struct verb *verb, const char
 
 void device_gone(struct vmbus_device *vmbus)
 {
+	struct device *device = (struct device *)vmbus;
+
 	log_line("%s: the child has let go of it", vmbus->name);
+	if (device->row->gone)
+		device->row->gone(device);
+}
+
+static bool child_has(const struct device *device)
+{
+	bool has = device->vmbus.relid;
+
+	for (uint32_t i = 0; i < device->sub_count; i++)
+		has |= device->subs[i].vmbus.relid != 0;
+	return has;
+}
+
+// Takes what was brought for a device that the child does not have, as it is to be from now on.
+static const char *take_brought(struct device *device, const char *how, int *brought)
+{
+	const char *error;
+
+	if (child_has(device))
+		return "The child still has it.";
+	if (!how || *brought < 0)
+		return NO_SENSE;
+	error = device->row->bring(device, how, *brought);
+	if (error)
+		return error;
+	*brought = -1;
+	return device_init_subs(device) ? NULL : "The worker has too little memory.";
+}
+
+static const char *attach_again(struct device *device, const char *how, int *brought)
+{
+	const char *error = NULL;
+
+	if (device->row->bring)
+		error = take_brought(device, how, brought);
+	else if (device->vmbus.relid)
+		error = "The child still has it.";
+	if (!error && !vmbus_host_offer(&device->worker->vmbus, &device->vmbus))
+		error = "There is no channel left for it.";
+	return error;
 }
 
 // What comes of it in the child is the child's to say, and when.
-static const char *change_offer(struct device *device, const struct verb *verb)
+static const char *change_offer(
+	struct device *device, const struct verb *verb, const char *how, int *brought)
 {
+	const char *error = NULL;
+
 	if (device->row->offer)
 		return "Its channels come and go by themselves.";
-	if (verb->argument == VERB_DETACH && !vmbus_host_rescind(&device->vmbus))
-		return "It is not attached.";
-	if (verb->argument == VERB_ATTACH && device->vmbus.relid)
-		return "The child still has it.";
-	if (verb->argument == VERB_ATTACH &&
-		!vmbus_host_offer(&device->worker->vmbus, &device->vmbus))
-		return "There is no channel left for it.";
+	if (verb->argument == VERB_ATTACH)
+		error = attach_again(device, how, brought);
+	else if (!vmbus_host_rescind(&device->vmbus))
+		error = "It is not attached.";
+	if (error)
+		return error;
 	log_line("%s: %sed", device->vmbus.name, verb->name);
 	control_verb_done(&device->worker->control, verb, NULL);
 	return NULL;
 }
 
+// Also one that it does not have, and may get.
+static struct device *find_device(struct worker *worker, const struct verb *verb, const char *name)
+{
+	struct device *device = device_named(worker, verb->device ? verb->device : name);
+	const bool brings = verb->flags & VERB_BRINGS;
+
+	return device && (device->config || (brings && device->row->bring)) ? device : NULL;
+}
+
 const char *synthetic_begin_verb(
-	struct worker *worker, const struct verb *verb, uint32_t seconds, char *words)
+	struct worker *worker, const struct verb *verb, uint32_t seconds, char *words, int *brought)
 {
 	struct device_request request = { .verb = verb, .seconds = seconds, .words = words };
 	struct device *device;
+	char *how;
 
 	if (verb->words ? !take_words(words, verb->words, &request.words_length) : *words)
-		return "The request's words make no sense.";
-	device = device_named(worker, verb->device ? verb->device : words);
-	if (!device || !device->config)
+		return NO_SENSE;
+	how = verb->flags & VERB_BRINGS ? strchr(words, '=') : NULL;
+	if (how)
+		*how++ = 0;
+	device = find_device(worker, verb, words);
+	if (!device)
 		return "The child has no such device.";
-	return verb->device ? device->row->begin(device, &request) : change_offer(device, verb);
+	return verb->device ? device->row->begin(device, &request)
+			    : change_offer(device, verb, how, brought);
 }
 
 void synthetic_forget_verb(struct worker *worker, const struct verb *verb)

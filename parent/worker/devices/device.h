@@ -41,6 +41,13 @@ struct device_row {
 	// on failure, too: *failure says why. A device with a thread sets device->sub_count, too,
 	// if its class may ask for sub-channels: the most that there can be.
 	bool (*attach)(struct device *device, struct failure *failure);
+	// While it runs, of a device that the child does not have: takes what lumenctl has made for
+	// it, a text that says what it is to be and a descriptor, and sets device->config as
+	// attach() does. Returns NULL, and the descriptor is the device's; or why not: a sentence.
+	// NULL: it needs nothing of that kind.
+	const char *(*bring)(struct device *device, const char *how, int descriptor);
+	// Host and child have let go of it, after it was taken back. May be NULL.
+	void (*gone)(struct device *device);
 	// Offers, in place of a channel of its own, what there is when there is some: before the
 	// child runs. Returns false after logging why not. NULL: it has a channel.
 	bool (*offer)(struct device *device);
@@ -144,9 +151,10 @@ uint64_t synthetic_file_size(struct worker *worker);
 uint64_t synthetic_activity(struct worker *worker);
 
 // Begins a verb on the device that has it; `words` are as on the control socket, and changed.
-// control_verb_done() says what became of it. Returns NULL, or why it cannot be: a sentence.
-const char *synthetic_begin_verb(
-	struct worker *worker, const struct verb *verb, uint32_t seconds, char *words);
+// control_verb_done() says what became of it. *brought: the descriptor that came with them, or -1;
+// -1 if a device has taken it. Returns NULL, or why it cannot be: a sentence.
+const char *synthetic_begin_verb(struct worker *worker, const struct verb *verb, uint32_t seconds,
+	char *words, int *brought);
 
 // There is nobody any more who waits for a verb that was begun.
 void synthetic_forget_verb(struct worker *worker, const struct verb *verb);

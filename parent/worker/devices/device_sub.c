@@ -62,6 +62,8 @@ static const struct vmbus_device_ops sub_ops = {
 
 bool device_init_subs(struct device *device)
 {
+	free(device->subs);
+	device->subs = NULL;
 	if (!device->sub_count)
 		return true;
 	device->subs = calloc(device->sub_count, sizeof(*device->subs));

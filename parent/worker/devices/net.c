@@ -4,8 +4,10 @@
 
 #include <string.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "parent/common/child_config.h"
+#include "parent/common/port.h"
 #include "parent/worker/memory.h"
 #include "parent/worker/worker.h"
 
@@ -145,38 +147,80 @@ void net_teardown(struct device *device, uint32_t gpadl)
 
 // --- the card ---
 
-bool net_attach(struct device *device, struct failure *failure)
+// It has its port by now.
+static void describe(struct net_device *net, const struct child_net *card)
 {
-	struct net_device *net = net_of(device);
-	const uint32_t vps = device->worker->config.vps;
-	struct child_net card = device->worker->config.net;
-	const uint32_t queues = card.queues ? card.queues : vps;
+	const uint32_t queues = card->queues ? card->queues : net->device.worker->config.vps;
 
-	if (!*card.bridge)
-		return true;
-	child_net_address(&card, device->worker->name);
-	net->host = (struct net_host){ net, borrow, give_back };
 	net->config = (struct net_vsp_config){
-		.memory = guest_memory_for_vmbus(&device->worker->memory),
+		.memory = guest_memory_for_vmbus(&net->device.worker->memory),
+		.wire = tap_wire(net->tap),
 		.host = &net->host,
 		.slot_count = SLOTS,
 		.room_count = ROOMS,
 		.card = {
-			.bits_per_second = card.rate ? card.rate : CHILD_RATE_MAX,
+			.bits_per_second = card->rate ? card->rate : CHILD_RATE_MAX,
 			.offloads = NET_OFFLOAD_SEND_CHECKSUM | NET_OFFLOAD_LSO |
 				    NET_OFFLOAD_RECEIVED | NET_OFFLOAD_COALESCE,
 			.queues = queues < CHILD_QUEUES_MAX ? queues : CHILD_QUEUES_MAX,
+			.mtu = card->mtu,
 		},
 	};
-	memcpy(net->config.card.mac, card.mac, sizeof(card.mac));
-	net->tap = tap_open(device->worker->name, &card, failure);
-	if (!net->tap)
+	memcpy(net->config.card.mac, card->mac, sizeof(card->mac));
+	net->device.config = &net->config;
+	net->device.sub_count = net->config.card.queues - 1;
+}
+
+static bool make_port(struct net_device *net, struct child_net *card, struct failure *failure)
+{
+	int fd;
+
+	child_net_address(card, net->device.worker->name);
+	fd = port_open(net->device.worker->name, card, failure);
+	if (fd < 0)
 		return false;
-	net->config.card.mtu = tap_mtu(net->tap) < NET_MTU_MAX ? tap_mtu(net->tap) : NET_MTU_MAX;
-	net->config.wire = tap_wire(net->tap);
-	device->config = &net->config;
-	device->sub_count = net->config.card.queues - 1;
+	if (tap_take(net->tap, fd))
+		return true;
+	close(fd);
+	return failure_set(failure, LUMEN_EXIT_OUR_FAULT, "The network card's TAP cannot be used.");
+}
+
+// The wire is for a child without a card, too: it may get one (net_bring()). Where that cannot be
+// made, it cannot.
+bool net_attach(struct device *device, struct failure *failure)
+{
+	struct net_device *net = net_of(device);
+	struct child_net card = device->worker->config.net;
+
+	net->host = (struct net_host){ net, borrow, give_back };
+	net->tap = tap_make(failure);
+	if (!*card.bridge)
+		return true;
+	if (!net->tap || !make_port(net, &card, failure))
+		return false;
+	describe(net, &card);
 	return true;
+}
+
+const char *net_bring(struct device *device, const char *how, int descriptor)
+{
+	struct net_device *net = net_of(device);
+	struct child_net card;
+
+	if (child_net_parse(&card, how) || !card.has_mac || !card.mtu)
+		return "There is no such network card.";
+	if (!net->tap)
+		return "The worker has no io_uring for a network card.";
+	if (!tap_take(net->tap, descriptor))
+		return "The network card's TAP cannot be used.";
+	describe(net, &card);
+	return NULL;
+}
+
+void net_gone(struct device *device)
+{
+	tap_drop(net_of(device)->tap);
+	device->config = NULL;
 }
 
 bool net_detach(struct device *device, deadline_ns deadline)

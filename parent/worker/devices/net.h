@@ -41,10 +41,13 @@ struct net_device {
 // All of its row but for class and instance.
 #define NET_ROW                                                                                    \
 	.size = sizeof(struct net_device), .threaded = true, .attach = net_attach,                 \
-	.detach = net_detach, .poll = net_poll, .watch = net_watch, .timeout_ms = net_timeout_ms,  \
-	.stat = net_stat, .orders = net_take_orders, .teardown = net_teardown
+	.bring = net_bring, .gone = net_gone, .detach = net_detach, .poll = net_poll,              \
+	.watch = net_watch, .timeout_ms = net_timeout_ms, .stat = net_stat,                        \
+	.orders = net_take_orders, .teardown = net_teardown
 
 bool net_attach(struct device *device, struct failure *failure);
+const char *net_bring(struct device *device, const char *how, int descriptor);
+void net_gone(struct device *device);
 bool net_detach(struct device *device, deadline_ns deadline);
 void net_poll(struct device *device);
 bool net_watch(struct device *device, int epoll_fd);

@@ -133,7 +133,7 @@ class Names(Tree):
     NETS = ["", ",vlan=1", "x" * 16, "x/y", "a b", "-x", "\u00e9", "none,vlan=1", "default,vlan=0", "default,vlan=4095",
             "default,vlan=\u0661", "default,", "default,queues=17", "default,mac=03:00:00:00:00:01",
             "default,mac=02:00:00:00:00:1", "default,isolated=", "default,mac", "default,rate=", "default,rate=63999",
-            "default,rate=11G", "default,rate=1m", "default,rate=100Mbit"]
+            "default,rate=11G", "default,rate=1m", "default,rate=100Mbit", "default,mtu=67", "default,mtu=9001"]
     PORTS = ["", "80", ":80", "80:", "0:1", "1:0", "65536:1", "1:65536", "1:2:3", "1:2/sctp", "1:\u0661", "a:b",
              "127.0.0.1:1:2"]
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A TAP that leads nowhere: what is sent is gone, and nothing comes. For the worker's tests.
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -8,7 +9,7 @@
 
 struct tap {
 	struct net_wire wire; // first
-	int fd;
+	int fd, taken;
 	struct net_buffer *sending, *rooms;
 };
 
@@ -53,7 +54,7 @@ static void set_takes(struct net_wire *wire, uint32_t takes)
 {
 }
 
-struct tap *tap_open(const char *child, const struct child_net *net, struct failure *failure)
+struct tap *tap_make(struct failure *failure)
 {
 	static const struct net_wire_ops ops = { send_frame, receive, kick, take_back, set_takes };
 	struct tap *tap = calloc(1, sizeof(*tap));
@@ -61,6 +62,20 @@ struct tap *tap_open(const char *child, const struct child_net *net, struct fail
 	tap->wire.ops = &ops;
 	tap->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return tap;
+}
+
+// What can be read and written passes for one.
+bool tap_take(struct tap *tap, int fd)
+{
+	if ((fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDWR)
+		return false;
+	tap->taken = fd;
+	return true;
+}
+
+void tap_drop(struct tap *tap)
+{
+	close(tap->taken);
 }
 
 void tap_close(struct tap *tap)
@@ -72,11 +87,6 @@ void tap_close(struct tap *tap)
 struct net_wire *tap_wire(struct tap *tap)
 {
 	return &tap->wire;
-}
-
-uint32_t tap_mtu(const struct tap *tap)
-{
-	return 1500;
 }
 
 int tap_event_fd(const struct tap *tap)

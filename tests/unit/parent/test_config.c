@@ -138,17 +138,18 @@ Test(config, a_network_card_comes_back_as_written)
 		uint32_t vlan, queues;
 		bool has_mac, isolated;
 		uint64_t rate;
+		uint32_t mtu;
 	} rows[] = {
-		{ "none", "", 0, 0, false, false, 0 },
-		{ "lan", "lan", 0, 0, false, false, 0 },
-		{ "br-lan_0.15bytes", NULL, 0, 0, false, false, 0 },
-		{ "br-lan_0.15byte", "br-lan_0.15byte", 0, 0, false, false, 0 },
-		{ "lan,vlan=4094,isolated", "lan", 4094, 0, false, true, 0 },
-		{ "lan,queues=16,mac=02:15:5D:0a:0b:0C,vlan=1", "lan", 1, 16, true, false, 0 },
-		{ "lan,rate=64K", "lan", 0, 0, false, false, 64000 },
-		{ "lan,rate=12345678,isolated", "lan", 0, 0, false, true, 12345678 },
-		{ "lan,rate=100M", "lan", 0, 0, false, false, 100000000 },
-		{ "lan,rate=10G", "lan", 0, 0, false, false, 10000000000 },
+		{ "none", "", 0, 0, false, false, 0, 0 },
+		{ "lan", "lan", 0, 0, false, false, 0, 0 },
+		{ "br-lan_0.15bytes", NULL, 0, 0, false, false, 0, 0 },
+		{ "br-lan_0.15byte", "br-lan_0.15byte", 0, 0, false, false, 0, 0 },
+		{ "lan,vlan=4094,isolated", "lan", 4094, 0, false, true, 0, 0 },
+		{ "lan,queues=16,mac=02:15:5D:0a:0b:0C,vlan=1", "lan", 1, 16, true, false, 0, 0 },
+		{ "lan,rate=64K", "lan", 0, 0, false, false, 64000, 0 },
+		{ "lan,rate=12345678,isolated", "lan", 0, 0, false, true, 12345678, 0 },
+		{ "lan,mtu=1400,rate=100M", "lan", 0, 0, false, false, 100000000, 1400 },
+		{ "lan,rate=10G", "lan", 0, 0, false, false, 10000000000, 0 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -165,6 +166,7 @@ Test(config, a_network_card_comes_back_as_written)
 		cr_expect_eq(copy.net.has_mac, rows[i].has_mac);
 		cr_expect_eq(copy.net.isolated, rows[i].isolated);
 		cr_expect_eq(copy.net.rate, rows[i].rate);
+		cr_expect_eq(copy.net.mtu, rows[i].mtu);
 		cr_expect(!rows[i].has_mac || !memcmp(copy.net.mac, mac, sizeof(mac)));
 	}
 }
@@ -185,6 +187,7 @@ Test(config, wrong_values_are_refused)
 		{ "net", "lan,vlan=1x" }, { "net", "lan," }, { "net", "lan,nonsense=1" },
 		{ "net", "lan,isolated=1" }, { "net", "lan,queues=17" }, { "net", "lan,mac=" },
 		{ "net", "lan,mac=03:15:5d:00:00:01" }, { "net", "lan,mac=02:15:5d:00:00:1" },
+		{ "net", "lan,mtu=67" }, { "net", "lan,mtu=9001" }, { "net", "lan,mtu=" },
 		{ "net", "lan,rate=" }, { "net", "lan,rate=63999" }, { "net", "lan,rate=11G" },
 		{ "net", "lan,rate=1m" }, { "net", "lan,rate=M" }, { "net", "lan,rate=1.5M" },
 		{ "net", "lan,rate=99999999T" }, { "net", "lan,rate=18446744073709551615T" },

@@ -21,11 +21,13 @@
 #include "drivers/common/ic.h"
 #include "drivers/proto/fcopy.h"
 #include "drivers/proto/heartbeat.h"
+#include "drivers/proto/nvsp.h"
 #include "drivers/proto/shutdown.h"
 #include "drivers/proto/storage.h"
 #include "drivers/proto/vss.h"
 #include "fake_block_system.h"
 #include "fake_partition.h"
+#include "parent/common/descriptor.h"
 #include "parent/worker/connector.h"
 #include "parent/worker/devices/socket.h"
 #include "parent/worker/devices/storage.h"
@@ -1784,6 +1786,103 @@ Test(worker, a_device_is_taken_back_and_given_again_while_the_child_runs)
 	sem_init(&settled, 0, 0);
 	cr_assert_eq(run_beside(moving_guest, move_it_often), LUMEN_EXIT_OUR_FAULT);
 	cr_assert_str_eq(answer, "ok\n");
+}
+
+// A card that is brought to a child that had none. What is brought is one end of a pair: that it is
+// let go of is seen at the other.
+
+enum { CARDS = 20 };
+
+static const struct vmbus_guid net_class = NVSP_GUID;
+
+static int card_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	int error = step ? 0 : connect_to_host(&heartbeat_class);
+
+	if (!step) {
+		sem_post(&settled);
+		error = expect_message(VMBUS_MESSAGE_OFFER_CHANNEL, &offer, sizeof(offer));
+		cr_assert(error || !memcmp(&offer.interface_type, &net_class, sizeof(net_class)));
+	}
+	for (unsigned round = 0; !step && !error && round < CARDS; round++)
+		error = take_what_comes(round);
+	return error ? error : fake_wait();
+}
+
+// Returns the other end; the answer is in `answer`.
+static int bring(const char *what)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	int ends[2];
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/" RUNDIR_SOCKET, directory);
+	cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	cr_assert_eq(descriptor_send(fd, what, strlen(what), ends[1], 0), (ssize_t)strlen(what));
+	close(ends[1]);
+	read_to_end(fd, answer, sizeof(answer));
+	return ends[0];
+}
+
+static void expect_let_go(int end)
+{
+	char byte;
+
+	cr_expect_eq(read(end, &byte, 1), 0);
+	close(end);
+}
+
+static void bring_badly(void)
+{
+	static const char *const requests[][2] = {
+		{ "attach\t10\tnet\n", "error The request's words make no sense.\n" },
+		{ "attach\t10\tnet=\n", "error There is no such network card.\n" },
+		{ "attach\t10\tnet=lan,mtu=1500\n", "error There is no such network card.\n" },
+		{ "attach\t10\tscsi=lan\n", "error The child has no such device.\n" },
+		{ "attach\t10\theartbeat=lan\n", "error The child still has it.\n" },
+		{ "detach\t10\tnet\n", "error The child has no such device.\n" },
+		{ "stop\t1\n",
+			"error The child has no driver for its shutdown channel, or no daemon "
+			"behind it.\n" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
+		expect_let_go(bring(requests[i][0]));
+		cr_expect_str_eq(answer, requests[i][1], "%s: %s", requests[i][0], answer);
+	}
+	read_to_end(request("attach\t10\tnet=lan,mac=02:15:5d:01:02:03,mtu=1500"), answer,
+		sizeof(answer));
+	cr_expect_str_eq(answer, "error The request's words make no sense.\n");
+}
+
+static void *bring_it_often(void *context)
+{
+	int end = -1;
+
+	sem_wait(&settled);
+	bring_badly();
+	for (int round = 0; round < CARDS; round++) {
+		do {
+			if (end >= 0)
+				expect_let_go(end);
+			end = bring(
+				"attach\t10\tnet=lan,mac=02:15:5d:01:02:03,mtu=1400,queues=3\n");
+		} while (!strcmp(answer, "error The child still has it.\n"));
+		cr_expect_str_eq(answer, "ok\n", "%s", answer);
+		sem_wait(&settled);
+		read_to_end(request("stat"), answer, sizeof(answer));
+		cr_expect_not_null(strstr(answer, "\nnet.mac 02:15:5d:01:02:03\nnet.mtu 1400\n"));
+		ask_until_ok("detach\t10\tnet", "");
+	}
+	expect_let_go(end);
+	return kill_it(context);
+}
+
+Test(worker, a_card_is_brought_to_a_child_that_had_none)
+{
+	sem_init(&settled, 0, 0);
+	cr_assert_eq(run_beside(card_guest, bring_it_often), LUMEN_EXIT_OUR_FAULT);
 }
 
 // A guest to which a file is copied.
