@@ -36,6 +36,18 @@ done
 lumenctl stop child || fail stop
 lumenctl wait child || fail "it ends badly"
 cat $child/console.log
+# Another kernel, by the same name: so its card has the same address.
+lumenctl delete child || fail delete
+lumenctl create child --kernel /lumen/echo --memory 32M --append "ip=@CHILD@" --net lumen0 || fail "create echo"
+lumenctl start child || fail "start echo"
+tries=0
+until grep -q "Answering at @CHILD@" $child/console.log 2>/dev/null; do
+	[ $((tries += 1)) -le 300 ] && [ "$(cat $child/status)" = started ] || fail "it does not answer"
+	usleep 200000
+done
+echo ech''oing
+read -r line
+lumenctl kill child || fail kill
 """.replace("@CHILD@", network.CHILD)
 
 
@@ -190,20 +202,43 @@ def _visit(t, server):
     t.note(f"{stats['requests']} requests, heap at most {stats['heap_max']} bytes, {time.monotonic() - began:.1f} s of visits")
 
 
-def test_server(t):
-    """Pages by GET and HEAD, many at once, bad requests; many requests, and the kernel's memory stays as it is."""
-    port, wrong = network.free_port(), []
+def _datagrams(t, port):
+    """What is sent to a published port of UDP's comes back from examples/echo; one that is lost is sent again."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.connect((network.LISTEN, port))
+        sock.settimeout(2)
+        for length in (1, 100, 1472):
+            datagram = bytes(n * length & 0xFF for n in range(length))
+            for _ in range(15):
+                sock.send(datagram)
+                with contextlib.suppress(TimeoutError, ConnectionRefusedError):
+                    if sock.recv(2000) == datagram:
+                        break
+            else:
+                t.check(False, f"a datagram of {length} bytes does not come back")
 
-    def visit(session):
+
+def test_server(t):
+    """Pages by GET and HEAD, many at once, bad requests; many requests, and the kernel's memory stays as it is. Then
+    datagrams, to another kernel. Each by a published port."""
+    port, udp, wrong = network.free_port(), network.free_port(socket.SOCK_DGRAM), []
+
+    def attempt(session, visit):
         try:
-            _visit(t, _Server(t, port))
+            visit()
         except Exception as error:  # the child is to end, whatever comes of it
             wrong.append(error)
         session.type("done\n")
 
+    def prepare(session):
+        session.when("serving", lambda session: attempt(session, lambda: _visit(t, _Server(t, port))))
+        session.when("echoing", lambda session: attempt(session, lambda: _datagrams(t, udp)))
+
     disk = t.disk(t.copy_of(examples.pristine_disk("http"), "disk.img"), read_only=True)
-    result = t.root(SCRIPT, session=lambda session: session.when("serving", visit), files={"http": examples.kernel("http")},
-                    memory=72, disks=[disk], net=network.net("default"), publish=[network.publish(f"{port}:80")],
+    result = t.root(SCRIPT, session=prepare,
+                    files={"http": examples.kernel("http"), "echo": examples.kernel("echo")}, memory=72, disks=[disk],
+                    net=network.net("default"),
+                    publish=[network.publish(f"{port}:80"), network.publish(f"{udp}:7/udp")],
                     timeout=300 + (KEPT + 3 * SINGLE) // 10)
     if wrong:
         raise wrong[0]
