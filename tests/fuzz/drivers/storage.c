@@ -234,7 +234,7 @@ static void start(uint32_t how)
 	struct track *track = &tracks[which % REQUESTS];
 	struct lumen_disk *disk = lumen_storage_disk(storage, how >> 7);
 
-	rig.vp = which / REQUESTS; // and so the channel
+	rig_vp = which / REQUESTS; // and so the channel
 	if (track->under_way || !disk)
 		return;
 	*track = (struct track){ .under_way = true };

@@ -418,7 +418,7 @@ void rig_pass(uint32_t ms)
 
 void rig_rescind_one(struct lumen_channel *channel)
 {
-	channel->rescinded = true;
+	__atomic_store_n(&channel->rescinded, true, __ATOMIC_RELAXED);
 	stop_vsp(channel);
 	call_handler(channel);
 }

@@ -67,8 +67,7 @@ struct rig {
 	lumen_status gpadl_status; // of the next lumen_gpadl_create()
 	bool keeps_gpadls;	   // the host gives none back
 	uint32_t offered_subs; // sub-channels that the guest finds: those that the VSP asked for
-	uint32_t vp;
-	uint32_t complete;		     // what the backend does in a run
+	uint32_t complete;     // what the backend does in a run
 	uint32_t (*backend)(uint32_t count); // does up to so much of what is due; returns how much
 	void (*on_open)(struct lumen_channel *channel);
 	// A VSC lends pages as the GPADL with this number, from 1 on; or takes them back (NULL).
@@ -95,6 +94,7 @@ struct rig {
 
 extern struct rig rig;
 extern _Thread_local bool rig_irq_off;
+extern _Thread_local uint32_t rig_vp; // that this thread is
 
 void rig_check(bool condition);
 

@@ -13,11 +13,13 @@
 #define BLOCKS	 16u	      // that may be allocated at once
 
 _Thread_local bool rig_irq_off;
+_Thread_local uint32_t rig_vp;
 
 void rig_create(uint32_t ram_pages)
 {
 	free(rig.ram);
 	memset(&rig, 0, sizeof(rig));
+	rig_vp = 0;
 	rig.interrupts = true;
 	rig.now = start_clock();
 	rig.ram_pages = ram_pages;
@@ -113,7 +115,7 @@ void lumen_spin_unlock_irq(struct lumen_spinlock *lock, uint64_t state)
 
 uint32_t lumen_this_vp(void)
 {
-	return rig.vp;
+	return rig_vp;
 }
 
 uint64_t lumen_now_ns(void)
@@ -176,7 +178,7 @@ struct lumen_channel *lumen_channel_sub(struct lumen_channel *channel, uint32_t 
 
 bool lumen_channel_rescinded(const struct lumen_channel *channel)
 {
-	return channel->rescinded;
+	return __atomic_load_n(&channel->rescinded, __ATOMIC_RELAXED);
 }
 
 lumen_status lumen_channel_open(
@@ -285,7 +287,7 @@ static lumen_status put(
 	enum vmbus_ring_status status;
 
 	rig_check(channel->open);
-	if (channel->rescinded)
+	if (lumen_channel_rescinded(channel))
 		return LUMEN_RESCINDED;
 	if (rig.on_send)
 		rig.on_send(channel, &out);

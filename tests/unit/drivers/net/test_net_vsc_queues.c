@@ -113,13 +113,13 @@ Test(net_vsc_queues, a_processor_sends_on_its_channel)
 
 	open_queues(3, 3, 3);
 	for (uint32_t i = 0; i < 9; i++) {
-		rig.vp = i;
+		rig_vp = i;
 		make_tcp((uint8_t)i);
 		sections[i % 3] = UINT32_MAX;
 		cr_assert_eq(lumen_net_send_copy(net_kernel.net, frame, LENGTH), LUMEN_OK);
 		cr_assert_eq(sections[i % 3] / 20, i % 3);
 	}
-	rig.vp = 0;
+	rig_vp = 0;
 	net_kernel_run();
 	cr_assert_eq(net_host.wire.sent_count, 9);
 	for (uint32_t i = 0; i < 9; i++)
@@ -136,13 +136,13 @@ Test(net_vsc_queues, all_slots_of_all_channels)
 	open_queues(3, 3, 3);
 	net_host.wire.deferred = true;
 	for (uint32_t i = 0; i < 3 * 20; i++) {
-		rig.vp = i;
+		rig_vp = i;
 		make_tcp((uint8_t)i);
 		cr_assert_eq(lumen_net_send_copy(net_kernel.net, frame, LENGTH), LUMEN_OK);
 	}
-	for (rig.vp = 0; rig.vp < 3; rig.vp++)
+	for (rig_vp = 0; rig_vp < 3; rig_vp++)
 		cr_assert_eq(lumen_net_send_copy(net_kernel.net, frame, LENGTH), LUMEN_BUSY);
-	rig.vp = 0;
+	rig_vp = 0;
 	cr_assert_eq(lumen_net_set_filter(net_kernel.net, LUMEN_NET_DIRECTED), LUMEN_OK);
 	net_host.wire.deferred = false;
 	net_kernel_run();
@@ -246,9 +246,9 @@ Test(net_vsc_queues, without_memory)
 			channels = lumen_net_info(net_kernel.net)->channels;
 			net_kernel_run();
 			make_tcp(0);
-			rig.vp = 2;
+			rig_vp = 2;
 			cr_assert_eq(lumen_net_send_copy(net_kernel.net, frame, LENGTH), LUMEN_OK);
-			rig.vp = 0;
+			rig_vp = 0;
 			net_kernel_run();
 			cr_assert_eq(net_host.wire.sent_count, 1);
 			lumen_net_close(net_kernel.net);
@@ -264,10 +264,10 @@ Test(net_vsc_queues, a_sub_channel_is_taken_away)
 {
 	open_queues(3, 3, 3);
 	rig_rescind_one(&rig.channels[1]);
-	rig.vp = 1;
+	rig_vp = 1;
 	make_tcp(0);
 	lumen_net_send_copy(net_kernel.net, frame, LENGTH);
-	rig.vp = 0;
+	rig_vp = 0;
 	net_kernel_run();
 	cr_assert_eq(lumen_net_status(net_kernel.net), LUMEN_RESCINDED);
 	lumen_net_close(net_kernel.net);

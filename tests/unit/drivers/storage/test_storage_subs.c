@@ -556,7 +556,7 @@ static void submit_all(struct lumen_storage *storage, uint8_t *buffer)
 			.segment_count = 1,
 			.done = on_done,
 		};
-		rig.vp = i;
+		rig_vp = i;
 		cr_assert_eq(lumen_storage_submit(&requests[i]), LUMEN_OK);
 	}
 }

@@ -935,7 +935,7 @@ Test(vsc_open, sub_channels)
 	storage_host.disks[0].deferred = true;
 	for (uint32_t i = 0; i < 6; i++) {
 		cr_assert_eq(rig.channels[i % 3].config.target_vp, i % 3);
-		rig.vp = i;
+		rig_vp = i;
 		memset(rig.channels[i % 3].sent, 0, 64);
 		submit(prepare(i, LUMEN_READ, i, 1, buffer + i * 512));
 		cr_assert_eq(rig.channels[i % 3].sent[0], VSTOR_OPERATION_EXECUTE_SRB);
@@ -968,7 +968,7 @@ Test(vsc_open, hosts_without_sub_channels)
 	open_with(&(struct lumen_storage_config){
 		.vps = three_vps, .vp_count = 3, .bus = (void *)&storage });
 	cr_assert_eq(lumen_storage_channels(storage), 1);
-	rig.vp = 2;
+	rig_vp = 2;
 	all_operations();
 	lumen_storage_close(storage);
 }

@@ -364,7 +364,7 @@ Test(vsc_faults_open, a_fault_on_one_of_several_channels)
 	cr_assert_eq(lumen_storage_channels(storage), 3);
 	storage_host.disks[0].deferred = true;
 	for (uint32_t i = 0; i < TRACKS; i++) {
-		rig.vp = i;
+		rig_vp = i;
 		cr_assert_eq(submit(i, LUMEN_READ, 8), LUMEN_OK);
 	}
 	raw = rig_take_over(&rig.channels[2]);
