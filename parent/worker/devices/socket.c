@@ -83,6 +83,8 @@ static void answer_child(struct socket_connection *connection, bool refused)
 
 static void end_late(struct socket_connection *connection)
 {
+	if (socket_offer_again(connection))
+		return;
 	connection->deadline = 0;
 	connection->sockets->late++;
 	if (connection->state == SOCKET_ANSWER)
@@ -283,5 +285,6 @@ void socket_stat(struct device *device, struct stat_text *stat)
 	stat_line(stat, "socket.connections %u", sockets->used);
 	stat_line(stat, "socket.opened %llu", (unsigned long long)sockets->opened);
 	stat_line(stat, "socket.refused %llu", (unsigned long long)sockets->refused);
+	stat_line(stat, "socket.again %llu", (unsigned long long)sockets->again);
 	stat_line(stat, "socket.late %llu", (unsigned long long)sockets->late);
 }

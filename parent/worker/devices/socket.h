@@ -22,6 +22,7 @@ enum socket_state {
 	SOCKET_LINE,	// the program of the root's is to say what it wants
 	SOCKET_ANSWER,	// the child has asked; the supervisor is to say who listens
 	SOCKET_OFFERED, // the child is to open the channel
+	SOCKET_AGAIN,	// it is to let go of the channel, which it has not opened, and gets another
 	SOCKET_OPEN,
 	SOCKET_LEAVING, // the child is to let go of the channel; the program has been left
 };
@@ -36,6 +37,7 @@ struct socket_connection {
 	bool watched;	      // `program` is in the loop
 	uint32_t port;	      // that somebody listens at
 	uint32_t request;     // of the child's, in SOCKET_ANSWER
+	uint32_t offers;      // of its channel, so far
 	uint32_t number;      // of all connections'; an answer of the supervisor's has it
 	deadline_ns deadline; // 0: none
 	int fd;		      // of the program; -1: none
@@ -54,6 +56,7 @@ struct socket_device {
 	bool ticking, deaf; // deaf: the listener is out of the loop, until a tick
 	uint32_t used, number;
 	uint64_t opened, refused, late; // connections; those that nobody listened for; deadlines
+	uint64_t again;			// offers that were made once more
 	struct socket_connection connections[SOCKETS_MAX];
 };
 
@@ -85,6 +88,10 @@ bool socket_begin(struct socket_connection *connection, int fd);
 // no channel left.
 bool socket_offer_channel(
 	struct socket_connection *connection, const struct vmbus_guid *instance, int fd);
+
+// The child has not opened what it was offered in time: that is taken back, and offered once more.
+// False: it is not that, or that was often enough.
+bool socket_offer_again(struct socket_connection *connection);
 
 // Ends a connection, whatever it waits for. The program is told why, unless that is NULL or it is
 // connected already: a sentence.

@@ -15,8 +15,9 @@
 
 enum {
 	LINE_MS = 10000, // that a program has to say what it wants,
-	OPEN_MS = 10000, // the child to open what it is offered: if nobody listens it does not say
-			 // so,
+	OPEN_MS = 5000,	 // the child to open what it is offered,
+	OFFERS = 2,	 // so often: if nobody listens it does not say so,
+	LEAVE_MS = 2000, // to let go of what it has not opened,
 	LAST_MS = 30000, // and to read some of what is left when one end has ended
 };
 
@@ -278,6 +279,11 @@ static void channel_gone(struct vmbus_device *vmbus)
 {
 	struct socket_connection *connection = (struct socket_connection *)vmbus;
 
+	if (connection->state == SOCKET_AGAIN) {
+		connection->state = SOCKET_LINE; // that was taken
+		connect_to_child(connection);
+		return;
+	}
 	leave_program(connection);
 	socket_free_place(connection);
 }
@@ -316,8 +322,24 @@ bool socket_offer_channel(
 	if (!vmbus_host_offer(&connection->sockets->device.worker->vmbus, vmbus))
 		return false;
 	connection->state = SOCKET_OFFERED;
+	connection->offers++;
 	connection->fd = fd;
 	socket_set_deadline(connection, OPEN_MS);
+	return true;
+}
+
+// Linux needs room for both rings in one piece, 512 KiB, for each connection, and gives up at once,
+// and says so to nobody, when its memory is full of files; but it has begun to make room then. It
+// ignores an offer, too, when as many connections wait to be accepted as may.
+bool socket_offer_again(struct socket_connection *connection)
+{
+	if (connection->state != SOCKET_OFFERED || connection->from_child ||
+		connection->offers == OFFERS)
+		return false;
+	connection->state = SOCKET_AGAIN;
+	connection->sockets->again++;
+	socket_set_deadline(connection, LEAVE_MS);
+	vmbus_host_rescind(&connection->vmbus);
 	return true;
 }
 

@@ -2304,22 +2304,29 @@ static int leave_socket(void)
 	return error;
 }
 
+// Opens a connection, and hears and answers say_hello().
+static int converse(void)
+{
+	int error = open_socket(true);
+
+	if (!error)
+		error = expect_text("hello");
+	if (!error)
+		error = expect_text(""); // of a program that is still there, and reads
+	if (error)
+		return error;
+	send_message(PIPE_TYPE_DATA, "and goodbye");
+	send_message(PIPE_TYPE_DATA, "");
+	return leave_socket();
+}
+
 static int listening_guest(uint32_t vp, unsigned step, struct hv_message *message)
 {
 	int error = connect_to_host(&heartbeat_class);
 
 	sem_post(&settled);
 	if (!error)
-		error = open_socket(true);
-	if (!error)
-		error = expect_text("hello");
-	if (!error)
-		error = expect_text(""); // of a program that is still there, and reads
-	if (!error) {
-		send_message(PIPE_TYPE_DATA, "and goodbye");
-		send_message(PIPE_TYPE_DATA, "");
-		error = leave_socket();
-	}
+		error = converse();
 	fake_out(message, LAYOUT_SLEEP_CONTROL, 1, 0x34);
 	return error;
 }
@@ -2408,6 +2415,40 @@ static int refused_guest(uint32_t vp, unsigned step, struct hv_message *message)
 		error = expect_refusal(other.service_id.data1);
 	fake_out(message, LAYOUT_SLEEP_CONTROL, 1, 0x34);
 	return error;
+}
+
+// Has no room for the rings the first time, as Linux, which says so to nobody.
+static int full_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	struct vmbus_relid_released released = { .header.type = VMBUS_MESSAGE_RELID_RELEASED };
+	struct vmbus_rescind_channel_offer rescind;
+	int error = connect_to_host(&heartbeat_class);
+
+	sem_post(&settled);
+	if (!error)
+		error = expect_message(VMBUS_MESSAGE_OFFER_CHANNEL, &offer, sizeof(offer));
+	if (!error)
+		error = expect_message(
+			VMBUS_MESSAGE_RESCIND_CHANNEL_OFFER, &rescind, sizeof(rescind));
+	cr_assert(error || rescind.relid == offer.relid);
+	released.relid = offer.relid;
+	if (!error)
+		cr_assert(fake_post(
+			VMBUS_CONNECTION_MESSAGE_MULTICLIENT, &released, sizeof(released)));
+	if (!error)
+		error = converse();
+	fake_out(message, LAYOUT_SLEEP_CONTROL, 1, 0x34);
+	return error;
+}
+
+Test(worker, a_child_without_room_is_offered_a_connection_again)
+{
+	sem_init(&settled, 0, 0);
+	cr_assert_eq(run_beside(full_guest, say_hello), 0, "%s", worker->end.reason);
+	cr_assert_eq(sockets()->used, 0);
+	cr_assert_eq(sockets()->opened, 1);
+	cr_assert_eq(sockets()->again, 1);
+	cr_assert_eq(sockets()->late, 0);
 }
 
 Test(worker, a_child_is_told_that_nobody_listens)
