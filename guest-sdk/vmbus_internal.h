@@ -37,6 +37,7 @@ struct lumen_vmbus {
 	struct lumen_spinlock lock;
 	uint32_t answers; // goes up with each message of the host, with lumen_wake()
 	uint32_t changes; // likewise with each offer and rescind
+	uint32_t *watch;  // and so does this, if there is one; under the lock
 	uint32_t heard;	  // the host has said something: there is VMBus
 	uint64_t timeout_ns;
 	struct lumen_synic *synic; // of the VP that connected
@@ -72,10 +73,6 @@ uint64_t vmbus_deadline(const struct lumen_vmbus *bus);
 // Posts the next message; with the lock held. True: done, there may be more. False: there was none
 // (LUMEN_OK), or the hypervisor did not take it, and why.
 bool vmbus_post_next(struct lumen_vmbus *bus, lumen_status *status);
-
-// lumen_wait(), with polling where the bus is polled. Thread context.
-void vmbus_sleep(
-	struct lumen_vmbus *bus, const uint32_t *word, uint32_t value, uint64_t deadline_ns);
 
 // Posts all messages, again and again while the hypervisor has no buffer. Thread context.
 lumen_status vmbus_flush(struct lumen_vmbus *bus, uint64_t deadline_ns);

@@ -60,6 +60,7 @@ static void on_message(void *context, const struct hv_message *message)
 {
 	struct lumen_vmbus *bus = context;
 	struct vmbus_client_event event;
+	uint32_t *watch = NULL;
 	lumen_status status;
 	uint64_t interrupts;
 	bool changed;
@@ -69,6 +70,10 @@ static void on_message(void *context, const struct hv_message *message)
 	interrupts = lumen_spin_lock_irq(&bus->lock);
 	event = vmbus_client_message(&bus->client, message->payload, message->header.payload_size);
 	changed = take_event(bus, &event);
+	if (changed)
+		watch = bus->watch;
+	if (watch)
+		__atomic_add_fetch(watch, 1, __ATOMIC_RELEASE);
 	if (event.type == VMBUS_CLIENT_EVENT_VIOLATION)
 		log_violation(bus, &event);
 	else
@@ -79,10 +84,12 @@ static void on_message(void *context, const struct hv_message *message)
 	lumen_spin_unlock_irq(&bus->lock, interrupts);
 
 	lumen_wake(&bus->answers);
-	if (changed)
-		lumen_wake(&bus->changes);
-	if (event.type == VMBUS_CLIENT_EVENT_RESCINDED)
-		vmbus_channel_call(channel_of(bus, event.channel));
+	if (watch)
+		lumen_wake(watch);
+	if (!changed)
+		return;
+	lumen_wake(&bus->changes);
+	vmbus_channel_call(channel_of(bus, event.channel)); // if it is open: it is rescinded
 }
 
 static void on_event(void *context, uint32_t flag)

@@ -69,7 +69,7 @@ static bool poll_this_vp(struct lumen_vmbus *bus)
 	return any;
 }
 
-void vmbus_sleep(
+void lumen_vmbus_sleep(
 	struct lumen_vmbus *bus, const uint32_t *word, uint32_t value, uint64_t deadline_ns)
 {
 	if (!bus->polled)
@@ -81,7 +81,7 @@ void vmbus_sleep(
 void lumen_channel_wait(
 	struct lumen_channel *channel, const uint32_t *word, uint32_t value, uint64_t deadline_ns)
 {
-	vmbus_sleep(channel->bus, word, value, deadline_ns);
+	lumen_vmbus_sleep(channel->bus, word, value, deadline_ns);
 }
 
 // The host has not answered in time, or nobody has looked: without a word both are the same.
@@ -113,7 +113,7 @@ lumen_status vmbus_flush(struct lumen_vmbus *bus, uint64_t deadline_ns)
 			return status;
 		if (lumen_is_due(deadline_ns))
 			return timed_out(bus);
-		vmbus_sleep(bus, &bus->answers, seen, soon(deadline_ns));
+		lumen_vmbus_sleep(bus, &bus->answers, seen, soon(deadline_ns));
 	}
 }
 
@@ -181,7 +181,7 @@ lumen_status vmbus_wait(struct lumen_vmbus *bus, uint64_t deadline_ns, vmbus_con
 			return status;
 		if (lumen_is_due(deadline_ns))
 			return timed_out(bus);
-		vmbus_sleep(bus, &bus->answers, seen, deadline_ns);
+		lumen_vmbus_sleep(bus, &bus->answers, seen, deadline_ns);
 	}
 }
 

@@ -60,13 +60,16 @@
 #define vmbus_client_close		   lumen_vmbus_client_close
 #define vmbus_client_close_unwanted	   lumen_vmbus_client_close_unwanted
 #define vmbus_client_connect		   lumen_vmbus_client_connect
+#define vmbus_client_connect_socket	   lumen_vmbus_client_connect_socket
 #define vmbus_client_contact_undeliverable lumen_vmbus_client_contact_undeliverable
 #define vmbus_client_find_channel	   lumen_vmbus_client_find_channel
 #define vmbus_client_find_gpadl		   lumen_vmbus_client_find_gpadl
+#define vmbus_client_forget_socket	   lumen_vmbus_client_forget_socket
 #define vmbus_client_gpadl_begin	   lumen_vmbus_client_gpadl_begin
 #define vmbus_client_gpadl_drop		   lumen_vmbus_client_gpadl_drop
 #define vmbus_client_gpadl_give		   lumen_vmbus_client_gpadl_give
 #define vmbus_client_gpadl_teardown	   lumen_vmbus_client_gpadl_teardown
+#define vmbus_client_handle_connect_result lumen_vmbus_client_handle_connect_result
 #define vmbus_client_handle_created	   lumen_vmbus_client_handle_created
 #define vmbus_client_handle_modified	   lumen_vmbus_client_handle_modified
 #define vmbus_client_handle_offer	   lumen_vmbus_client_handle_offer
@@ -83,6 +86,7 @@
 #define vmbus_client_push_long		   lumen_vmbus_client_push_long
 #define vmbus_client_release		   lumen_vmbus_client_release
 #define vmbus_client_request_offers	   lumen_vmbus_client_request_offers
+#define vmbus_client_take_socket	   lumen_vmbus_client_take_socket
 #define vmbus_client_teardown_unwanted	   lumen_vmbus_client_teardown_unwanted
 #define vmbus_client_unload		   lumen_vmbus_client_unload
 #define vmbus_client_violate		   lumen_vmbus_client_violate
@@ -108,7 +112,6 @@
 #define vmbus_ring_writer_init		   lumen_vmbus_ring_writer_init
 #define vmbus_ring_writer_look		   lumen_vmbus_ring_writer_look
 #define vmbus_ring_writer_wait		   lumen_vmbus_ring_writer_wait
-#define vmbus_sleep			   lumen_vmbus_sleep
 #define vmbus_wait			   lumen_vmbus_wait
 #define vsc_ask				   lumen_vsc_ask
 #define vsc_bad_host			   lumen_vsc_bad_host

@@ -213,6 +213,7 @@ static handler *const handlers[VMBUS_MESSAGE_TYPE_COUNT] = {
 	[VMBUS_MESSAGE_GPADL_TORNDOWN] = vmbus_client_handle_torndown,
 	[VMBUS_MESSAGE_VERSION_RESPONSE] = handle_version_response,
 	[VMBUS_MESSAGE_UNLOAD_COMPLETE] = handle_unload_complete,
+	[VMBUS_MESSAGE_TL_CONNECT_RESULT] = vmbus_client_handle_connect_result,
 	[VMBUS_MESSAGE_MODIFY_CHANNEL_RESPONSE] = vmbus_client_handle_modified,
 };
 

@@ -78,6 +78,7 @@ struct vmbus_client_channel {
 	enum vmbus_client_channel_state state;
 	bool rescinded; // heard RESCIND_CHANNEL_OFFER; to be closed and released
 	bool moving;	// told MODIFY_CHANNEL, heard nothing (from version 5.3 on)
+	bool taken;	// vmbus_client_take_socket()
 	uint32_t open_id;
 	uint32_t status; // the last OPEN_CHANNEL_RESULT's or MODIFY_CHANNEL_RESPONSE's
 	uint32_t order;	 // counts up with each offer
@@ -150,6 +151,15 @@ struct vmbus_client_post {
 	union vmbus_message message;
 };
 
+// A socket of the guest's that is to be connected with a service of the host's: the embedder's
+// memory, and the machine's from vmbus_client_connect_socket() to vmbus_client_forget_socket().
+struct vmbus_client_socket {
+	struct vmbus_guid service;
+	struct vmbus_guid guest; // whatever no other connection to the service has
+	bool refused;		 // heard TL_CONNECT_RESULT
+	struct vmbus_client_socket *next;
+};
+
 #define VMBUS_CLIENT_POSTS 8u
 
 // Given by the embedder. The arrays live as long as the client; their contents are the client's.
@@ -169,6 +179,7 @@ struct vmbus_client {
 	uint32_t last_open_id, last_gpadl, last_order;
 	uint32_t post_first, posts_queued;
 	bool due; // there may be something UNWANTED
+	struct vmbus_client_socket *sockets;
 	struct vmbus_client_post posts[VMBUS_CLIENT_POSTS];
 	uint64_t violations[VMBUS_CLIENT_VIOLATION_COUNT];
 };
@@ -247,6 +258,19 @@ uint32_t vmbus_client_gpadl_give(
 // answered yet is abandoned: it ends in GPADL_CREATED (refused) or, after success and a teardown,
 // in GPADL_TORNDOWN, if ever the host answers. OK also if that was asked before.
 enum vmbus_client_status vmbus_client_gpadl_teardown(struct vmbus_client *client, uint32_t gpadl);
+
+// Asks for a connection. Ends in an OFFER that vmbus_client_take_socket() finds, in socket->refused
+// (from version 4.1 on), or never.
+enum vmbus_client_status vmbus_client_connect_socket(
+	struct vmbus_client *client, struct vmbus_client_socket *socket);
+
+// Does not wait for it any more.
+void vmbus_client_forget_socket(struct vmbus_client *client, struct vmbus_client_socket *socket);
+
+// Returns, once, the offer that answers *socket or, without one, the oldest one by which somebody
+// of the host's wants to be connected with the service; NULL: there is none.
+struct vmbus_client_channel *vmbus_client_take_socket(struct vmbus_client *client,
+	const struct vmbus_guid *service, const struct vmbus_client_socket *socket);
 
 // Returns the channel with this relid or the GPADL with this id, or NULL.
 struct vmbus_client_channel *vmbus_client_find_channel(struct vmbus_client *client, uint32_t relid);

@@ -44,6 +44,12 @@ struct vmbus_client_event vmbus_client_handle_modified(
 // Queues CLOSE_CHANNEL for one unwanted channel, if there is one. Only if there is room.
 bool vmbus_client_close_unwanted(struct vmbus_client *client);
 
+// client_socket.c
+
+// A table refers to it, but whoever connects no socket does not link it.
+__attribute__((weak)) struct vmbus_client_event vmbus_client_handle_connect_result(
+	struct vmbus_client *client, const union vmbus_message *message);
+
 // client_gpadl.c
 
 struct vmbus_client_event vmbus_client_handle_created(

@@ -124,6 +124,33 @@ bool lumen_channel_rescinded(const struct lumen_channel *channel);
 void lumen_channel_wait(
 	struct lumen_channel *channel, const uint32_t *word, uint32_t value, uint64_t deadline_ns);
 
+// The same, for a word that goes up with whatever the host says, such as *lumen_vmbus_changes().
+void lumen_vmbus_sleep(
+	struct lumen_vmbus *bus, const uint32_t *word, uint32_t value, uint64_t deadline_ns);
+
+// --- sockets, for their driver (<lumen/socket.h>). Thread context ---
+
+// Asks the host to connect a socket of the kernel's with the service, and waits for the channel of
+// that connection. `guest` is a name for it that no other connection to the service has.
+// LUMEN_REFUSED (nobody listens, or the host has no room), LUMEN_NOT_SUPPORTED (below version 4.0),
+// LUMEN_TIMED_OUT (at 4.0 if nobody listens, too), or another status of HvCallPostMessage. The
+// pointer lives until lumen_channel_give_back() or disconnect.
+lumen_status lumen_vmbus_connect_socket(struct lumen_vmbus *bus, const struct vmbus_guid *service,
+	const struct vmbus_guid *guest, struct lumen_channel **channel_out);
+
+// The channel by which somebody of the host's wants to be connected with this service of the
+// kernel's: each once, in the order of the offers; NULL: there is none. Life of the pointer as
+// above.
+struct lumen_channel *lumen_vmbus_accept_socket(
+	struct lumen_vmbus *bus, const struct vmbus_guid *service);
+
+// Of these two, closed: it is released as soon as the host has rescinded it, and *channel is dead.
+void lumen_channel_give_back(struct lumen_channel *channel);
+
+// *counter goes up, with lumen_wake(), whenever *lumen_vmbus_changes() does: one for the bus. NULL:
+// none any more. Any context.
+void lumen_vmbus_watch(struct lumen_vmbus *bus, uint32_t *counter);
+
 // --- packets. Callers of the two sending functions are serialised by the caller, and so are those
 // of the receiving ones; interrupts may be off. ---
 

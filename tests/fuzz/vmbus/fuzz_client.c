@@ -13,10 +13,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define CHANNELS 3u
 #define GPADLS	 4u
 #define IDS	 64u // GPADL ids that are watched
+#define SOCKETS	 2u
 
 static struct vmbus_client client;
 static struct vmbus_client_channel channels[CHANNELS];
 static struct vmbus_client_gpadl gpadls[GPADLS];
+static struct vmbus_client_socket sockets[SOCKETS];
+static bool asked[SOCKETS]; // a socket is the machine's
 
 // What the host was told, and what the embedder may believe.
 static bool opened[VMBUS_RELID_MAX + 1];    // OPEN_CHANNEL, without CLOSE_CHANNEL
@@ -196,6 +199,13 @@ static void hear_apt(uint8_t type, uint8_t choice)
 	case VMBUS_MESSAGE_OFFER_CHANNEL:
 		message.offer_channel.relid = choice % 8;
 		message.offer_channel.is_dedicated_interrupt = choice < 240;
+		message.offer_channel.interface_instance = sockets[choice / 8 % SOCKETS].guest;
+		message.offer_channel.flags = choice & 16 ? VMBUS_OFFER_TLNPI_PROVIDER : 0;
+		message.offer_channel.user_defined[4] = choice >> 5 & 1;
+		break;
+	case VMBUS_MESSAGE_TL_CONNECT_RESULT:
+		message.tl_connect_result.endpoint_id = sockets[choice % SOCKETS].guest;
+		message.tl_connect_result.status = status;
 		break;
 	case VMBUS_MESSAGE_OPEN_CHANNEL_RESULT:
 		message.open_channel_result.relid = channel->offer.relid;
@@ -249,12 +259,32 @@ static void undeliverable(void)
 		vmbus_client_contact_undeliverable(&client);
 }
 
+// A refusal, or an offer that nobody else has, answers what was asked for.
+static void ask_socket(uint32_t number, bool ask)
+{
+	struct vmbus_client_socket *socket = &sockets[number % SOCKETS];
+	bool *is_asked = &asked[number % SOCKETS];
+	struct vmbus_client_channel *channel;
+
+	if (ask && !*is_asked) {
+		*is_asked = vmbus_client_connect_socket(&client, socket) == VMBUS_CLIENT_OK;
+		return;
+	}
+	channel = vmbus_client_take_socket(&client, &socket->service, ask ? socket : NULL);
+	require(!channel || (channel->taken && !channel->rescinded &&
+				    channel->state == VMBUS_CLIENT_CHANNEL_CLOSED));
+	if (*is_asked && (number & 8 || socket->refused || (channel && ask))) {
+		vmbus_client_forget_socket(&client, socket);
+		*is_asked = false;
+	}
+}
+
 static void ask(uint8_t what, uint8_t choice)
 {
 	struct vmbus_client_channel *channel = &channels[choice % CHANNELS];
 	uint32_t id = gpadls[choice % GPADLS].id;
 
-	switch (what % 12) {
+	switch (what % 13) {
 	case 0:
 		vmbus_client_connect(&client, choice & 1 ? VMBUS_VERSION_5_2 : 0, choice);
 		break;
@@ -287,6 +317,9 @@ static void ask(uint8_t what, uint8_t choice)
 		break;
 	case 10:
 		undeliverable();
+		break;
+	case 12:
+		ask_socket(choice, choice & 4);
 		break;
 	default:
 		post_one();

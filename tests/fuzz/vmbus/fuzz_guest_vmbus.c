@@ -71,6 +71,23 @@ static void honest_answer(struct guest_rig *rig, union vmbus_message *answer)
 		answer->header.type = VMBUS_MESSAGE_MODIFY_CHANNEL_RESPONSE;
 		answer->modify_channel_response.relid = post->modify_channel.relid;
 		break;
+	case VMBUS_MESSAGE_TL_CONNECT_REQUEST:
+		answer->header.type =
+			take() & 1 ? VMBUS_MESSAGE_TL_CONNECT_RESULT : VMBUS_MESSAGE_OFFER_CHANNEL;
+		if (answer->header.type == VMBUS_MESSAGE_TL_CONNECT_RESULT) {
+			answer->tl_connect_result.endpoint_id =
+				post->tl_connect_request.endpoint_id;
+			answer->tl_connect_result.service_id = post->tl_connect_request.service_id;
+			answer->tl_connect_result.status = VMBUS_STATUS_CONNECTION_REFUSED;
+			break;
+		}
+		answer->offer_channel.interface_instance = post->tl_connect_request.endpoint_id;
+		answer->offer_channel.interface_type = post->tl_connect_request.service_id;
+		answer->offer_channel.flags = VMBUS_OFFER_TLNPI_PROVIDER;
+		answer->offer_channel.relid = 1 + take() % 4;
+		answer->offer_channel.is_dedicated_interrupt = 1;
+		answer->offer_channel.user_defined[4] = take() & 1;
+		break;
 	case VMBUS_MESSAGE_UNLOAD:
 		answer->header.type = VMBUS_MESSAGE_UNLOAD_COMPLETE;
 		break;
@@ -231,6 +248,26 @@ static void release(uint32_t slot)
 	}
 }
 
+// A socket's channel, by either end's wish, in a place that is free; or it is given back.
+static void socket_acts(uint32_t slot, uint8_t how)
+{
+	static const struct vmbus_guid service = { .data1 = 7 };
+	struct vmbus_guid guest = { .data1 = how };
+	struct lumen_channel *channel = held[slot];
+
+	if (channel && how & 128 && !channel->live) {
+		for (uint32_t i = 0; i < HELD; i++)
+			held[i] = held[i] == channel ? NULL : held[i];
+		lumen_channel_give_back(channel);
+	} else if (!channel && how & 64) {
+		held[slot] = lumen_vmbus_accept_socket(bus, &service);
+	} else if (!channel) {
+		require(lumen_vmbus_connect_socket(bus, &service, &guest, &held[slot]) !=
+				LUMEN_OK ||
+			held[slot]->held);
+	}
+}
+
 static void driver_acts(struct guest_rig *rig)
 {
 	uint8_t what = take(), how = take();
@@ -240,11 +277,13 @@ static void driver_acts(struct guest_rig *rig)
 	if (what & 128)
 		host_acts(NULL, rig);
 	channel = held[slot];
-	if (what % 10 == 0)
+	if (what % 11 == 0)
 		held[slot] = lumen_vmbus_find(bus, NULL, how / HELD % 3);
+	if (what % 11 == 10)
+		socket_acts(slot, how);
 	if (!channel)
 		return;
-	switch (what % 10) {
+	switch (what % 11) {
 	case 1:
 		open_channel(channel, how);
 		break;

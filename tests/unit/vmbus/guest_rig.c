@@ -148,6 +148,10 @@ static void take_action(struct guest_rig *rig, const struct vmbus_action *action
 	case VMBUS_ACTION_FREED:
 		device_of(rig, action->relid)->relid = 0;
 		break;
+	case VMBUS_ACTION_SOCKET:
+		if (rig->on_socket)
+			rig->on_socket(rig, &action->socket);
+		break;
 	case VMBUS_ACTION_VIOLATION:
 		rig->violations++;
 		rig->last_violation = action->violation.reason;

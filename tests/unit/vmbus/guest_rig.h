@@ -88,6 +88,8 @@ struct guest_rig {
 	void (*on_post)(void *context, struct guest_rig *rig); // before each HvCallPostMessage
 	// Instead of running the host when the guest waits. Returns whether anything happened.
 	bool (*on_wait)(void *context, struct guest_rig *rig);
+	// The guest asks for a socket: vmbus_server_answer_socket(), in here or later.
+	void (*on_socket)(struct guest_rig *rig, const struct vmbus_socket_request *request);
 	bool messages_wait;  // in the SIM page, not taken
 	bool sleeps;	     // lumen_wait() is the kernel's own: it does not look at the SynIC
 	bool swallow;	     // posts succeed, and nobody hears them

@@ -30,6 +30,11 @@ static void take_actions(struct pair *pair)
 		case VMBUS_ACTION_MODIFY:
 			pair->moved_to = action.target_vp;
 			break;
+		case VMBUS_ACTION_SOCKET:
+			cr_assert_eq(action.socket.service.data1, 77);
+			cr_assert(vmbus_server_answer_socket(
+				&pair->rig->server, action.socket.id, true));
+			break;
 		case VMBUS_ACTION_VIOLATION:
 			cr_assert_fail("the guest: %s, message %u",
 				vmbus_violation_name(action.violation.reason),
@@ -100,6 +105,24 @@ static uint32_t give_gpadl(struct pair *pair, uint32_t count, uint64_t first)
 	return id;
 }
 
+// A socket that nobody listens for.
+static void ask_for_socket(struct pair *pair)
+{
+	struct vmbus_client *client = &pair->machine.client;
+	struct vmbus_client_socket socket = { .service.data1 = 77, .guest.data1 = 88 };
+
+	if (client->version < VMBUS_VERSION_4_0) {
+		cr_assert_eq(vmbus_client_connect_socket(client, &socket), VMBUS_CLIENT_TOO_OLD);
+		return;
+	}
+	cr_assert_eq(vmbus_client_connect_socket(client, &socket), VMBUS_CLIENT_OK);
+	converse(pair);
+	cr_assert_eq(socket.refused, client->version >= VMBUS_VERSION_4_1);
+	cr_assert_null(vmbus_client_take_socket(client, &socket.service, &socket));
+	vmbus_client_forget_socket(client, &socket);
+	cr_assert_null(client->sockets);
+}
+
 // All that a guest ever says, and all that it is ever told.
 static void tell_the_whole_story(struct pair *pair)
 {
@@ -135,6 +158,7 @@ static void tell_the_whole_story(struct pair *pair)
 	} else {
 		cr_assert_eq(vmbus_client_modify(client, channel, 3), VMBUS_CLIENT_TOO_OLD);
 	}
+	ask_for_socket(pair);
 	cr_assert_eq(vmbus_client_close(client, channel), VMBUS_CLIENT_OK);
 	cr_assert_eq(vmbus_client_gpadl_teardown(client, open.gpadl), VMBUS_CLIENT_OK);
 	converse(pair);
@@ -165,8 +189,7 @@ static bool never_said(uint32_t type)
 	return type == VMBUS_MESSAGE_OPEN_RESERVED_CHANNEL ||
 	       type == VMBUS_MESSAGE_CLOSE_RESERVED_CHANNEL ||
 	       type == VMBUS_MESSAGE_CLOSE_RESERVED_RESPONSE ||
-	       type == VMBUS_MESSAGE_TL_CONNECT_REQUEST ||
-	       type == VMBUS_MESSAGE_TL_CONNECT_RESULT || type == VMBUS_MESSAGE_MODIFY_CONNECTION ||
+	       type == VMBUS_MESSAGE_MODIFY_CONNECTION ||
 	       type == VMBUS_MESSAGE_MODIFY_CONNECTION_RESPONSE;
 }
 
@@ -496,4 +519,105 @@ Test(client, violations_have_names)
 	for (i = 0; i < VMBUS_CLIENT_VIOLATION_COUNT; i++)
 		cr_assert_neq(vmbus_client_violation_name(i)[0], 0);
 	cr_assert_str_eq(vmbus_client_violation_name(i), "unknown");
+}
+
+// --- sockets ---
+
+static void hear_socket_offer(struct machine *machine, uint32_t relid, uint32_t service,
+	uint32_t instance, bool from_host)
+{
+	const struct vmbus_socket_parameters parameters = { .from_host = from_host };
+	union vmbus_message message = { .offer_channel = {
+						.header.type = VMBUS_MESSAGE_OFFER_CHANNEL,
+						.interface_type.data1 = service,
+						.interface_instance.data1 = instance,
+						.flags = VMBUS_OFFER_TLNPI_PROVIDER,
+						.relid = relid,
+						.is_dedicated_interrupt = 1,
+					} };
+
+	memcpy(message.offer_channel.user_defined, &parameters, sizeof(parameters));
+	cr_assert_eq(hear(machine, &message), EVENT(OFFER));
+}
+
+static void hear_socket_result(
+	struct machine *machine, uint32_t service, uint32_t guest, uint32_t status)
+{
+	const union vmbus_message message = { .tl_connect_result = {
+						      .header.type =
+							      VMBUS_MESSAGE_TL_CONNECT_RESULT,
+						      .endpoint_id.data1 = guest,
+						      .service_id.data1 = service,
+						      .status = status,
+					      } };
+
+	cr_assert_eq(hear(machine, &message), EVENT(NOTHING));
+}
+
+// Which of the two it is counts, and each is taken once; what has no such flag is no socket.
+Test(client, offers_of_sockets)
+{
+	const struct vmbus_guid service = { .data1 = 77 };
+	struct vmbus_client_socket socket = { .service = service, .guest.data1 = 88 };
+	struct machine machine;
+	struct vmbus_client *client = &machine.client;
+
+	machine_at(&machine, VMBUS_CLIENT_OFFERED, 0);
+	memset(machine.channels, 0, sizeof(machine.channels));
+	hear_socket_offer(&machine, 1, 77, 88, true);
+	hear_socket_offer(&machine, 2, 77, 89, false); // nobody has asked for it
+	cr_assert_null(vmbus_client_take_socket(client, &service, &socket));
+	cr_assert_eq(vmbus_client_take_socket(client, &service, NULL), &machine.channels[0]);
+	cr_assert_null(vmbus_client_take_socket(client, &service, NULL));
+	hear_socket_offer(&machine, 3, 77, 88, false);
+	cr_assert_null(vmbus_client_take_socket(client, &socket.guest, &socket));
+	cr_assert_eq(vmbus_client_take_socket(client, &service, &socket), &machine.channels[2]);
+	cr_assert_null(vmbus_client_take_socket(client, &service, &socket));
+	machine.channels[2].taken = false;
+	machine.channels[2].rescinded = true;
+	cr_assert_null(vmbus_client_take_socket(client, &service, &socket));
+	machine.channels[2].rescinded = false;
+	machine.channels[2].offer.flags = VMBUS_OFFER_NAMED_PIPE_MODE;
+	cr_assert_null(vmbus_client_take_socket(client, &service, &socket));
+}
+
+Test(client, results_of_sockets)
+{
+	struct vmbus_client_socket sockets[3];
+	struct machine machine;
+	struct vmbus_client *client = &machine.client;
+
+	machine_at(&machine, VMBUS_CLIENT_OFFERED, 0);
+	hear_socket_result(&machine, 77, 1, VMBUS_STATUS_CONNECTION_REFUSED);
+	for (uint32_t i = 0; i < 3; i++) {
+		sockets[i] = (struct vmbus_client_socket){ .service.data1 = 77, .guest.data1 = i };
+		cr_assert_eq(vmbus_client_connect_socket(client, &sockets[i]), VMBUS_CLIENT_OK);
+	}
+	drain(&machine);
+	hear_socket_result(&machine, 77, 0, VMBUS_STATUS_SUCCESS);
+	hear_socket_result(&machine, 78, 0, VMBUS_STATUS_CONNECTION_REFUSED);
+	hear_socket_result(&machine, 77, 1, VMBUS_STATUS_CONNECTION_REFUSED);
+	hear_socket_result(&machine, 77, 1, VMBUS_STATUS_SUCCESS);
+	vmbus_client_forget_socket(client, &sockets[2]);
+	hear_socket_result(&machine, 77, 2, VMBUS_STATUS_CONNECTION_REFUSED); // late
+	cr_assert(!sockets[0].refused && sockets[1].refused && !sockets[2].refused);
+	vmbus_client_forget_socket(client, &sockets[2]);
+	vmbus_client_forget_socket(client, &sockets[0]);
+	vmbus_client_forget_socket(client, &sockets[1]);
+	cr_assert_null(client->sockets);
+}
+
+Test(client, a_socket_waits_for_its_turn)
+{
+	struct vmbus_client_socket socket = { .service.data1 = 77 };
+	struct machine machine;
+
+	machine_at(&machine, VMBUS_CLIENT_CONTACTING, 0);
+	cr_assert_eq(vmbus_client_connect_socket(&machine.client, &socket), VMBUS_CLIENT_BAD_STATE);
+	machine_at(&machine, VMBUS_CLIENT_OFFERED, 0);
+	for (uint32_t i = 0; i < VMBUS_CLIENT_POSTS; i++)
+		cr_assert_eq(vmbus_client_connect_socket(&machine.client,
+				     &(struct vmbus_client_socket){ .service.data1 = i }),
+			VMBUS_CLIENT_OK);
+	cr_assert_eq(vmbus_client_connect_socket(&machine.client, &socket), VMBUS_CLIENT_BUSY);
 }
