@@ -37,6 +37,10 @@
 #define pipe_parse			   lumen_pipe_parse
 #define rndis_parse_frame		   lumen_rndis_parse_frame
 #define rndis_put_frame			   lumen_rndis_put_frame
+#define socket_signalled		   lumen_socket_signalled
+#define socket_sleep			   lumen_socket_sleep
+#define socket_take			   lumen_socket_take
+#define socket_tell			   lumen_socket_tell
 #define storage_ask_disk		   lumen_storage_ask_disk
 #define storage_capacity		   lumen_storage_capacity
 #define storage_drop			   lumen_storage_drop

@@ -21,6 +21,7 @@ ALLOWED = {
     "drivers/vsc": ("hypercall", "vmbus", "drivers/proto", "drivers/common", "guest-sdk"),
     "drivers/vsc/ic": ("hypercall", "vmbus", "drivers/proto", "drivers/common", "drivers/vsc", "guest-sdk"),
     "drivers/vsc/net": ("hypercall", "vmbus", "drivers/proto", "drivers/common", "drivers/vsc", "guest-sdk"),
+    "drivers/vsc/socket": ("hypercall", "vmbus", "drivers/proto", "drivers/common", "drivers/vsc", "guest-sdk"),
     "drivers/vsc/storage": ("hypercall", "vmbus", "drivers/proto", "drivers/vsc", "guest-sdk"),
     "sdk": ("hypercall", "vmbus", "drivers/proto", "drivers/common", "drivers/vsc", "guest-sdk"),
     "drivers/vsp": ("hypercall", "vmbus", "drivers/proto", "drivers/common"),

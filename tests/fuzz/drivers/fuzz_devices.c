@@ -223,7 +223,7 @@ static void vsc(const struct fuzz_device *device, uint32_t how)
 
 static const struct fuzz_device *pick(uint32_t number)
 {
-	number %= 3 * fuzz_ic_count + 2; // storage and the network have most of the chances
+	number %= 3 * fuzz_ic_count + 3; // storage and the network have most of the chances
 	if (number < fuzz_ic_count)
 		return &fuzz_ic[number];
 	if (number >= 3 * fuzz_ic_count)

@@ -337,6 +337,9 @@ static void call_handler(struct lumen_channel *channel)
 {
 	if (!channel->open || !rig.interrupts || !channel->config.handler)
 		return;
+	channel->signalled = rig.polled && !rig.waiting;
+	if (channel->signalled)
+		return;
 	// Without a look at the reader, as in guest-sdk/vmbus_channel.c: a thread may be reading.
 	__atomic_store_n(&rig_control(channel, true)->interrupt_mask, 1, __ATOMIC_RELAXED);
 	rig_irq_off = true;
@@ -369,7 +372,7 @@ static bool run_channel(struct lumen_channel *channel)
 		return false;
 	channel->signalled = false;
 	call_handler(channel);
-	return true;
+	return !channel->signalled;
 }
 
 static bool run_backend(void)

@@ -54,15 +54,19 @@ struct lumen_channel {
 
 struct rig {
 	// To be changed by tests.
-	bool threaded;		   // only between open and close
-	bool interrupts;	   // the handler is called when the host signals; else only polling
-	bool hostile;		   // rings may be broken, and a VSP may fail
-	bool full;		   // a VSC finds no room in its ring
-	bool moves;		   // rig_run() moves VSPs before and after each poll
-	bool mute;		   // the host does nothing
-	uint32_t mute_after;	   // the host does nothing after so many runs; 0: never
-	uint32_t rescind_after;	   // the host takes the device away after so many runs; 0: never
-	lumen_status open_status;  // of the next lumen_channel_open()
+	bool threaded;	 // only between open and close
+	bool interrupts; // the handler is called when the host signals; else only polling
+	bool polled;	 // with these: handlers are called while the guest waits, and nowhere else
+	bool hostile;	 // rings may be broken, and a VSP may fail
+	bool full;	 // a VSC finds no room in its ring
+	bool moves;	 // rig_run() moves VSPs before and after each poll
+	bool mute;	 // the host does nothing
+	uint32_t mute_after;	  // the host does nothing after so many runs; 0: never
+	uint32_t rescind_after;	  // the host takes the device away after so many runs; 0: never
+	lumen_status open_status; // of the next lumen_channel_open()
+	// Of the next lumen_vmbus_connect_socket(); whether there is a connection to be accepted.
+	lumen_status connect_status;
+	bool wanted;
 	uint32_t fail_alloc;	   // the allocation with this number fails, from 1 on
 	lumen_status gpadl_status; // of the next lumen_gpadl_create()
 	bool keeps_gpadls;	   // the host gives none back
@@ -85,11 +89,15 @@ struct rig {
 	struct lumen_channel channels[RIG_CHANNELS];
 	uint8_t *ram; // the raw guest's, from GPA 0 on
 	uint32_t ram_pages;
+	bool waiting; // the guest
 	uint32_t runs, waits, slept, moved;
 	uint32_t pages; // that the VSC has allocated now
 	uint32_t allocations;
 	uint32_t gpadls; // bits, of numbers that are lent
 	uint32_t changes;
+	uint32_t *watch;
+	uint32_t given_back;	 // channels of sockets
+	struct vmbus_guid guest; // the last one that was to be connected
 };
 
 extern struct rig rig;

@@ -150,8 +150,10 @@ void lumen_wait(const uint32_t *word, uint32_t value, uint64_t deadline_ns)
 	if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value)
 		return;
 	rig.slept++;
+	rig.waiting = true;
 	if (!rig_run() && !lumen_is_due(deadline_ns))
 		rig.now = deadline_ns;
+	rig.waiting = false;
 }
 
 // --- vmbus.h ---
@@ -168,6 +170,47 @@ const uint32_t *lumen_vmbus_changes(const struct lumen_vmbus *bus)
 {
 	(void)bus;
 	return &rig.changes;
+}
+
+void lumen_vmbus_sleep(
+	struct lumen_vmbus *bus, const uint32_t *word, uint32_t value, uint64_t deadline_ns)
+{
+	(void)bus;
+	lumen_wait(word, value, deadline_ns);
+}
+
+void lumen_vmbus_watch(struct lumen_vmbus *bus, uint32_t *counter)
+{
+	(void)bus;
+	rig.watch = counter;
+}
+
+lumen_status lumen_vmbus_connect_socket(struct lumen_vmbus *bus, const struct vmbus_guid *service,
+	const struct vmbus_guid *guest, struct lumen_channel **channel_out)
+{
+	const lumen_status status = rig.connect_status;
+
+	rig_check(!rig_irq_off && memcmp(&rig.guest, guest, sizeof(*guest)) != 0);
+	rig.guest = *guest;
+	rig.connect_status = LUMEN_OK;
+	*channel_out = lumen_vmbus_find(bus, service, 0);
+	return status == LUMEN_OK && !*channel_out ? LUMEN_REFUSED : status;
+}
+
+struct lumen_channel *lumen_vmbus_accept_socket(
+	struct lumen_vmbus *bus, const struct vmbus_guid *service)
+{
+	struct lumen_channel *channel = rig.wanted ? lumen_vmbus_find(bus, service, 0) : NULL;
+
+	rig.wanted &= !channel;
+	return channel;
+}
+
+void lumen_channel_give_back(struct lumen_channel *channel)
+{
+	rig_check(!channel->open);
+	channel->rescinded = false; // it is another one, when it is offered again
+	rig.given_back++;
 }
 
 struct lumen_channel *lumen_channel_sub(struct lumen_channel *channel, uint32_t index)

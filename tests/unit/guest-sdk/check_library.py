@@ -29,7 +29,7 @@ CXX = ["-ffreestanding", "-fno-exceptions", "-fno-rtti", "-Wall", "-Wextra", "-W
 CXX_STANDARDS = ("c++11", "c++20")
 # Bytes of stack, without what the kernel's own functions and handlers take (docs/sdk.md).
 LARGE = r"lumen_(?:tlb_flush_list|\w+_ex)"
-LONG = r"lumen_(?:\w*(?:open|close|connect|scan|gpadl)\w*|disk_\w+)"
+LONG = r"lumen_(?:\w*(?:open|close|connect|accept|scan|gpadl)\w*|disk_\w+)"
 STACK = {LARGE: 4608, LONG: 2048, rf"(?!{LARGE}|{LONG})lumen_\w+": 1024}
 # What compilers call by themselves, weak.
 COMPILERS_OWN = {"memcmp", "memcpy", "memmove", "memset"}
@@ -71,8 +71,9 @@ PARTS = {
 
 # What a kernel may call, and the objects of its neighbours, which do not come with it.
 WITHOUT = {
-    "a disk": ("storage", "lumen_storage_open(0, 0, 0)", r"ic|ic_\w+|net\w*|rndis|pipe|utf16"),
-    "a network card": ("net", "lumen_net_open(0, 0, 0)", r"storage\w*|ic|ic_\w+|pipe|utf16"),
+    "a disk": ("storage", "lumen_storage_open(0, 0, 0)", r"ic|ic_\w+|net\w*|rndis|pipe|utf16|\w*socket\w*"),
+    "a network card": ("net", "lumen_net_open(0, 0, 0)", r"storage\w*|ic|ic_\w+|pipe|utf16|\w*socket\w*"),
+    "a socket": ("socket", "lumen_socket_connect(0, 0, 0)", r"storage\w*|net\w*|rndis|ic|ic_\w+|utf16"),
     "a heartbeat": ("ic", "lumen_heartbeat_open(0, 0)", r"storage\w*|net\w*|rndis|ic_(?!vsc|heartbeat)\w+|utf16"),
     "backup": ("ic", "lumen_vss_open(0, 0, 0)", r"storage\w*|net\w*|rndis|ic_(?!vsc|vss)\w+|utf16"),
 }

@@ -48,6 +48,20 @@ static void end(void *context)
 	rig_check(!socket_host.ends++);
 }
 
+static uint32_t take_back(uint32_t count)
+{
+	struct lumen_channel *channel = &rig.channels[0];
+	const struct socket_vsp *socket = (const struct socket_vsp *)channel->vsp;
+
+	(void)count;
+	if (!socket_host.takes_back || !channel->open || channel->rescinded || !socket ||
+		!socket->program_ended || socket->out_waits ||
+		!(socket->program_told || socket->program_gone))
+		return 0;
+	rig_rescind_one(channel);
+	return 1;
+}
+
 // Another connection.
 static void on_open(struct lumen_channel *channel)
 {
@@ -65,5 +79,6 @@ void socket_host_create(void)
 	socket_host.room = socket_host.gulp = SOCKET_HOST_BYTES;
 	rig_create(1);
 	rig.on_open = on_open;
+	rig.backend = take_back;
 	rig_offer(0, &guid, &socket_vsp_class, &socket_host.config);
 }

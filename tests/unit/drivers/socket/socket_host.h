@@ -19,6 +19,8 @@ struct socket_test_host {
 	// What it writes: so many bytes, each its number, and then no more.
 	uint32_t written, to_write;
 	bool ended;
+	// The host takes the channel back when the connection is over, as the worker does.
+	bool takes_back;
 };
 
 extern struct socket_test_host socket_host;
