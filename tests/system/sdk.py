@@ -9,10 +9,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from lumen import paths
+from lumen import paths, rootscript
 
 FENCE = re.compile(r"^```\w+ (\S+)\n(.*?)^```$", re.M | re.S)
 GREETING = "Hello from the first block of the disk."
+PROGRAM = paths.RELEASE / "tests/guests/linux-sockets"
 
 
 def _call(t, words, **options):
@@ -39,8 +40,8 @@ def _write_files(directory):
 # The kernels of docs/sdk.md: what build.sh is called with.
 POLLER, SLEEPER = "10.7.0.5", "10.7.0.6"
 SLEEPING = ["vectors.S", "interrupts.c"]
-KERNELS = {"polling": [], "sleeping": SLEEPING, "polling-ping": ["ping.c"],
-           "sleeping-ping": [*SLEEPING, "ping.c", f"-DADDRESS={SLEEPER.replace('.', ',')}"]}
+KERNELS = {"polling": ["talk.c"], "sleeping": SLEEPING, "polling-ping": ["ping.c", "talk.c"],
+           "sleeping-ping": [*SLEEPING, "ping.c", "talk.c", f"-DADDRESS={SLEEPER.replace('.', ',')}"]}
 
 
 def _kernel(t, directory, compiler, files, pkg_config_path):
@@ -59,6 +60,9 @@ fail() { echo "FAIL: $1"; tail -n 20 "/run/lumen/$JOB-"*/console.log "/run/lumen
 answers()
 {
 	lumenctl create "$JOB-$1" --kernel "$FILES/$1" --memory 64M --net "$JOB" || fail "create $1"
+	"$FILES/sockets" echo "unix:/run/lumen/$JOB-$1/vsock_1024" &
+	echo=$!
+	until_it "nobody listens for $1" [ -S "/run/lumen/$JOB-$1/vsock_1024" ]
 	lumenctl start "$JOB-$1" || fail "start $1"
 	tries=0
 	until ping -c 1 -W 1 "$2" >/dev/null; do
@@ -70,7 +74,9 @@ answers()
 	for cause in bad_message bad_headers bad_length bad_memory spoofed wire_refused; do
 		lumenctl stat "$JOB-$1" | grep "^net.$cause 0$" || fail "$1: $cause"
 	done
+	grep "^A kernel was here.$" "/run/lumen/$JOB-$1/console.log" || fail "$1 does not hear what it has said"
 	lumenctl kill "$JOB-$1" || fail "kill $1"
+	kill $echo
 }
 
 while read -r module; do insmod "$module" 2>/dev/null; done </lib/modules/order.net
@@ -101,12 +107,12 @@ def _disk(t):
 def _ping_job(t, kernels):
     """One after the other; which of them sleep is in their names, and so is their address."""
     words = "".join(f"answers {which} {SLEEPER if which.startswith('sleeping') else POLLER}\n" for which in kernels)
-    return t.shared_root(PING + words, files=kernels, memory=64)
+    return t.shared_root(rootscript.UNTIL + PING + words, files=kernels | {"sockets": PROGRAM}, memory=64)
 
 
 def test_kernel_outside_this_tree(t):
     """The kernels of docs/sdk.md, built outside with gcc and with clang: those with a disk have the time and what
-    is on it, those with a network card answer ARP and ping."""
+    is on it, those with a network card answer ARP and ping; where a program listens, it is talked to."""
     kernels, disk = _build(t), _disk(t)
     pinged = {which: kernel for which, kernel in kernels.items() if "-ping-" in which}
     others = [which for which in kernels if which not in pinged]
@@ -117,4 +123,5 @@ def test_kernel_outside_this_tree(t):
         t.check(re.search(r"Running for [1-9]\d* us, it says\.", result.console),
                 f"{which}: no time on the console")
         t.contains(result.console, f"2048 blocks of 512 bytes. It begins with: {GREETING}")
+        t.equal("LUMEN_REFUSED" in result.console, which.startswith("polling"), f"{which}: nobody listens")
     t.equal(ping.status, 0, "status of the pings")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """VMBus sockets, with the stock hv_sock driver in the child: lumenctl exec and copy, programs on both sides,
-and what is left when one of them is killed."""
+and what is left when one of them is killed; and with the SDK's."""
 
 from lumen import paths, rootscript
 from lumen.status import number_from_environment
@@ -9,6 +9,7 @@ STREAM = number_from_environment("SOCKETS_STREAM", 1)  # MiB through standard in
 MIB = number_from_environment("SOCKETS_MIB", 64)  # of the sparse file; 1024 by hand
 ROW = number_from_environment("SOCKETS_ROW", 20)  # connections one after the other; 1000 by hand
 PROGRAM = paths.RELEASE / "tests/guests/linux-sockets"
+STREAMS = paths.RELEASE / "tests/guests/guest-streams"
 
 SCRIPT = r"""
 cd /tmp
@@ -223,3 +224,59 @@ def test_stock_child(t):
                     files={"sockets": PROGRAM}, memory=384, timeout=200 + 2 * MIB // 4 + ROW // 2,
                     disks=[t.disk(t.copy_of(pristine, "disk.img"))])
     t.equal(result.status, 0, "status of the script")
+
+
+# The SDK's kernel serves programs here, and is a client of theirs.
+STREAMS_SCRIPT = r"""
+fail() { echo "FAIL: $1"; tail -n 20 "$at/console.log" "$at/log"; lumenctl stat "$name" | grep ^socket; exit 1; }
+there_are() { [ "$(lumenctl stat "$name" | sed -n "s/^socket.connections //p")" = "$1" ]; }
+drive() { port=$1; shift; "$FILES/sockets" drive "child:$at/vsock:$port" "$@"; }
+
+# streams KIND ROW ROUNDS
+streams()
+{
+	name=$JOB-$1 at=/run/lumen/$JOB-$1
+	lumenctl create "$name" --kernel "$FILES/kernel" --memory 32M --append "$1" || fail create
+	lumenctl start "$name" || fail start
+	until_it "not ready" grep -q "streams: ready" $at/console.log
+
+	# Many at once, and in a row.
+	drive 77 8 102400 1 || fail "8 at once, to the kernel"
+	drive 77 1 100 "$2" || fail "$2 in a row, to the kernel"
+	"$FILES/sockets" echo "unix:$at/vsock_88" >"echo.$1" &
+	server=$!
+	until_it "nobody listens in the root" grep -q listening "echo.$1"
+	drive 76 1 1000 "$3" || fail "8 at once to the root"
+	drive 75 1 1000 1 || fail "to nobody in the root"
+	until_it "connections are left" there_are 0
+
+	# Whoever is killed, the kernel goes on.
+	"$FILES/sockets" hold "child:$at/vsock:77" 20 >"held.$1" &
+	holder=$!
+	until_it "20 are not held" grep -q held "held.$1"
+	there_are 20 || fail "connections are not counted"
+	kill -9 $holder $server
+	until_it "connections of the dead are left" there_are 0
+	drive 77 8 20000 2 || fail "after that"
+
+	drive 74 1 1 1 >"end.$1" && fail "port 74 says something back"
+	lumenctl wait "$name" >"wait.$1" 2>&1
+	status=$?
+	tr -d '\r' <"$at/console.log"
+	[ $status = 0 ] || { cat "wait.$1"; fail "the kernel's status is $status"; }
+}
+
+streams interrupts 70 2 # in a row are more than the bus has channels
+streams polled 5 1
+"""
+
+
+def test_sdk(t):
+    """A kernel with the SDK's sockets and programs of the root: 100 KiB each way, 8 at once, half-closed, as
+    client and as server, and killed; with interrupts and polled."""
+    result = yield t.shared_root(rootscript.UNTIL + STREAMS_SCRIPT, files={"sockets": PROGRAM, "kernel": STREAMS},
+                                 memory=96)
+    t.equal(result.status, 0, "status of the script")
+    for text, times in (("PASS: 8 at once, and each has its bytes back", 3), ("PASS: nobody listens", 2),
+                        ("FAIL", 0)):
+        t.equal(result.console.count(text), times, text)
