@@ -23,8 +23,10 @@ static const struct element {
 	{ RNDIS_INFO_8021Q, RNDIS_HAS_VLAN, offsetof(struct rndis_frame, vlan) },
 	{ RNDIS_INFO_HASH_VALUE, RNDIS_HAS_HASH, offsetof(struct rndis_frame, hash_value) },
 	{ RNDIS_INFO_HASH_KIND, RNDIS_HAS_HASH, offsetof(struct rndis_frame, hash_kind) },
+	{ RNDIS_INFO_ID, RNDIS_HAS_ID, offsetof(struct rndis_frame, id) },
 };
-_Static_assert(RNDIS_PUT_MAX == PREFIX + ARRAY_SIZE(elements) * (ELEMENT + 4), "RNDIS_PUT_MAX");
+_Static_assert(
+	RNDIS_PUT_MAX == PREFIX + (ARRAY_SIZE(elements) - 1) * (ELEMENT + 4), "RNDIS_PUT_MAX");
 
 static bool is_within(uint32_t offset, uint32_t length, uint32_t whole)
 {

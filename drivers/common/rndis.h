@@ -25,7 +25,7 @@ static inline uint16_t rndis_tag_of_vlan(uint32_t vlan)
 // (Linux needs 112 bytes, FreeBSD 140.)
 #define RNDIS_HEAD_MAX 512u
 
-// What rndis_put_frame() writes at most.
+// What rndis_put_frame() writes at most; with RNDIS_HAS_ID, which no guest has to say, 16 more.
 #define RNDIS_PUT_MAX (sizeof(struct rndis_header) + sizeof(struct rndis_packet) + 5 * 16u)
 
 // A frame, and those elements of its information that are known; `has` says which are there.
@@ -33,6 +33,7 @@ static inline uint16_t rndis_tag_of_vlan(uint32_t vlan)
 #define RNDIS_HAS_LSO	   0x2u
 #define RNDIS_HAS_VLAN	   0x4u
 #define RNDIS_HAS_HASH	   0x8u // both of its elements, or (read) one of them
+#define RNDIS_HAS_ID	   0x10u
 struct rndis_frame {
 	uint32_t offset; // of its data, from the message's first byte on
 	uint32_t length;
@@ -41,6 +42,7 @@ struct rndis_frame {
 	uint32_t lso;	   // RNDIS_LSO_*
 	uint32_t vlan;	   // RNDIS_INFO_8021Q
 	uint32_t hash_value, hash_kind;
+	struct rndis_info_id id;
 };
 
 // Why a message is not taken. The names are those of counters.

@@ -131,6 +131,9 @@ struct nvsp_rndis_packet_complete {
 #define NVSP_CAPABILITY_SUBNET_ID      0x40ull
 #define NVSP_CAPABILITY_RSC	       0x80ull // segments that the host has coalesced, NVSP_VERSION_6_1
 
+// Pieces of such a frame, at most (Linux: NVSP_RSC_MAX).
+#define NVSP_RSC_MAX 562u
+
 struct nvsp_ndis_config {
 	uint32_t mtu; // the frame's header included
 	uint32_t rsvd;

@@ -122,7 +122,7 @@ __extension__ enum rndis_info_type {
 	RNDIS_INFO_8021Q = 6, // priority 2:0, CFI 3, VLAN 15:4
 	RNDIS_INFO_HASH_VALUE = 9,
 	RNDIS_INFO_HASH_KIND = 10,
-	RNDIS_INFO_ID = RNDIS_INFO_INTERNAL | 1, // struct rndis_info_id: one of coalesced segments
+	RNDIS_INFO_ID = RNDIS_INFO_INTERNAL | 1, // struct rndis_info_id, from the host
 };
 
 // An element: size bytes from here on, its data at an offset from here.
@@ -131,6 +131,20 @@ struct rndis_info {
 	uint32_t type; // enum rndis_info_type
 	uint32_t offset;
 };
+
+// RNDIS_INFO_ID: a piece of a frame that the host has put together of several (receive-side
+// coalescing). Its pieces are messages of one VMBus packet, in order; what is said of the frame is
+// in the first one. (Linux: rndis_filter_receive_data.)
+#define RNDIS_ID_PIECE 0x1u // else it is a whole frame
+#define RNDIS_ID_FIRST 0x2u
+#define RNDIS_ID_LAST  0x4u
+
+struct rndis_info_id {
+	uint8_t version; // 1
+	uint8_t flags;	 // RNDIS_ID_*
+	uint16_t id;
+};
+HV_ASSERT(sizeof(struct rndis_info_id) == 4, "rndis_info_id");
 
 // RNDIS_INFO_CHECKSUM, of a frame from the guest: what the host is to fill in.
 #define RNDIS_CHECKSUM_IPV4	    0x01u

@@ -11,6 +11,7 @@
 #define NET_MTU_MIN	      68u // RFC 791
 #define NET_TIMEOUT_NS	      30000000000ull
 #define NET_PACKET_SIZE	      4096u // the largest from the host, descriptor included
+#define NET_PACKET_COALESCED  8192u // the same, with ranges for NVSP_RSC_MAX pieces
 #define NET_SPEED_UNIT	      100u  // bit/s
 
 _Static_assert(LUMEN_NET_DIRECTED == NDIS_FILTER_DIRECTED &&
@@ -30,17 +31,20 @@ struct lumen_channel *lumen_net_find(struct lumen_vmbus *bus, uint32_t index)
 // --- channels ---
 
 static struct net_queue *net_queue_create(
-	struct lumen_net *net, struct lumen_channel *channel, uint32_t depth)
+	struct lumen_net *net, struct lumen_channel *channel, uint32_t depth, bool coalesced)
 {
 	const size_t heads =
 		(sizeof(struct net_queue) + NET_HEAD_STRIDE - 1) & ~(size_t)(NET_HEAD_STRIDE - 1);
-	const size_t size = heads + (size_t)depth * NET_HEAD_STRIDE;
+	const size_t gathered = heads + (size_t)depth * NET_HEAD_STRIDE;
+	const size_t size = gathered + (coalesced ? sizeof(struct net_gathered) : 0);
 	struct vsc_queue *base = vsc_queue_create(&net->vsc, channel, size, depth);
 	struct net_queue *queue = net_queue_of(base);
 
 	if (!base)
 		return NULL;
 	queue->heads = (uint8_t *)queue + heads;
+	if (coalesced)
+		queue->gathered = (struct net_gathered *)(void *)((uint8_t *)queue + gathered);
 	queue->waiting_end = &queue->waiting;
 	queue->done_end = &queue->done;
 	return queue;
@@ -65,7 +69,8 @@ lumen_status net_queue_open(struct lumen_net *net, struct lumen_channel *channel
 {
 	// What the first one got, the others have too.
 	const uint32_t depth = net_or(net->info.depth, net_or(config->depth, NET_DEPTH));
-	struct net_queue *queue = net_queue_create(net, channel, depth);
+	struct net_queue *queue =
+		net_queue_create(net, channel, depth, net_wants_coalesced(config));
 
 	if (!queue)
 		return LUMEN_NO_MEMORY;
@@ -188,10 +193,9 @@ static void net_shut_down(struct lumen_net *net, struct lumen_channel *channel)
 lumen_status lumen_net_open(struct lumen_channel *channel, const struct lumen_net_config *config,
 	struct lumen_net **net_out)
 {
-	static const struct vsc_class class = {
-		.packet_size = NET_PACKET_SIZE,
-		.service = net_service,
-		.drop = net_drop,
+	static const struct vsc_class classes[] = {
+		{ NET_PACKET_SIZE, net_service, net_drop },
+		{ NET_PACKET_COALESCED, net_service, net_drop },
 	};
 	const uint32_t pages = vsc_page_count(sizeof(struct lumen_net));
 	struct lumen_net *net;
@@ -202,7 +206,7 @@ lumen_status lumen_net_open(struct lumen_channel *channel, const struct lumen_ne
 	net = lumen_alloc_pages(pages);
 	if (!net)
 		return LUMEN_NO_MEMORY;
-	net->vsc.class = &class;
+	net->vsc.class = &classes[net_wants_coalesced(config)];
 	net->vsc.polled = config->polled;
 	net->vsc.timeout_ns = config->timeout_ns ? config->timeout_ns : NET_TIMEOUT_NS;
 	net->receive = config->receive;

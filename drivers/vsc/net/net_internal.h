@@ -26,8 +26,17 @@
 
 _Static_assert(RNDIS_PUT_MAX <= NET_HEAD_STRIDE, "heads");
 _Static_assert(LUMEN_NET_MAX_CHANNELS <= VSC_MAX_QUEUES, "channels");
+_Static_assert(LUMEN_NET_MAX_PIECES == NVSP_RSC_MAX, "pieces");
 _Static_assert(sizeof(struct nvsp_message) <= VSC_MAX_ANSWER, "answers");
 _Static_assert(LUMEN_NET_MAX_SEGMENTS + 1 <= VMBUS_PACKET_MAX_RANGES, "ranges");
+
+// A frame that comes in pieces.
+struct net_gathered {
+	uint32_t count; // pieces so far; 0: there is none
+	uint32_t size;	// bytes
+	struct rndis_frame first;
+	struct lumen_net_piece pieces[LUMEN_NET_MAX_PIECES];
+};
 
 // A channel of a card. The owners of its slots are frames; NULL: a copy. vsc.lock keeps all of it,
 // but what is said to be the receiver's.
@@ -47,6 +56,7 @@ struct net_queue {
 	// is false again nobody else receives, and what follows is the receiver's.
 	bool receiving;
 	uint8_t head[RNDIS_HEAD_MAX];
+	struct net_gathered *gathered; // NULL: none are wanted
 
 	struct lumen_net_counters statistics;
 	uint64_t words[NET_WORDS]; // where lists of ranges are put together
@@ -106,6 +116,12 @@ static inline void net_tell_change(struct lumen_net *net)
 {
 	__atomic_fetch_add(&net->changes, 1, __ATOMIC_RELEASE);
 	lumen_wake(&net->changes);
+}
+
+// Whether the caller wants frames that the host has put together.
+static inline bool net_wants_coalesced(const struct lumen_net_config *config)
+{
+	return !(~config->offloads & (LUMEN_NET_COALESCED | LUMEN_NET_RECEIVED));
 }
 
 // How many channels the caller has VPs for.

@@ -6,6 +6,7 @@
 
 #define NET_SECTION_MIN	    512u
 #define NET_RECEIVE_PAGES   128u
+#define NET_COALESCED_PAGES 512u // of which hosts may take 17 for each frame
 #define NET_NDIS_MAJOR	    6u
 #define NET_NDIS_MINOR	    30u
 #define NET_NDIS_MINOR_OF_4 1u // up to NVSP_VERSION_4
@@ -67,7 +68,7 @@ static lumen_status net_agree_version(struct lumen_net *net, uint32_t newest)
 }
 
 // Neither is answered.
-static lumen_status net_tell_wishes(struct lumen_net *net)
+static lumen_status net_tell_wishes(struct lumen_net *net, bool coalesced)
 {
 	struct nvsp_message config = {
 		.type = NVSP_SEND_NDIS_CONFIG,
@@ -81,6 +82,8 @@ static lumen_status net_tell_wishes(struct lumen_net *net)
 	};
 	lumen_status status = LUMEN_OK;
 
+	if (coalesced && net->info.version >= NVSP_VERSION_6_1)
+		config.ndis_config.capabilities |= NVSP_CAPABILITY_RSC;
 	if (net->info.version >= NVSP_VERSION_2)
 		status = net_tell(net, &config);
 	return status == LUMEN_OK ? net_tell(net, &ndis) : status;
@@ -98,14 +101,20 @@ static lumen_status net_lend(struct lumen_net *net, struct net_buffer *buffer, s
 		net->vsc.queues[0]->channel, buffer->bytes, buffer->page_count, &buffer->gpadl);
 }
 
+static uint32_t net_receive_pages(const struct lumen_net_config *config)
+{
+	if (config->receive_buffer_pages)
+		return config->receive_buffer_pages;
+	return net_wants_coalesced(config) ? NET_COALESCED_PAGES : NET_RECEIVE_PAGES;
+}
+
 static lumen_status net_lend_receive_buffer(struct lumen_net *net, uint32_t pages)
 {
 	struct nvsp_message message = { .type = NVSP_SEND_RECEIVE_BUFFER };
 	const struct nvsp_receive_buffer_complete *answer =
 		&net_answer(net)->receive_buffer_complete;
 	const struct nvsp_receive_section *section = &answer->section;
-	lumen_status status = net_lend(
-		net, &net->received, (size_t)(pages ? pages : NET_RECEIVE_PAGES) * LUMEN_PAGE_SIZE);
+	lumen_status status = net_lend(net, &net->received, (size_t)pages * LUMEN_PAGE_SIZE);
 
 	if (status != LUMEN_OK)
 		return status;
@@ -171,9 +180,9 @@ lumen_status net_negotiate(struct lumen_net *net, const struct lumen_net_config 
 	lumen_status status = net_agree_version(net, config->max_version);
 
 	if (status == LUMEN_OK)
-		status = net_tell_wishes(net);
+		status = net_tell_wishes(net, net_wants_coalesced(config));
 	if (status == LUMEN_OK)
-		status = net_lend_receive_buffer(net, config->receive_buffer_pages);
+		status = net_lend_receive_buffer(net, net_receive_pages(config));
 	if (status == LUMEN_OK)
 		status = net_lend_send_buffer(net, net_wanted_queues(config));
 	return status;

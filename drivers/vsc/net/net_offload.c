@@ -25,6 +25,8 @@ static uint32_t net_capabilities(const struct ndis_offload *offload)
 	if (net_has(receive, NDIS_CHECKSUM_TCP | NDIS_CHECKSUM_UDP) &&
 		of_4->receive & NDIS_CHECKSUM_IPV4)
 		found |= LUMEN_NET_RECEIVED;
+	if (offload->rsc_4 && offload->rsc_6 && found & LUMEN_NET_RECEIVED)
+		found |= LUMEN_NET_COALESCED;
 	if (offload->lso_4.max_size && offload->lso_6.max_size &&
 		net_has(found, LUMEN_NET_SEND_IPV4 | LUMEN_NET_SEND_TCP))
 		found |= LUMEN_NET_SEND_LSO;
@@ -57,6 +59,7 @@ static lumen_status net_turn_on(struct lumen_net *net, uint32_t on)
 	const uint8_t udp =
 		old ? NDIS_CHECKSUM_SAME : net_setting(on & LUMEN_NET_SEND_UDP, received);
 	const uint8_t lso = on & LUMEN_NET_SEND_LSO ? NDIS_ON : NDIS_OFF;
+	const uint8_t rsc = on & LUMEN_NET_COALESCED ? NDIS_ON : NDIS_OFF;
 	const struct ndis_offload_parameters parameters = {
 		.object = { NDIS_OBJECT_DEFAULT, 3, (uint16_t)size },
 		.ipv4 = ipv4,
@@ -66,6 +69,8 @@ static lumen_status net_turn_on(struct lumen_net *net, uint32_t on)
 		.udp6 = udp,
 		.lso_4 = lso,
 		.lso_6 = lso,
+		.rsc_4 = rsc,
+		.rsc_6 = rsc,
 	};
 
 	return net_set(net, OID_TCP_OFFLOAD_PARAMETERS, &parameters, size);
@@ -88,6 +93,8 @@ lumen_status net_agree_offloads(struct lumen_net *net, uint32_t wanted)
 	on = net_capabilities(&offload) & wanted;
 	if (old)
 		on &= ~LUMEN_NET_SEND_UDP;
+	if (!(on & LUMEN_NET_RECEIVED) || net->info.version < NVSP_VERSION_6_1)
+		on &= ~LUMEN_NET_COALESCED;
 	if (status == LUMEN_OK && on)
 		status = net_turn_on(net, on);
 	if (vsc_status(&net->vsc) != LUMEN_OK)

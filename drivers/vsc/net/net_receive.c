@@ -36,24 +36,99 @@ static void net_describe(const struct lumen_net *net, const struct rndis_frame *
 	}
 }
 
-static void net_give(
-	struct net_queue *queue, const struct rndis_frame *frame, const uint8_t *message)
+static uint32_t net_longest(const struct lumen_net *net)
+{
+	return net->info.offloads & LUMEN_NET_COALESCED
+		       ? LUMEN_NET_MAX_RECEIVED
+		       : net->info.mtu + LUMEN_NET_HEADER + NET_TAG_SIZE;
+}
+
+// A frame that `frame` describes, and that is where `received` says.
+static void net_give(struct net_queue *queue, const struct rndis_frame *frame,
+	struct lumen_net_received *received)
 {
 	struct lumen_net *net = net_of(queue);
-	struct lumen_net_received received = { .data = message + frame->offset,
-		.length = frame->length };
 
-	if (frame->length < LUMEN_NET_HEADER ||
-		frame->length > net->info.mtu + LUMEN_NET_HEADER + NET_TAG_SIZE) {
+	if (received->length < LUMEN_NET_HEADER || received->size > net_longest(net)) {
 		net_count(&queue->statistics.dropped, 1);
 		return;
 	}
 	net_count(&queue->statistics.received, 1);
-	net_count(&queue->statistics.received_bytes, frame->length);
+	net_count(&queue->statistics.received_bytes, received->size);
 	if (!net->receive || __atomic_load_n(&net->vsc.closing, __ATOMIC_RELAXED))
 		return;
-	net_describe(net, frame, &received);
-	net->receive(net->context, net, &received);
+	net_describe(net, frame, received);
+	net->receive(net->context, net, received);
+}
+
+// --- frames that come in pieces, all of them in one batch ---
+
+// What there is makes no frame.
+static void net_give_up(struct net_queue *queue)
+{
+	queue->gathered->count = 0;
+	net_count(&queue->statistics.dropped, 1);
+}
+
+static void net_give_gathered(struct net_queue *queue)
+{
+	struct net_gathered *gathered = queue->gathered;
+	struct lumen_net_received received = {
+		.data = gathered->pieces[0].data,
+		.length = gathered->pieces[0].length,
+		.size = gathered->size,
+		.more = &gathered->pieces[1],
+		.more_count = gathered->count - 1,
+	};
+
+	gathered->count = 0;
+	net_give(queue, &gathered->first, &received);
+}
+
+static bool net_fits(const struct net_gathered *gathered, uint32_t length)
+{
+	return gathered->count < LUMEN_NET_MAX_PIECES &&
+	       length <= LUMEN_NET_MAX_RECEIVED - gathered->size;
+}
+
+static void net_gather(
+	struct net_queue *queue, const struct rndis_frame *frame, const uint8_t *message)
+{
+	struct net_gathered *gathered = queue->gathered;
+	const bool first = frame->id.flags & RNDIS_ID_FIRST;
+
+	if (first && gathered->count)
+		net_give_up(queue);
+	if (first) {
+		gathered->first = *frame;
+		gathered->size = 0;
+	}
+	if (first != !gathered->count || !net_fits(gathered, frame->length)) {
+		net_give_up(queue);
+		return;
+	}
+	gathered->pieces[gathered->count++] =
+		(struct lumen_net_piece){ message + frame->offset, frame->length };
+	gathered->size += frame->length;
+	if (frame->id.flags & RNDIS_ID_LAST)
+		net_give_gathered(queue);
+}
+
+// Of a host that was not asked for pieces one is no frame.
+static void net_take_frame(
+	struct net_queue *queue, const struct rndis_frame *frame, const uint8_t *message)
+{
+	struct lumen_net_received received = {
+		.data = message + frame->offset, .length = frame->length, .size = frame->length
+	};
+	const bool piece = frame->has & RNDIS_HAS_ID && frame->id.flags & RNDIS_ID_PIECE;
+
+	if (piece && net_of(queue)->info.offloads & LUMEN_NET_COALESCED)
+		net_gather(queue, frame, message);
+	else if (piece)
+		net_count(&queue->statistics.dropped, 1);
+	else
+		net_give(queue, frame, &received);
 }
 
 // A message in the receive buffer; it is all in it.
@@ -79,7 +154,7 @@ static void net_take_message(
 		   RNDIS_RIGHT) {
 		vsc_bad_host(&queue->vsc, "an RNDIS message that lies");
 	} else {
-		net_give(queue, &frame, message);
+		net_take_frame(queue, &frame, message);
 	}
 }
 
@@ -113,6 +188,8 @@ static void net_take_frames(
 		net_take_message(
 			queue, turn, net->received.bytes + range->byte_offset, range->byte_count);
 	}
+	if (queue->gathered && queue->gathered->count)
+		net_give_up(queue);
 	turn->state = lumen_spin_lock_irq(&queue->vsc.lock);
 	queue->vsc.batching--;
 	queue->receiving = false;

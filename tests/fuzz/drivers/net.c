@@ -206,11 +206,18 @@ static uint8_t memory[MEMORY];
 
 static void on_frame(void *context, struct lumen_net *of, const struct lumen_net_received *frame)
 {
-	static uint8_t copy[NET_MTU_MAX + 64];
+	static uint8_t copy[LUMEN_NET_MAX_RECEIVED];
+	const struct lumen_net_properties *info = lumen_net_info(of);
+	const bool coalesced = info->offloads & LUMEN_NET_COALESCED;
+	uint32_t size = frame->length;
 
 	rig_check(context == tracks && frame->length >= 14 &&
-		  frame->length <= lumen_net_info(of)->mtu + 18);
+		  frame->size <= (coalesced ? sizeof(copy) : info->mtu + 18) &&
+		  frame->more_count < (coalesced ? LUMEN_NET_MAX_PIECES : 1));
 	memcpy(copy, frame->data, frame->length);
+	for (uint32_t i = 0; i < frame->more_count; size += frame->more[i++].length)
+		memcpy(copy + size, frame->more[i].data, frame->more[i].length);
+	rig_check(size == frame->size);
 	if (frame->flags & LUMEN_NET_HAS_VLAN)
 		lumen_net_send_copy(of, copy, frame->length);
 }
@@ -223,7 +230,7 @@ static bool open(const struct fuzz_device *device)
 		.context = tracks,
 		.polled = how & 1,
 		.mtu = how & 2 ? 9000 : 0,
-		.offloads = how >> 3,
+		.offloads = take() & LUMEN_NET_OFFLOADS,
 		.depth = 1 + take() % 16,
 		.receive_buffer_pages = how & 4 ? 64 : 16,
 		.send_pages = 2,
@@ -318,10 +325,12 @@ static void say_frames(uint32_t how)
 	const struct vmbus_piece payload = { &message, NVSP_MESSAGE_SIZE };
 
 	for (uint32_t i = 0; i < 4; i++) {
-		struct rndis_frame frame = { .length = 14 + take() * 4, .has = take() & 15 };
+		struct rndis_frame frame = { .length = 14 + take() * 4, .has = take() & 31 };
 		uint8_t *to = receive_buffer() + i * 4096;
-		const uint32_t size = rndis_put_frame(to, &frame);
+		uint32_t size;
 
+		frame.id.flags = frame.has & RNDIS_HAS_ID ? take() & 7 : 0;
+		size = rndis_put_frame(to, &frame);
 		ranges[i] = (struct vmbus_transfer_range){ size + frame.length, i * 4096 };
 		patch(to, size, how >> 2 & 3);
 	}

@@ -30,6 +30,8 @@ LUMEN_DECLS_BEGIN
 #define LUMEN_NET_MAX_LSO      65535u // bytes of a frame that the host cuts
 #define LUMEN_NET_MAX_SEGMENTS 31u    // of a frame
 #define LUMEN_NET_MAX_CHANNELS 16u
+#define LUMEN_NET_MAX_PIECES   562u   // of a frame that has come
+#define LUMEN_NET_MAX_RECEIVED 65553u // bytes of one that the host has put together
 
 struct lumen_net; // one card
 
@@ -46,11 +48,21 @@ struct lumen_net; // one card
 #define LUMEN_NET_HAS_VLAN  0x40u
 #define LUMEN_NET_HAS_HASH  0x80u
 
+// A part of a frame, in the same memory as the rest of it.
+struct lumen_net_piece {
+	const uint8_t *data;
+	uint32_t length;
+};
+
 // A frame that has come. `data` is in memory that the host can still write to, and only until the
 // function that is called with it returns. So: copy what is to be kept; and copy, before looking at
 // it, whatever is looked at twice (a header whose length is checked and then used), for it may
 // change in between. Reading is always safe within `length`: at least LUMEN_NET_HEADER bytes, at
 // most LUMEN_NET_HEADER + 4 more than the MTU. It may begin at any address.
+//
+// Only with LUMEN_NET_COALESCED: the host may have put a frame together of TCP segments of one
+// flow, up to LUMEN_NET_MAX_RECEIVED bytes. If that is in pieces, `data` is the first, with all
+// headers, and the others, of any length but 0, are in `more`.
 struct lumen_net_received {
 	const uint8_t *data;
 	uint32_t length;
@@ -58,6 +70,9 @@ struct lumen_net_received {
 	uint16_t vlan;	    // IEEE 802.1Q's TCI: priority 15:13, DEI 12, VLAN 11:0; not in the data
 	uint32_t hash_kind; // NDIS: which fields it is of
 	uint32_t hash;
+	uint32_t size;			    // of the whole frame
+	uint32_t more_count;		    // 0: `length` is all of it
+	const struct lumen_net_piece *more; // as long as data
 };
 
 // Takes a frame. Called by the channel's handler, on the VP that is the channel's target, or by
@@ -75,7 +90,10 @@ typedef void lumen_net_receive(
 #define LUMEN_NET_SEND_UDP  0x04u // UDP's
 #define LUMEN_NET_SEND_LSO  0x08u // cuts large TCP segments
 #define LUMEN_NET_RECEIVED  0x10u // says of received frames whether checksums are right
-#define LUMEN_NET_OFFLOADS  0x1fu
+// Puts TCP segments that come together: one frame for many. It takes LUMEN_NET_RECEIVED, as the
+// checksum in such a frame is none.
+#define LUMEN_NET_COALESCED 0x20u
+#define LUMEN_NET_OFFLOADS  0x3fu
 
 // Which frames are wanted, as NDIS has it (OID_GEN_CURRENT_PACKET_FILTER).
 #define LUMEN_NET_DIRECTED	0x01u // to the card's own address
@@ -92,10 +110,13 @@ struct lumen_net_config {
 	// wait: for kernels that handle frames in a thread. What one poll takes is bounded then.
 	bool polled;
 	uint32_t mtu;	   // the largest that the kernel takes, without Ethernet's header; 0: 1500
-	uint32_t offloads; // wanted, LUMEN_NET_SEND_* and LUMEN_NET_RECEIVED
+	uint32_t offloads; // wanted: LUMEN_NET_SEND_*, LUMEN_NET_RECEIVED, LUMEN_NET_COALESCED
 	uint32_t filter;   // 0: directed, broadcast and all multicast frames
 	uint32_t depth;	   // frames that the host has at once; 0: 64
-	uint32_t receive_buffer_pages;	    // that frames come in; 0: 128, 16 to 4096
+	// That frames come in, 16 to 4096; 0: 128, or 512 with LUMEN_NET_COALESCED. Then Lumen's
+	// host takes 17 for each frame, however short, and puts none together if there are less
+	// than 136.
+	uint32_t receive_buffer_pages;
 	uint32_t send_pages, receive_pages; // of each ring's data; 0: 16 and 16
 	uint32_t max_version; // of NVSP, as enum nvsp_version; 0: the newest; for tests
 	uint64_t timeout_ns;  // for each answer in calls that wait; 0: 30 s
@@ -126,10 +147,11 @@ struct lumen_net_properties {
 struct lumen_channel *lumen_net_find(struct lumen_vmbus *bus, uint32_t index);
 
 // Opens a card: its channels, the protocol, the buffers, and the filter.
-// Allocates (rings, the receive buffer, and 6 KiB for each frame of the depth). *config is not
-// kept. Thread context; waits for the host. What lumen_channel_open() and lumen_gpadl_create() say;
-// LUMEN_REFUSED (no version in common, or the host said no), LUMEN_TIMED_OUT, LUMEN_BAD_HOST,
-// LUMEN_BAD_ARGUMENT, LUMEN_NO_MEMORY, LUMEN_RESCINDED.
+// Allocates (rings, the receive buffer, 6 KiB for each frame of the depth; with LUMEN_NET_COALESCED
+// 13 KiB for each channel). *config is not kept. Thread context; waits for the host. What
+// lumen_channel_open() and lumen_gpadl_create() say; LUMEN_REFUSED (no version in common, or the
+// host said no), LUMEN_TIMED_OUT, LUMEN_BAD_HOST, LUMEN_BAD_ARGUMENT, LUMEN_NO_MEMORY,
+// LUMEN_RESCINDED.
 lumen_status lumen_net_open(struct lumen_channel *channel, const struct lumen_net_config *config,
 	struct lumen_net **net_out);
 
@@ -180,7 +202,7 @@ struct lumen_net_counters {
 	uint64_t sent, sent_bytes; // frames that the host has taken
 	uint64_t refused;	   // that it has not
 	uint64_t received, received_bytes;
-	uint64_t dropped; // that came, but too short, or longer than the MTU allows
+	uint64_t dropped; // that came, but too short, too long, or in pieces that make no frame
 };
 
 // Any context; what is counted meanwhile may be half in it.

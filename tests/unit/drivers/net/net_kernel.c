@@ -8,12 +8,19 @@ struct net_kernel net_kernel;
 
 static void receive(void *context, struct lumen_net *net, const struct lumen_net_received *frame)
 {
-	rig_check(context == &net_kernel && frame->length <= NET_KERNEL_FRAME);
+	uint32_t size = frame->length;
+
+	rig_check(context == &net_kernel && frame->size <= NET_KERNEL_FRAME);
 	net_kernel.received++;
 	net_kernel.last = *frame;
 	memcpy(net_kernel.bytes, frame->data, frame->length);
+	for (uint32_t i = 0; i < frame->more_count; i++) {
+		memcpy(net_kernel.bytes + size, frame->more[i].data, frame->more[i].length);
+		size += frame->more[i].length;
+	}
+	rig_check(size == frame->size);
 	if (net_kernel.echoes)
-		lumen_net_send_copy(net, net_kernel.bytes, frame->length);
+		lumen_net_send_copy(net, net_kernel.bytes, size);
 	if (net_kernel.on_receive)
 		net_kernel.on_receive(frame);
 }

@@ -31,10 +31,13 @@ static void open_with(const struct lumen_net_config *config)
 	cr_assert_eq(status, LUMEN_OK, "%x", status);
 }
 
+// A host has fewer rooms for frames that it puts together (test_net_vsc_pieces.c).
+enum { OFFLOADS = LUMEN_NET_OFFLOADS & ~LUMEN_NET_COALESCED };
+
 static void create_open(void)
 {
 	create();
-	open_with(&(struct lumen_net_config){ .offloads = LUMEN_NET_OFFLOADS });
+	open_with(&(struct lumen_net_config){ .offloads = OFFLOADS });
 }
 
 static void destroy(void)
@@ -90,7 +93,7 @@ Test(net_vsc, what_a_card_is_like)
 	cr_assert_null(lumen_net_find(NULL, 1));
 	cr_assert_arr_eq(info->mac, net_host.config.card.mac, 6);
 	cr_assert_eq(info->mtu, 1500);
-	cr_assert_eq(info->offloads, LUMEN_NET_OFFLOADS);
+	cr_assert_eq(info->offloads, OFFLOADS);
 	cr_assert_eq(info->max_lso, LUMEN_NET_MAX_LSO);
 	cr_assert_eq(info->max_copy, 1514);
 	cr_assert_eq(info->depth, 64);
@@ -111,8 +114,9 @@ Test(net_vsc_open, every_version_that_is_asked_for)
 			.max_version = versions[i], .offloads = LUMEN_NET_OFFLOADS });
 		cr_assert_eq(lumen_net_info(net_kernel.net)->version, versions[i]);
 		cr_assert_eq(lumen_net_info(net_kernel.net)->offloads,
-			versions[i] > NVSP_VERSION_4 ? LUMEN_NET_OFFLOADS
-						     : LUMEN_NET_OFFLOADS & ~LUMEN_NET_SEND_UDP);
+			LUMEN_NET_OFFLOADS &
+				~(versions[i] > NVSP_VERSION_4 ? 0 : LUMEN_NET_SEND_UDP) &
+				~(versions[i] >= NVSP_VERSION_6_1 ? 0 : LUMEN_NET_COALESCED));
 		net_kernel_fill(frame, 500, (uint32_t)i);
 		cr_assert_eq(lumen_net_send(net_kernel.net, prepare(0, frame, 500)), LUMEN_OK);
 		expect_sent(frame, 500);
