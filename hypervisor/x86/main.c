@@ -11,7 +11,7 @@
 #include "hypervisor/x86/speculation.h"
 #include "hypervisor/x86/state.h"
 
-enum { TRACE_PAGES = 64, TRAMPOLINE_PAGE = 0x8 };
+enum { TRACE_PAGES = 129, TRAMPOLINE_PAGE = 0x8 };
 
 extern const struct backend svm_backend;
 extern char trampoline_start[], trampoline_end[], image_start[], image_end[];
