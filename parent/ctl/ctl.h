@@ -81,6 +81,10 @@ int ctl_make_child(const char *name, const struct child_config *config, bool rep
 // Starts the child's worker and waits until it says that the child runs.
 int ctl_start_child(const char *name);
 
+// The same with a connection to the worker, of which this is the worker's end: what has been asked
+// for on it is answered before the child's first instruction.
+int ctl_start_with_client(const char *name, int client);
+
 enum {
 	CTL_START_S = 300, // seconds that a worker has to load its child
 	CTL_ANSWER_S = 10, // and to answer, other than to a request for a shutdown

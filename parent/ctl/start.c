@@ -39,32 +39,38 @@ static bool worker_path(char *path, size_t size)
 struct start {
 	const char *name;
 	int directory;
-	int lock;  // the child's, taken: the worker never is without it
-	int ready; // the worker's end of a pipe, on which it says how the start went
+	int lock;   // the child's, taken: the worker never is without it
+	int ready;  // the worker's end of a pipe, on which it says how the start went
+	int client; // its end of a connection to its control socket; -1: there is none
 };
 
 static bool worker_arguments(const struct start *start, char *fds, size_t fds_size, char *path)
 {
-	return snprintf(fds, fds_size, "%d,%d", start->ready, start->lock) < (int)fds_size &&
+	const int length = start->client < 0
+				   ? snprintf(fds, fds_size, "%d,%d", start->ready, start->lock)
+				   : snprintf(fds, fds_size, "%d,%d,%d", start->ready, start->lock,
+					     start->client);
+
+	return length < (int)fds_size &&
 	       snprintf(path, PATH_MAX, "%s/%s", rundir_base(), start->name) < PATH_MAX;
 }
 
 static bool keep(int fd)
 {
-	return !fcntl(fd, F_SETFD, 0);
+	return fd < 0 || !fcntl(fd, F_SETFD, 0);
 }
 
 // In the new process: never returns.
 static void become_worker(const struct start *start)
 {
-	char worker[PATH_MAX], child[PATH_MAX], fds[32];
+	char worker[PATH_MAX], child[PATH_MAX], fds[48];
 	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int log_fd = openat(start->directory, RUNDIR_LOG,
 		O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (!worker_path(worker, sizeof(worker)) ||
 		!worker_arguments(start, fds, sizeof(fds), child) || !keep(start->ready) ||
-		!keep(start->lock))
+		!keep(start->lock) || !keep(start->client))
 		_exit(LUMEN_EXIT_OUR_FAULT);
 	setsid();
 	dup2(null_fd, STDIN_FILENO);
@@ -149,9 +155,9 @@ static int start_worker(struct start *start)
 	return status;
 }
 
-static int start_locked(const char *name, int directory)
+static int start_locked(const char *name, int directory, int client)
 {
-	struct start start = { .name = name, .directory = directory };
+	struct start start = { .name = name, .directory = directory, .client = client };
 	int status;
 
 	start.lock = rundir_lock(directory);
@@ -165,16 +171,21 @@ static int start_locked(const char *name, int directory)
 	return status;
 }
 
-int ctl_start_child(const char *name)
+int ctl_start_with_client(const char *name, int client)
 {
 	struct rundir_status child;
 	int status, directory = ctl_find_to_change(name, &child, &status);
 
 	if (directory < 0)
 		return status;
-	status = start_locked(name, directory);
+	status = start_locked(name, directory, client);
 	close(directory);
 	return status;
+}
+
+int ctl_start_child(const char *name)
+{
+	return ctl_start_with_client(name, -1);
 }
 
 int ctl_start(int argc, char **argv)

@@ -76,6 +76,19 @@ static void listener_retry(struct loop_source *source)
 	loop_change(control->loop, &control->listener, EPOLLIN);
 }
 
+// One that lumenctl has made for the worker: it follows the child from its first instruction on.
+static bool start_first_client(struct control *control)
+{
+	struct control_client *client = &control->clients[0];
+
+	if (!control->worker->client_fd)
+		return true;
+	if (!control_client_start(control, client, control->worker->client_fd))
+		return false;
+	control_client_receive(client);
+	return true;
+}
+
 bool control_init(struct control *control, struct worker *worker)
 {
 	const int fd = listener_open(worker->directory, RUNDIR_SOCKET, BACKLOG);
@@ -85,7 +98,8 @@ bool control_init(struct control *control, struct worker *worker)
 	control->worker = worker;
 	return fd >= 0 &&
 	       loop_add(control->loop, &control->listener, fd, EPOLLIN, listener_ready) &&
-	       loop_add_timer(control->loop, &control->retry, listener_retry);
+	       loop_add_timer(control->loop, &control->retry, listener_retry) &&
+	       start_first_client(control);
 }
 
 void control_console(struct control *control)
@@ -100,6 +114,18 @@ void control_console(struct control *control)
 		if (room && (client->state == CONTROL_CONSOLE || client->state == CONTROL_TYPED))
 			loop_change(
 				control->loop, &client->source, client->source.events | EPOLLIN);
+	}
+}
+
+void control_messages(struct control *control)
+{
+	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+		struct control_client *client = &control->clients[i];
+
+		// One that waits for room is called when it has some.
+		if (client->state == CONTROL_MESSAGES && !(client->source.events & EPOLLOUT) &&
+			!control_client_send(client))
+			control_client_drop(client);
 	}
 }
 
@@ -140,7 +166,8 @@ void control_verb_done(struct control *control, const struct verb *verb, const c
 
 static bool has_something_to_send(const struct control_client *client)
 {
-	return client->state == CONTROL_ANSWER || client->state == CONTROL_CONSOLE;
+	return client->state == CONTROL_ANSWER || client->state == CONTROL_CONSOLE ||
+	       client->state == CONTROL_MESSAGES;
 }
 
 // Sends to all, and drops those that have it all. Returns how many have not: their sockets are in

@@ -3,9 +3,9 @@
 // request; the answer is `ok` or `error <sentence>` on a line, then what the request gives. Main
 // thread.
 //
-// Whatever the others do, a new client is heard: those that follow the child (console, a device's
-// verbs) have CONTROL_FOLLOWERS_MAX places, and for each of the others a newer one may take the
-// place.
+// Whatever the others do, a new client is heard: those that follow the child (console, messages, a
+// device's verbs) have CONTROL_FOLLOWERS_MAX places, and for each of the others a newer one may
+// take the place.
 #pragma once
 
 #include <stdbool.h>
@@ -33,6 +33,7 @@ enum control_client_state {
 	CONTROL_VERB,	 // waits for what becomes of it
 	CONTROL_CONSOLE,
 	CONTROL_TYPED, // of a console that is gone: what it has typed and the child has not read
+	CONTROL_MESSAGES,
 };
 
 struct control_client {
@@ -44,7 +45,7 @@ struct control_client {
 	size_t line_length;
 	int brought;		     // the descriptor that came with it, or -1
 	const struct verb *verb;     // that it waits for
-	uint64_t position;	     // in the console's output
+	uint64_t position;	     // in the console's output, or the log of messages
 	char text[CONTROL_PART_MAX]; // of the answer, from `sent` to `length` still to be sent
 	size_t sent, length;
 	unsigned part; // of the statistics that comes next; 0: the answer is no statistics
@@ -66,6 +67,9 @@ bool control_init(struct control *control, struct worker *worker);
 // Sends new console output to the clients that follow it, and takes input that had to wait.
 void control_console(struct control *control);
 
+// Sends new messages to the clients that follow them.
+void control_messages(struct control *control);
+
 // Answers those who wait for a verb: it is done (NULL), or it is not, and why: a sentence. With no
 // verb: the child has ended, which some wanted.
 void control_verb_done(struct control *control, const struct verb *verb, const char *error);
@@ -83,6 +87,9 @@ void control_close(struct control *control);
 
 // A new client on a connected socket. Returns false if it cannot be watched.
 bool control_client_start(struct control *control, struct control_client *client, int fd);
+
+// Takes as much of its request as has come.
+void control_client_receive(struct control_client *client);
 
 // Sends what there is to send and can be sent. Returns false if the client is finished or gone.
 bool control_client_send(struct control_client *client);

@@ -17,6 +17,8 @@ enum { CHUNK = 4096, INPUT_CHUNK = 256 };
 
 void control_client_drop(struct control_client *client)
 {
+	if (client->state == CONTROL_MESSAGES)
+		client->control->worker->messages.followers--;
 	loop_remove(client->control->loop, &client->source);
 	close(client->source.fd);
 	if (client->brought >= 0)
@@ -164,9 +166,56 @@ static void serve_console(struct control_client *client, uint32_t events)
 		control_client_drop(client);
 }
 
+// The messages between the child and its VMBus server.
+
+// Returns whether there is something left to send.
+static bool next_records(struct control_client *client)
+{
+	const struct message_log *log = &client->control->worker->messages;
+	struct capture_record record;
+
+	if (client->sent < client->length)
+		return true;
+	client->sent = client->length = 0;
+	while (client->length + sizeof(record) <= sizeof(client->text) &&
+		message_log_read(log, &client->position, &record)) {
+		memcpy(client->text + client->length, &record, sizeof(record));
+		client->length += sizeof(record);
+	}
+	return client->length;
+}
+
+// A turn sends so much at most: the child may be posting all the time. What does not go waits for
+// room, and what the log has written over by then is lost.
+static bool send_messages(struct control_client *client)
+{
+	size_t total = 0;
+	bool more;
+
+	while ((more = next_records(client)) && total < sizeof(client->text)) {
+		ssize_t sent = send_some(
+			client, client->text + client->sent, client->length - client->sent);
+
+		if (sent < 0)
+			return false;
+		client->sent += (size_t)sent;
+		total += (size_t)sent;
+		if (client->sent < client->length)
+			break;
+	}
+	wait_for_room(client, more);
+	return true;
+}
+
 bool control_client_send(struct control_client *client)
 {
-	return client->state == CONTROL_CONSOLE ? send_console(client) : send_text(client);
+	static bool (*const senders[])(struct control_client * client) = {
+		[CONTROL_ANSWER] = send_text,
+		[CONTROL_CONSOLE] = send_console,
+		[CONTROL_MESSAGES] = send_messages,
+	};
+
+	return senders[client->state](client);
 }
 
 // The requests.
@@ -177,6 +226,7 @@ static unsigned followers(const struct control *control)
 
 	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		count += control->clients[i].state == CONTROL_CONSOLE ||
+			 control->clients[i].state == CONTROL_MESSAGES ||
 			 control->clients[i].state == CONTROL_VERB;
 	return count;
 }
@@ -197,6 +247,26 @@ static void request_console(struct control_client *client)
 	client->position = console_oldest(&client->control->worker->console);
 	if (send_some(client, "ok\n", 3) < 3 || !send_console(client))
 		client->state = CONTROL_TYPED;
+}
+
+static void request_messages(struct control_client *client)
+{
+	struct worker *worker = client->control->worker;
+	const struct capture_hello hello = { .magic = CAPTURE_MAGIC,
+		.version = CAPTURE_VERSION,
+		.partition = worker->partition.id,
+		.next = worker->messages.next };
+
+	if (!may_follow(client))
+		return;
+	client->state = CONTROL_MESSAGES;
+	client->position = hello.next;
+	worker->messages.followers++;
+	put_answer(client, NULL);
+	memcpy(client->text + client->length, &hello, sizeof(hello));
+	client->length += sizeof(hello);
+	if (!send_messages(client))
+		control_client_drop(client);
 }
 
 static void request_stat(struct control_client *client)
@@ -248,6 +318,7 @@ static const struct control_request {
 	void (*handle)(struct control_client *client);
 } control_requests[] = {
 	{ "console", request_console },
+	{ CAPTURE_REQUEST, request_messages },
 	{ "stat", request_stat },
 	{ "kill", request_kill },
 };
@@ -285,7 +356,7 @@ static ssize_t receive_byte(struct control_client *client, char *byte)
 }
 
 // Reads the request byte by byte: what comes behind it belongs to the console.
-static void receive_request(struct control_client *client)
+void control_client_receive(struct control_client *client)
 {
 	while (client->line_length < sizeof(client->line)) {
 		char *byte = &client->line[client->line_length];
@@ -319,6 +390,13 @@ static void verb_ready(struct control_client *client, uint32_t events)
 	synthetic_forget_verb(client->control->worker, verb);
 }
 
+// One that follows messages has nothing more to say, or is gone.
+static void messages_ready(struct control_client *client, uint32_t events)
+{
+	if (events & ~(uint32_t)EPOLLOUT || !send_messages(client))
+		control_client_drop(client);
+}
+
 // Each branch takes something, drops the client, or changes what it waits for.
 static bool client_ready(struct loop_source *source, uint32_t events)
 {
@@ -326,11 +404,14 @@ static bool client_ready(struct loop_source *source, uint32_t events)
 
 	switch (client->state) {
 	case CONTROL_REQUEST:
-		receive_request(client);
+		control_client_receive(client);
 		break;
 	case CONTROL_CONSOLE:
 	case CONTROL_TYPED:
 		serve_console(client, events);
+		break;
+	case CONTROL_MESSAGES:
+		messages_ready(client, events);
 		break;
 	case CONTROL_ANSWER:
 		if (!send_text(client))

@@ -4,36 +4,48 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "parent/common/rundir.h"
 
 static bool read_arguments(int argc, char **argv, struct launch *launch)
 {
-	char end;
+	const char *fds = argc == 4 && !strcmp(argv[1], "--fds") ? argv[2] : NULL;
+	int count, length = -1;
 
-	if (argc == 4 && !strcmp(argv[1], "--fds"))
-		return sscanf(argv[2], "%d,%d%c", &launch->ready_fd, &launch->lock, &end) == 2 &&
-		       launch->ready_fd > STDERR_FILENO && launch->lock > STDERR_FILENO;
-	return argc == 2 && *argv[1] != '-';
+	if (!fds)
+		return argc == 2 && *argv[1] != '-';
+	count = sscanf(fds, "%d,%d%n,%d%n", &launch->ready_fd, &launch->lock, &length,
+		&launch->client, &length);
+	return length > 0 && !fds[length] && launch->ready_fd > STDERR_FILENO &&
+	       launch->lock > STDERR_FILENO && (count == 2 || launch->client > STDERR_FILENO);
 }
 
-// All but the standard ones, and two (-1 for none) whose order nobody knows. Who starts us may have
-// anything open: the way to the machine's owner is among it.
-static void close_others(int one, int other)
+// Returns the lowest of ours (-1 for none) at or above `from`, or INT_MAX.
+static int lowest_of(const struct launch *launch, int from)
 {
-	int low = one < other ? one : other;
-	int high = one < other ? other : one;
+	const int ours[] = { launch->ready_fd, launch->lock, launch->client };
+	int lowest = INT_MAX;
+
+	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
+		if (ours[i] >= from && ours[i] < lowest)
+			lowest = ours[i];
+	return lowest;
+}
+
+// All but the standard ones and ours. Who starts us may have anything open: the way to the
+// machine's owner is among it.
+static void close_others(const struct launch *launch)
+{
 	int next = STDERR_FILENO + 1;
+	int keep;
 
-	for (int i = 0; i < 2; i++) {
-		int keep = i ? high : low;
-
-		if (keep < next)
-			continue;
+	while ((keep = lowest_of(launch, next)) != INT_MAX) {
 		if (keep > next)
 			close_range((unsigned int)next, (unsigned int)keep - 1, 0);
 		next = keep + 1;
@@ -83,18 +95,19 @@ static bool claim(const char *path, struct launch *launch, struct failure *failu
 
 bool launch_read(int argc, char **argv, struct launch *launch, struct failure *failure)
 {
-	*launch = (struct launch){ .directory = -1, .lock = -1, .ready_fd = -1 };
+	*launch = (struct launch){ .directory = -1, .lock = -1, .ready_fd = -1, .client = -1 };
 	// A lumenctl that is gone is no reason to end, and says so by EPIPE.
 	signal(SIGPIPE, SIG_IGN);
 	if (!read_arguments(argc, argv, launch)) {
 		launch->ready_fd = -1;
 		return failure_set(failure, LUMEN_EXIT_BAD_ARGUMENTS,
-			"usage: lumen-worker [--fds READY,LOCK] DIRECTORY\n\n"
+			"usage: lumen-worker [--fds READY,LOCK[,CLIENT]] DIRECTORY\n\n"
 			"Runs the child whose files are in DIRECTORY. Use lumenctl start.");
 	}
 	launch->name = basename(argv[argc - 1]);
-	close_others(launch->ready_fd, launch->lock);
-	if (!open_standard() || !set_cloexec(launch->ready_fd) || !set_cloexec(launch->lock))
+	close_others(launch);
+	if (!open_standard() || !set_cloexec(launch->ready_fd) || !set_cloexec(launch->lock) ||
+		!set_cloexec(launch->client))
 		return failure_set(failure, LUMEN_EXIT_OUR_FAULT,
 			"The worker's descriptors are not what they should be: %s.",
 			strerror(errno));

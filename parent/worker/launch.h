@@ -9,10 +9,11 @@ struct launch {
 	int directory;	  // the child's
 	int lock;	  // its lock, taken: those who have it run the child
 	int ready_fd;	  // lumenctl waits on it for launch_tell(); -1: nobody does
+	int client;	  // a client of the control socket, connected; -1: there is none yet
 };
 
-// Reads the command line, [--fds READY,LOCK] DIRECTORY. Closes every other descriptor, and claims
-// the child. On failure ready_fd is good, if there is one.
+// Reads the command line, [--fds READY,LOCK[,CLIENT]] DIRECTORY. Closes every other descriptor, and
+// claims the child. On failure ready_fd is good, if there is one.
 bool launch_read(int argc, char **argv, struct launch *launch, struct failure *failure);
 
 // Tells lumenctl how the start went (parent/ctl/start.c reads it): 0, or an exit status and why.

@@ -43,6 +43,7 @@ static bool start(struct failure *failure)
 	snprintf(directory, sizeof(directory), "/proc/self/fd/%d", launch.directory);
 	worker.directory = directory;
 	worker.name = launch.name;
+	worker.client_fd = launch.client < 0 ? 0 : launch.client;
 	worker.confine = confine;
 	if (!child_config_read(
 		    &worker.config, launch.directory, RUNDIR_CONFIG, error, sizeof(error)))

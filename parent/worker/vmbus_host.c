@@ -197,6 +197,19 @@ static void (*const action_handlers[])(
 	[VMBUS_ACTION_VIOLATION] = action_violation,
 };
 
+static void note_post(struct vmbus_host *host, const struct vmbus_post *post, int status)
+{
+	message_log_add(&host->worker->messages,
+		&(struct capture_vmbus){ .version = CAPTURE_VERSION,
+			.direction = CAPTURE_TO_GUEST,
+			.sint = post->sint,
+			.length = post->length,
+			.message_type = VMBUS_SYNIC_MESSAGE_TYPE,
+			.vp = post->vp,
+			.status = (uint32_t)status },
+		post->bytes);
+}
+
 // Returns false if the hypervisor has no buffer for it now.
 static bool post(struct vmbus_host *host, const struct vmbus_post *post)
 {
@@ -210,6 +223,7 @@ static bool post(struct vmbus_host *host, const struct vmbus_post *post)
 			"a message to the child's VP %u is lost: hypercall status %d", post->vp,
 			status);
 	host->messages_out++;
+	note_post(host, post, status);
 	return true;
 }
 
@@ -245,12 +259,25 @@ static void end_flood(struct vmbus_host *host, int error)
 	loop_remove(&host->worker->loop, &host->messages);
 }
 
+static void note_message(
+	struct vmbus_host *host, uint32_t connection, const struct hv_message *message)
+{
+	message_log_add(&host->worker->messages,
+		&(struct capture_vmbus){ .version = CAPTURE_VERSION,
+			.direction = CAPTURE_TO_HOST,
+			.length = message->header.payload_size,
+			.message_type = message->header.message_type,
+			.connection = connection },
+		message->payload);
+}
+
 static void take_message(
 	struct vmbus_host *host, uint32_t connection, const struct hv_message *message)
 {
 	if (test_synic_message(&host->worker->test_synic, connection, message))
 		return;
 	host->messages_in++;
+	note_message(host, connection, message);
 	if (message->header.message_type == VMBUS_SYNIC_MESSAGE_TYPE)
 		vmbus_server_message(
 			&host->server, connection, message->payload, message->header.payload_size);

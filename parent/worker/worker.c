@@ -280,9 +280,15 @@ static void make_devices(struct worker *worker)
 		devices_add_legacy_timer(&worker->devices);
 }
 
+static void messages_noted(struct message_log *log)
+{
+	control_messages(&container_of(log, struct worker, messages)->control);
+}
+
 static bool start_services(struct worker *worker, struct failure *failure)
 {
-	if (vmbus_host_start(&worker->vmbus, worker) && synthetic_offer(worker) &&
+	if (message_log_init(&worker->messages, &worker->loop, messages_noted) &&
+		vmbus_host_start(&worker->vmbus, worker) && synthetic_offer(worker) &&
 		control_init(&worker->control, worker))
 		return true;
 	return failure_set(failure, LUMEN_EXIT_OUR_FAULT,

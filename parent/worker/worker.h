@@ -16,6 +16,7 @@
 #include "parent/worker/platform/loader.h"
 #include "parent/worker/loop.h"
 #include "parent/worker/memory.h"
+#include "parent/worker/message_log.h"
 #include "parent/worker/partition.h"
 #include "parent/worker/test_synic.h"
 #include "parent/worker/vmbus_host.h"
@@ -35,6 +36,7 @@ struct worker {
 	const char *directory; // a path of /run/lumen/NAME; only until the child runs
 	pid_t pid;	       // what others know it by: the supervisor's
 	int connector_fd;      // connector.h; 0: there is none
+	int client_fd;	       // a client of the control socket that has been there before; 0: none
 	// Called when all is open and no thread runs yet; NULL: nothing to do.
 	bool (*confine)(struct worker *worker, struct failure *failure);
 	struct child_config config;
@@ -45,6 +47,7 @@ struct worker {
 	struct test_synic test_synic; // --test-devices
 	struct vp vps[CHILD_VPS_MAX];
 	struct vmbus_host vmbus;
+	struct message_log messages;		    // of the VMBus
 	struct device *synthetic[DEVICE_TABLE_MAX]; // those that a row has been attached of
 	unsigned synthetic_count;
 	struct control control;

@@ -2572,3 +2572,144 @@ Test(worker, a_program_that_talks_nonsense_is_told_so)
 	cr_assert_eq(run_beside(waiting_guest, talk_nonsense), LUMEN_EXIT_OUR_FAULT);
 	cr_assert_leq(sockets()->used, 1);
 }
+
+// Those who follow the messages of VMBus.
+
+static int opening_guest(uint32_t vp, unsigned step, struct hv_message *message)
+{
+	const int error = connect_to_host(&shutdown_class);
+
+	fake_out(message, LAYOUT_SLEEP_CONTROL, 1, 0x34);
+	return error ? error : open_channel();
+}
+
+static void take(int fd, void *to, size_t size)
+{
+	cr_assert_eq(recv(fd, to, size, MSG_WAITALL), (ssize_t)size);
+}
+
+static void take_hello(int fd, struct capture_hello *hello)
+{
+	char verdict[3];
+
+	take(fd, verdict, sizeof(verdict));
+	cr_assert_arr_eq(verdict, "ok\n", sizeof(verdict));
+	take(fd, hello, sizeof(*hello));
+	cr_assert_eq(hello->magic, CAPTURE_MAGIC);
+	cr_assert_eq(hello->version, CAPTURE_VERSION);
+	cr_assert_eq(hello->partition, 77);
+}
+
+// Takes the records until one of this type, which goes this way; or fails.
+static void take_until(int fd, struct capture_record *record, uint32_t type, uint8_t direction)
+{
+	const struct vmbus_message_header *header = (const void *)record->payload;
+
+	do {
+		const uint64_t next = record->number + 1;
+
+		take(fd, record, sizeof(*record));
+		cr_assert_eq(record->number, next, "none is missing");
+		cr_assert_eq(record->message.version, CAPTURE_VERSION);
+		cr_assert_eq(record->message.message_type, VMBUS_SYNIC_MESSAGE_TYPE);
+	} while (header->type != type);
+	cr_assert_eq(record->message.direction, direction);
+}
+
+Test(worker, a_client_that_has_been_there_before_hears_of_every_message)
+{
+	struct capture_record record = { .number = UINT64_MAX };
+	struct capture_hello hello;
+	uint64_t time = 0;
+	char byte;
+	int ends[2];
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	cr_assert_eq(dprintf(ends[0], "messages\n"), 9);
+	worker->client_fd = ends[1];
+	cr_assert_eq(run(opening_guest), 0);
+	take_hello(ends[0], &hello);
+	cr_assert_eq(hello.next, 0);
+	take_until(ends[0], &record, VMBUS_MESSAGE_INITIATE_CONTACT, CAPTURE_TO_HOST);
+	cr_assert_eq(record.number, 0);
+	cr_assert_eq(record.message.connection, VMBUS_CONNECTION_MESSAGE_MULTICLIENT);
+	cr_assert_eq(record.message.length, sizeof(struct vmbus_initiate_contact));
+	time = record.time;
+	take_until(ends[0], &record, VMBUS_MESSAGE_VERSION_RESPONSE, CAPTURE_TO_GUEST);
+	cr_assert_eq(record.message.sint, VMBUS_SINT);
+	cr_assert_geq(record.time, time);
+	take_until(ends[0], &record, VMBUS_MESSAGE_REQUEST_OFFERS, CAPTURE_TO_HOST);
+	take_until(ends[0], &record, VMBUS_MESSAGE_OFFER_CHANNEL, CAPTURE_TO_GUEST);
+	take_until(ends[0], &record, VMBUS_MESSAGE_ALL_OFFERS_DELIVERED, CAPTURE_TO_GUEST);
+	take_until(ends[0], &record, VMBUS_MESSAGE_GPADL_HEADER, CAPTURE_TO_HOST);
+	take_until(ends[0], &record, VMBUS_MESSAGE_GPADL_CREATED, CAPTURE_TO_GUEST);
+	take_until(ends[0], &record, VMBUS_MESSAGE_OPEN_CHANNEL, CAPTURE_TO_HOST);
+	take_until(ends[0], &record, VMBUS_MESSAGE_OPEN_CHANNEL_RESULT, CAPTURE_TO_GUEST);
+	cr_assert_eq(recv(ends[0], &byte, 1, 0), 0, "the child has ended");
+	cr_assert_eq(worker->messages.followers, 0);
+}
+
+Test(worker, messages_that_nobody_follows_are_not_noted)
+{
+	cr_assert_eq(run(opening_guest), 0);
+	cr_assert_gt(worker->vmbus.messages_in, 3);
+	cr_assert_eq(worker->messages.next, 0);
+}
+
+// Reads nothing until far more has come than its socket and the log have room for; then as much as
+// it takes to learn that something is missing.
+static void *follow_slowly(void *context)
+{
+	const int fd = request("messages"), small = 4096;
+	struct capture_record record = { 0 };
+	struct capture_hello hello;
+	uint64_t next;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	while (__atomic_load_n(&worker->messages.next, __ATOMIC_RELAXED) < 20 * MESSAGE_LOG_RECORDS)
+		usleep(1000);
+	take_hello(fd, &hello);
+	next = hello.next;
+	for (unsigned i = 0; i < 10 * MESSAGE_LOG_RECORDS && record.number <= next; i++) {
+		take(fd, &record, sizeof(record));
+		cr_expect_geq(record.number, next);
+		next += record.number == next;
+	}
+	cr_expect_gt(record.number, next + MESSAGE_LOG_RECORDS);
+	kill_it(context);
+	close(fd);
+	return NULL;
+}
+
+Test(worker, a_follower_that_reads_nothing_holds_nobody_and_learns_what_it_has_lost)
+{
+	cr_assert_eq(run_beside(flooding_guest, follow_slowly), LUMEN_EXIT_OUR_FAULT);
+	cr_assert_str_eq(answer, "ok\n");
+	cr_assert_eq(worker->messages.followers, 0);
+}
+
+// Each of these is no client any more, and costs nothing.
+static void *follow_and_leave(void *context)
+{
+	struct capture_hello hello;
+
+	for (unsigned i = 0; i < 2 * CONTROL_FOLLOWERS_MAX; i++) {
+		const int fd = request("messages");
+
+		take_hello(fd, &hello);
+		if (i % 2)
+			cr_expect_eq(write(fd, "words\n", 6), 6); // it has nothing to say
+		else
+			shutdown(fd, SHUT_WR);
+		cr_expect_leq(recv(fd, &hello, 1, 0), 0);
+		close(fd);
+	}
+	return kill_it(context);
+}
+
+Test(worker, followers_come_and_go)
+{
+	cr_assert_eq(run_beside(waiting_guest, follow_and_leave), LUMEN_EXIT_OUR_FAULT);
+	cr_assert_str_eq(answer, "ok\n");
+	cr_assert_eq(worker->messages.followers, 0);
+}
