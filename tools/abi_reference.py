@@ -101,9 +101,11 @@ def structs(name):
     return found
 
 
-def layouts(all_structs):
-    """Asks the compiler: {(struct name, path): (offset, size)}, {struct name: size}."""
-    source = [f'#include "hypercall/{path.name}"' for path in sorted(HEADERS.glob("*.h"))]
+def layouts(all_structs, headers=None):
+    """Asks the compiler: {(struct name, path): (offset, size)}, {struct name: size}. Without headers: of all in
+    hypercall/."""
+    names = headers or [f"hypercall/{path.name}" for path in sorted(HEADERS.glob("*.h"))]
+    source = [f'#include "{name}"' for name in names]
     source += ["#include <stdio.h>", "int main(void)", "{"]
     wanted = []
     for struct in all_structs:

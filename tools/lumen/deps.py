@@ -65,6 +65,7 @@ CHECK = [
     ("clang-tidy", "clang-tidy", "to check the code"),
     ("cppcheck", "cppcheck", "to check the code"),
     ("clang", "clang", "to check the code"),
+    ("tshark", "tshark", "to run the dissector of captures"),
 ]
 
 
