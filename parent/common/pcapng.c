@@ -13,7 +13,7 @@ enum { // block types, 4 to 4.6
 	ENHANCED_PACKET = 6,
 };
 
-enum { BYTE_ORDER_MAGIC = 0x1A2B3C4D, LINKTYPE_ETHERNET = 1 };
+enum { BYTE_ORDER_MAGIC = 0x1A2B3C4D };
 
 enum { // options, of the block that they are in
 	END_OF_OPTIONS = 0,
@@ -23,6 +23,7 @@ enum { // options, of the block that they are in
 	ISB_IFRECV = 4,
 	ISB_IFDROP = 5,
 	EPB_FLAGS = 2,
+	EPB_DROPCOUNT = 4,
 };
 
 enum { NANOSECONDS = 9, INBOUND = 1, OUTBOUND = 2 }; // of IF_TSRESOL, EPB_FLAGS
@@ -76,55 +77,63 @@ static bool put_block(FILE *file, uint32_t type, struct part fixed, struct part 
 	       put(file, (struct part){ &total, sizeof(total) });
 }
 
-bool pcapng_begin(FILE *file, const char *name, const char *description)
+static const struct part nothing = { "", 0 };
+
+bool pcapng_begin(FILE *file)
 {
 	static const struct {
 		uint32_t magic;
 		uint16_t major, minor;
 		uint64_t length;
 	} section = { BYTE_ORDER_MAGIC, 1, 0, UINT64_MAX }; // of a length that is not known yet
-	static const struct {
+
+	return put_block(
+		file, SECTION_HEADER, (struct part){ &section, sizeof(section) }, nothing, NULL, 0);
+}
+
+bool pcapng_add_interface(FILE *file, uint16_t link_type, const char *name, const char *description)
+{
+	const struct {
 		uint16_t link_type, rsvd_z;
 		uint32_t snap_length; // 0: any
-	} interface = { LINKTYPE_ETHERNET, 0, 0 };
+	} interface = { link_type, 0, 0 };
 	static const uint8_t resolution = NANOSECONDS;
 	const struct option options[] = {
 		{ IF_NAME, { name, (uint32_t)strlen(name) } },
 		{ IF_DESCRIPTION, { description, (uint32_t)strlen(description) } },
 		{ IF_TSRESOL, { &resolution, sizeof(resolution) } },
 	};
-	const struct part nothing = { "", 0 };
 
-	return put_block(file, SECTION_HEADER, (struct part){ &section, sizeof(section) }, nothing,
-		       NULL, 0) &&
-	       put_block(file, INTERFACE_DESCRIPTION,
-		       (struct part){ &interface, sizeof(interface) }, nothing, options,
-		       ARRAY_SIZE(options));
+	return put_block(file, INTERFACE_DESCRIPTION,
+		(struct part){ &interface, sizeof(interface) }, nothing, options,
+		ARRAY_SIZE(options));
 }
 
 bool pcapng_write_frame(FILE *file, const struct pcapng_frame *frame)
 {
 	const struct {
 		uint32_t interface, time_high, time_low, captured, length;
-	} fixed = { 0, (uint32_t)(frame->time >> 32), (uint32_t)frame->time, frame->captured,
-		frame->length };
+	} fixed = { frame->interface, (uint32_t)(frame->time >> 32), (uint32_t)frame->time,
+		frame->captured, frame->length };
 	const uint32_t flags = frame->inbound ? INBOUND : OUTBOUND;
-	const struct option option = { EPB_FLAGS, { &flags, sizeof(flags) } };
+	const struct option options[] = { { EPB_FLAGS, { &flags, sizeof(flags) } },
+		{ EPB_DROPCOUNT, { &frame->lost, sizeof(frame->lost) } } };
 
 	return put_block(file, ENHANCED_PACKET, (struct part){ &fixed, sizeof(fixed) },
-		(struct part){ frame->bytes, frame->captured }, &option, 1);
+		(struct part){ frame->bytes, frame->captured }, options, frame->lost ? 2 : 1);
 }
 
-bool pcapng_write_statistics(FILE *file, uint64_t time, uint64_t received, uint64_t dropped)
+bool pcapng_write_statistics(
+	FILE *file, uint32_t interface, uint64_t time, uint64_t received, uint64_t dropped)
 {
 	const struct {
 		uint32_t interface, time_high, time_low;
-	} fixed = { 0, (uint32_t)(time >> 32), (uint32_t)time };
+	} fixed = { interface, (uint32_t)(time >> 32), (uint32_t)time };
 	const struct option options[] = {
 		{ ISB_IFRECV, { &received, sizeof(received) } },
 		{ ISB_IFDROP, { &dropped, sizeof(dropped) } },
 	};
 
 	return put_block(file, INTERFACE_STATISTICS, (struct part){ &fixed, sizeof(fixed) },
-		(struct part){ "", 0 }, options, ARRAY_SIZE(options));
+		nothing, options, ARRAY_SIZE(options));
 }

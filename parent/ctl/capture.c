@@ -1,236 +1,166 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// lumenctl capture: what passes the port of a child's network card, into a pcapng file.
-#include "parent/ctl/ctl.h"
+// lumenctl capture: what passes between a child and its host, into a pcapng file: frames of its
+// network card's port, messages of VMBus, hypercalls.
+#include "parent/ctl/capture.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <linux/if_ether.h>
-#include <linux/if_packet.h>
-#include <net/if.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/macros.h"
-#include "parent/common/bridge.h"
-#include "parent/common/netlink.h"
-#include "parent/common/pcapng.h"
+#include "parent/ctl/ctl.h"
+#include "parent/ctl/deadline.h"
 
-enum {
-	FRAME_MAX = 65536 + ETH_HLEN + 4, // a large one, as it is between the root and a card
-	TAG = 4,
-	BUFFER = 8 << 20, // bytes that wait in the kernel
-	NS_PER_S = 1000000000,
-};
+static const struct capture_source_class *const classes[] = { &capture_net, &capture_messages,
+	&capture_calls };
+_Static_assert(ARRAY_SIZE(classes) == CAPTURE_SOURCES, "a source each");
 
-struct capture {
+struct words {
 	const char *child, *output; // NULL: standard output
-	uint64_t count;		    // frames; UINT64_MAX: until it is told to stop
-	int socket, signals;
-	FILE *file;
-	uint64_t frames;
+	bool start;		    // the child first
+	uint64_t count;		    // of frames
+	unsigned only;		    // a bit for each of classes[]; 0: all that there are
 };
 
-struct port {
-	const char *child;
-	int index; // of its link; 0: there is none
-	char name[IFNAMSIZ];
-	char alias[80];
-};
+// --- the sources ---
 
-// --- the port ---
-
-static void take_link(void *context, const struct nlmsghdr *answer)
+static bool is_wanted(const struct words *words, unsigned class)
 {
-	const struct netlink_attributes attributes = netlink_of(answer, sizeof(struct ifinfomsg));
-	const struct ifinfomsg *link = NLMSG_DATA(answer);
-	struct port *port = context;
-	char alias[sizeof(port->alias)], child[RUNDIR_NAME_MAX + 1], mac[18];
-
-	netlink_text(netlink_find(attributes, IFLA_IFALIAS), alias, sizeof(alias));
-	if (sscanf(alias, BRIDGE_PORT_ALIAS_SCANF, child, mac) != 2 || strcmp(child, port->child))
-		return;
-	port->index = link->ifi_index;
-	memcpy(port->alias, alias, sizeof(alias));
-	netlink_text(netlink_find(attributes, IFLA_IFNAME), port->name, sizeof(port->name));
+	return !words->only || words->only & 1u << class;
 }
 
-static int find_port(struct port *port)
+static bool needs_worker(const struct words *words)
 {
-	const struct ifinfomsg any = { .ifi_family = AF_UNSPEC };
-	struct netlink_message message;
-	const int socket = netlink_open();
-	int error = errno;
+	for (unsigned i = 0; i < CAPTURE_SOURCES; i++)
+		if (is_wanted(words, i) && classes[i]->asks_worker)
+			return true;
+	return false;
+}
 
-	if (socket >= 0) {
-		netlink_begin(&message, RTM_GETLINK, NLM_F_DUMP, &any, sizeof(any));
-		error = netlink_ask(socket, &message, take_link, port);
-		close(socket);
+// The messages' end is that of the child: without them, whoever asks the worker at all is told.
+static void choose(struct capture *capture, const struct words *words)
+{
+	for (unsigned i = 0; i < CAPTURE_SOURCES; i++) {
+		const bool for_its_end = classes[i] == &capture_messages && needs_worker(words);
+
+		if (is_wanted(words, i) || for_its_end)
+			capture->sources[capture->used++] =
+				(struct capture_source){ .class = classes[i],
+					.child = words->child,
+					.named = words->only,
+					.unwanted = !is_wanted(words, i),
+					.fd = -1 };
 	}
-	if (error)
-		return ctl_fail(LUMEN_EXIT_OUR_FAULT, "The root's Linux cannot be asked: %s.",
-			strerror(error));
-	if (!port->index)
-		return ctl_fail(LUMEN_EXIT_BAD_ARGUMENTS,
-			"The child %s has no network card on a switch.", port->child);
-	return 0;
 }
 
-// Of no interface until it is bound: nothing of others gets in.
-static int listen_at(struct capture *capture, const struct port *port)
+static void leave_out_missing(struct capture *capture)
 {
-	const struct sockaddr_ll address = { .sll_family = AF_PACKET,
-		.sll_protocol = htobe16(ETH_P_ALL),
-		.sll_ifindex = port->index };
-	const int on = 1, buffer = BUFFER;
+	unsigned kept = 0;
 
-	capture->socket = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (capture->socket >= 0) {
-		setsockopt(capture->socket, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof(buffer));
-		if (!setsockopt(capture->socket, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)) &&
-			!setsockopt(capture->socket, SOL_PACKET, PACKET_AUXDATA, &on, sizeof(on)) &&
-			!bind(capture->socket, (const struct sockaddr *)&address, sizeof(address)))
-			return 0;
-	}
-	return ctl_fail(LUMEN_EXIT_OUR_FAULT, "The port %s cannot be listened to: %s.", port->name,
-		strerror(errno));
+	for (unsigned i = 0; i < capture->used; i++)
+		if (!capture->sources[i].missing)
+			capture->sources[kept++] = capture->sources[i];
+	capture->used = kept;
 }
 
-// --- frames ---
-
-// What the kernel says beside a frame: when, and the tag that it has taken out of it.
-struct beside {
-	struct timespec time;
-	uint16_t tag, tag_type;
-	bool tagged;
-};
-
-static struct beside read_beside(struct msghdr *message)
-{
-	struct beside beside = { 0 };
-
-	for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part;
-		part = CMSG_NXTHDR(message, part)) {
-		struct tpacket_auxdata about;
-
-		if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SO_TIMESTAMPNS)
-			memcpy(&beside.time, CMSG_DATA(part), sizeof(beside.time));
-		if (part->cmsg_level != SOL_PACKET || part->cmsg_type != PACKET_AUXDATA)
-			continue;
-		memcpy(&about, CMSG_DATA(part), sizeof(about));
-		beside.tagged = about.tp_status & TP_STATUS_VLAN_VALID;
-		beside.tag = about.tp_vlan_tci;
-		beside.tag_type = about.tp_status & TP_STATUS_VLAN_TPID_VALID ? about.tp_vlan_tpid
-									      : ETH_P_8021Q;
-	}
-	return beside;
-}
-
-// `bytes` has room for a tag in front. Returns where the frame begins.
-static uint8_t *put_tag_back(uint8_t *bytes, const struct beside *beside)
-{
-	const uint16_t tag[] = { htobe16(beside->tag_type), htobe16(beside->tag) };
-
-	memmove(bytes - TAG, bytes, 2 * ETH_ALEN);
-	memcpy(bytes - TAG + 2 * ETH_ALEN, tag, sizeof(tag));
-	return bytes - TAG;
-}
-
-static uint64_t ns_of(const struct timespec *time)
-{
-	return (uint64_t)time->tv_sec * NS_PER_S + (uint64_t)time->tv_nsec;
-}
-
-static int write_failed(const struct capture *capture)
-{
-	return ctl_fail(LUMEN_EXIT_OUR_FAULT, "%s cannot be written: %s.",
-		capture->output ? capture->output : "Standard output", strerror(errno));
-}
-
-// Returns whether there was one; *status: 0, or an exit status after saying why.
-static bool take_frame(struct capture *capture, int *status)
-{
-	static uint8_t room[TAG + FRAME_MAX];
-	_Alignas(struct cmsghdr) uint8_t control[256];
-	struct sockaddr_ll from = { 0 };
-	struct iovec piece = { room + TAG, FRAME_MAX };
-	struct msghdr message = { &from, sizeof(from), &piece, 1, control, sizeof(control), 0 };
-	const ssize_t length = recvmsg(capture->socket, &message, MSG_TRUNC);
-	struct beside beside;
-	uint8_t *bytes = room + TAG;
-	uint32_t tag;
-
-	if (length < 0)
-		return false;
-	beside = read_beside(&message);
-	tag = beside.tagged && length >= 2 * ETH_ALEN ? TAG : 0;
-	if (tag)
-		bytes = put_tag_back(bytes, &beside);
-	capture->frames++;
-	if (!pcapng_write_frame(capture->file,
-		    &(struct pcapng_frame){
-			    .time = ns_of(&beside.time),
-			    .inbound = from.sll_pkttype == PACKET_OUTGOING,
-			    .bytes = bytes,
-			    .captured = tag + (length < FRAME_MAX ? (uint32_t)length : FRAME_MAX),
-			    .length = tag + (uint32_t)length,
-		    }))
-		*status = write_failed(capture);
-	return true;
-}
-
-// All that waits, for whoever reads the other end of a pipe.
-static int take_frames(struct capture *capture)
+static int prepare_sources(struct capture *capture)
 {
 	int status = 0;
 
-	while (!status && capture->frames < capture->count && take_frame(capture, &status))
-		;
-	if (!status && fflush(capture->file))
-		status = write_failed(capture);
+	for (unsigned i = 0; !status && i < capture->used; i++) {
+		struct capture_source *source = &capture->sources[i];
+
+		if (source->class->prepare)
+			status = source->class->prepare(source);
+	}
+	leave_out_missing(capture);
 	return status;
 }
 
-// Until enough have come, a signal, or the port's end.
-static int follow(struct capture *capture)
+static int open_sources(struct capture *capture, const struct capture_worker *worker)
 {
-	struct pollfd polls[] = { { .fd = capture->socket, .events = POLLIN },
-		{ .fd = capture->signals, .events = POLLIN } };
 	int status = 0;
 
-	while (!status && capture->frames < capture->count) {
-		if (poll(polls, ARRAY_SIZE(polls), -1) < 0 && errno != EINTR)
-			return ctl_fail(LUMEN_EXIT_OUR_FAULT, "Nothing can be waited for: %s.",
-				strerror(errno));
-		status = take_frames(capture);
-		if (polls[1].revents || polls[0].revents & (POLLERR | POLLHUP | POLLNVAL))
-			break;
+	for (unsigned i = 0; !status && i < capture->used; i++) {
+		struct capture_source *source = &capture->sources[i];
+
+		snprintf(source->name, sizeof(source->name), "%s", source->class->name);
+		status = source->class->open(source, worker);
 	}
+	leave_out_missing(capture);
 	return status;
 }
 
-static int finish(struct capture *capture)
-{
-	struct tpacket_stats counted = { 0 };
-	socklen_t size = sizeof(counted);
-	struct timespec now;
+// --- the worker ---
 
-	getsockopt(capture->socket, SOL_PACKET, PACKET_STATISTICS, &counted, &size);
-	clock_gettime(CLOCK_REALTIME, &now);
-	if (!pcapng_write_statistics(
-		    capture->file, ns_of(&now), counted.tp_packets, counted.tp_drops) ||
-		fflush(capture->file))
-		return write_failed(capture);
-	fprintf(stderr, "lumenctl: %llu frames; %u more came too fast.\n",
-		(unsigned long long)capture->frames, counted.tp_drops);
+static int take_hello(struct capture_worker *worker)
+{
+	struct capture_hello *hello = &worker->hello;
+	ssize_t length;
+
+	deadline_start(CTL_ANSWER_S);
+	length = recv(worker->fd, hello, sizeof(*hello), MSG_WAITALL);
+	deadline_end();
+	if (length != sizeof(*hello) || hello->magic != CAPTURE_MAGIC ||
+		hello->version != CAPTURE_VERSION)
+		return ctl_fail(LUMEN_EXIT_OUR_FAULT,
+			"The worker does not say what is known here of the child's messages.");
 	return 0;
+}
+
+static int take_verdict(int fd)
+{
+	int status;
+
+	deadline_start(CTL_ANSWER_S);
+	status = ctl_verdict(fd);
+	deadline_end();
+	return status;
+}
+
+// The request is there when the worker looks for the first time, before the child runs.
+static int start_and_ask(const char *child, struct capture_worker *worker)
+{
+	int ends[2], status;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
+		return ctl_fail(
+			LUMEN_EXIT_OUR_FAULT, "A socket cannot be made: %s.", strerror(errno));
+	dprintf(ends[0], "%s\n", CAPTURE_REQUEST);
+	status = ctl_start_with_client(child, ends[1]);
+	close(ends[1]);
+	worker->fd = ends[0];
+	return status ? status : take_verdict(worker->fd);
+}
+
+static int ask_running(const char *child, bool ask, struct capture_worker *worker)
+{
+	int status, directory = ctl_find_running(child, &status);
+
+	if (directory < 0)
+		return status;
+	if (ask)
+		worker->fd = ctl_request(directory, CAPTURE_REQUEST, CTL_ANSWER_S, false);
+	close(directory);
+	return ask && worker->fd < 0 ? LUMEN_EXIT_OUR_FAULT : 0;
+}
+
+static int reach_worker(const struct words *words, struct capture_worker *worker)
+{
+	const bool ask = needs_worker(words);
+	int status;
+
+	if (!words->start)
+		status = ask_running(words->child, ask, worker);
+	else
+		status = ask ? start_and_ask(words->child, worker) : ctl_start_child(words->child);
+	return status || !ask ? status : take_hello(worker);
 }
 
 // --- the command ---
@@ -245,75 +175,118 @@ static int open_file(struct capture *capture)
 	if (capture->output)
 		fd = open(capture->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	capture->file = fd < 0 ? NULL : fdopen(fd, "w");
-	return capture->file ? 0 : write_failed(capture);
+	return capture->file ? 0 : capture_write_failed(capture);
 }
 
-static int run(struct capture *capture, struct port *port)
+static bool write_interfaces(const struct capture *capture)
+{
+	bool good = pcapng_begin(capture->file);
+
+	for (unsigned i = 0; i < capture->used; i++) {
+		const struct capture_source *source = &capture->sources[i];
+
+		good = good && (source->unwanted ||
+				       pcapng_add_interface(capture->file, source->class->link_type,
+					       source->name, source->description));
+	}
+	return good && !fflush(capture->file);
+}
+
+// Until then, a signal ends us as any program: nothing is in the file.
+static int take_signals(struct capture *capture)
 {
 	sigset_t set;
-	int status;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN); // a write says so
 	capture->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	status = listen_at(capture, port);
-	if (!status)
-		status = open_file(capture);
-	if (!status &&
-		(!pcapng_begin(capture->file, port->name, port->alias) || fflush(capture->file)))
-		status = write_failed(capture);
-	if (!status)
-		status = follow(capture);
-	return status ? status : finish(capture);
+	return write_interfaces(capture) ? 0 : capture_write_failed(capture);
 }
 
-static int take_words(int argc, char **argv, struct capture *capture)
+static int run(const struct words *words)
+{
+	struct capture capture = { .output = words->output, .count = words->count };
+	struct capture_worker worker = { .fd = -1 };
+	int status;
+
+	choose(&capture, words);
+	status = words->start ? 0 : ask_running(words->child, false, &worker);
+	status = status ? status : prepare_sources(&capture);
+	status = status ? status : open_file(&capture);
+	status = status ? status : reach_worker(words, &worker);
+	status = status ? status : open_sources(&capture, &worker);
+	status = status ? status : take_signals(&capture);
+	status = status ? status : capture_follow(&capture);
+	return status ? status : capture_finish(&capture);
+}
+
+// NAME[,NAME...]
+static int take_only(const char *text, unsigned *only)
+{
+	while (*text) {
+		const size_t length = strcspn(text, ",");
+		unsigned i = 0;
+
+		while (i < CAPTURE_SOURCES && (strlen(classes[i]->name) != length ||
+						      strncmp(classes[i]->name, text, length)))
+			i++;
+		if (i == CAPTURE_SOURCES)
+			return ctl_wrong("--only %s is none of net, vmbus and hypercalls.", text);
+		*only |= 1u << i;
+		text += length + (text[length] == ',');
+	}
+	return *only ? 0 : ctl_wrong("--only needs one of net, vmbus and hypercalls.");
+}
+
+static int take_option(int option, struct words *words)
+{
+	if (option == 'o')
+		words->output = optarg;
+	else if (option == 's')
+		words->start = true;
+	else if (option == 'c' &&
+		 (!child_config_parse_number(optarg, UINT32_MAX, &words->count) || !words->count))
+		return ctl_wrong("--count %s is not a number of frames.", optarg);
+	return option == 'O' ? take_only(optarg, &words->only) : 0;
+}
+
+static int take_words(int argc, char **argv, struct words *words)
 {
 	static const struct option options[] = {
 		{ "output", required_argument, NULL, 'o' },
 		{ "count", required_argument, NULL, 'c' },
+		{ "only", required_argument, NULL, 'O' },
+		{ "start", no_argument, NULL, 's' },
 		{ 0 },
 	};
-	int option;
+	int option, status = 0;
 
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":o:c:", options, NULL)) != -1) {
+	while (!status && (option = getopt_long(argc, argv, ":o:c:", options, NULL)) != -1) {
 		if (option == ':')
 			return ctl_wrong("%s needs a value.", argv[optind - 1]);
-		if (option == 'o')
-			capture->output = optarg;
-		else if (option != 'c')
+		if (option == '?')
 			return ctl_unknown_option(argv);
-		else if (!child_config_parse_number(optarg, UINT32_MAX, &capture->count) ||
-			 !capture->count)
-			return ctl_wrong("--count %s is not a number of frames.", optarg);
+		status = take_option(option, words);
 	}
+	if (status)
+		return status;
 	if (optind == argc)
 		return ctl_wrong("%s needs the name of a child.", argv[0]);
 	if (optind + 1 < argc)
 		return ctl_wrong(
 			"%s takes one name; %s is one too many.", argv[0], argv[optind + 1]);
-	capture->child = argv[optind];
+	words->child = argv[optind];
 	return 0;
 }
 
 int ctl_capture(int argc, char **argv)
 {
-	struct capture capture = { .count = UINT64_MAX };
-	struct port port = { 0 };
-	int status = take_words(argc, argv, &capture), directory;
+	struct words words = { .count = UINT64_MAX };
+	const int status = take_words(argc, argv, &words);
 
-	if (status)
-		return status;
-	directory = ctl_find_running(capture.child, &status);
-	if (directory < 0)
-		return status;
-	close(directory);
-	port.child = capture.child;
-	status = find_port(&port);
-	return status ? status : run(&capture, &port);
+	return status ? status : run(&words);
 }

@@ -108,6 +108,11 @@ int ctl_connect(int directory, bool quiet);
 int ctl_verdict(int fd);
 char *ctl_take_answer(int fd, bool quiet);
 
+// Opens the hypervisor's trace. Returns 0, or an exit status after saying why not. If `missing` is
+// not NULL, one that is not there is no failure, and *missing says so.
+struct trace_ring;
+int ctl_open_trace(struct trace_ring *ring, bool *missing);
+
 // Prints the worker's `name value` lines, as they are or as one JSON object; changes the text.
 void ctl_print_lines(char *lines, bool json);
 

@@ -72,14 +72,26 @@ static const struct ctl_command commands[] = {
 		"(of\n"
 		"       frames without a tag), whether it is up, and whether it is isolated\n",
 		false },
-	{ "capture", ctl_capture, "NAME [--output F] [--count N]",
-		"what passes the port of the child's network card, as pcapng",
+	{ "capture", ctl_capture, "NAME [--only WHAT,...] [--start] [--output F] [--count N]",
+		"what passes between a child and its host, as pcapng",
 		"To standard output, or to --output F (-o), until --count N frames (-c) have "
 		"passed, Ctrl-C\n"
-		"is typed, or the child ends. Wireshark, tshark and tcpdump read it: live by\n"
-		"  lumenctl capture NAME | tshark -r -\n"
-		"Large frames are whole, as the root's Linux has them. Inbound is what goes to the "
-		"child.\n",
+		"is typed, or the child ends. --start starts the child first, so that nothing is "
+		"missed.\n"
+		"Wireshark, tshark and tcpdump read it: live by\n"
+		"  lumenctl capture NAME | tshark -r - -X lua_script:lumen.lua\n"
+		"An interface each, or those of --only WHAT,...:\n"
+		"net         frames at the port of its network card, if it has one. Large frames "
+		"are\n"
+		"            whole, as the root's Linux has them\n"
+		"vmbus       messages of VMBus, both ways: contact, offers, GPADLs, opens, ...\n"
+		"hypercalls  its calls of the hypervisor: input value and result, without "
+		"parameters\n"
+		"Inbound is what goes to the child. What came too fast is counted where it is "
+		"missing and\n"
+		"at the end; of hypercalls, that may have been others' (of the trace, which all "
+		"share).\n"
+		"lumen.lua (tools/wireshark/) shows messages and calls.\n",
 		false },
 	{ "delete", ctl_delete, "NAME", "forget a child that does not run", "", false },
 };

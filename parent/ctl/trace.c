@@ -3,22 +3,19 @@
 #include "parent/ctl/ctl.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "hypercall/lumen_trace.h"
+#include "parent/ctl/trace_ring.h"
 
-#define TRACE_DEVICE "/dev/mshv-trace"
-
-enum { ENTRIES_MAX = 1 << 24, EVERYTHING = -1 };
+enum { EVERYTHING = -1 };
 
 struct trace_copy {
-	struct lumen_trace_header header;
-	uint64_t next_after; // when all entries were copied
+	struct trace_ring ring; // as it was when all entries had been copied
+	uint64_t next;		// before that
 	struct lumen_trace_entry *entries;
 };
 
@@ -30,52 +27,31 @@ static const struct trace_event {
 #undef X
 };
 
-static bool read_all(int fd, uint64_t offset, void *to, size_t length)
+int ctl_open_trace(struct trace_ring *ring, bool *missing)
 {
-	char *at = to;
+	const int error = trace_ring_open(ring);
 
-	while (length) {
-		ssize_t got = pread(fd, at, length, (off_t)offset);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return false;
-		at += got;
-		offset += (uint64_t)got;
-		length -= (size_t)got;
-	}
-	return true;
-}
-
-static int check_header(const struct lumen_trace_header *header)
-{
-	if (header->magic != LUMEN_TRACE_MAGIC || header->version != LUMEN_TRACE_VERSION ||
-		header->entry_bytes != sizeof(struct lumen_trace_entry) || !header->entries ||
-		header->entries > ENTRIES_MAX)
+	if (missing)
+		*missing = error == ENOENT;
+	if (!error || (missing && *missing))
+		return 0;
+	if (error == EPROTO)
 		return ctl_fail(LUMEN_EXIT_OUR_FAULT,
 			"The trace of this hypervisor has a format that is not known here.");
-	return 0;
+	return ctl_fail(LUMEN_EXIT_OUR_FAULT, "The hypervisor's trace cannot be opened: %s.",
+		strerror(error));
 }
 
-static int copy_trace(int fd, struct trace_copy *copy)
+static int copy_trace(struct trace_copy *copy)
 {
-	struct lumen_trace_header after;
-	size_t size;
-	int status;
+	struct trace_ring *ring = &copy->ring;
 
-	if (!read_all(fd, 0, &copy->header, sizeof(copy->header)))
-		return ctl_fail(LUMEN_EXIT_OUR_FAULT, TRACE_DEVICE " cannot be read.");
-	status = check_header(&copy->header);
-	if (status)
-		return status;
-	size = copy->header.entries * sizeof(*copy->entries);
-	copy->entries = malloc(size);
-	if (!copy->entries || !read_all(fd, LUMEN_TRACE_HEADER_SIZE, copy->entries, size) ||
-		!read_all(fd, 0, &after, sizeof(after)))
-		return ctl_fail(LUMEN_EXIT_OUR_FAULT, TRACE_DEVICE " cannot be read.");
-	copy->next_after = after.next;
-	return 0;
+	copy->next = ring->header.next;
+	copy->entries = calloc(ring->header.entries, sizeof(*copy->entries));
+	if (copy->entries && trace_ring_copy(ring, 0, ring->header.entries, copy->entries) &&
+		trace_ring_look(ring))
+		return 0;
+	return ctl_fail(LUMEN_EXIT_OUR_FAULT, "The hypervisor's trace cannot be read.");
 }
 
 static void print_number(const char *name, uint64_t value, bool json)
@@ -117,14 +93,15 @@ static void print_entry(
 // meantime are left out.
 static void print_trace(const struct trace_copy *copy, long partition, bool json)
 {
-	uint64_t count = copy->header.entries;
-	uint64_t first = copy->next_after > count ? copy->next_after - count : 0;
+	const struct lumen_trace_header *header = &copy->ring.header;
+	uint64_t count = header->entries;
+	uint64_t first = header->next > count ? header->next - count : 0;
 	uint64_t start = 0;
 	bool none = true;
 
 	if (json)
 		printf("[");
-	for (uint64_t i = first; i < copy->header.next; i++) {
+	for (uint64_t i = first; i < copy->next; i++) {
 		const struct lumen_trace_entry *entry = &copy->entries[i % count];
 
 		if (!entry->tsc)
@@ -134,7 +111,7 @@ static void print_trace(const struct trace_copy *copy, long partition, bool json
 			continue;
 		if (none)
 			start = entry->tsc;
-		print_entry(entry, start, copy->header.tsc_hz, json, none);
+		print_entry(entry, start, header->tsc_hz, json, none);
 		none = false;
 	}
 	if (json)
@@ -166,20 +143,19 @@ int ctl_trace(int argc, char **argv)
 	long partition = EVERYTHING;
 	const char *name;
 	bool json = false;
-	int fd, status = ctl_one_name(argc, argv, &name, true, &json);
+	int status = ctl_one_name(argc, argv, &name, true, &json);
 
 	if (!status && name)
 		status = find_partition(name, &partition);
 	if (status)
 		return status;
-	fd = open(TRACE_DEVICE, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return ctl_fail(LUMEN_EXIT_OUR_FAULT, TRACE_DEVICE " cannot be opened: %s.",
-			strerror(errno));
-	status = copy_trace(fd, &copy);
+	status = ctl_open_trace(&copy.ring, NULL);
+	if (status)
+		return status;
+	status = copy_trace(&copy);
 	if (!status)
 		print_trace(&copy, partition, json);
 	free(copy.entries);
-	close(fd);
+	trace_ring_close(&copy.ring);
 	return status;
 }

@@ -5,11 +5,11 @@ import base64
 import hashlib
 import http.server
 import json
-import struct
 import threading
 import urllib.request
 
 from lumen import examples, network, paths, rootscript
+from lumen.pcapng import Capture
 from lumen.status import number_from_environment
 
 MIB = number_from_environment("NET_MIB", 16)  # of each transfer
@@ -199,37 +199,25 @@ tr -d '\r' <$child/console.log | grep "^net: @ROUNDS@ rounds are right" || fail 
     t.equal(result.status, 0, "status of the script")
 
 
-def _blocks(data):
-    """(type, body) of each block of a pcapng file; both of its lengths have to be right."""
-    while data:
-        kind, length = struct.unpack_from("<II", data)
-        assert length % 4 == 0 and 12 <= length <= len(data)
-        assert struct.unpack_from("<I", data, length - 4) == (length,)
-        yield kind, data[8:length - 4]
-        data = data[length:]
-
-
 def _check_capture(t, data):
-    """Twelve pings and their answers, in their order, with the times, directions and bytes that they have."""
-    blocks = list(_blocks(data))
-    t.equal([kind for kind, _ in blocks[:2]], [0x0A0D0D0A, 1], "a section, then an interface")
-    t.check(b"lu-010203" in blocks[1][1] and b"lumen child 02:15:5d:01:02:03" in blocks[1][1], "the interface's name")
-    pings, times = [], []
-    for kind, body in blocks[2:-1]:
-        t.equal(kind, 6, "a frame's block")
-        _, high, low, captured, length = struct.unpack_from("<5I", body)
-        frame = body[20:20 + captured]
-        flags, = struct.unpack_from("<4xI", body, 20 + (captured + 3 & ~3))
-        t.equal(captured, length, "bytes captured")
-        times.append(high << 32 | low)
-        if frame[12:14] == b"\x08\0" and frame[23] == 1:
-            pings.append((frame[34], flags & 3, length))
-    wanted = [(kind, flags, 42 + size) for size in (0, 1, 18, 100, 999, 1472) for _ in (1, 2)
-              for kind, flags in ((8, 1), (0, 2))]
-    t.equal(pings, wanted, "pings: type, direction, length")
+    """Twelve pings and their answers, each behind what it answers, with the times, directions and bytes that they have."""
+    capture = Capture(data)
+    net = capture.interfaces[0]
+    t.equal([one.link_type for one in capture.interfaces], [1, 147, 148], "interfaces")
+    t.equal((net.name, net.description), ("lu-010203", "lumen child 02:15:5d:01:02:03"), "the port")
+    pings, times = {}, []
+    for frame in capture.of(net.name):
+        t.equal(len(frame.data), frame.length, "bytes captured")
+        times.append(frame.time)
+        if frame.data[12:14] == b"\x08\0" and frame.data[23] == 1:
+            number = frame.data[41]
+            pings.setdefault((frame.length, number), []).append((frame.data[34], frame.inbound))
+    sent_and_answered = [(8, True), (0, False)]
+    t.equal(pings, {(42 + size, number): sent_and_answered for size in (0, 1, 18, 100, 999, 1472) for number in (0, 1)},
+            "pings by length and number: type and direction")
     t.check(times == sorted(times) and times[-1] - times[0] > 10 ** 8, "the frames' times")
-    t.equal((blocks[-1][0], struct.unpack_from("<HHQHHQ", blocks[-1][1], 12)), (5, (4, 8, len(times), 5, 8, 0)),
-            "the statistics")
+    t.equal((net.received, net.dropped), (len(times), 0), "the statistics")
+    t.check(capture.of("hypercalls"), "an echo without a hypercall")
 
 
 def test_echo(t):

@@ -21,7 +21,8 @@ def tests():
         names |= {f"{suite}::{name}" for suite, name in UNIT.findall(path.read_text())}
     for path in (ROOT / "tests/system").glob("*.py"):
         names |= {f"{path.stem}.{name}" for name in SYSTEM.findall(path.read_text())}
-    return names
+    ctl = (ROOT / "tests/unit/parent/test_ctl.py").read_text()
+    return names | {f"parent_ctl::{name}" for name in SYSTEM.findall(ctl)}
 
 
 def promises():

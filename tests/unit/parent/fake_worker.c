@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/macros.h"
+#include "parent/common/capture_wire.h"
 #include "parent/common/child_config.h"
 #include "parent/common/rundir.h"
 #include "parent/worker/launch.h"
@@ -74,6 +76,136 @@ static int rave(int listener)
 	}
 }
 
+// What a worker may say of its child's messages.
+
+static void say(int fd, const void *bytes, size_t length)
+{
+	if (send(fd, bytes, length, MSG_NOSIGNAL) != (ssize_t)length)
+		_exit(96);
+}
+
+static struct capture_record make_record(uint64_t number, uint8_t direction, uint32_t type)
+{
+	struct capture_record record = { .number = number,
+		.time = 1700000000000000000 + number,
+		.message = { .version = CAPTURE_VERSION,
+			.direction = direction,
+			.length = 8,
+			.message_type = 1,
+			.connection = 4 } };
+
+	memcpy(record.payload, &type, sizeof(type));
+	return record;
+}
+
+static void say_record(int fd, const struct capture_record *record)
+{
+	say(fd, record, sizeof(*record));
+}
+
+static void tell_right(int fd, struct capture_record record)
+{
+	say_record(fd, &record);
+	record = make_record(101, CAPTURE_TO_GUEST, 15);
+	say_record(fd, &record);
+	// In two pieces, with a gap before it.
+	record = make_record(107, CAPTURE_TO_HOST, 3);
+	say(fd, &record, 100);
+	usleep(50000);
+	say(fd, (char *)&record + 100, sizeof(record) - 100);
+}
+
+static void tell_version(int fd, struct capture_record record)
+{
+	record.message.version = 2;
+	say_record(fd, &record);
+}
+
+static void tell_long(int fd, struct capture_record record)
+{
+	record.message.length = 241;
+	say_record(fd, &record);
+}
+
+static void tell_direction(int fd, struct capture_record record)
+{
+	record.message.direction = 3;
+	say_record(fd, &record);
+}
+
+static void tell_backwards(int fd, struct capture_record record)
+{
+	say_record(fd, &record);
+	record.number = 99;
+	say_record(fd, &record);
+}
+
+static void tell_last(int fd, struct capture_record record)
+{
+	record.number = UINT64_MAX;
+	say_record(fd, &record);
+}
+
+static void tell_future(int fd, struct capture_record record)
+{
+	record.time = UINT64_MAX;
+	say_record(fd, &record);
+}
+
+static void tell_half(int fd, struct capture_record record)
+{
+	say(fd, &record, sizeof(record) / 2);
+}
+
+static void tell_flood(int fd, struct capture_record record)
+{
+	for (;; record.number++)
+		say_record(fd, &record);
+}
+
+static void tell_nothing(int fd, struct capture_record record)
+{
+	(void)fd;
+	(void)record;
+	pause();
+}
+
+static const struct told {
+	const char *what;
+	void (*tell)(int fd, struct capture_record first);
+} told[] = {
+	{ "right", tell_right },
+	{ "version", tell_version },
+	{ "long", tell_long },
+	{ "direction", tell_direction },
+	{ "backwards", tell_backwards },
+	{ "last", tell_last },
+	{ "future", tell_future },
+	{ "half", tell_half },
+	{ "flood", tell_flood },
+	{ "nothing", tell_nothing },
+};
+
+// Says one of these to a client, and ends.
+static int tell(const char *what, int fd)
+{
+	const bool lies = !strcmp(what, "hello");
+	const struct capture_hello hello = { .magic = CAPTURE_MAGIC + lies,
+		.version = CAPTURE_VERSION,
+		.partition = 5,
+		.next = 100 };
+	char line[64];
+
+	if (read(fd, line, sizeof(line)) != 9 || memcmp(line, "messages\n", 9))
+		return 97;
+	say(fd, "ok\n", 3);
+	say(fd, &hello, sizeof(hello));
+	for (size_t i = 0; i < ARRAY_SIZE(told); i++)
+		if (!strcmp(what, told[i].what))
+			told[i].tell(fd, make_record(100, CAPTURE_TO_HOST, 14));
+	return 0;
+}
+
 // One that answers nobody, and says so at once.
 __attribute__((noreturn)) static void hang_up(int listener)
 {
@@ -81,8 +213,10 @@ __attribute__((noreturn)) static void hang_up(int listener)
 		close(accept(listener, NULL, NULL));
 }
 
-static int be(const char *what, int listener)
+static int be(const char *what, int listener, int client)
 {
+	if (!strncmp(what, "tell ", 5))
+		return tell(what + 5, client < 0 ? accept(listener, NULL, NULL) : client);
 	if (!strcmp(what, "stubborn"))
 		signal(SIGTERM, SIG_IGN);
 	if (!strncmp(what, "exit ", 5))
@@ -135,7 +269,7 @@ static int body(void *context, int message_fd, int connector_fd)
 		supervisor_tell_end(message_fd, atoi(config.append + 4), "It was asked to:\n it.");
 	if (!strcmp(config.append, "hang"))
 		close(launch->lock);
-	return be(config.append, listener);
+	return be(config.append, listener, launch->client);
 }
 
 int main(int argc, char **argv)

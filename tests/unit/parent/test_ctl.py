@@ -14,11 +14,14 @@ import select
 import shlex
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from lumen.pcapng import Capture
 
 LUMENCTL, WORKER = (str(Path(arg).resolve()) for arg in sys.argv[1:3])
 ONLY = sys.argv[3] if len(sys.argv) > 3 else ""
@@ -64,6 +67,16 @@ class Bench:
             process.kill()
             raise Failed(f"lumenctl {' '.join(words)} does not end") from None
         return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+    def end(self, process):
+        """What a process that start() has begun says on standard error, until its end, which is a good one."""
+        try:
+            _, said = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise Failed(f"{process.args} does not end") from None
+        check(process.returncode == 0, f"{process.args}: {process.returncode} {said}")
+        return said
 
     def do(self, *words, **more):
         result = self.run(*words, **more)
@@ -570,6 +583,226 @@ def test_exec_and_copy_that_cannot_be(bench):
     check(result.returncode == 123 and "cannot be reached" in result.stderr, f"{result}")
     for command in "exec", "copy":
         check("lumen" in bench.do(command, "--help") or "agent" in bench.do(command, "--help"), "the help")
+    bench.clean("a")
+
+
+def summary(told):
+    return [(one.link_type, one.name, one.received, one.dropped) for one in told.interfaces]
+
+
+def capture(bench, what, *words, status=0):
+    """lumenctl capture of a worker that tells `what`: what is in the file, and what lumenctl said."""
+    file = bench.directory / "capture"
+    bench.create("a", f"tell {what}")
+    result = bench.run("capture", "a", "--start", "-o", str(file), *words)
+    check(result.returncode == status, f"{what}: {result.returncode} {result.stderr}")
+    bench.clean("a")
+    return Capture(file.read_bytes()), result.stderr
+
+
+def test_capture_says_what_the_worker_says_of_messages(bench):
+    """In order, with directions, and with a gap where one is; whether it was there at the start, or came later."""
+    wanted = [(1, 14, False, 0), (2, 15, True, 0), (1, 3, False, 5)]
+    for start in True, False:
+        if start:
+            told, said = capture(bench, "right")
+        else:
+            bench.create("a", "tell right")
+            bench.do("start", "a")
+            file = bench.directory / "later"
+            result = bench.run("capture", "a", "--output", str(file))
+            told, said = Capture(file.read_bytes()), result.stderr
+            check(result.returncode == 0, said)
+            bench.clean("a")
+        check(summary(told) == [(147, "vmbus", 8, 5)], f"{told.interfaces}")
+        found = [(frame.data[1], frame.data[24], frame.inbound, frame.lost) for frame in told.frames]
+        check(found == wanted and all(len(frame.data) == 32 for frame in told.frames), f"{found}")
+        check("vmbus: 3 frames; 5 more came too fast" in said, said)
+
+
+def test_capture_believes_no_worker(bench):
+    """What makes no sense ends the capture, and is a failure; what came before it is in the file, which is whole."""
+    for what, frames in ("version", 0), ("long", 0), ("direction", 0), ("backwards", 1), ("last", 0):
+        told, said = capture(bench, what, status=123)
+        check("makes no sense" in said and len(told.frames) == frames and
+              summary(told) == [(147, "vmbus", frames, 0)], f"{what}: {said} {told.frames}")
+    told, _ = capture(bench, "half")
+    check(told.frames == [] and summary(told) == [(147, "vmbus", 0, 0)], "half a record is none")
+    told, _ = capture(bench, "future")
+    check(len(told.frames) == 1 and told.frames[0].time <= time.time_ns(), "a time that has not come")
+    told, _ = capture(bench, "flood", "--count", "5000")
+    check(len(told.frames) == 5000 and summary(told) == [(147, "vmbus", 5000, 0)], "a flood")
+    bench.create("a", "tell hello")
+    check("does not say what is known here" in bench.run("capture", "--start", "a").stderr, "a hello of another kind")
+    bench.clean("a")
+
+
+def test_capture_ends_by_a_signal_also_in_a_flood(bench):
+    """And in silence; the file then has its end."""
+    for what in "flood", "nothing":
+        bench.create("a", f"tell {what}")
+        file = bench.directory / what
+        process = bench.start("capture", "a", "--start", "-o", str(file))
+        deadline = time.monotonic() + PATIENCE
+        while not file.exists() or file.stat().st_size < 60:
+            check(time.monotonic() < deadline, "nothing is written")
+            time.sleep(0.01)
+        process.send_signal(2)
+        bench.end(process)
+        told = Capture(file.read_bytes())
+        check(summary(told) == [(147, "vmbus", len(told.frames), 0)], f"{what}: {told.interfaces}")
+        bench.run("kill", "a")
+        bench.clean("a")
+
+
+def test_capture_whose_reader_stops(bench):
+    """A pipe that nobody reads: lumenctl waits for it, and ends when it is gone."""
+    bench.create("a", "tell flood")
+    process = bench.start("capture", "a", "--start")
+    check(process.stdout.buffer.read(28)[:4] == b"\n\r\r\n", "a section")
+    process.stdout.close()
+    check(process.wait(PATIENCE) == 123 and "Standard output cannot be written" in process.stderr.read(), "its end")
+    bench.clean("a")
+
+
+class Trace:
+    """A trace ring that is a file."""
+
+    ENTRIES, EVENT_HYPERCALL = 64, 2
+
+    def __init__(self, bench):
+        self.file = bench.directory / "trace"
+        self.next = 1000
+        self.file.write_bytes(bytes(4096 + 32 * self.ENTRIES))
+        self.publish()
+        bench.environment["LUMEN_TRACE_DEVICE"] = str(self.file)
+
+    def write(self, at, data):
+        with self.file.open("r+b") as file:
+            file.seek(at)
+            file.write(data)
+
+    def publish(self):
+        self.write(0, struct.pack("<4I2Q", 0x4352544C, 1, 32, self.ENTRIES, self.next, 1000000000))
+
+    def put(self, number, event, partition, control, result=0):
+        """Entry number `number`, which is counted by publish()."""
+        self.write(4096 + 32 * (number % self.ENTRIES),
+                   struct.pack("<QHHIQQ", number + 1, event, 3, partition << 16 | 1, control, result))
+
+    def add(self, event, partition, control, result=0):
+        self.put(self.next, event, partition, control, result)
+        self.next += 1
+        self.publish()
+
+
+def follow_trace(bench, write, *words, meanwhile=lambda: None, wrapper=()):
+    """A capture of the child of partition 5, in which `write` writes to the trace, and `meanwhile` before it begins."""
+    file = bench.directory / "capture"
+    bench.create("a", "tell nothing")
+    process = bench.start("capture", "a", "--start", "-o", str(file), *words, wrapper=wrapper)
+    deadline = time.monotonic() + PATIENCE
+    while not file.exists() or not file.stat().st_size:
+        check(time.monotonic() < deadline and process.poll() is None, "nothing is written")
+        meanwhile()
+        time.sleep(0.01)
+    write()
+    bench.end(process)
+    bench.do("kill", "a")
+    bench.clean("a")
+    told = Capture(file.read_bytes())
+    check(not any(frame.inbound for frame in told.frames), "an inbound hypercall")
+    found = [struct.unpack("<B3xIIIQQ", frame.data) for frame in told.frames]
+    return told, [(version, vp, cpu, control, result) for version, vp, cpu, _, control, result in found]
+
+
+def test_trace_prints_what_is_in_the_ring(bench):
+    """Of all of it, in order; an entry that is not there yet is left out."""
+    trace = Trace(bench)
+    for number in range(100):
+        trace.add(2, 5 + number % 2, number)
+    trace.next += 1
+    trace.publish()
+    trace.put(trace.next - 1, 2, 5, 0)
+    trace.write(4096 + 32 * ((trace.next - 1) % trace.ENTRIES), bytes(8))
+    printed = json.loads(bench.do("trace", "--json"))
+    check([entry["control"] for entry in printed] == list(range(37, 100)), f"{printed}")
+    check(printed[-1] == {"us": 0.062, "cpu": 3, "partition": 6, "vp": 1, "event": "hypercall", "control": 99, "result": 0},
+          f"{printed[-1]}")
+    check(len(bench.do("trace").splitlines()) == 63, "as lines")
+
+
+def test_capture_takes_a_childs_hypercalls_from_the_trace(bench):
+    """Those of its partition, and no other events; what was there before is not the capture's."""
+    trace = Trace(bench)
+    trace.add(2, 5, 0x99)
+
+    def write():
+        trace.add(2, 5, 0x1005C, 0)
+        trace.add(2, 6, 0x77)
+        trace.add(1, 5, 0x78)
+        trace.add(2, 5, 0x5D, 5)
+        # A number that has been taken, whose entry is not there yet: who comes behind it waits.
+        trace.put(trace.next + 1, 2, 5, 0x5F, 0)
+        trace.next += 2
+        trace.publish()
+        time.sleep(0.1)
+        trace.put(trace.next - 2, 2, 5, 0x5E, 0)
+
+    told, found = follow_trace(bench, write, "--count", "4", "--only", "hypercalls")
+    check(summary(told) == [(148, "hypercalls", 4, 0)], f"{told.interfaces}")
+    check(found == [(1, 1, 3, 0x1005C, 0), (1, 1, 3, 0x5D, 5), (1, 1, 3, 0x5E, 0), (1, 1, 3, 0x5F, 0)], f"{found}")
+
+
+def test_a_trace_that_is_written_while_a_capture_begins(bench):
+    """Entries that come while the ring is copied for the first time: those behind them are not waited for in vain."""
+    trace = Trace(bench)
+    _, found = follow_trace(bench, lambda: trace.add(2, 5, 0x5C), "--count", "1", "--only", "hypercalls",
+                            meanwhile=lambda: trace.add(2, 6, 0x77),
+                            wrapper=("strace", "-qq", "-o", "/dev/null", "-e", "trace=pread64",
+                                     "-e", "inject=pread64:delay_enter=100000"))
+    check(found == [(1, 1, 3, 0x5C, 0)], f"{found}")
+
+
+def test_capture_counts_what_it_was_too_slow_for(bench):
+    """The trace's writers have come round: what they have written over is counted, where it is missing."""
+    trace = Trace(bench)
+
+    def write():
+        for number in range(trace.next + 200 - trace.ENTRIES, trace.next + 200):
+            trace.put(number, 2, 5, number)
+        trace.next += 200
+        trace.publish()
+
+    told, found = follow_trace(bench, write, "--count", "64", "--only", "hypercalls,vmbus")
+    check([control for _, _, _, control, _ in found] == list(range(1136, 1200)), f"{found}")
+    check(summary(told) == [(147, "vmbus", 0, 0), (148, "hypercalls", 200, 136)], f"{told.interfaces}")
+    check([frame.lost for frame in told.frames] == [136] + [0] * 63, "where they are missing")
+
+
+def test_captures_that_cannot_be(bench):
+    """Each has its sentence, and no file is left half."""
+    bench.create("a", "deaf")
+    for words, says in ((["a"], "does not run"), ([], "needs the name"), (["a", "b"], "one too many"),
+                        (["b", "--start"], "no child b"), (["a", "--only"], "needs a value"),
+                        (["a", "--only", ""], "--only needs"), (["a", "--only", "net,disk"], "disk is none of"),
+                        (["a", "--only", "vm"], "vm is none of"), (["a", "--count", "0"], "--count 0"),
+                        (["a", "-x"], "does not know -x")):
+        result = bench.run("capture", *words)
+        check(result.returncode == 122 and says in result.stderr and result.stderr.count("\n") == 1,
+              f"{words}: {result.returncode} {result.stderr}")
+    bench.do("start", "a")
+    for words, says in ((["--only", "net"], "no network card"), (["--start"], "is running already")):
+        result = bench.run("capture", "a", *words)
+        check(result.returncode == 122 and says in result.stderr, f"{words}: {result.returncode} {result.stderr}")
+    bench.environment["LUMEN_TRACE_DEVICE"] = "/no/such/trace"
+    result = bench.run("capture", "a", "--only", "hypercalls")
+    check(result.returncode == 123 and "trace cannot be opened" in result.stderr, result.stderr)
+    bench.environment["LUMEN_TRACE_DEVICE"] = "/dev/zero"
+    result = bench.run("capture", "a")
+    check(result.returncode == 123 and "format that is not known" in result.stderr, result.stderr)
+    check("hypercalls" in bench.do("capture", "--help"), "the help")
+    bench.do("kill", "a")
     bench.clean("a")
 
 

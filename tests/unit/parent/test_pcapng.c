@@ -13,7 +13,8 @@ static FILE *begin(void)
 {
 	FILE *file = open_memstream(&bytes, &size);
 
-	cr_assert(pcapng_begin(file, "lu-010203", "a port"));
+	cr_assert(pcapng_begin(file));
+	cr_assert(pcapng_add_interface(file, 1, "lu-010203", "a port"));
 	return file;
 }
 
@@ -59,8 +60,11 @@ Test(pcapng, frames_of_every_length_are_padded)
 	static const char data[] = "0123456789abcdef";
 
 	for (uint32_t length = 0; length <= 16; length++) {
-		const struct pcapng_frame frame = { 0x123456789abcdefull, length % 2, data, length,
-			length + 100 };
+		const struct pcapng_frame frame = { .time = 0x123456789abcdefull,
+			.inbound = length % 2,
+			.bytes = data,
+			.captured = length,
+			.length = length + 100 };
 		const uint32_t padded = (length + 3) & ~3u;
 		FILE *file = begin();
 		size_t at;
@@ -81,12 +85,48 @@ Test(pcapng, frames_of_every_length_are_padded)
 	}
 }
 
+Test(pcapng, interfaces_are_numbered_as_they_come)
+{
+	FILE *file = begin();
+	size_t at;
+
+	cr_assert(pcapng_add_interface(file, 147, "vmbus", ""));
+	cr_assert(pcapng_write_frame(file, &(struct pcapng_frame){ .interface = 1, .bytes = "" }));
+	cr_assert(pcapng_write_statistics(file, 1, 0, 0, 0));
+	fclose(file);
+	at = next(next(0, 0x0A0D0D0A), 1);
+	cr_assert_eq(word(at + 8), 147);
+	cr_assert_arr_eq(bytes + at + 16, "\x02\0\x05\0vmbus\0\0\0", 12);
+	at = next(at, 1);
+	cr_assert_eq(word(at + 8), 1);
+	at = next(at, 6);
+	cr_assert_eq(word(at + 8), 1);
+	cr_assert_eq(next(at, 5), size);
+	free(bytes);
+}
+
+Test(pcapng, a_gap_stands_before_the_frame_behind_it)
+{
+	const struct pcapng_frame frame = { .lost = 0x500000003, .bytes = "abcd", .captured = 4 };
+	FILE *file = begin();
+	size_t at;
+
+	cr_assert(pcapng_write_frame(file, &frame));
+	fclose(file);
+	at = next(next(0, 0x0A0D0D0A), 1);
+	cr_assert_eq(word(at + 40), 8 << 16 | 4, "behind the flags");
+	cr_assert_eq(word(at + 44), 3);
+	cr_assert_eq(word(at + 48), 5);
+	cr_assert_eq(next(at, 6), size);
+	free(bytes);
+}
+
 Test(pcapng, the_end_says_what_is_missing)
 {
 	FILE *file = begin();
 	size_t at;
 
-	cr_assert(pcapng_write_statistics(file, 7, 1000, 30));
+	cr_assert(pcapng_write_statistics(file, 0, 7, 1000, 30));
 	fclose(file);
 	at = next(next(0, 0x0A0D0D0A), 1);
 	cr_assert_eq(word(at + 16), 7);
@@ -102,6 +142,6 @@ Test(pcapng, a_file_that_is_full_is_noticed)
 	FILE *file = fmemopen(room, sizeof(room), "w");
 
 	setbuf(file, NULL);
-	cr_assert_not(pcapng_begin(file, "lu-010203", "a port"));
+	cr_assert_not(pcapng_begin(file) && pcapng_add_interface(file, 1, "lu-010203", "a port"));
 	fclose(file);
 }
