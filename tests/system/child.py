@@ -9,17 +9,16 @@ PROCESSOR = paths.RELEASE / "tests/guests/guest-processor"
 TRIPLE_FAULT = paths.RELEASE / "tests/guests/guest-triple-fault"
 
 
-def _self_check(t, append="", status=0, **options):
-    result = t.linux(append=append, **options)
+def _judge_self_check(t, result, status=0):
     t.equal(result.status, status, "status")
     t.contains(result.console, "self-check: 0 failed")
     t.equal(result.console.count("PASS: "), 3, "checks passed")
-    return result
 
 
 def test_self_check(t):
     """A stock Linux finds Hyper-V, its disk on VMBus, its root on /dev/sda; its self-check passes."""
-    result = _self_check(t)
+    result = yield t.shared_linux()
+    _judge_self_check(t, result)
     t.contains(result.console, "Hypervisor detected: Microsoft Hyper-V")
     t.contains(result.console, "Vmbus version:")
     t.contains(result.console, "on /dev/sda (driver hv_storvsc)")
@@ -27,20 +26,22 @@ def test_self_check(t):
 
 def test_self_check_two_processors(t):
     """The same with two virtual processors, and a kernel that guards itself against speculation."""
-    result = _self_check(t, "mitigations=auto", cpus=2)
+    result = yield t.shared_linux(append="mitigations=auto", cpus=2)
+    _judge_self_check(t, result)
     t.contains(result.console, "2 processor(s)")
 
 
 def test_self_check_four_on_two(t):
     """The same with four virtual processors on a machine with two."""
-    result = _self_check(t, cpus=4, timeout=300)
+    result = yield t.shared_linux(cpus=4)
+    _judge_self_check(t, result)
     t.contains(result.console, "4 processor(s)")
 
 
 def test_self_check_one_root_processor(t):
     """The same on a machine with one processor, which root and child share. The status that a child
     reports is the status of the run."""
-    _self_check(t, "lumen.status=42", 42, root_cpus=1)
+    _judge_self_check(t, t.linux(append="lumen.status=42", root_cpus=1), 42)
 
 
 def test_reset(t):

@@ -29,10 +29,10 @@ child()
 until_says()
 {
 	tries=0 ended=
-	until complete "$(of "$1")/console.log" 2>/dev/null | grep -q "$2"; do
+	until said "/run/lumen/$JOB-$1/console.log" "$2"; do
 		tries=$((tries + 1))
 		[ $tries -le 1500 ] && [ -z "$ended" ] || fail "$1 does not say $2" "$1"
-		[ "$(cat "$(of "$1")/status" 2>/dev/null)" = started ] && usleep 200000 || ended=1
+		started "/run/lumen/$JOB-$1" && usleep 200000 || ended=1
 	done
 }
 

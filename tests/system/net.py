@@ -51,8 +51,8 @@ says() { complete $child/console.log | sed -n "s/^net: $1 //p"; }
 until_says()
 {
 	tries=0
-	until [ "$(complete $child/console.log 2>/dev/null | grep -c "^net: $1")" -ge "${2:-1}" ]; do
-		[ $((tries += 1)) -le 300 ] && [ "$(cat $child/status)" = started ] || fail "it does not say $1"
+	until said $child/console.log "^net: $1" && [ "$(complete $child/console.log | grep -c "^net: $1")" -ge "${2:-1}" ]; do
+		[ $((tries += 1)) -le 300 ] && started $child || fail "it does not say $1"
 		usleep 200000
 	done
 }
@@ -267,7 +267,7 @@ lumenctl kill child || fail kill
     _check_capture(t, base64.b64decode(result.console.partition("=== capture")[2].partition("===")[0]))
 
 
-PEERS = r"""
+PEERS = rootscript.LINES + r"""
 fail()
 {
 	echo "FAIL: $1"
@@ -288,9 +288,8 @@ peer()
 until_says()
 {
 	tries=0
-	until tr -d '\r' <"/run/lumen/$JOB-$1/console.log" 2>/dev/null | grep -q "^peer: $2"; do
-		[ $((tries += 1)) -le 600 ] && [ "$(cat "/run/lumen/$JOB-$1/status")" = started ] ||
-			fail "$1 does not say $2"
+	until said "/run/lumen/$JOB-$1/console.log" "^peer: $2"; do
+		[ $((tries += 1)) -le 600 ] && started "/run/lumen/$JOB-$1" || fail "$1 does not say $2"
 		usleep 100000
 	done
 }

@@ -15,8 +15,18 @@ free_kib()
 }
 """
 
-# complete FILE: its lines; not the last one, if that is still being written.
+# complete FILE: its lines; not the last one, if that is still being written. said FILE TEXT: one of them has
+# TEXT; until it is there that is one process. started DIRECTORY: whether the child there runs, without one.
 LINES = r"""
+said() { grep -q "$2" "$1" 2>/dev/null && complete "$1" | grep -q "$2"; }
+
+started()
+{
+	state=
+	read -r state 2>/dev/null <"$1/status"
+	[ "$state" = started ]
+}
+
 complete()
 {
 	if [ -z "$(tail -c 1 "$1")" ]; then cat "$1"; else sed '$d' "$1"; fi | tr -d '\r'

@@ -117,13 +117,13 @@ class Context:
         """A child there (options: of sharedroot.child). The result has its status and console."""
         return sharedroot.child(kernel, **options)
 
-    def shared_linux(self, action="check", append="", disks=(), memory=256, **options):
-        """examples/linux there, as linux() has it, with less memory: a MiB costs 8 ms at the start."""
+    def shared_linux(self, action="check", append="", disks=(), memory=256, cpus=1, **options):
+        """examples/linux there, as linux() has it, with less memory."""
         kernel, initrd, pristine = self.example_files()
-        words = runs.example_append(f"quiet lumen.action={action} {append}".strip(), runs.Options())
+        words = runs.example_append(f"quiet lumen.action={action} {append}".strip(), runs.Options(cpus=cpus))
         self._copies += 1
         disk = self.disk(self.copy_of(pristine, f"shared{self._copies}.img"))
-        return sharedroot.child(kernel, initrd, words, [disk, *disks], memory, **options)
+        return sharedroot.child(kernel, initrd, words, [disk, *disks], memory, cpus, **options)
 
     def shared_referee(self, kernel, **options):
         """A kernel on KVM (options: of referee.Guest), in a boot of the referee that others share."""
