@@ -185,6 +185,12 @@ static bool put_length(
 	return true;
 }
 
+// A size of 0xFFFF means something else to Linux (GSO_BY_FRAGS).
+static bool can_cut(uint32_t bytes, uint32_t size)
+{
+	return size && size < UINT16_MAX && bytes <= NET_SEGMENTS_MAX * size;
+}
+
 static bool cut(const struct rndis_frame *frame, struct headers *headers, uint8_t *bytes,
 	struct net_header *header)
 {
@@ -196,7 +202,7 @@ static bool cut(const struct rndis_frame *frame, struct headers *headers, uint8_
 	size = 4u * (tcp[12] >> 4);
 	end = headers->transport + size;
 	if (size < TCP_MIN || end > headers->length || end >= frame->length ||
-		!RNDIS_LSO_MSS(frame->lso) || RNDIS_LSO_MSS(frame->lso) > UINT16_MAX)
+		!can_cut(frame->length - end, RNDIS_LSO_MSS(frame->lso)))
 		return false;
 	header->segments = headers->is_6 ? NET_SEGMENT_TCP6 : NET_SEGMENT_TCP4;
 	if (tcp[13] & TCP_CWR)

@@ -8,6 +8,10 @@
 // As much of a frame's beginning has all headers that anything is to be done to.
 #define NET_HEADERS_MAX 192u
 
+// Of a frame that is to be cut. Where the wire's other end does not take it whole, the root's Linux
+// makes a frame of each, all at once.
+#define NET_SEGMENTS_MAX 1024u
+
 // Fills in *header for a frame of the guest's, and writes to its beginning what the wire expects
 // there: the sum of the pseudo header, lengths, IPv4's own sum. `bytes` are the first `length`
 // bytes (NET_HEADERS_MAX at most) of frame->length. Returns false if they are not what the guest

@@ -205,6 +205,24 @@ Test(offload, what_is_not_so)
 	cr_assert_not(ask(), "no room for the sum");
 }
 
+// A frame is cut into so many by the root's Linux, in one go; and 0xFFFF says something else to it.
+Test(offload, segments_without_number)
+{
+	make(false, 6, 500, 0, false);
+	info.has = RNDIS_HAS_LSO;
+	info.length = 54 + NET_SEGMENTS_MAX * 10;
+	info.lso = 10 | RNDIS_LSO_V2;
+	cr_assert(ask());
+	info.length++;
+	cr_assert_not(ask());
+	info.lso = 11 | RNDIS_LSO_V2;
+	cr_assert(ask());
+	info.lso = 0xFFFE | RNDIS_LSO_V2;
+	cr_assert(ask());
+	info.lso = 0xFFFF | RNDIS_LSO_V2;
+	cr_assert_not(ask());
+}
+
 // Whatever is in it, nothing beyond the bytes is read or written (ASan).
 Test(offload, any_bytes_of_any_length)
 {
