@@ -156,17 +156,27 @@ const char *lumen_socket_failure(const struct lumen_socket *socket)
 
 // --- and ends ---
 
-// Until the host has ended the connection.
+// So many messages a ring holds at most: a byte takes as much as eight.
+static uint32_t socket_ring_messages(const struct lumen_socket *socket)
+{
+	return socket->sockets->config.receive_pages *
+	       (uint32_t)(LUMEN_PAGE_SIZE /
+			  (sizeof(struct vmbus_packet_descriptor) + sizeof(struct pipe_header) +
+				  sizeof(struct vmbus_packet_footer)));
+}
+
+// Until the host has ended the connection. It may write as fast as this reads: then that is until
+// the deadline, too, or without one until a whole ring has been read.
 static lumen_status socket_linger(struct lumen_socket *socket, uint64_t deadline_ns)
 {
+	uint32_t left = socket_ring_messages(socket), seen, thrown_away;
 	lumen_status status = LUMEN_OK;
-	uint32_t seen, thrown_away;
 
 	while (status == LUMEN_OK) {
 		seen = __atomic_load_n(&socket->events, __ATOMIC_ACQUIRE);
-		do {
-			socket_take(socket, NULL, UINT32_MAX, &thrown_away);
-		} while (thrown_away);
+		socket_take(socket, NULL, UINT32_MAX, &thrown_away);
+		if (thrown_away && (deadline_ns ? !lumen_is_due(deadline_ns) : left-- > 0))
+			continue;
 		if (vsc_status(&socket->vsc) != LUMEN_OK)
 			return vsc_status(&socket->vsc);
 		status = socket_sleep(socket, seen, deadline_ns);

@@ -9,6 +9,7 @@
 #include "drivers/proto/socket.h"
 #include "lumen/socket.h"
 #include "tests/unit/drivers/rig.h"
+#include "tests/unit/start_clock.h"
 
 static struct lumen_sockets sockets;
 static struct lumen_socket *sock;
@@ -239,4 +240,31 @@ Test(socket_vsc_faults, bytes_without_end)
 	rig.backend = NULL;
 	rig.given_back = 0;
 	cr_assert_eq(lumen_socket_connect(&sockets, 1, &sock), LUMEN_OK);
+}
+
+// One on a processor of its own: there is more as soon as something has been read. It gives up
+// before the test does.
+static void send_more(void)
+{
+	if (rig.now - start_clock() < 10000000000)
+		send_without_end(0);
+}
+
+static void close_under_fire(uint64_t ns)
+{
+	const uint64_t before = rig.now;
+
+	rig.on_commit = send_more;
+	send_more();
+	cr_expect_eq(lumen_socket_close(sock, ns ? lumen_deadline_ns(ns) : 0), LUMEN_TIMED_OUT);
+	rig.on_commit = NULL;
+	rig.given_back = 0;
+	cr_assert_eq(lumen_socket_connect(&sockets, 1, &sock), LUMEN_OK);
+	cr_assert_leq(rig.now - before, 2000000000);
+}
+
+Test(socket_vsc_faults, bytes_without_end_and_without_a_pause)
+{
+	close_under_fire(100000000);
+	close_under_fire(0);
 }
