@@ -100,12 +100,31 @@ static bool is_folder(const char *path)
 	return !stat(path, &stat_of) && S_ISDIR(stat_of.st_mode);
 }
 
+// A link stays, and leads to the new file: if Linux follows it, too. In a folder like /tmp it does
+// not follow somebody else's (fs.protected_symlinks), of which realpath() knows nothing. What is no
+// file is not replaced by one.
+static bool follow(char *target, char *sentence)
+{
+	char resolved[PATH_MAX];
+	const char *found = realpath(target, resolved);
+	struct stat followed, there;
+
+	if (stat(target, &followed))
+		return errno == ENOENT ||
+		       fail(sentence, "%s cannot be written: %s.", target, strerror(errno));
+	if (!S_ISREG(followed.st_mode))
+		return fail(sentence, "%s is no regular file.", target);
+	if (!found || lstat(found, &there) || there.st_dev != followed.st_dev ||
+		there.st_ino != followed.st_ino)
+		return fail(sentence, "%s has just been changed.", target);
+	memcpy(target, resolved, sizeof(resolved));
+	return true;
+}
+
 // Where it goes at last.
 static bool find_target(const char *path, const char *last, char *target, char *sentence)
 {
 	const bool folder = is_folder(path);
-	char resolved[PATH_MAX];
-	struct stat stat_of;
 	int length =
 		snprintf(target, PATH_MAX, "%s%s%s", path, folder ? "/" : "", folder ? last : "");
 
@@ -113,12 +132,7 @@ static bool find_target(const char *path, const char *last, char *target, char *
 		return fail(sentence, "That is no path.");
 	if (target[length - 1] == '/')
 		return fail(sentence, "There is no folder %s.", path);
-	// A link stays, and leads to the new file. What is no file is not replaced by one.
-	if (realpath(target, resolved))
-		memcpy(target, resolved, sizeof(resolved));
-	if (!stat(target, &stat_of) && !S_ISREG(stat_of.st_mode))
-		return fail(sentence, "%s is no regular file.", target);
-	return true;
+	return follow(target, sentence);
 }
 
 // Beside it, under a name that is no other's.
@@ -191,9 +205,18 @@ static bool receive_data(struct agent_stream *stream, int fd, const struct agent
 	return whole;
 }
 
+// The other end is not the one to open it to others.
+static mode_t masked(uint32_t mode)
+{
+	const mode_t mask = umask(0);
+
+	umask(mask);
+	return mode & 0777 & ~mask;
+}
+
 static bool put_in_place(int fd, const char *target, const struct agent_file *file, char *sentence)
 {
-	if (ftruncate(fd, (off_t)file->size) || fchmod(fd, file->mode & 0777) ||
+	if (ftruncate(fd, (off_t)file->size) || fchmod(fd, masked(file->mode)) ||
 		rename(partial, target))
 		return fail(sentence, "%s cannot be written: %s.", target, strerror(errno));
 	*partial = 0;

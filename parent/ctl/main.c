@@ -49,10 +49,11 @@ static const struct ctl_command commands[] = {
 		"copy a file into the child, or out of it",
 		"Needs the agent in the child, as exec does. The copy has the file's mode (without "
 		"set-id\n"
-		"bits) and its holes, and takes the place of what was there when it is whole. PATH "
-		"begins\n"
-		"with /; the target may be a folder. Fails if the child takes or says nothing for "
-		"60 s.\n",
+		"bits and what the umask takes) and its holes, and takes the place of what was "
+		"there when\n"
+		"it is whole. PATH begins with /; the target may be a folder. Fails if the child "
+		"takes or\n"
+		"says nothing for 60 s.\n",
 		false },
 	{ "kill", ctl_kill, "NAME", "end the child at once",
 		"Takes at most a few seconds, whatever the child and its worker do.\n", false },

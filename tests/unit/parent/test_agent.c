@@ -203,6 +203,20 @@ Test(agent, into_a_folder_and_through_a_link)
 	cr_assert(same("from", "folder/last"));
 }
 
+// What the other end says of the mode is no more than a wish.
+Test(agent, a_mode_that_is_masked)
+{
+	const struct agent_file file = { 0, 0777, 0 };
+	const mode_t before = umask(027);
+	struct stat to;
+
+	say(AGENT_END, NULL, 0);
+	cr_assert(agent_receive_file(&other, path_of("to"), "last", &file, NULL, sentence));
+	umask(before);
+	cr_assert(!stat(path_of("to"), &to));
+	cr_assert_eq(to.st_mode & 07777, 0750);
+}
+
 static bool receive(const char *to, uint64_t size)
 {
 	const struct agent_file file = { size, 0600, 0 };
@@ -267,6 +281,17 @@ Test(agent, what_is_no_file_is_not_replaced)
 	cr_assert(exists("fifo"));
 	cr_assert_not(receive("none/to", 0));
 	cr_assert_not(receive("none/", 0));
+}
+
+// As in a folder like /tmp, where Linux does not follow somebody else's (fs.protected_symlinks).
+Test(agent, a_link_that_linux_does_not_follow)
+{
+	cr_assert_eq(symlink("to", path_of("to")), 0);
+	say(AGENT_END, NULL, 0);
+	cr_assert_not(receive("to", 0));
+	cr_assert(strstr(sentence, "cannot be written"), "%s", sentence);
+	cr_assert_eq(unlink(path_of("to")), 0);
+	cr_assert(is_empty());
 }
 
 Test(agent, a_file_that_becomes_shorter_is_not_sent)
