@@ -10,12 +10,17 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/macros.h"
 #include "parent/ctl/ctl.h"
 
-enum { CHUNK = 4096 }; // a pipe that poll() says has room takes so much without waiting
+enum {
+	CHUNK = 4096,  // a pipe that poll() says has room takes so much without waiting
+	SIGNALS = 3,   // so many within
+	SIGNALS_S = 3, // seconds: the last one is for lumenctl
+};
 
 struct session {
 	struct agent_stream stream;
@@ -23,6 +28,10 @@ struct session {
 	bool input_ended;      // ours
 	uint32_t window;       // bytes of input that may be sent
 	int signals;	       // signalfd
+	unsigned signalled;    // so often since
+	time_t first;	       // (CLOCK_MONOTONIC)
+	uint32_t signal_due;   // that the child is to get
+	bool resized;	       // likewise
 	const uint8_t *output; // that is being written to `to`
 	uint32_t output_length;
 	int to;
@@ -54,19 +63,54 @@ static int open_signals(void)
 
 // --- to the child ---
 
+static void end(struct session *session, int status)
+{
+	session->over = true;
+	session->status = status;
+}
+
+// Returns whether it is for us: a child that does not end would keep us for ever.
+static bool gives_up(struct session *session)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (!session->signalled || now.tv_sec - session->first > SIGNALS_S) {
+		session->signalled = 0;
+		session->first = now.tv_sec;
+	}
+	return ++session->signalled == SIGNALS;
+}
+
 static void take_signal(struct session *session)
 {
 	struct signalfd_siginfo info;
-	struct agent_size size;
 
 	if (read(session->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
-	if (info.ssi_signo != SIGWINCH) {
-		agent_put(
-			&session->stream, AGENT_SIGNAL, &info.ssi_signo, sizeof(uint32_t), NULL, 0);
-	} else if (session->terminal) {
-		size = terminal_size();
-		agent_put(&session->stream, AGENT_SIZE, &size, sizeof(size), NULL, 0);
+	if (info.ssi_signo == SIGWINCH) {
+		session->resized = session->terminal;
+		return;
+	}
+	session->signal_due = info.ssi_signo;
+	if (!gives_up(session))
+		return;
+	ctl_terminal_restore();
+	end(session, ctl_fail(128 + (int)info.ssi_signo, "The command is left to itself."));
+}
+
+static void pass_on(struct session *session)
+{
+	struct agent_stream *stream = &session->stream;
+	const struct agent_size size = terminal_size();
+
+	if (session->signal_due && agent_has_room(stream)) {
+		agent_put(stream, AGENT_SIGNAL, &session->signal_due, sizeof(uint32_t), NULL, 0);
+		session->signal_due = 0;
+	}
+	if (session->resized && agent_has_room(stream)) {
+		agent_put(stream, AGENT_SIZE, &size, sizeof(size), NULL, 0);
+		session->resized = false;
 	}
 }
 
@@ -88,12 +132,6 @@ static void take_input(struct session *session)
 }
 
 // --- from the child ---
-
-static void end(struct session *session, int status)
-{
-	session->over = true;
-	session->status = status;
-}
 
 static void take_frame(struct session *session, struct agent_frame *frame)
 {
@@ -150,7 +188,7 @@ static void turn(struct session *session)
 	struct agent_stream *stream = &session->stream;
 	struct pollfd polls[] = {
 		{ stream->fd, agent_events(stream, !session->output_length), 0 },
-		{ room ? session->signals : -1, POLLIN, 0 },
+		{ session->signals, POLLIN, 0 },
 		{ room && session->window && !session->input_ended ? STDIN_FILENO : -1, POLLIN, 0 },
 		{ session->output_length ? session->to : -1, POLLOUT, 0 },
 	};
@@ -161,6 +199,7 @@ static void turn(struct session *session)
 		return;
 	if (polls[1].revents)
 		take_signal(session);
+	pass_on(session);
 	if (polls[2].revents && agent_has_room(stream))
 		take_input(session);
 	if (polls[3].revents)

@@ -37,13 +37,13 @@ static const struct ctl_command commands[] = {
 		"for VMBus\n"
 		"sockets (Linux: hv_sock). Standard input, output and errors are the command's; "
 		"SIGINT\n"
-		"(Ctrl-C), SIGTERM, SIGQUIT and SIGHUP are passed on. If standard input and output "
-		"are a\n"
-		"terminal, the command has one, too, of the same size. A command that a signal has "
-		"ended\n"
-		"has status 128 and the signal. When lumenctl ends before it, it gets SIGHUP, and "
-		"SIGKILL\n"
-		"2 s later.\n",
+		"(Ctrl-C), SIGTERM, SIGQUIT and SIGHUP are passed on; the third within 3 s ends "
+		"lumenctl,\n"
+		"too. If standard input and output are a terminal, the command has one of the same "
+		"size. A\n"
+		"command that a signal has ended has status 128 and the signal. When lumenctl ends "
+		"before\n"
+		"it, it gets SIGHUP, and SIGKILL 2 s later.\n",
 		false },
 	{ "copy", ctl_copy, "FILE NAME:PATH | NAME:PATH FILE",
 		"copy a file into the child, or out of it",

@@ -13,6 +13,7 @@ import re
 import select
 import shlex
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -583,6 +584,41 @@ def test_exec_and_copy_that_cannot_be(bench):
     check(result.returncode == 123 and "cannot be reached" in result.stderr, f"{result}")
     for command in "exec", "copy":
         check("lumen" in bench.do(command, "--help") or "agent" in bench.do(command, "--help"), "the help")
+    bench.clean("a")
+
+
+def read_frame(connection):
+    """A frame of what lumenctl and an agent say to each other: its type and what is in it."""
+    kind, length = struct.unpack("II", connection.recv(8, socket.MSG_WAITALL))
+    return kind, connection.recv(length, socket.MSG_WAITALL)
+
+
+def test_exec_ends_by_the_third_signal(bench):
+    """Whatever a child does that has no end: the first two are passed on, and one says words that say nothing."""
+    word = struct.pack("II", 7, 0)
+    bench.create("a", "wait")
+    bench.do("start", "a")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(bench.run_dir / "a" / "vsock"))
+        listener.listen()
+        listener.settimeout(PATIENCE)
+        process = bench.start("exec", "a", "--", "command")
+        connection, _ = listener.accept()
+    with connection:
+        connection.settimeout(PATIENCE)
+        check(connection.recv(14, socket.MSG_WAITALL) == b"CONNECT 19541\n", "what is asked for")
+        connection.sendall(b"OK 19541\n")
+        check(read_frame(connection)[0] == 1, "a command")
+        for number in signal.SIGINT, signal.SIGTERM:
+            process.send_signal(number)
+            frame = read_frame(connection)
+            while frame[0] == 3: # standard input has ended
+                frame = read_frame(connection)
+            check(frame == (5, struct.pack("I", number)), f"a signal is passed on: {frame}")
+            connection.sendall(word)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=PATIENCE)
+    check(process.returncode == 128 + signal.SIGTERM and "left to itself" in said, f"{process.returncode} {said}")
     bench.clean("a")
 
 
