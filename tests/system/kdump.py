@@ -34,6 +34,7 @@ while :; do dd if=/dev/sda of=/dev/null bs=64k iflag=direct 2>/dev/null; done &
 while :; do dd if=/dev/sda of=/dev/null bs=64k iflag=direct skip=1 2>/dev/null; done &
 echo "{MARKER.decode()}" >/dev/kmsg
 echo 1 >/proc/sys/kernel/sysrq
+stty onlcr # waits until the lines above are out: the kernel's would come in between
 echo c >/proc/sysrq-trigger
 """
 
